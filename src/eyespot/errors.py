@@ -1,0 +1,13 @@
+"""The one exception that a user is meant to read."""
+
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A request that cannot be met: one sentence that names the file, the value and the remedy (exit code 2)."""
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """A clause that offers the known word nearest to a mistyped one, or lists them all."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
