@@ -1,0 +1,73 @@
+"""The operation on NumPy arrays: types, exact integers, and the method's call."""
+
+from math import isfinite, log2, prod
+
+import numpy as np
+
+from eyespot.convolution.cost import choose
+from eyespot.convolution.direct import blocks, line, taps
+from eyespot.convolution.fourier import tiles
+from eyespot.convolution.windows import Windows
+from eyespot.errors import UserError
+
+METHODS = {"taps": taps, "line": line, "blocks": blocks, "fft": tiles}
+FAST = "fdFD"  # the types that BLAS and the Fourier transform know: float32, float64 and their complex pairs
+
+
+def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
+    """The operation whose windows are w, in the type that NumPy gives the product of x and kernel (integers: int64)."""
+    dtype = x.dtype if x.dtype is kernel.dtype else common_type(x, kernel)
+    if dtype.kind in "biu":
+        return exact(x, kernel, w, method)
+    if dtype.kind not in "fc":
+        raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}")
+    if dtype.char in FAST:
+        return run(x, kernel, w, dtype, *choose(w, method)).reshape(w.y_shape)
+    if dtype.char == "e":
+        return run(x, kernel, w, np.dtype(np.float32), *choose(w, method)).reshape(w.y_shape).astype(dtype)
+    return run(x, kernel, w, dtype, "taps", None).reshape(w.y_shape)
+
+
+def common_type(x: np.ndarray, kernel: np.ndarray) -> np.dtype:
+    try:
+        return np.result_type(x, kernel)
+    except TypeError as error:
+        raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}") from error
+
+
+def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
+    """One method's answer, or the plain sum's where a value that is not finite has spread beyond its windows."""
+    x = x.astype(dtype, copy=False).reshape(w.x_shape)
+    kernel = kernel.astype(dtype, copy=False).reshape(w.kernel_shape)
+    if w.flip:
+        kernel = kernel[(..., *[slice(None, None, -1)] * w.dim)]
+    if name in ("taps", "line"):
+        return METHODS[name](x, kernel, w)
+    with np.errstate(all="ignore"):
+        y = METHODS[name](x, kernel, w, setting)
+        finite = isfinite(abs(np.vdot(y, y)))
+    return y if finite else taps(x, kernel, w)
+
+
+def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
+    """int64: in float64 where every sum stays below 2^53, else tap by tap; refused where a sum may leave int64."""
+    bound = largest(x) * float(np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1).sum(-1).max())
+    if bound >= 2.0**63 * 0.999:
+        raise UserError(f"the sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {x.shape} to float64")
+    if bound >= 2.0**53 * 0.999:
+        return run(x, kernel, w, np.dtype(np.int64), "taps", None).reshape(w.y_shape)
+    name, setting = choose(w, method)
+    if name == "fft" and fft_error(bound, w, setting) > 0.4:
+        name, setting = choose(w, "direct")
+    y = run(x, kernel, w, np.dtype(np.float64), name, setting)
+    return (np.rint(y) if name == "fft" else y).astype(np.int64).reshape(w.y_shape)
+
+
+def largest(x: np.ndarray) -> float:
+    return float(max(abs(int(x.max())), abs(int(x.min()))))
+
+
+def fft_error(bound: float, w: Windows, tiling) -> float:
+    """Bounds the error of a tile's three transforms (Higham 2002, theorem 24.2, with 8 log2(T) u for each)."""
+    points = prod(length for _, length in tiling)
+    return 24 * log2(points + 1) * 2.0**-53 * bound * (points * w.kernel_shape[2]) ** 0.5

@@ -1,0 +1,82 @@
+"""Files written whole or not at all, folders of ours, threads that keep the order."""
+
+import errno
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from eyespot.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name beside the file, then rename: a reader never sees half a file."""
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(cannot_write(path, error)) from error
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """The sentence for a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"cannot write {path}: the disk is full; free some space, or name another place"
+    return f"cannot write {path}: {error.strerror or error}; name a place where you may write"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def cache_folder() -> Path:
+    """Where decoded images and built-in sets are kept: $EYESPOT_CACHE, or the system's place for caches."""
+    import platformdirs
+
+    return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
+    """Map in threads, in order, holding only a few results ahead: constant memory for any number of items."""
+    threads = threads or max(2, cores())
+    items = iter(items)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(items, 2 * threads))
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(work, item) for item in islice(items, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
+    """Lists of n items, the last one shorter."""
+    items = iter(items)
+    while batch := list(islice(items, n)):
+        yield batch
