@@ -1,0 +1,172 @@
+"""Every image decoded once, into one array on disk that later runs map into memory."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from eyespot.console import track
+from eyespot.data.duplicates import THUMB, thumbnail
+from eyespot.data.read import Array, Facts, Unreadable, facts, load_bytes
+from eyespot.data.sources import Sample, Source
+from eyespot.data.square import Reading
+from eyespot.errors import UserError
+from eyespot.files import batched, cache_folder, cannot_write, in_order
+
+FORMAT = 1
+CHUNK = 32
+"""Files per task: one file is too little work for the cost of handing it to a thread."""
+CACHE_GB = float(os.environ.get("EYESPOT_CACHE_GB", 50))
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers say: facts by sample, and the reason for each file that has none."""
+
+    facts: dict[int, Facts]
+    errors: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Images:
+    """The decoded samples of a source.
+
+    pixels  (N, size, size, C), mapped from disk
+    rows    (N,) the position in the source of each
+    thumbs  (N, 256) small grey copies for finding duplicates
+    low, high   (N,) each image's own value range
+    errors  the reason for each sample that could not be decoded
+    """
+
+    pixels: Array
+    rows: NDArray[np.int64]
+    thumbs: NDArray[np.float32]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    errors: dict[int, str]
+
+
+def scan(source: Source) -> Headers:
+    """Read every file's header, and fingerprint its content."""
+    found, errors = {}, {}
+    parts = in_order(_scan_some, batched(source.samples, CHUNK))
+    for i, outcome in enumerate(track(_flat(parts), len(source.samples), "reading headers")):
+        (found if isinstance(outcome, Facts) else errors)[i] = outcome
+    return Headers(found, errors)
+
+
+def _scan_some(samples: Sequence[Sample]) -> list[Facts | str]:
+    return [_or_reason(lambda s=s: facts(load_bytes(s.path))) for s in samples]
+
+
+def _or_reason(work):
+    try:
+        return work()
+    except Unreadable as reason:
+        return str(reason)
+
+
+def _flat(parts: Iterator[list]) -> Iterator:
+    for part in parts:
+        yield from part
+
+
+def fingerprint(headers: Headers) -> str:
+    """One number for the content of all the files, whatever their names."""
+    total = blake2b(digest_size=16)
+    for digest in sorted(f.digest for f in headers.facts.values()):
+        total.update(digest)
+    return total.hexdigest()
+
+
+def load(source: Source, headers: Headers, reading: Reading) -> Images:
+    """The decoded images, from the cache or put there now."""
+    folder = cache_folder() / "arrays" / _key(headers, reading)
+    if not (folder / "meta.json").exists():
+        _make_room(folder.parent, len(headers.facts) * _row_bytes(reading), folder)
+        _decode_into(folder, source, headers, reading)
+    os.utime(folder)  # the least recently used is the first to go
+    meta = json.loads((folder / "meta.json").read_text())
+    small = np.load(folder / "small.npz", allow_pickle=False)
+    shape = (len(small["rows"]), reading.size, reading.size, reading.channels)
+    pixels = np.memmap(folder / "pixels", reading.depth, "r", shape=shape) if shape[0] else np.zeros(shape, reading.depth)
+    errors = headers.errors | {int(i): reason for i, reason in meta["errors"].items()}
+    return Images(pixels, small["rows"], small["thumbs"], small["low"], small["high"], errors)
+
+
+def _key(headers: Headers, reading: Reading) -> str:
+    """By content and settings, so that a renamed file is the same and an edited one is not."""
+    key = blake2b(repr((FORMAT, PIL.__version__, sorted(reading.as_dict().items()))).encode(), digest_size=16)
+    for i, found in sorted(headers.facts.items()):
+        key.update(i.to_bytes(8, "little") + found.digest)
+    return key.hexdigest()
+
+
+def _row_bytes(reading: Reading) -> int:
+    return reading.size**2 * reading.channels * np.dtype(reading.depth).itemsize + THUMB**2 * 4
+
+
+def _decode_into(folder: Path, source: Source, headers: Headers, reading: Reading) -> None:
+    """Write to a temporary folder, then rename: an interrupted decoding leaves nothing half done."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
+    try:
+        _write(working, source, headers, reading)
+        try:
+            working.rename(folder)
+        except OSError:
+            if not (folder / "meta.json").exists():  # another process may have decoded the same meanwhile
+                raise
+    except OSError as error:
+        raise UserError(cannot_write(folder.parent, error) + ", by setting EYESPOT_CACHE") from error
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _write(folder: Path, source: Source, headers: Headers, reading: Reading) -> None:
+    wanted = [(i, source.samples[i].path) for i in sorted(headers.facts)]
+    parts = in_order(lambda chunk: [_decode_one(path, reading) for _, path in chunk], batched(wanted, CHUNK))
+    rows, thumbs, ranges, errors = [], [], [], {}
+    # Plain writes, not a writable map: a full disk is then an error that can be reported, not a crash.
+    with (folder / "pixels").open("wb") as file:
+        for (i, _), outcome in zip(wanted, track(_flat(parts), len(wanted), "decoding"), strict=True):
+            if isinstance(outcome, str):
+                errors[i] = outcome
+                continue
+            image, thumb, low, high = outcome
+            file.write(np.ascontiguousarray(image).data)
+            rows.append(i)
+            thumbs.append(thumb)
+            ranges.append((low, high))
+    low, high = np.array(ranges, float).reshape(-1, 2).T
+    stacked = np.array(thumbs, np.float32).reshape(-1, THUMB**2)
+    np.savez(folder / "small.npz", rows=np.array(rows, np.int64), thumbs=stacked, low=low, high=high)
+    (folder / "meta.json").write_text(json.dumps({"errors": errors, "reading": reading.as_dict()}))
+
+
+def _decode_one(path: Path, reading: Reading):
+    try:
+        image = reading(load_bytes(path))
+    except Unreadable as reason:
+        return str(reason)
+    return image, thumbnail(image), float(image.min()), float(image.max())
+
+
+def _make_room(cache: Path, wanted: int, keep: Path) -> None:
+    """Drop the least recently used arrays beyond the cache's limit, and those of interrupted runs."""
+    if not cache.exists():
+        return
+    folders = sorted((f for f in cache.iterdir() if f != keep), key=lambda f: f.stat().st_mtime, reverse=True)
+    total = float(wanted)
+    for folder in folders:
+        total += sum(f.stat().st_size for f in folder.glob("*"))
+        if total > CACHE_GB * 1e9 and not folder.name.startswith(".working-"):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""Images that occur twice: exactly (the same file), or nearly (the same picture, saved again)."""
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eyespot.data.read import Array, Facts
+
+THUMB = 16
+ALIKE = 0.995
+"""Correlation of two thumbnails from which the images count as nearly the same."""
+FLAT = 0.02
+"""Below this spread of grey values, of a range of 1, thumbnails of different images look alike."""
+
+
+def thumbnail(image: Array) -> NDArray[np.float32]:
+    """(H, W, C) -> (256,) grey values of mean 0; of length 1, or all 0 where there is nothing to compare."""
+    grey = image.astype(np.float32).mean(axis=2)
+    top = 1.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
+    small = Image.fromarray(grey).resize((THUMB, THUMB), Image.Resampling.BOX)
+    values = np.asarray(small).ravel() / top
+    values = values - values.mean()
+    spread = float(values.std())
+    return np.zeros(THUMB**2, np.float32) if spread < FLAT else values / (spread * THUMB)
+
+
+def exact(facts: dict[int, Facts]) -> list[list[int]]:
+    """Groups of samples whose files are equal byte for byte."""
+    by_digest: dict[bytes, list[int]] = defaultdict(list)
+    for i, found in facts.items():
+        by_digest[found.digest].append(i)
+    return [group for group in by_digest.values() if len(group) > 1]
+
+
+def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
+    """Pairs (P, 2) of rows that show nearly the same picture.
+
+    Rows are sorted by each of 16 random projections in turn and compared with their 8 neighbours in that order, so
+    the cost grows as N log N; a pair this alike is next to itself in almost every order.
+    detail   the images' own size in pixels: below 12, different images have equal thumbnails, and none is reported
+    """
+    if len(thumbs) < 2 or detail < 12:
+        return np.empty((0, 2), np.int64)
+    directions = np.random.default_rng(0).standard_normal((thumbs.shape[1], 16)).astype(np.float32)
+    keys = thumbs @ directions  # (N, 16)
+    found = []
+    for key in keys.T:
+        order = np.argsort(key, kind="stable")
+        for step in range(1, min(9, len(order))):
+            a, b = order[:-step], order[step:]
+            close = key[b] - key[a] < 0.2  # alike thumbnails differ by less than 0.1 in length
+            a, b = a[close], b[close]
+            alike = np.einsum("ij,ij->i", thumbs[a], thumbs[b]) > ALIKE if len(a) < 4096 else _alike(thumbs, a, b)
+            found.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def _alike(thumbs: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """In parts, to keep the copies small."""
+    parts = range(0, len(a), 4096)
+    return np.concatenate(
+        [np.einsum("ij,ij->i", thumbs[a[i : i + 4096]], thumbs[b[i : i + 4096]]) > ALIKE for i in parts]
+    )
+
+
+def clusters(n: int, pairs: list[list[int]]) -> NDArray[np.int64]:
+    """(n,) the smallest index that each of n things is joined to by the groups given."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = [(group[0], other) for group in pairs for other in group[1:]]
+    if not links:
+        return np.arange(n)
+    a, b = np.array(links).T
+    _, labels = connected_components(coo_array((np.ones(len(a)), (a, b)), (n, n)), directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return first[labels]

@@ -1,0 +1,46 @@
+"""Which images train and which are held out: by the user's folders, or drawn by class, group and seed."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.errors import UserError
+
+
+def groups_of(names: Sequence[str], pattern: str) -> list[str]:
+    """The group of each file name: what the regular expression's first bracket (or the whole of it) matches."""
+    try:
+        regex = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--group {pattern!r} is not a regular expression: {error}") from error
+    matches = [regex.search(name) for name in names]
+    missing = [name for name, match in zip(names, matches, strict=True) if not match]
+    if missing:
+        raise UserError(f"--group {pattern!r} matches nothing in {missing[0]} ({len(missing)} such files); every file needs a group")
+    return [m.group(1) if regex.groups else m.group(0) for m in matches if m]
+
+
+def hold_out(labels: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """(N,) True for the held-out images: about `share` of each class, whole groups only, at least one if it can be.
+
+    Groups are visited in a random order; one is held out while that brings the classes nearer to their share.
+    """
+    order = np.random.default_rng(seed).permutation(np.unique(groups))
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups.tolist()):
+        members[group].append(i)
+    total = Counter(labels.tolist())
+    wanted = {c: min(max(1, round(share * n)), n - 1) for c, n in total.items()}
+    held = Counter()
+    chosen = np.zeros(len(labels), bool)
+    for group in order.tolist():
+        kinds = Counter(labels[members[group]].tolist())
+        over = sum(max(0, held[c] + n - wanted[c]) for c, n in kinds.items())
+        under = sum(min(n, max(0, wanted[c] - held[c])) for c, n in kinds.items())
+        if under > over:
+            chosen[members[group]] = True
+            held.update(kinds)
+    return chosen

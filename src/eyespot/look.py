@@ -1,0 +1,121 @@
+"""`eyespot look`: what is in a folder, what is wrong with it, and what would be trained."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eyespot import pictures
+from eyespot.console import count
+from eyespot.data.survey import Survey, survey
+
+SHOWN = 3
+"""Files named per finding on the terminal; --json names all."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The findings about a data set. Prints itself as text; `as_dict` has every file."""
+
+    survey: Survey
+    sheet: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything found, ready for JSON."""
+        s = self.survey
+        return {
+            "name": s.source.name,
+            "images": len(s.images.rows),
+            "classes": list(s.source.classes),
+            "counts": {split or "all": _counts(s, split) for split in s.source.splits},
+            "sizes": _table(f"{f.width}x{f.height}" for f in s.facts),
+            "channels": _table(f.channels for f in s.facts),
+            "depths": _table(f.depth for f in s.facts),
+            "formats": _table(f.kind for f in s.facts),
+            "value_range": [float(s.images.low.min()), float(s.images.high.max())] if len(s.facts) else None,
+            "unreadable": {str(s.source.samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
+            "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
+            "reading": s.reading.as_dict(),
+            "reasons": s.reasons,
+            "sheet": str(self.sheet) if self.sheet else None,
+        }
+
+    def as_json(self) -> str:
+        return json.dumps(self.as_dict(), indent=2)
+
+    def __str__(self) -> str:
+        d, lines = self.as_dict(), []
+        lines.append(f"{d['name']}: {count(d['images'], 'image')} in {count(len(d['classes']), 'class', 'classes')}")
+        lines += ["", *_count_lines(d)]
+        for what in ("sizes", "channels", "depths", "formats"):
+            lines.append(f"{what:<10}" + _short(d[what]))
+        if d["value_range"]:
+            low, high = d["value_range"]
+            lines.append(f"{'values':<10}{low:g} to {high:g}")
+        r = d["reading"]
+        lines += ["", f"would be trained at {r['size']} x {r['size']} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
+                  f"{count(r['channels'], 'channel')}, {r['depth']}", ""]
+        lines += [line for p in self.survey.problems for line in _problem_lines(p)] or ["nothing wrong was found"]
+        if self.sheet:
+            lines += ["", f"contact sheet: {self.sheet}"]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_png_(self) -> bytes:
+        return contact_sheet(self.survey)._repr_png_()  # type: ignore[attr-defined]
+
+
+def look(
+    data: str | os.PathLike, *, size: int | None = None, fit: str | None = None, sheet: str | os.PathLike | None = None
+) -> Look:
+    """Say what is in a data set before anything is trained.
+
+    size, fit   as for `train`
+    sheet       where to write a picture with images of each class (PNG), if anywhere
+    """
+    found = survey(data, size=size, fit=fit)
+    if sheet is None:
+        return Look(found)
+    pictures.save(contact_sheet(found), Path(sheet))
+    return Look(found, Path(sheet))
+
+
+def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
+    """Some images of each class, as the network would see them."""
+    rows, rng = [], np.random.default_rng(0)
+    for k, name in enumerate(found.source.classes[:most]):
+        members = np.flatnonzero(found.labels == k)
+        chosen = np.sort(rng.permutation(members)[:per_class])
+        rows.append((f"{name} ({len(members):,})", [found.images.pixels[i] for i in chosen]))
+    return pictures.sheet(rows)
+
+
+def _counts(s: Survey, split: str) -> dict[str, int]:
+    counts = Counter(s.labels[s.splits == split].tolist())
+    return {name: counts[k] for k, name in enumerate(s.source.classes)}
+
+
+def _table(values) -> dict[str, int]:
+    return {str(k): n for k, n in Counter(values).most_common()}
+
+
+def _short(table: dict[str, int], most: int = 4) -> str:
+    shown = [f"{k} ({n:,})" if len(table) > 1 else k for k, n in list(table.items())[:most]]
+    return ", ".join(shown) + (f" and {len(table) - most} others" if len(table) > most else "")
+
+
+def _count_lines(d: dict[str, Any]) -> list[str]:
+    splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
+    header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
+    body = [name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values()) for name in d["classes"]]
+    return [header, *body, ""]
+
+
+def _problem_lines(p) -> list[str]:
+    more = f"    and {len(p.files) - SHOWN} more (--json lists all)"
+    return [f"{p.level}: {p.text}", *(f"    {f}" for f in p.files[:SHOWN]), *([more] if len(p.files) > SHOWN else [])]

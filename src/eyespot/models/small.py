@@ -1,0 +1,52 @@
+"""A network for images up to about 64 pixels: quick on a CPU, any input size from 8.
+
+The shape follows the networks of the CIFAR-10 speed records (Jordan 2024): a first layer that whitens patches, then
+three blocks of two convolutions, pooled before the norm.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eyespot.kit import Kit
+from eyespot.models.initial import initialise
+from eyespot.models.network import Network
+
+
+class Block(nn.Module):
+    """Two 3-wide convolutions, the first one's maps pooled: (B, cin, *S) -> (B, cout, *floor(S / 2))"""
+
+    def __init__(self, cin: int, cout: int, kit: Kit):
+        super().__init__()
+        self.conv1, self.pool, self.norm1 = kit.conv(cin, cout), kit.pool("max"), kit.norm_of(cout)
+        self.conv2, self.norm2 = kit.conv(cout, cout), kit.norm_of(cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.norm1(self.pool(self.conv1(x))))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+class Small(Network):
+    """(B, channels, *S) -> (B, classes) logits, S halved once per width.
+
+    stem     filters of the first layer; training sets them to whiten the images' patches, and keeps them fixed
+    widths   channels of the blocks
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int = 10,
+        kit: Kit = Kit(),
+        stem: int = 24,
+        widths: tuple[int, ...] = (64, 256, 256),
+    ):
+        super().__init__(channels, classes, kit, halvings=[2] * len(widths))
+        self.stem = kit.conv(channels, stem, bias=True)
+        self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in zip((stem, *widths), widths, strict=False)))
+        self.fc = nn.Linear(widths[-1], classes)
+        initialise(self, kit.init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        x = self.blocks(F.gelu(self.stem(x)))  # (B, widths[-1], *S / 8)
+        return self.fc(x.flatten(2).amax(2))  # (B, classes)
