@@ -1,6 +1,7 @@
 """Densely connected networks, Huang et al. 2016: each layer sees the maps of every layer before it."""
 
 from collections import OrderedDict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class PlainLayer(nn.Module):
 class BottleneckLayer(nn.Module):
     """The same behind a 1-wide convolution to squeeze * growth maps: (B, cin, *S) -> (B, growth, *S)"""
 
-    def __init__(self, cin: int, growth: int, squeeze: int, dropout: float, kit: Kit):
+    def __init__(self, squeeze: int, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__()
         self.norm1, self.conv1 = kit.norm_of(cin), kit.conv(cin, squeeze * growth, 1)
         self.norm2, self.conv2 = kit.norm_of(squeeze * growth), kit.conv(squeeze * growth, growth, 3)
@@ -41,15 +42,9 @@ class DenseBlock(nn.Module):
 
     def __init__(self, depth: int, cin: int, growth: int, squeeze: int, dropout: float, kit: Kit):
         super().__init__()
+        layer = partial(BottleneckLayer, squeeze) if squeeze else PlainLayer
         for i in range(depth):
-            maps = cin + i * growth
-            plain = squeeze == 0
-            layer = (
-                PlainLayer(maps, growth, dropout, kit)
-                if plain
-                else BottleneckLayer(maps, growth, squeeze, dropout, kit)
-            )
-            self.add_module(f"denselayer{i + 1}", layer)
+            self.add_module(f"denselayer{i + 1}", layer(cin + i * growth, growth, dropout, kit))
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]

@@ -1,0 +1,151 @@
+"""A model file made ready to answer: its preprocessing, its network, its class names."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from eyespot.data.read import Array, Unreadable, load_bytes
+from eyespot.data.square import Reading
+from eyespot.errors import UserError
+from eyespot.files import batched, in_order
+from eyespot.models import create
+from eyespot.training.batches import Normal
+from eyespot.weights import NAME, Card, put, read_card, read_tensors
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image: the likeliest class and all probabilities; or the reason why there is none."""
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    error: str | None = None
+
+
+class Predictions(list[Prediction]):
+    """Answers in the order of the questions; shows itself as a table."""
+
+    def __str__(self) -> str:
+        width = max([len("path"), *(len(p.path) for p in self)])
+        rows = [f"{p.path:<{width}}  " + (f"{p.label}  {100 * (p.probability or 0):.1f}%" if p.label is not None else f"cannot be read: {p.error}") for p in self]
+        return "\n".join([f"{'path':<{width}}  label", *rows])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Predictor:
+    """Answers for images. Made by `load`."""
+
+    def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
+        p = card.preprocessing
+        self.card, self.classes, self.device = card, card.classes, device
+        self.reading = Reading(p["size"], p["fit"], p["channels"], tuple(p["accepts"]), p["depth"])
+        self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def logits(self, images: Array) -> NDArray[np.float32]:
+        """(N, H, W, C) images, read by `reading` -> (N, classes), in float32"""
+        x = self.normal(images, self.device).contiguous(memory_format=torch.channels_last)
+        return self.network(x).float().cpu().numpy()
+
+    def probabilities(self, images: Array) -> NDArray[np.float64]:
+        """(N, H, W, C) -> (N, classes), each row of sum 1"""
+        from scipy.special import softmax
+
+        return softmax(self.logits(images).astype(np.float64) / self.card.temperature, axis=1)
+
+    def __call__(self, images: Any) -> Predictions:
+        """Answers for one or several images: paths, Pillow images, or arrays (H, W) or (H, W, C)."""
+        several = images if isinstance(images, list | tuple) else [images]
+        answers = Predictions(self.stream(several))
+        unread = [a for a in answers if a.error]
+        if unread:
+            raise UserError(f"{unread[0].path} cannot be read: {unread[0].error}")
+        return answers
+
+    def stream(self, images: Iterable[Any], batch: int = BATCH) -> Iterator[Prediction]:
+        """Answers one by one, in order, in constant memory; an image that cannot be read is answered with its reason."""
+        for part in batched(in_order(self._read, images), batch):
+            good = [image for _, image in part if not isinstance(image, str)]
+            rows = iter(self.probabilities(np.stack(good))) if good else iter(())
+            for name, image in part:
+                yield Prediction(name, error=image) if isinstance(image, str) else self._answer(name, next(rows))
+
+    def _answer(self, name: str, p: NDArray[np.float64]) -> Prediction:
+        best = int(p.argmax())
+        return Prediction(name, self.classes[best], float(p[best]), dict(zip(self.classes, p.tolist(), strict=True)))
+
+    def _read(self, image: Any) -> tuple[str, Array | str]:
+        try:
+            if isinstance(image, str | os.PathLike):
+                return str(image), self.reading(load_bytes(Path(image)))
+            return "(image)", self.reading.of_array(_as_array(image))
+        except Unreadable as reason:
+            return str(image) if isinstance(image, str | os.PathLike) else "(image)", str(reason)
+
+    def __repr__(self) -> str:
+        c, accuracy = self.card, self.card.scores.get("accuracy")
+        score = f", accuracy {100 * accuracy['value']:.1f}% (n = {accuracy['n']:,})" if accuracy else ""
+        return f"Predictor({c.preset}, {len(c.classes)} classes, {self.reading.size} pixels{score})"
+
+
+def _as_array(image: Any) -> Array:
+    from PIL import Image
+
+    from eyespot.data.read import _pixels
+
+    if isinstance(image, Image.Image):
+        return _pixels(image)
+    array = np.asarray(image)
+    if array.ndim not in (2, 3):
+        raise Unreadable(f"an array of shape {array.shape} is not an image: give (H, W) or (H, W, C)")
+    return array if array.ndim == 3 else array[..., None]
+
+
+def model_file(run: str | os.PathLike) -> Path:
+    """The model file of a run folder, or the file itself."""
+    path = Path(run)
+    if path.is_dir() and not (path / NAME).exists():
+        raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
+    return path / NAME if path.is_dir() else path
+
+
+def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
+    """A Predictor from a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
+    path = model_file(run)
+    card = read_card(path)
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
+    network = create(card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], **changes)
+    put(network, read_tensors(path), path)
+    return Predictor(card, network, device)
+
+
+def expand(paths: Sequence[str], lines: Iterable[str]) -> Iterator[Path]:
+    """The image files that arguments mean: files, folders (all images below), globs, built-in sets, - for one per line."""
+    from glob import glob, has_magic
+
+    from eyespot.data.builtin import BUILTIN, unpack
+    from eyespot.data.sources import list_images
+
+    for name in paths:
+        path = Path(name)
+        if name == "-":
+            yield from (Path(line.strip()) for line in lines if line.strip())
+        elif path.is_dir():
+            yield from list_images(path)
+        elif path.exists() or not has_magic(name):
+            yield from list_images(unpack(name)) if name in BUILTIN and not path.exists() else [path]
+        else:
+            yield from map(Path, sorted(glob(name, recursive=True)))

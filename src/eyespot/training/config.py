@@ -1,0 +1,92 @@
+"""What a user may ask of `train`, as one frozen object that validates itself and reads and writes TOML."""
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from eyespot.errors import UserError, nearest
+from eyespot.files import write_whole
+
+TABLES = ("reasons", "timed")
+"""Tables of plan.toml that explain the settings; they are not settings, and are passed over when it is read."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of a training run; None leaves the choice to the plan.
+
+    minutes     wall-clock time of the whole command, decoding, evaluation and report included
+    epochs      passes over the training images; with it and a seed a run can be repeated exactly
+    model       a preset: see `eyespot.presets()`
+    size        pixels along each side that the images are trained at
+    fit         how a picture becomes a square: pad, crop or stretch
+    batch       images per step
+    augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
+    group       regular expression; files whose names match the same text stay on one side of the split
+    held_out    share of each class that is held out, where the data has no val or test folder
+    precision   "float32" or "bfloat16" (products only; weights and sums stay float32)
+    device      "cpu", "cuda", "cuda:1", "mps"
+    """
+
+    data: str = ""
+    minutes: float | None = None
+    epochs: float | None = None
+    model: str | None = None
+    size: int | None = None
+    fit: str | None = None
+    batch: int | None = None
+    augment: str | None = None
+    group: str | None = None
+    held_out: float = 0.2
+    seed: int = 0
+    precision: str | None = None
+    device: str | None = None
+
+    def __post_init__(self):
+        for f in fields(self):
+            value = getattr(self, f.name)
+            kinds = KINDS[f.name]
+            if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise UserError(f"{f.name} is {value!r}; give {WORDS[kinds]}")
+        for name in ("minutes", "epochs", "size", "batch"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"{name} is {value}; give a number above 0")
+        if not 0 < self.held_out < 1:
+            raise UserError(f"held_out is {self.held_out}; give a share between 0 and 1, such as 0.2")
+        if self.precision not in (None, "float32", "bfloat16"):
+            raise UserError(f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}")
+
+
+NUMBER = (int, float)
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("data", "model", "fit", "augment", "group", "precision", "device"), str),
+    **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
+    **dict.fromkeys(("size", "batch", "seed"), int),
+}
+WORDS = {str: "a text", NUMBER: "a number", int: "a whole number"}
+
+
+def read_config(path: Path, typed: dict[str, Any]) -> Config:
+    """The settings of a TOML file, a run's plan.toml or one's own; what was typed beside it wins."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give the plan.toml of a run, or your own") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from error
+    known = [f.name for f in fields(Config)]
+    settings = {k: v for k, v in content.items() if k not in TABLES}
+    for key in settings:
+        if key not in known:
+            raise UserError(f"{path} has the unknown key {key!r}; {nearest(key, known)}")
+    return replace(Config(**settings), **typed)
+
+
+def write_plan(path: Path, settings: Config, reasons: dict[str, str], timed: dict[str, float]) -> None:
+    """The resolved settings with the reason for each: a file that repeats the run."""
+    content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
+    write_whole(path, tomli_w.dumps(content | {"reasons": reasons, "timed": timed}))

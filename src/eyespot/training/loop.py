@@ -1,0 +1,170 @@
+"""The training loop: one page that shows every step."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eyespot.augment import augment, parse
+from eyespot.data.survey import Survey
+from eyespot.training.batches import forever, resized
+from eyespot.training.optimise import Average, optimisers, whiten
+from eyespot.training.plan import MONITOR, Plan, new_network
+from eyespot.training.schedule import rate, side
+
+SMOOTHING = 0.1
+ROWS = 25
+"""Lines of the table, about, over a whole run."""
+PATIENCE = 0.4
+"""Stop early when this share of the run, past its half, brought nothing new."""
+
+
+@dataclass
+class Row:
+    """One line of the table: where training stands."""
+
+    epoch: float
+    seconds: float
+    fraction: float
+    size: int
+    rate: float
+    train_loss: float
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
+@dataclass
+class Outcome:
+    """The trained network (averaged weights, evaluation mode), its history, and why it ended."""
+
+    network: nn.Module
+    history: list[Row] = field(default_factory=list)
+    ended: str = "the schedule is done"
+    interrupted: bool = False
+
+
+def fit(
+    survey: Survey,
+    plan: Plan,
+    elapsed: Callable[[], float],
+    on_row: Callable[[Row, nn.Module, bool], None],
+    on_step: Callable[[float, float], None],
+) -> Outcome:
+    """Train until the time or the images are used up.
+
+    on_row    after each look at the held-out images: the row, the averaged network, and whether it is the best so far
+    on_step   after each step: the fraction done and the images per second
+    """
+    c, pixels, start = plan.config, survey.images.pixels, elapsed()
+    assert c.device and c.batch and c.size and c.augment is not None
+    labels = torch.from_numpy(survey.labels)
+    network = new_network(survey, c)
+    if c.model == "small":
+        few = plan.train[:: max(1, len(plan.train) // 2000)]
+        whiten(network.stem, plan.normal(pixels[few]))  # type: ignore[arg-type]
+    network = network.to(c.device).train()
+    average, steppers, operations = Average(network), optimisers(network, c.batch), parse(c.augment)
+    peaks = [[group["lr"] for group in o.param_groups] for o in steppers]
+    weights = None if plan.weights is None else torch.tensor(plan.weights, device=c.device)
+    generator = torch.Generator().manual_seed(c.seed)
+    watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
+    outcome = Outcome(average.network)
+    seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
+    try:
+        for rows in forever(plan.train, c.batch, c.seed):
+            # 1. how far the run is, by the clock or by the images, whichever is further
+            fraction = progress(elapsed() - start, start, seen, plan)
+            if fraction >= 1:
+                break
+            for optimiser, peak in zip(steppers, peaks, strict=True):
+                for group, lr in zip(optimiser.param_groups, peak, strict=True):
+                    group["lr"] = lr * rate(fraction)
+            # 2. a batch
+            x = plan.normal(pixels[rows], c.device)
+            x = resized(augment(x, operations, generator), side(fraction, c.size))
+            y = labels[rows].to(c.device)
+            # 3. a step
+            with autocast(c.device, c.precision):
+                logits = network(x)
+            loss = F.cross_entropy(logits.float(), y, weights, label_smoothing=SMOOTHING)
+            for optimiser in steppers:
+                optimiser.zero_grad()
+            loss.backward()
+            for optimiser in steppers:
+                optimiser.step()
+            average.update(network)
+            # 4. look now and then
+            seen += len(rows)
+            losses.append(loss.detach())
+            on_step(fraction, (seen - last.seen) / max(elapsed() - last.seconds, 1e-9))
+            if not last.due(fraction, elapsed()):
+                continue
+            mean = torch.stack(losses).mean().item()
+            if not np.isfinite(mean):
+                outcome.ended = "the loss became infinite; the best network before that is kept"
+                break
+            now = elapsed()
+            scored = glance(average.network, survey, plan, watched, labels)
+            row = Row(seen / len(plan.train), elapsed(), fraction, side(fraction, c.size), rate(fraction), mean, *scored, (seen - last.seen) / (now - last.seconds))
+            outcome.history.append(row)
+            better = row.accuracy > best
+            best, best_at = (row.accuracy, fraction) if better else (best, best_at)
+            on_row(row, average.network, row.accuracy >= best)
+            losses, last = [], Mark(elapsed(), fraction, seen, elapsed() - now)
+            if fraction > 0.5 and fraction - best_at > PATIENCE:
+                outcome.ended = f"nothing new in {PATIENCE:.0%} of the run, so it stopped early"
+                break
+    except KeyboardInterrupt:
+        outcome.ended, outcome.interrupted = "stopped by you", True
+    return outcome
+
+
+@dataclass(frozen=True)
+class Mark:
+    """When the held-out images were last looked at, and what that cost in seconds."""
+
+    seconds: float
+    fraction: float
+    seen: int
+    cost: float = 0.0
+
+    def due(self, fraction: float, now: float) -> bool:
+        """After another 25th of the run, but never for more than a thirtieth of the time."""
+        return fraction - self.fraction >= 1 / ROWS and now - self.seconds >= 30 * self.cost
+
+
+def progress(spent: float, start: float, seen: int, plan: Plan) -> float:
+    """The fraction done."""
+    by_time = spent / (plan.seconds - start) if plan.seconds is not None else 0.0
+    by_images = seen / plan.images if plan.images is not None else 0.0
+    return max(by_time, by_images)
+
+
+def autocast(device: str, precision: str | None) -> Any:
+    """Products in bfloat16 where the plan says so."""
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@torch.inference_mode()
+def glance(network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor) -> tuple[float, float]:
+    """Loss and accuracy on some held-out images, in the training's precision."""
+    c, logits = plan.config, []
+    assert c.device
+    for part in np.array_split(rows, max(1, len(rows) // 256)):
+        with autocast(c.device, c.precision):
+            x = plan.normal(survey.images.pixels[part], c.device)
+            logits.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
+    z, y = torch.cat(logits), labels[rows]
+    return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
+
+
+def clock() -> Callable[[], float]:
+    """Seconds since now."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start

@@ -1,0 +1,95 @@
+"""The optimisers: Muon for the filters of convolutions, AdamW for the rest; and the average of recent weights."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+MUON_RATE, ADAM_RATE, USUAL_BATCH = 0.24, 0.02, 512
+"""Peak rates at the usual batch; they scale with the root of the batch."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is made orthogonal (Jordan et al. 2024), with every filter bank kept at its first norm.
+
+    torch.optim.Muon takes matrices only. A norm behind the convolution makes the filters' scale meaningless, so it is
+    fixed, and `lr` is the relative change per step.
+    """
+
+    def __init__(self, filters: list[Tensor], lr: float, momentum: float = 0.6):
+        super().__init__(filters, {"lr": lr, "momentum": momentum})
+        for p in filters:
+            self.state[p] = {"momentum": torch.zeros_like(p), "norm": p.detach().norm()}
+
+    @torch.no_grad()
+    def step(self, closure=None):  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                m = state["momentum"].mul_(group["momentum"]).add_(p.grad)
+                update = orthogonal((p.grad + group["momentum"] * m).flatten(1)).view_as(p)
+                p.mul_(state["norm"] / p.norm())
+                p.sub_(update * (group["lr"] * state["norm"] / update.norm().clamp_min(1e-12)))
+
+
+def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
+    """The nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz iterations in bfloat16: (m, n) -> (m, n)"""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = (matrix if wide else matrix.T).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x if wide else x.T).to(matrix.dtype)
+
+
+def optimisers(network: nn.Module, batch: int) -> list[torch.optim.Optimizer]:
+    """Muon for what has a kernel, AdamW for matrices, norms and biases."""
+    learned = [p for p in network.parameters() if p.requires_grad]
+    filters = [p for p in learned if p.dim() > 2]
+    rest = [p for p in learned if p.dim() <= 2]
+    scale = (batch / USUAL_BATCH) ** 0.5
+    adam = torch.optim.AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
+    return [Muon(filters, MUON_RATE * scale), adam] if filters else [adam]
+
+
+class Average:
+    """The weights averaged over about the last twentieth of the steps so far: steadier than the last ones."""
+
+    def __init__(self, network: nn.Module):
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights after one more step."""
+        self.steps += 1
+        share = 1 / (1 + 0.05 * self.steps)
+        mine, new = self.network.state_dict(), network.state_dict()
+        floats = [name for name in mine if mine[name].is_floating_point()]
+        torch._foreach_lerp_([mine[n] for n in floats], [new[n] for n in floats], share)
+
+
+@torch.no_grad()
+def whiten(layer: nn.Module, images: Tensor) -> None:
+    """Set the first convolution to decorrelate patches of the images (B, C, *S), and fix its filters.
+
+    Filters are the patches' principal directions over their standard deviation, each once with either sign.
+    """
+    weight = layer.weight
+    size, n = weight.shape[2], weight.shape[0] // 2
+    patches = images
+    for axis in range(2, images.dim()):
+        patches = patches.unfold(axis, size, 1)
+    patches = patches.movedim(1, images.dim() - 1).reshape(-1, weight[0].numel())  # (patches, C * size^dim)
+    values, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
+    n = min(n, len(values))
+    values, directions = values.flip(0)[:n], directions.flip(1)[:, :n]
+    # Directions that hardly vary are noise (or nothing): they are not blown up beyond this.
+    filters = (directions / (values + 5e-4 * values[0].clamp_min(1e-6)).sqrt()).T.reshape(n, *weight.shape[1:])
+    weight.zero_()
+    weight[: 2 * n] = torch.cat([filters, -filters]).to(weight.dtype)
+    weight.requires_grad_(False)
