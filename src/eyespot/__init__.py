@@ -1,3 +1,58 @@
-"""eyespot: a folder of images in, a network that its owner can trust out."""
+"""eyespot: a folder of images in, a network that its owner can trust out.
+
+>>> import eyespot
+>>> "resnet18" in eyespot.presets()
+True
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Read on first use: `import eyespot` and `eyespot --help` stay light.
+_PUBLIC = {
+    "Kit": "eyespot.kit",
+    "Look": "eyespot.looking",
+    "Predictions": "eyespot.prediction.predictor",
+    "Predictor": "eyespot.prediction.predictor",
+    "Run": "eyespot.run",
+    "UserError": "eyespot.errors",
+    "create": "eyespot.models",
+    "evaluate": "eyespot.run",
+    "load": "eyespot.prediction.predictor",
+    "look": "eyespot.looking",
+    "predict": "eyespot.run",
+    "presets": "eyespot.models",
+    "train": "eyespot.run",
+}
+__all__ = sorted([*_PUBLIC, "__version__", "convolution"])
+
+if TYPE_CHECKING:
+    from eyespot.errors import UserError as UserError
+    from eyespot.kit import Kit as Kit
+    from eyespot.looking import Look as Look
+    from eyespot.looking import look as look
+    from eyespot.models import create as create
+    from eyespot.models import presets as presets
+    from eyespot.prediction.predictor import Predictions as Predictions
+    from eyespot.prediction.predictor import Predictor as Predictor
+    from eyespot.prediction.predictor import load as load
+    from eyespot.run import Run as Run
+    from eyespot.run import evaluate as evaluate
+    from eyespot.run import predict as predict
+    from eyespot.run import train as train
+
+
+def __getattr__(name: str) -> Any:
+    if name == "convolution":
+        return import_module("eyespot.convolution")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'eyespot' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

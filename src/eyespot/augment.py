@@ -78,7 +78,9 @@ def _operation(part: str, pipeline: str) -> Operation:
     except (SyntaxError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"augment {pipeline!r}: {part!r} is not an operation with its numbers, like shift(0.06)") from error
+        raise UserError(
+            f"augment {pipeline!r}: {part!r} is not an operation with its numbers, like shift(0.06)"
+        ) from error
 
 
 def augment(x: Tensor, operations: list[Operation], generator: torch.Generator) -> Tensor:

@@ -44,14 +44,22 @@ class Evaluation:
 
     def __str__(self) -> str:
         s, n = self.scores, len(self.labels)
-        rows = [("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("macro F1", "macro_f1")]
-        rows += [("top-5 accuracy", "top5_accuracy")] * ("top5_accuracy" in s) + [("calibration error", "calibration_error")]
+        rows = [
+            ("accuracy", "accuracy"),
+            ("balanced accuracy", "balanced_accuracy"),
+            ("macro F1", "macro_f1"),
+        ]
+        rows += [("top-5 accuracy", "top5_accuracy")] * ("top5_accuracy" in s) + [
+            ("calibration error", "calibration_error")
+        ]
         lines = [f"{count(n, 'image')}; in brackets the 95% interval", ""]
         lines += [f"{title:<20}{percent(s[key])}" for title, key in rows]
         width = max(8, *(len(c) for c in self.classes))
         lines += ["", f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"]
         for name, c in s["classes"].items():
-            lines.append(f"{name:<{width}}  {percent(c['recall']):<20} {percent(c['precision']):<20} {percent(c['f1']):<20} {c['recall']['n']:,}")
+            lines.append(
+                f"{name:<{width}}  {percent(c['recall']):<20} {percent(c['precision']):<20} {percent(c['f1']):<20} {c['recall']['n']:,}"
+            )
         worst = confusions(s["confusion"], self.classes)
         if worst:
             lines += ["", "most confused: " + "; ".join(f"{a} taken for {b} ({n})" for a, b, n in worst[:5])]
@@ -62,32 +70,53 @@ class Evaluation:
 
 def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, str, int]]:
     """Pairs (truth, prediction, images) of mistakes, the most frequent first."""
-    pairs = [(classes[i], classes[j], n) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n]
+    pairs = [
+        (classes[i], classes[j], n) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n
+    ]
     return sorted(pairs, key=lambda p: -p[2])
 
 
-def answer(predictor: Predictor, pixels: Array, rows: NDArray[np.int64], batch: int = 256) -> NDArray[np.float32]:
+def answer(
+    predictor: Predictor, pixels: Array, rows: NDArray[np.int64], batch: int = 256
+) -> NDArray[np.float32]:
     """(N, classes) logits for the given rows of decoded images, with progress"""
     parts = np.array_split(rows, max(1, -(-len(rows) // batch)))
     return np.concatenate([predictor.logits(pixels[part]) for part in track(parts, len(parts), "evaluating")])
 
 
-def assess(predictor: Predictor, paths: list[str], pixels: Array, labels: NDArray[np.int64], logits: NDArray[np.float32],
-           errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:
+def assess(
+    predictor: Predictor,
+    paths: list[str],
+    pixels: Array,
+    labels: NDArray[np.int64],
+    logits: NDArray[np.float32],
+    errors: dict[str, str],
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
     """The Evaluation of logits that are already there."""
     from scipy.special import softmax
 
     p = softmax(logits.astype(np.float64) / predictor.card.temperature, axis=1)
-    return Evaluation(score(p, labels, predictor.classes), predictor.classes, paths, pixels, labels, p, errors, notes)
+    return Evaluation(
+        score(p, labels, predictor.classes), predictor.classes, paths, pixels, labels, p, errors, notes
+    )
 
 
 def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
     """Try a predictor on a data set with its classes (its test images, if it has such), or on the run's held-out images."""
     source = find(data) if data is not None else held_out(run)
-    source = source.only([i for i, s in enumerate(source.samples) if s.split == ("test" if "test" in source.splits else s.split)])
+    source = source.only(
+        [
+            i
+            for i, s in enumerate(source.samples)
+            if s.split == ("test" if "test" in source.splits else s.split)
+        ]
+    )
     strange = sorted({s.label for s in source.samples} - set(predictor.classes))
     if strange:
-        raise UserError(f"the model does not know the class {strange[0]!r} of {data}; it knows {', '.join(predictor.classes[:8])}{', ...' if len(predictor.classes) > 8 else ''}")
+        raise UserError(
+            f"the model does not know the class {strange[0]!r} of {data}; it knows {', '.join(predictor.classes[:8])}{', ...' if len(predictor.classes) > 8 else ''}"
+        )
     headers = scan(source)
     images = load_images(source, headers, predictor.reading)
     errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
@@ -98,15 +127,29 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
     labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
     digests = [headers.facts[int(i)].digest.hex() for i in images.rows]
     logits = answer(predictor, images.pixels, np.arange(len(labels)))
-    return assess(predictor, [str(s.path) for s in samples], images.pixels, labels, logits, errors, _notes(run, digests, labels, predictor.classes))
+    return assess(
+        predictor,
+        [str(s.path) for s in samples],
+        images.pixels,
+        labels,
+        logits,
+        errors,
+        _notes(run, digests, labels, predictor.classes),
+    )
 
 
 def _notes(run: Path, digests: list[str], labels: NDArray[np.int64], classes: list[str]) -> tuple[str, ...]:
     """What a reader of the scores has to know."""
-    trained = {row["content"] for row in split_rows(run) if row["split"] == "train"} if (run / SPLIT).exists() else set()
+    trained = (
+        {row["content"] for row in split_rows(run) if row["split"] == "train"}
+        if (run / SPLIT).exists()
+        else set()
+    )
     known, notes = sum(d in trained for d in digests), []
     if known:
-        notes.append(f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good")
+        notes.append(
+            f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
+        )
     absent = [name for k, name in enumerate(classes) if k not in set(labels.tolist())]
     if absent:
         notes.append(f"note: no image of {', '.join(absent[:8])}: left out of the averages over classes")
@@ -119,13 +162,17 @@ def split_rows(run: Path) -> list[dict[str, str]]:
         with (run / SPLIT).open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except OSError as error:
-        raise UserError(f"{run / SPLIT} cannot be read ({error.strerror}), so the held-out images are not known: name a data set to evaluate on") from error
+        raise UserError(
+            f"{run / SPLIT} cannot be read ({error.strerror}), so the held-out images are not known: name a data set to evaluate on"
+        ) from error
 
 
 def held_out(run: Path) -> Source:
     """The images that a run did not train on: its test images, or those held out."""
     source = find(run / SPLIT) if (run / SPLIT).exists() else None
     if source is None:
-        raise UserError(f"{run} has no {SPLIT}, so the held-out images are not known: name a data set to evaluate on")
+        raise UserError(
+            f"{run} has no {SPLIT}, so the held-out images are not known: name a data set to evaluate on"
+        )
     wanted = "test" if "test" in source.splits else "val"
     return source.only([i for i, s in enumerate(source.samples) if s.split == wanted])

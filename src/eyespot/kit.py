@@ -55,7 +55,13 @@ class Kit:
         choose("affine", self.affine, (True, False))
 
     def conv(
-        self, cin: int, cout: int, size: int = 3, stride: int = 1, bias: bool | None = None, padded: bool = True
+        self,
+        cin: int,
+        cout: int,
+        size: int = 3,
+        stride: int = 1,
+        bias: bool | None = None,
+        padded: bool = True,
     ) -> nn.Module:
         """(B, cin, *S) -> (B, cout, *ceil(S / stride)) for an odd size; not padded, S loses size - 1.
 

@@ -17,9 +17,10 @@ from eyespot.console import count, say, stderr
 from eyespot.data.arrays import fingerprint
 from eyespot.data.survey import Survey, survey
 from eyespot.errors import UserError
-from eyespot.evaluation import SPLIT, Evaluation, answer, assess, evaluate
+from eyespot.evaluation import SPLIT, Evaluation, answer, assess
+from eyespot.evaluation import evaluate as assess_data
 from eyespot.files import write_whole
-from eyespot.prediction.predictor import Predictions, Predictor, load
+from eyespot.prediction.predictor import Predictions, Predictor, load, model_file
 from eyespot.report.page import write_report
 from eyespot.scores import percent, temperature
 from eyespot.training.config import Config, read_config, write_plan
@@ -35,7 +36,14 @@ LARGEST = {"cpu": 128}
 class Run:
     """A trained network in its folder. Shows itself; answers questions through the Predictor that its file loads."""
 
-    def __init__(self, folder: str | os.PathLike, *, evaluation: Evaluation | None = None, ended: str = "", interrupted: bool = False):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        evaluation: Evaluation | None = None,
+        ended: str = "",
+        interrupted: bool = False,
+    ):
         self.folder = Path(folder)
         self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
         self._predictor: Predictor | None = None
@@ -52,15 +60,18 @@ class Run:
 
     def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
         """Scores on a data set, or on the images that were held out."""
-        folder = self.folder if self.folder.is_dir() else self.folder.parent
-        return evaluate(self.predictor, folder, data)
+        return assess_data(self.predictor, model_file(self.folder).parent, data)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
 
     def _repr_html_(self) -> str:
         scores = self.predictor.card.scores
-        rows = "".join(f"<tr><td>{k.replace('_', ' ')}</td><td>{percent(v)}</td></tr>" for k, v in scores.items() if k != "log_loss")
+        rows = "".join(
+            f"<tr><td>{k.replace('_', ' ')}</td><td>{percent(v)}</td></tr>"
+            for k, v in scores.items()
+            if k != "log_loss"
+        )
         return f"<b>{self.folder}</b>: {self.predictor.card.preset}<table>{rows}</table><a href='{self.folder}/report.html'>report</a>"
 
 
@@ -92,14 +103,40 @@ def train(
     The other settings: see `eyespot.training.config.Config`.
     """
     elapsed = elapsed or clock()
-    given = {"data": None if data is None else str(data), "minutes": minutes, "epochs": epochs, "model": model, "size": size, "fit": fit}
-    given |= {"batch": batch, "augment": augment, "group": group, "held_out": held_out, "seed": seed, "device": device}
+    given = {
+        "data": None if data is None else str(data),
+        "minutes": minutes,
+        "epochs": epochs,
+        "model": model,
+        "size": size,
+        "fit": fit,
+    }
+    given |= {
+        "batch": batch,
+        "augment": augment,
+        "group": group,
+        "held_out": held_out,
+        "seed": seed,
+        "device": device,
+    }
     typed = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:
-        raise UserError("no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE")
+        raise UserError(
+            "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"
+        )
     folder = run_folder(out, settings.data, force)
     return _train(settings, folder, elapsed)
+
+
+def evaluate(run: str | os.PathLike, data: str | os.PathLike | None = None) -> Evaluation:
+    """Scores of a run on a data set, or on the images that it held out."""
+    return Run(run).evaluate(data)
+
+
+def predict(run: str | os.PathLike, images: Any) -> Predictions:
+    """Answers of a run for one or several images: paths, Pillow images or arrays."""
+    return Run(run).predict(images)
 
 
 def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
@@ -116,7 +153,9 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
         raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
     foreign = sorted(set(content) - set(OURS))
     if content and not set(content) & {NAME, "plan.toml"}:
-        raise UserError(f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out")
+        raise UserError(
+            f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
+        )
     return folder
 
 
@@ -125,7 +164,9 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     device = choose_device(settings.device)
     found = survey(settings.data, size=settings.size, fit=settings.fit, largest=LARGEST.get(device, 224))
     found.refuse_errors()
-    say(f"{found.source.name}: {count(len(found.labels), 'image')} in {count(len(found.source.classes), 'class', 'classes')}")
+    say(
+        f"{found.source.name}: {count(len(found.labels), 'image')} in {count(len(found.source.classes), 'class', 'classes')}"
+    )
     for problem in found.problems:
         if problem.level != "note":
             say(f"{problem.level}: {problem.text}")
@@ -160,7 +201,11 @@ def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "T
     rows = plan.test if len(plan.test) else plan.held
     logits = answer(predictor, found.images.pixels, rows)
     labels = found.labels[rows]
-    calibrating = logits if rows is plan.held or not len(plan.held) else answer(predictor, found.images.pixels, plan.held)
+    calibrating = (
+        logits
+        if rows is plan.held or not len(plan.held)
+        else answer(predictor, found.images.pixels, plan.held)
+    )
     t = temperature(calibrating, labels if rows is plan.held else found.labels[plan.held])
     predictor.card = replace(predictor.card, temperature=t)
     paths = [str(found.source.samples[int(i)].path) for i in found.images.rows[rows]]
@@ -179,7 +224,9 @@ def save(folder: Path, tensors: Any, card: Card) -> None:
     try:
         write_model(path, tensors, card)
     except UserError as error:
-        raise UserError(f"{error}; the last good model stays in {path}" if path.exists() else str(error)) from error
+        raise UserError(
+            f"{error}; the last good model stays in {path}" if path.exists() else str(error)
+        ) from error
 
 
 def make_card(found: Survey, plan: Plan) -> Card:
@@ -187,9 +234,23 @@ def make_card(found: Survey, plan: Plan) -> Card:
     c = plan.config
     assert c.model and c.augment is not None
     preprocessing = found.reading.as_dict() | {"mean": list(plan.normal.mean), "std": list(plan.normal.std)}
-    data = {"name": found.source.name, "images": len(found.labels), "trained": len(plan.train), "content": fingerprint(found.headers)}
+    data = {
+        "name": found.source.name,
+        "images": len(found.labels),
+        "trained": len(plan.train),
+        "content": fingerprint(found.headers),
+    }
     settings = {k: v for k, v in asdict(c).items() if v is not None}
-    return Card(c.model, {}, list(found.source.classes), preprocessing, augment=c.augment, plan=settings, data=data, versions=versions())
+    return Card(
+        c.model,
+        {},
+        list(found.source.classes),
+        preprocessing,
+        augment=c.augment,
+        plan=settings,
+        data=data,
+        versions=versions(),
+    )
 
 
 def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
@@ -199,7 +260,9 @@ def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
         for name in OURS:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the run folder {folder}: {error.strerror}; name another with --out") from error
+        raise UserError(
+            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
+        ) from error
     write_plan(folder / "plan.toml", plan.config, plan.reasons, plan.timed)
     write_whole(folder / SPLIT, split_csv(found, plan))
     pictures.save(first_batch(found, plan), folder / "first-batch.png")
@@ -226,7 +289,9 @@ def first_batch(found: Survey, plan: Plan, most: int = 40):
     rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
     pixels = found.images.pixels[rows]
     floats = torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)
-    changed = augment(floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed))
+    changed = augment(
+        floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
+    )
     changed = changed.permute(0, 2, 3, 1).numpy().astype(pixels.dtype)
     title = f"augmented: {plan.config.augment or 'none'}"
     return pictures.sheet([("training images, as read", list(pixels)), (title, list(changed))])
@@ -236,8 +301,17 @@ def show_plan(plan: Plan, found: Survey) -> None:
     """Every choice with its reason, on standard error."""
     c = plan.config
     say("")
-    say(f"plan      {len(plan.train):,} images to train, {len(plan.held):,} held out" + (f", {len(plan.test):,} to test" if len(plan.test) else ""))
-    settings = {**{k: v for k, v in asdict(c).items() if v is not None}, "split": "", "class weights": "", "channels": found.reading.channels, "epochs": c.epochs or ""}
+    say(
+        f"plan      {len(plan.train):,} images to train, {len(plan.held):,} held out"
+        + (f", {len(plan.test):,} to test" if len(plan.test) else "")
+    )
+    settings = {
+        **{k: v for k, v in asdict(c).items() if v is not None},
+        "split": "",
+        "class weights": "",
+        "channels": found.reading.channels,
+        "epochs": c.epochs or "",
+    }
     for name, reason in plan.reasons.items():
         value = settings.get(name, "")
         say(f"  {name:<14}{value!s:<18}{reason}" if value != "" else f"  {name:<14}{reason}")
@@ -262,8 +336,13 @@ class Table:
             say(HEAD)
         self.history.append(row)
         remain = as_clock(self.now() * (1 / max(row.fraction, 1e-9) - 1))
-        say(f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.accuracy:9.1%} {row.images_per_second:9,.0f} {remain:>7}")
-        lines = [",".join(asdict(row)), *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history)]
+        say(
+            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.accuracy:9.1%} {row.images_per_second:9,.0f} {remain:>7}"
+        )
+        lines = [
+            ",".join(asdict(row)),
+            *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history),
+        ]
         if best:
             save(self.folder, network.state_dict(), make_card(self.found, self.plan))
             self.saved = True
@@ -275,7 +354,11 @@ class Table:
         if stderr().is_terminal and self.now() - self.shown > 0.5:
             self.shown = self.now()
             remain = as_clock(self.now() * (1 / max(fraction, 1e-3) - 1))
-            stderr().print(f"{fraction:6.1%} done, {per_second:,.0f} images/s, {remain} remain    ", end="\r", markup=False)
+            stderr().print(
+                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {remain} remain    ",
+                end="\r",
+                markup=False,
+            )
 
     def clear(self) -> None:
         if stderr().is_terminal and self.shown:

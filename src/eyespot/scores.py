@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z = 1.959964
-DRAWS = 2000
 BINS = 15
 TOP5_FROM = 20
 """Classes from which "among the five likeliest" says something."""
@@ -15,32 +14,32 @@ Float = NDArray[np.float64]
 Score = dict[str, Any]
 
 
-def score(probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: list[str]) -> dict[str, Any]:
+def score(
+    probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: list[str]
+) -> dict[str, Any]:
     """All scores of (N, K) probabilities against (N,) labels. A class without an image is left out of the averages.
 
-    Proportions have Wilson intervals. Averages over classes and F1 have the central 95% of 2,000 draws of each row of
-    the confusion matrix from its Dirichlet posterior (prior 1/K per cell), so a perfect score on few images still
-    shows its uncertainty. The calibration error has a bootstrap over images.
+    Shares have Wilson intervals, averages over classes the interval that follows from these, the calibration error
+    a bootstrap over images.
     """
     if len(labels) == 0:
         raise ValueError("no image to score")
-    k = len(classes)
-    predicted = probabilities.argmax(1)
-    matrix = confusion(labels, predicted, k)
+    predicted, n = probabilities.argmax(1), len(labels)
+    matrix = confusion(labels, predicted, len(classes))
     right = predicted == labels
-    draws = matrix_draws(matrix)
-    present = matrix.sum(1) > 0
+    by_class = {name: of_class(matrix, i) for i, name in enumerate(classes)}
+    present = [c for c in by_class.values() if c["recall"]["n"]]
     out: dict[str, Any] = {
-        "accuracy": proportion(int(right.sum()), len(labels)),
-        "balanced_accuracy": interval(recalls(matrix)[present].mean(), recalls(draws)[:, present].mean(1), len(labels)),
-        "macro_f1": interval(f1(matrix)[present].mean(), f1(draws)[:, present].mean(1), len(labels)),
+        "accuracy": proportion(int(right.sum()), n),
+        "balanced_accuracy": average([c["recall"] for c in present], n),
+        "macro_f1": average([c["f1"] for c in present], n),
         "calibration_error": calibration(probabilities.max(1), right),
-        "log_loss": mean(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))),
+        "log_loss": mean(-np.log(np.maximum(probabilities[np.arange(n), labels], 1e-12))),
     }
-    if k >= TOP5_FROM:
+    if len(classes) >= TOP5_FROM:
         five = np.argsort(-probabilities, axis=1)[:, :5]
-        out["top5_accuracy"] = proportion(int((five == labels[:, None]).any(1).sum()), len(labels))
-    out["classes"] = {name: _of_class(matrix, draws, i) for i, name in enumerate(classes)}
+        out["top5_accuracy"] = proportion(int((five == labels[:, None]).any(1).sum()), n)
+    out["classes"] = by_class
     out["confusion"] = matrix.tolist()
     out["reliability"] = reliability(probabilities.max(1), right)
     return out
@@ -60,13 +59,20 @@ def mean(values: Float) -> Score:
     """An average with the interval of the normal distribution."""
     value = float(values.mean())
     spread = Z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("inf")
-    return {"value": value, "low": float(max(0.0, value - spread)), "high": float(value + spread), "n": len(values)}
+    return {
+        "value": value,
+        "low": float(max(0.0, value - spread)),
+        "high": float(value + spread),
+        "n": len(values),
+    }
 
 
-def interval(value: float, draws: Float, n: int) -> Score:
-    """A value with the central 95% of its draws, widened to include the value itself."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value)), "n": n}
+def average(scores: list[Score], n: int) -> Score:
+    """The mean of independent scores; its interval from theirs (MOVER: Zou & Donner 2008)."""
+    value, low, high = (np.array([s[key] for s in scores]) for key in ("value", "low", "high"))
+    below, above = (float(np.sqrt(((end - value) ** 2).sum())) / len(scores) for end in (low, high))
+    centre = float(value.mean())
+    return {"value": centre, "low": max(0.0, centre - below), "high": min(1.0, centre + above), "n": n}
 
 
 def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -74,36 +80,12 @@ def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -
     return np.bincount(labels * k + predicted, minlength=k * k).reshape(k, k)
 
 
-def matrix_draws(matrix: NDArray[np.int64], draws: int = DRAWS) -> Float:
-    """(draws, k, k) confusion matrices with the same row sums, from the posterior of each row"""
-    k = len(matrix)
-    draws = max(200, min(draws, int(2e7 / k**2)))
-    gammas = np.random.default_rng(0).standard_gamma(matrix[None] + 1 / k, (draws, k, k))
-    return gammas / gammas.sum(2, keepdims=True) * matrix.sum(1)[:, None]
-
-
-def recalls(matrix: NDArray) -> Float:
-    """(..., k) share of each class's images that are found; 0 where there are none"""
-    return _share(_diagonal(matrix), matrix.sum(-1))
-
-
-def f1(matrix: NDArray) -> Float:
-    """(..., k) harmonic mean of precision and recall"""
-    return _share(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
-
-
-def _diagonal(matrix: NDArray) -> NDArray:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)
-
-
-def _share(part: NDArray, whole: NDArray) -> Float:
-    return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0)
-
-
-def _of_class(matrix: NDArray[np.int64], draws: Float, i: int) -> dict[str, Score]:
+def of_class(matrix: NDArray[np.int64], i: int) -> dict[str, Score]:
+    """Precision, recall and F1 of class i; F1 = 2 J / (1 + J), where J = hits / (there or said) is a share."""
     hits, there, said = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
-    f = interval(f1(matrix)[i], f1(draws)[:, i], there) if there else proportion(0, 0)
-    return {"precision": proportion(hits, said), "recall": proportion(hits, there), "f1": f}
+    jaccard = proportion(hits, there + said - hits if there else 0)
+    f1 = {k: 2 * v / (1 + v) if k != "n" and v is not None else v for k, v in jaccard.items()}
+    return {"precision": proportion(hits, said), "recall": proportion(hits, there), "f1": f1 | {"n": there}}
 
 
 def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -> Score:
@@ -116,14 +98,19 @@ def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -
         return float(np.abs(np.bincount(bins, gap if weights is None else gap * weights, BINS)).sum() / n)
 
     resampled = [error(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(draws)]
-    return interval(error(None), np.array(resampled), n)
+    value = error(None)
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return {"value": value, "low": float(min(low, value)), "high": float(max(high, value)), "n": n}
 
 
 def reliability(confidence: Float, right: NDArray[np.bool_]) -> list[dict[str, Any]]:
     """For each bin of confidence: its mean confidence, and the accuracy with its interval."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
-        {"confidence": float(confidence[bins == b].mean()), "accuracy": proportion(int(right[bins == b].sum()), int((bins == b).sum()))}
+        {
+            "confidence": float(confidence[bins == b].mean()),
+            "accuracy": proportion(int(right[bins == b].sum()), int((bins == b).sum())),
+        }
         for b in range(BINS)
         if (bins == b).any()
     ]

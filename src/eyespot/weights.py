@@ -47,7 +47,12 @@ def versions() -> dict[str, str]:
 
     from eyespot import __version__
 
-    made = {"eyespot": __version__, "torch": torch.__version__, "numpy": numpy.__version__, "pillow": PIL.__version__}
+    made = {
+        "eyespot": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+    }
     return made | {"python": platform.python_version()}
 
 
@@ -67,13 +72,19 @@ def read_card(path: Path) -> Card:
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get("eyespot")
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist: give a run folder or a model file that eyespot wrote") from error
+        raise UserError(
+            f"{path} does not exist: give a run folder or a model file that eyespot wrote"
+        ) from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}; mend its permissions") from error
     except SafetensorError as error:
-        raise UserError(f"{path} is cut short or not a model file of eyespot ({error}); copy it again from where it was made") from error
+        raise UserError(
+            f"{path} is cut short or not a model file of eyespot ({error}); copy it again from where it was made"
+        ) from error
     if text is None:
-        raise UserError(f"{path} holds weights but no eyespot card: it was written by another program; give a file that eyespot wrote")
+        raise UserError(
+            f"{path} holds weights but no eyespot card: it was written by another program; give a file that eyespot wrote"
+        )
     return _card(text, path)
 
 
@@ -82,9 +93,13 @@ def _card(text: str, path: Path) -> Card:
         content = json.loads(text)
         number = content.get("format")
     except (ValueError, AttributeError) as error:
-        raise UserError(f"the card of {path} is damaged ({error}); copy the file again from where it was made") from error
+        raise UserError(
+            f"the card of {path} is damaged ({error}); copy the file again from where it was made"
+        ) from error
     if not isinstance(number, int) or number > FORMAT:
-        raise UserError(f"{path} has the format {number}, newer than the {FORMAT} that this eyespot reads: update eyespot")
+        raise UserError(
+            f"{path} has the format {number}, newer than the {FORMAT} that this eyespot reads: update eyespot"
+        )
     known = [f.name for f in fields(Card)]
     for key in content:
         if key not in known:
@@ -92,7 +107,9 @@ def _card(text: str, path: Path) -> Card:
     try:
         return Card(**content)
     except TypeError as error:
-        raise UserError(f"the card of {path} is not complete ({error}); copy the file again from where it was made") from error
+        raise UserError(
+            f"the card of {path} is not complete ({error}); copy the file again from where it was made"
+        ) from error
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -103,7 +120,9 @@ def read_tensors(path: Path) -> dict[str, Any]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"the weights of {path} cannot be read ({error}); copy the file again from where it was made") from error
+        raise UserError(
+            f"the weights of {path} cannot be read ({error}); copy the file again from where it was made"
+        ) from error
 
 
 def put(network: Any, tensors: Mapping[str, Any], path: Path | str) -> None:
@@ -117,7 +136,11 @@ def put(network: Any, tensors: Mapping[str, Any], path: Path | str) -> None:
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    said = [f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" for what, names in faults.items() if names]
+    said = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in faults.items()
+        if names
+    ]
     if said:
         raise UserError(f"the weights of {path} do not fit this {type(network).__name__}: {'; '.join(said)}")
     network.load_state_dict(dict(tensors))

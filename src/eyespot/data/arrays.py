@@ -97,7 +97,11 @@ def load(source: Source, headers: Headers, reading: Reading) -> Images:
     meta = json.loads((folder / "meta.json").read_text())
     small = np.load(folder / "small.npz", allow_pickle=False)
     shape = (len(small["rows"]), reading.size, reading.size, reading.channels)
-    pixels = np.memmap(folder / "pixels", reading.depth, "r", shape=shape) if shape[0] else np.zeros(shape, reading.depth)
+    pixels = (
+        np.memmap(folder / "pixels", reading.depth, "r", shape=shape)
+        if shape[0]
+        else np.zeros(shape, reading.depth)
+    )
     errors = headers.errors | {int(i): reason for i, reason in meta["errors"].items()}
     return Images(pixels, small["rows"], small["thumbs"], small["low"], small["high"], errors)
 

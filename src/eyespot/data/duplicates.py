@@ -52,7 +52,9 @@ def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
             a, b = order[:-step], order[step:]
             close = key[b] - key[a] < 0.2  # alike thumbnails differ by less than 0.1 in length
             a, b = a[close], b[close]
-            alike = np.einsum("ij,ij->i", thumbs[a], thumbs[b]) > ALIKE if len(a) < 4096 else _alike(thumbs, a, b)
+            alike = (
+                np.einsum("ij,ij->i", thumbs[a], thumbs[b]) > ALIKE if len(a) < 4096 else _alike(thumbs, a, b)
+            )
             found.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
     return np.unique(np.concatenate(found), axis=0)
 

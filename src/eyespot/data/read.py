@@ -63,7 +63,9 @@ def facts(content: bytes) -> Facts:
         notes = _notes(image)
         channels = 1 if image.mode in GREY else 3
         kind = (image.format or "image").replace("MPO", "JPEG")
-        depth = "uint16" if deep or image.mode.startswith("I") else "float32" if image.mode == "F" else "uint8"
+        depth = (
+            "uint16" if deep or image.mode.startswith("I") else "float32" if image.mode == "F" else "uint8"
+        )
         turned = _orientation(image) != 1
         width, height = image.size
         if _orientation(image) >= 5:  # a quarter turn
@@ -101,13 +103,17 @@ def _open(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content))
     except Image.DecompressionBombError as error:
-        raise Unreadable(f"it claims more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images") from error
+        raise Unreadable(
+            f"it claims more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images"
+        ) from error
     except UnidentifiedImageError as error:
         raise Unreadable("its content is not an image of a known kind") from error
     except Exception as error:
         raise Unreadable(_reason(error)) from error
     if image.width * image.height > MAX_PIXELS:
-        raise Unreadable(f"it is {image.width} x {image.height}, more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images")
+        raise Unreadable(
+            f"it is {image.width} x {image.height}, more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images"
+        )
     return image
 
 
@@ -139,13 +145,19 @@ def _pixels(image: Image.Image) -> Array:
     if image.mode == "F" or image.mode.startswith("I"):
         array = np.asarray(image)
         if array.dtype.kind == "i":  # older Pillow reads 16-bit grey PNG as 32-bit integers
-            array = array.astype(np.uint16) if 0 <= array.min() and array.max() < 65536 else array.astype(np.float32)
+            array = (
+                array.astype(np.uint16)
+                if 0 <= array.min() and array.max() < 65536
+                else array.astype(np.float32)
+            )
         return _checked(array[..., None])
     if "alpha" in _notes(image):
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         flat = Image.alpha_composite(white, rgba)
-        return np.asarray(flat.convert("L" if image.mode in GREY else "RGB")).reshape(image.height, image.width, -1)
+        return np.asarray(flat.convert("L" if image.mode in GREY else "RGB")).reshape(
+            image.height, image.width, -1
+        )
     flat = image.convert("L" if image.mode in GREY else "RGB")
     return np.asarray(flat).reshape(image.height, image.width, -1)
 
@@ -193,7 +205,9 @@ def _tiff_page(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:
     except Exception as error:
         raise Unreadable(_reason(error)) from error
     if page.imagewidth * page.imagelength > MAX_PIXELS:
-        raise Unreadable(f"it is {page.imagewidth} x {page.imagelength}, more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images")
+        raise Unreadable(
+            f"it is {page.imagewidth} x {page.imagelength}, more than {MAX_PIXELS / 1e6:.0f} million pixels; cut it into smaller images"
+        )
     return file, page
 
 

@@ -129,13 +129,17 @@ def _from_csv(path: Path) -> Source:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a CSV ({error}): give a folder, or a CSV with the columns path and label") from error
+        raise UserError(
+            f"{path} cannot be read as a CSV ({error}): give a folder, or a CSV with the columns path and label"
+        ) from error
     if not rows:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")
     columns = [c for c in rows[0] if c]
     missing = {"path", "label"} - set(columns)
     if missing:
-        raise UserError(f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}")
+        raise UserError(
+            f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}"
+        )
     samples = [_from_row(path, number, row) for number, row in enumerate(rows, start=2)]
     classes = tuple(sorted({s.label for s in samples}))
     return Source(path.stem, tuple(samples), classes, {})
@@ -144,7 +148,9 @@ def _from_csv(path: Path) -> Source:
 def _from_row(csv_path: Path, line: int, row: dict[str, str | None]) -> Sample:
     name, label, split = row["path"] or "", row["label"] or "", row.get("split") or ""
     if not name or not label:
-        raise UserError(f"{csv_path} line {line} has no {'label' if name else 'path'}: fill it in or delete the line")
+        raise UserError(
+            f"{csv_path} line {line} has no {'label' if name else 'path'}: fill it in or delete the line"
+        )
     if split and split.lower() not in SPLITS:
         raise UserError(f"{csv_path} line {line} has the split {split!r}; known: train, val, test")
     return Sample(csv_path.parent / name, label, SPLITS.get(split.lower(), ""))

@@ -19,11 +19,15 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
     matches = [regex.search(name) for name in names]
     missing = [name for name, match in zip(names, matches, strict=True) if not match]
     if missing:
-        raise UserError(f"--group {pattern!r} matches nothing in {missing[0]} ({len(missing)} such files); every file needs a group")
+        raise UserError(
+            f"--group {pattern!r} matches nothing in {missing[0]} ({len(missing)} such files); every file needs a group"
+        )
     return [m.group(1) if regex.groups else m.group(0) for m in matches if m]
 
 
-def hold_out(labels: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+def hold_out(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int
+) -> NDArray[np.bool_]:
     """(N,) True for the held-out images: about `share` of each class, whole groups only, at least one if it can be.
 
     Groups are visited in a random order; one is held out while that brings the classes nearer to their share.

@@ -52,7 +52,9 @@ class Reading:
         """An (H, W, C) array as (size, size, channels). Raises Unreadable for other channels or another depth."""
         if image.shape[2] not in self.accepts:
             wanted = " or ".join(str(c) for c in self.accepts)
-            raise Unreadable(f"it has {_channels(image.shape[2])}, and the images trained on have {wanted}; convert it first")
+            raise Unreadable(
+                f"it has {_channels(image.shape[2])}, and the images trained on have {wanted}; convert it first"
+            )
         image = _to_depth(image, self.depth)
         image = _resize(image, self.size, self.fit)
         return np.repeat(image, self.channels, axis=2) if image.shape[2] < self.channels else image
@@ -73,7 +75,9 @@ def _to_depth(image: Array, depth: str) -> Array:
         return (image // 257).astype(np.uint8)
     if depth == "float32":
         return (image / np.float32(TOP[have])).astype(np.float32)
-    raise Unreadable(f"it holds floating-point values, and the images trained on are {depth}; convert it first")
+    raise Unreadable(
+        f"it holds floating-point values, and the images trained on are {depth}; convert it first"
+    )
 
 
 def _resize(image: Array, size: int, fit: str) -> Array:
@@ -100,7 +104,9 @@ def _scale(image: Array, width: int, height: int, box: tuple[float, float, float
     how = Image.Resampling.BILINEAR
     if image.dtype == np.uint8 and image.shape[2] in (1, 3):
         picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        return np.asarray(picture.resize((width, height), how, box, reducing_gap=2.0)).reshape(height, width, -1)
+        return np.asarray(picture.resize((width, height), how, box, reducing_gap=2.0)).reshape(
+            height, width, -1
+        )
     planes = [Image.fromarray(image[..., c].astype(np.float32)) for c in range(image.shape[2])]
     scaled = np.stack([np.asarray(p.resize((width, height), how, box)) for p in planes], axis=2)
     return scaled if image.dtype == np.float32 else np.rint(scaled).astype(image.dtype)

@@ -42,7 +42,9 @@ class Small(Network):
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(widths))
         self.stem = kit.conv(channels, stem, bias=True)
-        self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in zip((stem, *widths), widths, strict=False)))
+        self.blocks = nn.Sequential(
+            *(Block(a, b, kit) for a, b in zip((stem, *widths), widths, strict=False))
+        )
         self.fc = nn.Linear(widths[-1], classes)
         initialise(self, kit.init)
 

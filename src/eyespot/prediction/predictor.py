@@ -37,7 +37,15 @@ class Predictions(list[Prediction]):
 
     def __str__(self) -> str:
         width = max([len("path"), *(len(p.path) for p in self)])
-        rows = [f"{p.path:<{width}}  " + (f"{p.label}  {100 * (p.probability or 0):.1f}%" if p.label is not None else f"cannot be read: {p.error}") for p in self]
+        rows = [
+            f"{p.path:<{width}}  "
+            + (
+                f"{p.label}  {100 * (p.probability or 0):.1f}%"
+                if p.label is not None
+                else f"cannot be read: {p.error}"
+            )
+            for p in self
+        ]
         return "\n".join([f"{'path':<{width}}  label", *rows])
 
     def __repr__(self) -> str:
@@ -81,11 +89,17 @@ class Predictor:
             good = [image for _, image in part if not isinstance(image, str)]
             rows = iter(self.probabilities(np.stack(good))) if good else iter(())
             for name, image in part:
-                yield Prediction(name, error=image) if isinstance(image, str) else self._answer(name, next(rows))
+                yield (
+                    Prediction(name, error=image)
+                    if isinstance(image, str)
+                    else self._answer(name, next(rows))
+                )
 
     def _answer(self, name: str, p: NDArray[np.float64]) -> Prediction:
         best = int(p.argmax())
-        return Prediction(name, self.classes[best], float(p[best]), dict(zip(self.classes, p.tolist(), strict=True)))
+        return Prediction(
+            name, self.classes[best], float(p[best]), dict(zip(self.classes, p.tolist(), strict=True))
+        )
 
     def _read(self, image: Any) -> tuple[str, Array | str]:
         try:
@@ -127,7 +141,9 @@ def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
     path = model_file(run)
     card = read_card(path)
     changes = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
-    network = create(card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], **changes)
+    network = create(
+        card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], **changes
+    )
     put(network, read_tensors(path), path)
     return Predictor(card, network, device)
 

@@ -25,7 +25,9 @@ LARGEST_MATRIX = 40
 """Classes up to which the whole confusion matrix is drawn."""
 
 
-def write_report(path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, found: Survey) -> None:
+def write_report(
+    path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, found: Survey
+) -> None:
     """Write the page. It opens anywhere, without a network."""
     from jinja2 import Environment
 
@@ -37,7 +39,13 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, outcome: Outcom
     worst = wrong[np.argsort(true[wrong])][:SHOWN]
     top = np.sort(evaluation.probabilities, axis=1)
     unsure = np.argsort(top[:, -1] - top[:, -2])[:SHOWN]
-    named = {"Accuracy": "accuracy", "Balanced accuracy": "balanced_accuracy", "Macro F1": "macro_f1", "Top-5 accuracy": "top5_accuracy", "Calibration error": "calibration_error"}
+    named = {
+        "Accuracy": "accuracy",
+        "Balanced accuracy": "balanced_accuracy",
+        "Macro F1": "macro_f1",
+        "Top-5 accuracy": "top5_accuracy",
+        "Calibration error": "calibration_error",
+    }
     html = page.render(
         name=found.source.name,
         card=card,
@@ -46,13 +54,20 @@ def write_report(path: Path, evaluation: Evaluation, card: Card, outcome: Outcom
         n=len(evaluation.labels),
         trained=len(plan.train),
         headline=[(title, percent(s[key])) for title, key in named.items() if key in s],
-        classes=[(name, *(percent(c[k]) for k in ("recall", "precision", "f1")), c["recall"]["n"]) for name, c in s["classes"].items()],
+        classes=[
+            (name, *(percent(c[k]) for k in ("recall", "precision", "f1")), c["recall"]["n"])
+            for name, c in s["classes"].items()
+        ],
         matrix=_matrix(s["confusion"]) if len(card.classes) <= LARGEST_MATRIX else None,
         confused=confusions(s["confusion"], card.classes)[:12],
         curves=charts.curves(outcome.history) if outcome.history else None,
         reliability=charts.reliability(s["reliability"]),
         galleries=[
-            ("Most wrong", "The mistakes it was surest of. Wrong labels in the data tend to stand here.", _gallery(evaluation, worst)),
+            (
+                "Most wrong",
+                "The mistakes it was surest of. Wrong labels in the data tend to stand here.",
+                _gallery(evaluation, worst),
+            ),
             ("Most uncertain", "The two likeliest classes nearly tie.", _gallery(evaluation, unsure)),
         ],
         reasons=[(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],

@@ -58,7 +58,9 @@ class Config:
         if not 0 < self.held_out < 1:
             raise UserError(f"held_out is {self.held_out}; give a share between 0 and 1, such as 0.2")
         if self.precision not in (None, "float32", "bfloat16"):
-            raise UserError(f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}")
+            raise UserError(
+                f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}"
+            )
 
 
 NUMBER = (int, float)
@@ -75,7 +77,9 @@ def read_config(path: Path, typed: dict[str, Any]) -> Config:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; give the plan.toml of a run, or your own") from error
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; give the plan.toml of a run, or your own"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from error
     known = [f.name for f in fields(Config)]

@@ -111,7 +111,16 @@ def fit(
                 break
             now = elapsed()
             scored = glance(average.network, survey, plan, watched, labels)
-            row = Row(seen / len(plan.train), elapsed(), fraction, side(fraction, c.size), rate(fraction), mean, *scored, (seen - last.seen) / (now - last.seconds))
+            row = Row(
+                seen / len(plan.train),
+                elapsed(),
+                fraction,
+                side(fraction, c.size),
+                rate(fraction),
+                mean,
+                *scored,
+                (seen - last.seen) / (now - last.seconds),
+            )
             outcome.history.append(row)
             better = row.accuracy > best
             best, best_at = (row.accuracy, fraction) if better else (best, best_at)
@@ -152,7 +161,9 @@ def autocast(device: str, precision: str | None) -> Any:
 
 
 @torch.inference_mode()
-def glance(network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor) -> tuple[float, float]:
+def glance(
+    network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor
+) -> tuple[float, float]:
     """Loss and accuracy on some held-out images, in the training's precision."""
     c, logits = plan.config, []
     assert c.device

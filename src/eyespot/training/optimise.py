@@ -89,7 +89,9 @@ def whiten(layer: nn.Module, images: Tensor) -> None:
     n = min(n, len(values))
     values, directions = values.flip(0)[:n], directions.flip(1)[:, :n]
     # Directions that hardly vary are noise (or nothing): they are not blown up beyond this.
-    filters = (directions / (values + 5e-4 * values[0].clamp_min(1e-6)).sqrt()).T.reshape(n, *weight.shape[1:])
+    filters = (directions / (values + 5e-4 * values[0].clamp_min(1e-6)).sqrt()).T.reshape(
+        n, *weight.shape[1:]
+    )
     weight.zero_()
     weight[: 2 * n] = torch.cat([filters, -filters]).to(weight.dtype)
     weight.requires_grad_(False)

@@ -57,7 +57,9 @@ def choose_device(device: str | None) -> str:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {device!r} cannot be used here ({str(error).splitlines()[0][:80]}); use --device cpu") from error
+        raise UserError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0][:80]}); use --device cpu"
+        ) from error
     return device
 
 
@@ -87,21 +89,35 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     augment = settle(
         "augment",
         "flip|shift(0.06)" if photo else "shift(0.06)",
-        "colour photographs look right when mirrored" if photo else "grey images may be writing or scans, whose mirror image means something else",
+        "colour photographs look right when mirrored"
+        if photo
+        else "grey images may be writing or scans, whose mirror image means something else",
     )
     operations = parse(augment)
     usual = 512 if model == "small" else 64
-    fitting = int(2 ** np.floor(np.log2(max(len(train) / 40, 1))))
-    batch = settle("batch", max(16, min(usual, fitting)), "about 40 steps per epoch, within what the network likes")
+    fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
+    batch = settle(
+        "batch",
+        max(16, min(usual, fitting)),
+        f"at least 10 steps per epoch, at most {usual} images for {model}",
+    )
     batch = min(batch, len(train))
     device = choose_device(config.device)
-    reasons["device"] = typed if config.device else "a GPU was found" if device != "cpu" else "no GPU was found"
+    reasons["device"] = (
+        typed if config.device else "a GPU was found" if device != "cpu" else "no GPU was found"
+    )
     weights, reasons["class weights"] = class_weights(survey.labels[train], len(survey.source.classes))
-    config = replace(config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch, device=device)
+    config = replace(
+        config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch, device=device
+    )
     normal = measure(survey.images.pixels, train)
     timed = time_steps(survey, config, normal, train, bool(operations))
     best = "bfloat16" if timed["train bfloat16"] > 1.05 * timed["train float32"] else "float32"
-    precision = settle("precision", best, f"{timed[f'train {best}']:,.0f} images/s trained, the other {min(timed['train bfloat16'], timed['train float32']):,.0f}")
+    precision = settle(
+        "precision",
+        best,
+        f"{timed[f'train {best}']:,.0f} images/s trained, the other {min(timed['train bfloat16'], timed['train float32']):,.0f}",
+    )
     config = replace(config, precision=precision)
     if config.minutes is None and config.epochs is None:
         config = replace(config, minutes=DEFAULT_MINUTES)
@@ -113,17 +129,31 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     if config.minutes is not None:
         seconds = 60 * config.minutes - reserve
         if seconds <= elapsed() + 1:
-            raise UserError(f"{config.minutes:g} minutes are not enough: reading took {elapsed():.0f} s and the evaluation takes {reserve:.0f} s; give at least --minutes {(elapsed() + reserve) / 60 * 1.5 + 0.2:.1f}")
+            raise UserError(
+                f"{config.minutes:g} minutes are not enough: reading took {elapsed():.0f} s and the evaluation takes {reserve:.0f} s; give at least --minutes {(elapsed() + reserve) / 60 * 1.5 + 0.2:.1f}"
+            )
     epochs = config.epochs if config.epochs is not None else MOST_EPOCHS
-    reasons["epochs"] = typed if config.epochs is not None else expected(timed, precision, reading.size, seconds, elapsed(), len(train))
-    return Plan(config, reasons, train, held, test, groups, normal, weights, timed, seconds, epochs * len(train))
+    reasons["epochs"] = (
+        typed
+        if config.epochs is not None
+        else expected(timed, precision, reading.size, seconds, elapsed(), len(train))
+    )
+    return Plan(
+        config, reasons, train, held, test, groups, normal, weights, timed, seconds, epochs * len(train)
+    )
 
 
-def expected(timed: dict[str, float], precision: str, size: int, seconds: float | None, now: float, n: int) -> str:
+def expected(
+    timed: dict[str, float], precision: str, size: int, seconds: float | None, now: float, n: int
+) -> str:
     """How many passes the time is expected to allow."""
     per_second = timed[f"train {precision}"] / mean_cost(size)
     passes = ((seconds or 0) - now) * per_second / n
-    return f"about {passes:.1f} expected in the time" if passes < MOST_EPOCHS else f"{MOST_EPOCHS}, expected to end after {MOST_EPOCHS * n / per_second / 60:.1f} min of training"
+    return (
+        f"about {passes:.1f} expected in the time"
+        if passes < MOST_EPOCHS
+        else f"{MOST_EPOCHS}, expected to end after {MOST_EPOCHS * n / per_second / 60:.1f} min of training"
+    )
 
 
 def split_rows(survey: Survey, config: Config):
@@ -135,7 +165,13 @@ def split_rows(survey: Survey, config: Config):
     if "val" in survey.source.splits:
         return rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups
     if survey.source.splits != ("",) and "train" in survey.source.splits and len(test):
-        return rows[splits == "train"], test, test, "your own folders; the test images are watched during training, and choose nothing", groups
+        return (
+            rows[splits == "train"],
+            test,
+            test,
+            "your own folders; the test images are watched during training, and choose nothing",
+            groups,
+        )
     kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
     held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
@@ -158,7 +194,9 @@ def _check_groups(survey: Survey, held: NDArray[np.bool_], kept: NDArray[np.int6
     for k, name in enumerate(survey.source.classes):
         sides = set(held[survey.labels[kept] == k].tolist())
         if len(sides) < 2:
-            raise UserError(f"class {name!r} has images in one group only, so it cannot be both trained and held out: choose another --group")
+            raise UserError(
+                f"class {name!r} has images in one group only, so it cannot be both trained and held out: choose another --group"
+            )
 
 
 def class_weights(labels: NDArray[np.int64], classes: int) -> tuple[tuple[float, ...] | None, str]:
@@ -169,17 +207,24 @@ def class_weights(labels: NDArray[np.int64], classes: int) -> tuple[tuple[float,
         return None, f"none: the largest class has {ratio:.1f} times the images of the smallest"
     weights = 1 / np.sqrt(np.maximum(counts, 1))
     weights = weights * counts.sum() / (weights * counts).sum()
-    return tuple(weights.tolist()), f"1 / sqrt(images): the largest class has {ratio:.1f} times the images of the smallest"
+    return tuple(
+        weights.tolist()
+    ), f"1 / sqrt(images): the largest class has {ratio:.1f} times the images of the smallest"
 
 
-def time_steps(survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64], augmented: bool) -> dict[str, float]:
+def time_steps(
+    survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64], augmented: bool
+) -> dict[str, float]:
     """Images per second of a few training steps in each precision, and of prediction, on this machine now."""
     assert config.batch and config.device
     network = new_network(survey, config).to(config.device)
     rows = np.sort(train[: min(config.batch, max(16, 2**22 // survey.reading.size**2 // 16))])
     x = resized(normal(survey.images.pixels[rows], config.device), survey.reading.size)
     y = torch.from_numpy(survey.labels[rows]).to(config.device)
-    timed = {f"train {name}": rate(lambda n=name: _step(network, x, y, n), len(x), config.device) for name in ("float32", "bfloat16")}
+    timed = {
+        f"train {name}": rate(lambda n=name: _step(network, x, y, n), len(x), config.device)
+        for name in ("float32", "bfloat16")
+    }
     network.eval()
     with torch.inference_mode():
         timed["predict"] = rate(lambda: network(x), len(x), config.device)

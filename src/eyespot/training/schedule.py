@@ -28,4 +28,6 @@ def side(fraction: float, size: int) -> int:
 def mean_cost(size: int) -> float:
     """Pixels per image over a whole run, as a share of full-size images."""
     ends = [1.0, *(start for start, _ in GROWTH[:-1])]
-    return sum((end - start) * (side(start, size) / size) ** 2 for end, (start, _) in zip(ends, GROWTH, strict=True))
+    return sum(
+        (end - start) * (side(start, size) / size) ** 2 for end, (start, _) in zip(ends, GROWTH, strict=True)
+    )

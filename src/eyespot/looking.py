@@ -37,7 +37,9 @@ class Look:
             "depths": _table(f.depth for f in s.facts),
             "formats": _table(f.kind for f in s.facts),
             "value_range": [float(s.images.low.min()), float(s.images.high.max())] if len(s.facts) else None,
-            "unreadable": {str(s.source.samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
+            "unreadable": {
+                str(s.source.samples[i].path): reason for i, reason in sorted(s.images.errors.items())
+            },
             "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
             "reading": s.reading.as_dict(),
             "reasons": s.reasons,
@@ -49,7 +51,9 @@ class Look:
 
     def __str__(self) -> str:
         d, lines = self.as_dict(), []
-        lines.append(f"{d['name']}: {count(d['images'], 'image')} in {count(len(d['classes']), 'class', 'classes')}")
+        lines.append(
+            f"{d['name']}: {count(d['images'], 'image')} in {count(len(d['classes']), 'class', 'classes')}"
+        )
         lines += ["", *_count_lines(d)]
         for what in ("sizes", "channels", "depths", "formats"):
             lines.append(f"{what:<10}" + _short(d[what]))
@@ -57,9 +61,15 @@ class Look:
             low, high = d["value_range"]
             lines.append(f"{'values':<10}{low:g} to {high:g}")
         r = d["reading"]
-        lines += ["", f"would be trained at {r['size']} x {r['size']} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
-                  f"{count(r['channels'], 'channel')}, {r['depth']}", ""]
-        lines += [line for p in self.survey.problems for line in _problem_lines(p)] or ["nothing wrong was found"]
+        lines += [
+            "",
+            f"would be trained at {r['size']} x {r['size']} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
+            f"{count(r['channels'], 'channel')}, {r['depth']}",
+            "",
+        ]
+        lines += [line for p in self.survey.problems for line in _problem_lines(p)] or [
+            "nothing wrong was found"
+        ]
         if self.sheet:
             lines += ["", f"contact sheet: {self.sheet}"]
         return "\n".join(lines)
@@ -71,7 +81,11 @@ class Look:
 
 
 def look(
-    data: str | os.PathLike, *, size: int | None = None, fit: str | None = None, sheet: str | os.PathLike | None = None
+    data: str | os.PathLike,
+    *,
+    size: int | None = None,
+    fit: str | None = None,
+    sheet: str | os.PathLike | None = None,
 ) -> Look:
     """Say what is in a data set before anything is trained.
 
@@ -112,10 +126,17 @@ def _short(table: dict[str, int], most: int = 4) -> str:
 def _count_lines(d: dict[str, Any]) -> list[str]:
     splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
     header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
-    body = [name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values()) for name in d["classes"]]
+    body = [
+        name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values())
+        for name in d["classes"]
+    ]
     return [header, *body, ""]
 
 
 def _problem_lines(p) -> list[str]:
     more = f"    and {len(p.files) - SHOWN} more (--json lists all)"
-    return [f"{p.level}: {p.text}", *(f"    {f}" for f in p.files[:SHOWN]), *([more] if len(p.files) > SHOWN else [])]
+    return [
+        f"{p.level}: {p.text}",
+        *(f"    {f}" for f in p.files[:SHOWN]),
+        *([more] if len(p.files) > SHOWN else []),
+    ]

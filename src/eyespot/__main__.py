@@ -1,0 +1,3 @@
+from eyespot.cli import main
+
+main()

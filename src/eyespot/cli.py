@@ -1,0 +1,259 @@
+"""The command line: one thin function per verb. Nothing heavy is imported before a verb is known."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eyespot import __version__
+from eyespot.errors import UserError
+
+START = time.monotonic()
+DONE, IN_PART, CANNOT, STOPPED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="A folder of images in, a network you can trust out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits.",
+        show_default=False,
+    ),
+]
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Size = Annotated[int | None, typer.Option(help="Pixels along each side.", show_default=False)]
+Fit = Annotated[
+    str | None, typer.Option(help="How a picture becomes a square: pad, crop or stretch.", show_default=False)
+]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.", show_default=False)
+]
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        print(f"eyespot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def eyespot(
+    _: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def look(
+    data: Data,
+    size: Size = None,
+    fit: Fit = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The contact sheet (PNG); NAME-look.png if not given.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what is in DATA, what is wrong with it, and what would be trained."""
+    from eyespot.looking import look
+
+    name = Path(data).resolve().stem if Path(data).exists() else data
+    found = look(data, size=size, fit=fit, sheet=out or f"{name}-look.png")
+    print(found.as_json() if json else found)
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time for the whole command, evaluation and report included.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the training images.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A network by name, such as resnet18.", show_default=False)
+    ] = None,
+    size: Size = None,
+    fit: Fit = None,
+    batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Changes that keep the class, such as 'flip|shift(0.06)'; none for none.", show_default=False
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Files whose names match the same text stay on one side of the split.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="For the split, the weights and the order.", show_default=False)
+    ] = None,
+    device: Device = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The run folder; runs/NAME if not given.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file with these settings, such as a run's plan.toml; what is typed wins.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a run folder that exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a network on DATA, evaluate it on held-out images, and write a run folder."""
+    from eyespot.run import train
+
+    run = train(
+        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, batch=batch, augment=augment, group=group,
+        seed=seed, device=device, out=out, config=config, force=force, elapsed=lambda: time.monotonic() - START,
+    )  # fmt: skip
+    assert run.evaluation is not None
+    if json:
+        _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
+    else:
+        print(run.evaluation)
+        print(_examples(run))
+        print(
+            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {run.folder} IMAGE..."
+        )
+    _list_unread(run.evaluation.errors)
+    if run.interrupted:
+        raise typer.Exit(STOPPED)
+    if run.evaluation.errors:
+        raise typer.Exit(IN_PART)
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="Images with the model's classes; the run's held-out images if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Score RUN on DATA, every number with its n and a 95% interval."""
+    from eyespot.evaluation import evaluate
+    from eyespot.prediction.predictor import load, model_file
+
+    result = evaluate(load(run, device=device or "cpu"), model_file(run).parent, data)
+    _print_json(result.as_dict()) if json else print(result)
+    _list_unread(result.errors)
+    if result.errors:
+        raise typer.Exit(IN_PART)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders, globs, or - for one path per line of standard input.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write here (.csv, .jsonl) instead of standard output.", show_default=False
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="table, csv or jsonl; by the ending of --out, else table on a terminal and csv in a pipe.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Say what is on each image. Any number of images in constant memory."""
+    from eyespot.prediction.output import write_predictions
+    from eyespot.prediction.predictor import expand, load
+
+    predictor = load(run, device=device or "cpu")
+    unread, done = write_predictions(predictor.stream(expand(paths, sys.stdin)), out, format)
+    _list_unread(unread)
+    if unread and not done:
+        raise UserError("no image could be read")
+    if not done:
+        raise UserError(f"{' '.join(paths)} holds no image")
+    if unread:
+        raise typer.Exit(IN_PART)
+
+
+def _print_json(document: dict) -> None:
+    from json import dumps
+
+    print(dumps(document, indent=2))
+
+
+def _examples(run) -> str:
+    """A few answers on held-out images, spread over the set."""
+    e = run.evaluation
+    step = max(1, len(e.labels) // 8)
+    lines = ["", "some held-out images and the answers:"]
+    for i in range(0, len(e.labels), step)[:8]:
+        p = e.probabilities[i]
+        right = "" if p.argmax() == e.labels[i] else f"   wrong: it is {e.classes[e.labels[i]]}"
+        lines.append(f"  {e.paths[i]}  {e.classes[p.argmax()]}  {100 * p.max():.1f}%{right}")
+    return "\n".join(lines)
+
+
+def _list_unread(errors: dict[str, str], most: int = 20) -> None:
+    for path, reason in list(errors.items())[:most]:
+        print(f"cannot be read: {path}: {reason}", file=sys.stderr)
+    if len(errors) > most:
+        print(f"and {len(errors) - most} more that cannot be read", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        print(f"eyespot: {error}", file=sys.stderr)
+        sys.exit(CANNOT)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stderr.close()
+        sys.exit(DONE)
+    except KeyboardInterrupt:
+        print("eyespot: stopped", file=sys.stderr)
+        sys.exit(STOPPED)

@@ -1,0 +1,97 @@
+"""Predictions on their way out: a table, CSV or JSON lines, written as they come."""
+
+import contextlib
+import csv
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from eyespot.errors import UserError, nearest
+from eyespot.files import cannot_write
+from eyespot.prediction.predictor import Prediction
+
+FORMATS = ("table", "csv", "jsonl")
+
+
+def write_predictions(
+    predictions: Iterable[Prediction], out: Path | None, form: str | None
+) -> tuple[dict[str, str], int]:
+    """Write each answer as it comes; return the reason for each unreadable file, and how many were answered."""
+    form = form or (_by_ending(out) if out else "table" if sys.stdout.isatty() else "csv")
+    if form not in FORMATS:
+        raise UserError(f"format is {form!r}; {nearest(form, FORMATS)}")
+    unread: dict[str, str] = {}
+    done = 0
+    with _opened(out) as file:
+        write = {"table": _table, "csv": _csv, "jsonl": _jsonl}[form](file)
+        for p in predictions:
+            if p.error is not None:
+                unread[p.path] = p.error
+                continue
+            write(p)
+            done += 1
+    return unread, done
+
+
+def _by_ending(out: Path) -> str:
+    return {".jsonl": "jsonl", ".json": "jsonl", ".txt": "table"}.get(out.suffix.lower(), "csv")
+
+
+@contextlib.contextmanager
+def _opened(out: Path | None) -> Iterator[IO[str]]:
+    """Standard output, or a file that takes its name only when it is whole."""
+    if out is None:
+        yield sys.stdout
+        return
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=out.parent, prefix=f".{out.name}.", newline="", encoding="utf-8", delete=False
+        ) as file:
+            try:
+                yield file
+                file.flush()
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, out)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UserError(cannot_write(out, error)) from error
+
+
+def _csv(file: IO[str]):
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["path", "label", "probability"])
+    return lambda p: writer.writerow([p.path, p.label, f"{p.probability:.6f}"])
+
+
+def _jsonl(file: IO[str]):
+    def write(p: Prediction) -> None:
+        rounded = {name: round(value, 6) for name, value in (p.probabilities or {}).items()}
+        file.write(
+            json.dumps(
+                {
+                    "path": p.path,
+                    "label": p.label,
+                    "probability": round(p.probability or 0, 6),
+                    "probabilities": rounded,
+                }
+            )
+            + "\n"
+        )
+
+    return write
+
+
+def _table(file: IO[str]):
+    def write(p: Prediction) -> None:
+        others = sorted((p.probabilities or {}).items(), key=lambda x: -x[1])[1:3]
+        file.write(
+            f"{p.label:<16} {100 * (p.probability or 0):5.1f}%  {p.path}  ({', '.join(f'{n} {100 * v:.1f}%' for n, v in others)})\n"
+        )
+
+    return write
