@@ -145,6 +145,8 @@ class Pad(nn.Module):
 class Blur(nn.Module):
     """Binomial low-pass, then every stride-th sample: (B, C, *S) -> (B, C, *ceil((S - cut) / stride))."""
 
+    kernel: Tensor
+
     def __init__(self, kit: Kit, stride: int, cut: int = 0):
         super().__init__()
         taps = torch.tensor([comb(kit.blur - 1, k) for k in range(kit.blur)]) / 2 ** (kit.blur - 1)
@@ -163,6 +165,10 @@ class Blur(nn.Module):
 
 class SizeFreeMaxPool1d(nn.MaxPool1d):
     """nn.MaxPool1d by way of two axes: under torch.export, torch 2.13's own fixes the length to the example's."""
+
+    kernel_size: int
+    stride: int
+    padding: int
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.max_pool2d(x.unsqueeze(2), (1, self.kernel_size), (1, self.stride), (0, self.padding))

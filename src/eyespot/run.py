@@ -24,7 +24,7 @@ from eyespot.prediction.predictor import Predictions, Predictor, load, model_fil
 from eyespot.report.page import write_report
 from eyespot.scores import percent, temperature
 from eyespot.training.config import Config, read_config, write_plan
-from eyespot.training.loop import Outcome, Row, clock, fit
+from eyespot.training.loop import DONE, Outcome, Row, clock, fit
 from eyespot.training.plan import Plan, choose_device, make_plan
 from eyespot.weights import NAME, Card, versions, write_model
 
@@ -190,11 +190,11 @@ def _check_model(model: str | None) -> None:
 
 def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "Table") -> Run:
     """Keep the better network, tune its temperature, evaluate and report it as it will be loaded."""
-    whole = outcome.ended == Outcome(outcome.network).ended
+    whole = outcome.ended == DONE
     if whole or not table.saved:
         if not outcome.history and outcome.interrupted and not table.steps:
             raise UserError("stopped before the first step, so there is no network to keep")
-        save(folder, outcome.network.state_dict(), make_card(found, plan))
+        save(folder, outcome.network.state_dict(), make_card(found, plan, outcome.side))
     if outcome.interrupted:
         say("scoring what there is (Ctrl-C again to leave at once)")
     predictor = load(folder, device=plan.config.device or "cpu")
@@ -229,11 +229,11 @@ def save(folder: Path, tensors: Any, card: Card) -> None:
         ) from error
 
 
-def make_card(found: Survey, plan: Plan) -> Card:
-    """What the model file says of itself."""
+def make_card(found: Survey, plan: Plan, side: int) -> Card:
+    """What the model file says of itself. `side` is the size that the network was last trained at."""
     c = plan.config
     assert c.model and c.augment is not None
-    preprocessing = found.reading.as_dict() | {"mean": list(plan.normal.mean), "std": list(plan.normal.std)}
+    preprocessing = found.reading.as_dict() | {"side": side, "mean": list(plan.normal.mean), "std": list(plan.normal.std)}
     data = {
         "name": found.source.name,
         "images": len(found.labels),
@@ -344,7 +344,7 @@ class Table:
             *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history),
         ]
         if best:
-            save(self.folder, network.state_dict(), make_card(self.found, self.plan))
+            save(self.folder, network.state_dict(), make_card(self.found, self.plan, row.size))
             self.saved = True
         write_whole(self.folder / "history.csv", "\n".join(lines) + "\n")
 

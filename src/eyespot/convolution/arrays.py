@@ -4,8 +4,9 @@ from math import isfinite, log2, prod
 
 import numpy as np
 
+from eyespot.convolution.blocks import blocks
 from eyespot.convolution.cost import choose
-from eyespot.convolution.direct import blocks, line, taps
+from eyespot.convolution.direct import line, spread, taps
 from eyespot.convolution.fourier import tiles
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError
@@ -44,9 +45,13 @@ def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: st
     if name in ("taps", "line"):
         return METHODS[name](x, kernel, w)
     with np.errstate(all="ignore"):
-        y = METHODS[name](x, kernel, w, setting)
+        y = METHODS[name](x, spread(kernel, w), w, setting)
         finite = isfinite(abs(np.vdot(y, y)))
-    return y if finite else taps(x, kernel, w)
+    if not finite:
+        return taps(x, kernel, w)
+    if max(w.stride) > 1:
+        return np.ascontiguousarray(y[(..., *[slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)])])
+    return y[(..., *map(slice, w.dense))]
 
 
 def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:

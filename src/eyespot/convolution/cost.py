@@ -38,12 +38,13 @@ def line_cost(w: Windows) -> float:
     return 2000 + 0.3 * w.out[0] * w.taps[0]
 
 
-def blocks_cost(w: Windows, block: int) -> float:
+def blocks_cost(w: Windows, cut: int, block: int) -> float:
     n, (_, o, c) = w.x_shape[0] * w.kernel_shape[0], w.kernel_shape[:3]
-    *rows, k = [r + 1 for r in w.reach]
+    k = w.reach[cut] + 1
+    rows = [r + 1 for a, r in enumerate(w.reach) if a != cut]
     flops = 2 * prod(rows) * c * (block + k - 1) * o * block / min(1, o * block / 8)
-    moves = c * (block + k - 1) + o * block * (2 * prod(rows[:-1]) - 1)
-    count = n * prod(w.dense[:-1]) * -(-w.dense[-1] // block)
+    moves = c * (block + k - 1) + o * block * (2 * prod(rows) / max(rows, default=1) - 1)
+    count = n * prod(w.dense) / w.dense[cut] * -(-w.dense[cut] // block)
     return 12000 + count * (1.2 * moves + flops / 30)
 
 
@@ -96,7 +97,8 @@ def choose(w: Windows, method: str) -> tuple[str, object]:
     costs: list[tuple[float, str, object]] = []
     if method != "fft":
         costs += [(taps_cost(w), "taps", None), (line_cost(w), "line", None)]
-        costs += [(blocks_cost(w, b), "blocks", b) for b in BLOCKS if b < 2 * w.dense[-1]]
+        cuts = [(a, b) for a in range(w.dim) for b in BLOCKS if b < 2 * w.dense[a]]
+        costs += [(blocks_cost(w, *cut), "blocks", cut) for cut in cuts]
     if method == "fft" or (method == "auto" and min(costs)[0] > 60000):
         tiles = tiling(w)
         costs.append((fft_cost(w, tiles), "fft", tiles))

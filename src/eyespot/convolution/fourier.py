@@ -5,37 +5,42 @@ from math import prod
 import numpy as np
 import scipy.fft
 
-from eyespot.convolution.direct import pieces, spread
 from eyespot.convolution.edges import extend
+from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
 CHUNK = 1 << 16  # numbers transformed at a time, so that they stay in a core's cache
 
 
 def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
-    """x (N, G, C, *S), kernel (G, O, C, *K) -> (N, G, O, *out), with stride 1 inside; a larger one is taken afterwards.
+    """x (N, G, C, *S), kernel (G, O, C, *(reach + 1)) -> (N, G, O, *dense), each axis longer by less than its tiles.
 
-    tiling  per axis (tiles, transform length)
+    tiling  per axis (number of tiles, length of their transform)
     """
     counts, lengths = zip(*tiling, strict=True)
-    dim, axes = w.dim, tuple(range(-w.dim, 0))
-    kernel = spread(kernel, w)
     hops = [-(-o // m) for o, m in zip(w.dense, counts, strict=True)]
     x = buffer(x, w, counts, lengths, hops)
+    y = np.empty((x.shape[0], *kernel.shape[:2], *[m * h for m, h in zip(counts, hops, strict=True)]), x.dtype)
+    seen, made = tiled(x, counts, lengths, hops), tiled(y, counts, hops, hops)
     forward, inverse = (scipy.fft.fftn, scipy.fft.ifftn) if x.dtype.kind == "c" else (scipy.fft.rfftn, scipy.fft.irfftn)
+    axes, inside = tuple(range(-w.dim, 0)), (..., *[slice(h) for h in hops])
     k_hat = forward(kernel.conj(), lengths, axes).conj()
-    k_hat = k_hat.reshape(*kernel.shape[:3], *(1,) * dim, *k_hat.shape[3:])
+    k_hat = k_hat.reshape(*kernel.shape[:3], *(1,) * w.dim, *k_hat.shape[3:])
+
+    def transform(piece) -> None:
+        at = (piece[0], slice(None), slice(None), *piece[1:])
+        y_hat = multiply(forward(seen[at], axes=axes), k_hat, w.plain)
+        made[at] = inverse(y_hat, lengths, axes, overwrite_x=True)[inside]
+
+    per_cell = prod(lengths) * kernel.shape[0] * kernel.shape[2]
+    each(transform, list(pieces((x.shape[0], *counts), CHUNK // per_cell)))
+    return y
+
+
+def tiled(x: np.ndarray, counts, lengths, hops) -> np.ndarray:
+    """(N, G, C, *S) -> (N, G, C, *counts, *lengths): tiles of x, each `hops` further than the one before."""
     steps = [h * s for h, s in zip(hops, x.strides[3:], strict=True)]
-    view = np.ndarray((*x.shape[:3], *counts, *lengths), x.dtype, x, 0, (*x.strides[:3], *steps, *x.strides[3:]))
-    y = np.empty((x.shape[0], *kernel.shape[:2], *w.dense), x.dtype)
-    inside = (..., *[slice(h) for h in hops])
-    channels = prod(kernel.shape[:1] + kernel.shape[2:3])
-    for n, *piece in pieces((x.shape[0], *counts), CHUNK // (channels * prod(lengths))):
-        x_hat = forward(view[(n, slice(None), slice(None), *piece)], axes=axes)
-        y_hat = multiply(x_hat, k_hat, w.plain)
-        z = inverse(y_hat, lengths, axes, overwrite_x=True)[inside]
-        mosaic(z, y, (n, *piece), hops)
-    return y[(..., *[slice(None, None, s) for s in w.stride])] if max(w.stride) > 1 else y
+    return np.ndarray((*x.shape[:3], *counts, *lengths), x.dtype, x, 0, (*x.strides[:3], *steps, *x.strides[3:]))
 
 
 def buffer(x: np.ndarray, w: Windows, counts, lengths, hops) -> np.ndarray:
@@ -57,15 +62,3 @@ def multiply(x_hat: np.ndarray, k_hat: np.ndarray, plain: bool) -> np.ndarray:
         x_hat *= k_hat[0, 0, 0]
         return x_hat
     return np.einsum("ngc...,goc...->ngo...", x_hat, k_hat)
-
-
-def mosaic(z: np.ndarray, y: np.ndarray, piece: tuple[slice, ...], hops: list[int]) -> None:
-    """Write tiles z (n, G, O, *tiles, *hop) where they belong in y (N, G, O, *out), without what is beyond its edges."""
-    dim = len(hops)
-    order = [axis for d in range(dim) for axis in (3 + d, 3 + dim + d)]
-    z = z.transpose(0, 1, 2, *order)
-    z = z.reshape(*z.shape[:3], *[n * h for n, h in zip(z.shape[3::2], hops, strict=True)])
-    first = [p.start * h for p, h in zip(piece[1:], hops, strict=True)]
-    room = [o - f for o, f in zip(y.shape[3:], first, strict=True)]
-    target = tuple(slice(f, f + n) for f, n in zip(first, z.shape[3:], strict=True))
-    y[(piece[0], slice(None), slice(None), *target)] = z[(..., *[slice(max(r, 0)) for r in room])]

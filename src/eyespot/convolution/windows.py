@@ -1,7 +1,7 @@
 """Where a kernel's windows lie on an array: every check at the door, and the numbers that the methods work with."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from operator import index
 
@@ -30,34 +30,34 @@ class Windows:
     flip: bool
     boundary: str
 
-    @property
+    @cached_property
     def dim(self) -> int:
         return len(self.before)
 
-    @property
+    @cached_property
     def size(self) -> Sizes:
         return self.x_shape[3:]
 
-    @property
+    @cached_property
     def taps(self) -> Sizes:
         return self.kernel_shape[3:]
 
-    @property
+    @cached_property
     def out(self) -> Sizes:
         """Outputs along each spatial axis."""
         return self.y_shape[len(self.y_shape) - self.dim :]
 
-    @property
+    @cached_property
     def reach(self) -> Sizes:
         return tuple(d * (k - 1) for k, d in zip(self.taps, self.dilation, strict=True))
 
-    @property
+    @cached_property
     def dense(self) -> Sizes:
         """Outputs along each spatial axis, had the stride been 1."""
         ends = zip(self.size, self.before, self.after, self.reach, strict=True)
         return tuple(n + b + a - r for n, b, a, r in ends)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether there is one group of one channel."""
         return prod(self.kernel_shape[:3]) == 1

@@ -3,12 +3,11 @@
 from math import prod, sqrt
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd as Conv  # of any rank, transposed ones included
+from torch.nn.modules.conv import _ConvTransposeNd as Up
 
 from eyespot.errors import UserError
-
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-UPS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 @torch.no_grad()
@@ -20,32 +19,34 @@ def initialise(model: nn.Module, how: str) -> None:
     "dirac"      the same, then each convolution passes its input on to its first outputs (Zagoruyko 2017)
     "zero_last"  the same, and each residual block starts as its shortcut (Goyal et al. 2017)
     """
-    layers = [m for m in model.modules() if isinstance(m, (*CONVS, *UPS, nn.Linear))]
+    layers = [m for m in model.modules() if isinstance(m, (Conv, nn.Linear))]
     for layer in layers:
-        linear = layer is layers[-1] or isinstance(layer, UPS)
+        linear = layer is layers[-1] or isinstance(layer, Up)
         nn.init.normal_(layer.weight, std=sqrt((1 if linear else 2) / summed(layer)))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
-        if how == "dirac" and isinstance(layer, CONVS) and layer is not layers[-1]:
+        if how == "dirac" and isinstance(layer, Conv) and not linear:
             nn.init.dirac_(layer.weight[: layer.weight.shape[1]])
     if how == "zero_last":
-        for norm in last_norms(model):
-            nn.init.zeros_(norm.weight)
+        for scale in last_scales(model):
+            nn.init.zeros_(scale)
 
 
-def summed(layer: nn.Module) -> float:
+def summed(layer: Conv | nn.Linear) -> float:
     """How many products are added to make one output value (the fan-in)."""
-    if isinstance(layer, UPS):  # (cin, cout, *size): each output meets one kernel value in stride
+    if isinstance(layer, Up):  # (cin, cout, *size): each output meets one kernel value in stride
         return layer.weight.shape[0] * prod(layer.kernel_size) / prod(layer.stride)
     return prod(layer.weight.shape[1:])
 
 
-def last_norms(model: nn.Module) -> list[nn.Module]:
-    """The norm that ends each residual block; a block names it in its attribute `last`."""
-    norms = [getattr(m, m.last) for m in model.modules() if hasattr(m, "last")]
-    if not norms or any(getattr(norm, "weight", None) is None for norm in norms):
+def last_scales(model: nn.Module) -> list[Tensor]:
+    """The scale of the norm that ends each residual block; a block names that norm in its attribute `last`."""
+    norms = [getattr(block, str(block.last)) for block in model.modules() if hasattr(block, "last")]
+    scales = [getattr(norm, "weight", None) for norm in norms]
+    found = [scale for scale in scales if scale is not None]
+    if not scales or len(found) < len(scales):
         raise UserError(
             f"init 'zero_last' needs residual blocks that end in a norm with a scale; this {type(model).__name__} "
             "has none (init 'he' and 'dirac' need neither)"
         )
-    return norms
+    return found

@@ -15,7 +15,7 @@ from eyespot.data.square import Reading
 from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.models import create
-from eyespot.training.batches import Normal
+from eyespot.training.batches import Normal, resized
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
 
 BATCH = 64
@@ -65,7 +65,7 @@ class Predictor:
     @torch.inference_mode()
     def logits(self, images: Array) -> NDArray[np.float32]:
         """(N, H, W, C) images, read by `reading` -> (N, classes), in float32"""
-        x = self.normal(images, self.device).contiguous(memory_format=torch.channels_last)
+        x = resized(self.normal(images, self.device), self.card.preprocessing["side"])
         return self.network(x).float().cpu().numpy()
 
     def probabilities(self, images: Array) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from eyespot.training.plan import MONITOR, Plan, new_network
 from eyespot.training.schedule import rate, side
 
 SMOOTHING = 0.1
+DONE = "the schedule is done"
 ROWS = 25
 """Lines of the table, about, over a whole run."""
 PATIENCE = 0.4
@@ -44,8 +45,9 @@ class Outcome:
     """The trained network (averaged weights, evaluation mode), its history, and why it ended."""
 
     network: nn.Module
+    side: int
     history: list[Row] = field(default_factory=list)
-    ended: str = "the schedule is done"
+    ended: str = DONE
     interrupted: bool = False
 
 
@@ -74,7 +76,7 @@ def fit(
     weights = None if plan.weights is None else torch.tensor(plan.weights, device=c.device)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
-    outcome = Outcome(average.network)
+    outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
     try:
         for rows in forever(plan.train, c.batch, c.seed):
@@ -87,7 +89,8 @@ def fit(
                     group["lr"] = lr * rate(fraction)
             # 2. a batch
             x = plan.normal(pixels[rows], c.device)
-            x = resized(augment(x, operations, generator), side(fraction, c.size))
+            outcome.side = side(fraction, c.size)
+            x = resized(augment(x, operations, generator), outcome.side)
             y = labels[rows].to(c.device)
             # 3. a step
             with autocast(c.device, c.precision):
@@ -110,12 +113,12 @@ def fit(
                 outcome.ended = "the loss became infinite; the best network before that is kept"
                 break
             now = elapsed()
-            scored = glance(average.network, survey, plan, watched, labels)
+            scored = glance(average.network, survey, plan, watched, labels, outcome.side)
             row = Row(
                 seen / len(plan.train),
                 elapsed(),
                 fraction,
-                side(fraction, c.size),
+                outcome.side,
                 rate(fraction),
                 mean,
                 *scored,
@@ -161,16 +164,14 @@ def autocast(device: str, precision: str | None) -> Any:
 
 
 @torch.inference_mode()
-def glance(
-    network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor
-) -> tuple[float, float]:
-    """Loss and accuracy on some held-out images, in the training's precision."""
+def glance(network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor, side: int) -> tuple[float, float]:
+    """Loss and accuracy on some held-out images, at the training's present size and in its precision."""
     c, logits = plan.config, []
     assert c.device
     for part in np.array_split(rows, max(1, len(rows) // 256)):
         with autocast(c.device, c.precision):
             x = plan.normal(survey.images.pixels[part], c.device)
-            logits.append(network(x.contiguous(memory_format=torch.channels_last)).float().cpu())
+            logits.append(network(resized(x, side)).float().cpu())
     z, y = torch.cat(logits), labels[rows]
     return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
 

@@ -1,0 +1,157 @@
+"""Finding, splitting and caching: sources, duplicates, hold-out, arrays."""
+
+import numpy as np
+import pytest
+from conftest import texture, write_set
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from eyespot.data import arrays
+from eyespot.data.duplicates import clusters, near, thumbnail
+from eyespot.data.sources import find
+from eyespot.data.split import groups_of, hold_out
+from eyespot.data.square import Reading
+from eyespot.errors import UserError
+
+
+def test_classes_are_the_union_over_splits_in_a_fixed_order(tmp_path):
+    for split, kinds in (("train", "ca"), ("validation", "ab"), ("test", "c")):
+        for kind in kinds:
+            folder = tmp_path / split / kind
+            folder.mkdir(parents=True)
+            Image.new("L", (4, 4)).save(folder / "x.png")
+    found = find(tmp_path)
+    assert found.classes == ("a", "b", "c") and found.splits == ("train", "val", "test")
+    assert found.counts("val") == {"a": 1, "b": 1}
+
+
+def test_hidden_and_other_files_are_passed_over(photos):
+    (photos / "rows" / ".hidden.png").write_bytes(b"")
+    (photos / "rows" / "notes.txt").write_text("x")
+    (photos / ".git").mkdir()
+    found = find(photos)
+    assert len(found.samples) == 60 and found.ignored == {".txt": 1}
+    assert found.classes == ("columns", "diagonals", "rows")
+
+
+def test_a_csv_names_paths_labels_and_splits(photos):
+    table = photos.parent / "table.csv"
+    table.write_text("path,label,split\nphotos/rows/000.png,x,train\nphotos/rows/001.png,y,valid\n")
+    found = find(table)
+    assert [(s.label, s.split) for s in found.samples] == [("x", "train"), ("y", "val")]
+    for text, message in (
+        ("", "no rows"),
+        ("file,label\na,b\n", "no column path"),
+        ("path,label\n,b\n", "line 2 has no path"),
+        ("path,label,split\na,b,foo\n", "the split 'foo'"),
+    ):
+        table.write_text(text)
+        with pytest.raises(UserError, match=message):
+            find(table)
+
+
+def test_digits_are_scikit_learns():
+    from sklearn.datasets import load_digits
+
+    found = find("digits")
+    assert len(found.samples) == 1797 and found.classes == tuple("0123456789")
+    seven = next(s for s in found.samples if s.label == "7")
+    image = np.asarray(Image.open(seven.path)).astype(float)
+    np.testing.assert_allclose(image * 16 / 255, load_digits().images[int(seven.path.stem)], atol=0.04)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 5), st.lists(st.integers(2, 40), min_size=2, max_size=5), st.floats(0.05, 0.5))
+def test_hold_out_is_stratified_and_seeded(seed, counts, share):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    held = hold_out(labels, np.arange(len(labels)), share, seed)
+    for k, n in enumerate(counts):
+        assert held[labels == k].sum() == min(max(1, round(share * n)), n - 1)
+    np.testing.assert_array_equal(held, hold_out(labels, np.arange(len(labels)), share, seed))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 99), st.integers(2, 9))
+def test_groups_are_never_divided(seed, groups):
+    rng = np.random.default_rng(seed)
+    group, labels = rng.integers(0, groups, 60), rng.integers(0, 3, 60)
+    held = hold_out(labels, group, 0.3, seed)
+    assert all(len(set(held[group == g])) <= 1 for g in range(groups))
+
+
+def test_group_names_come_from_the_expression():
+    assert groups_of(["7_ann_1.wav", "7_bob_2.wav"], r"_([a-z]+)_") == ["ann", "bob"]
+    with pytest.raises(UserError, match=r"matches nothing in b\.png"):
+        groups_of(["a1.png", "b.png"], r"\d")
+    with pytest.raises(UserError, match="not a regular expression"):
+        groups_of(["a"], "(")
+
+
+def test_near_duplicates_are_found_among_many():
+    rng = np.random.default_rng(0)
+    images = [texture(i % 3, rng, 48) for i in range(300)]
+    again = np.asarray(Image.fromarray(images[7]).resize((40, 40)).resize((48, 48)))
+    thumbs = np.stack([thumbnail(i) for i in [*images, again]])
+    assert near(thumbs, 48).tolist() == [[7, 300]]
+    assert near(thumbs, 8).size == 0
+
+
+def test_flat_images_are_not_called_alike():
+    thumbs = np.stack([thumbnail(np.full((20, 20, 3), v, np.uint8)) for v in (10, 200, 200)])
+    assert near(thumbs, 20).size == 0
+
+
+def test_clusters_join_what_is_linked():
+    assert clusters(6, [[0, 3], [3, 5], [1, 2]]).tolist() == [0, 1, 1, 0, 4, 0]
+
+
+def test_decoded_once_then_mapped(photos, monkeypatch):
+    source, reading = find(photos), Reading(24)
+    headers = arrays.scan(source)
+    first = arrays.load(source, headers, reading)
+    monkeypatch.setattr(arrays, "_decode_into", lambda *_: pytest.fail("decoded again"))
+    again = arrays.load(source, headers, reading)
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    assert isinstance(again.pixels, np.memmap) and again.pixels.shape == (60, 24, 24, 3)
+    for row in (0, 59):
+        expected = np.asarray(Image.open(source.samples[row].path))
+        np.testing.assert_array_equal(again.pixels[row], expected)
+
+
+def test_an_edited_file_is_decoded_anew_and_a_renamed_one_is_not(photos, monkeypatch):
+    source = find(photos)
+    arrays.load(source, arrays.scan(source), Reading(24))
+    Image.new("RGB", (24, 24), "red").save(photos / "rows" / "000.png")
+    changed = find(photos)
+    images = arrays.load(changed, arrays.scan(changed), Reading(24))
+    row = [s.path.parent.name + s.path.name for s in changed.samples].index("rows000.png")
+    assert (images.pixels[row] == [255, 0, 0]).all()
+    photos.rename(photos.with_name("moved"))
+    moved = find(photos.with_name("moved"))
+    monkeypatch.setattr(arrays, "_decode_into", lambda *_: pytest.fail("decoded again"))
+    arrays.load(moved, arrays.scan(moved), Reading(24))
+
+
+def test_no_sample_is_replaced_by_another(photos):
+    (photos / "columns" / "005.png").write_bytes(b"broken")
+    source = find(photos)
+    images = arrays.load(source, arrays.scan(source), Reading(24))
+    assert len(images.pixels) == 59 and list(images.errors) == [5] and 5 not in images.rows
+    for row, i in enumerate(images.rows[:12]):
+        np.testing.assert_array_equal(images.pixels[row], np.asarray(Image.open(source.samples[i].path)))
+
+
+def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
+    import os
+
+    monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(arrays, "CACHE_GB", 3 * 60 * (24 * 24 * 3 + 1024) / 2 / 1e9)
+    folders = []
+    for seed in range(3):
+        source = find(write_set(tmp_path / f"set{seed}", seed=seed))
+        arrays.load(source, arrays.scan(source), Reading(24))
+        for age, folder in enumerate([*folders]):
+            os.utime(folder, (age, age))
+        folders = sorted((tmp_path / "cache" / "arrays").iterdir(), key=lambda f: f.stat().st_mtime)
+    assert len(folders) == 1

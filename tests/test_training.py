@@ -1,0 +1,183 @@
+"""Settings, schedule, optimiser, plan and loop."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import eyespot
+from eyespot.data.survey import survey
+from eyespot.errors import UserError
+from eyespot.training.batches import forever, measure
+from eyespot.training.config import Config, read_config, write_plan
+from eyespot.training.loop import clock
+from eyespot.training.optimise import Average, Muon, orthogonal, whiten
+from eyespot.training.plan import class_weights, make_plan
+from eyespot.training.schedule import mean_cost, rate, side
+
+
+def test_settings_survive_a_file_and_what_is_typed_wins(tmp_path):
+    settings = Config(data="x", minutes=3.5, model="small", seed=7)
+    write_plan(tmp_path / "plan.toml", settings, {"model": "small images"}, {"predict": 10.0})
+    assert read_config(tmp_path / "plan.toml", {}) == settings
+    assert read_config(tmp_path / "plan.toml", {"seed": 8}) == replace(settings, seed=8)
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("minuets = 3", "unknown key 'minuets'; did you mean 'minutes'"),
+        ("minutes = 'three'", "minutes is 'three'; give a number"),
+        ("batch = 2.5", "batch is 2.5; give a whole number"),
+        ("minutes = -1", "minutes is -1; give a number above 0"),
+        ("epochs = nan", "epochs is nan; give a number above 0"),
+        ("seed = true", "seed is True; give a whole number"),
+        ("precision = 'float16'", "did you mean"),
+        ("held_out = 1.5", "a share between 0 and 1"),
+        ("a b", "is not TOML"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, text, message):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_config(tmp_path / "c.toml", {})
+
+
+@given(st.floats(0, 1))
+def test_the_rate_is_a_cycle_between_nothing_and_one(fraction):
+    assert 0 <= rate(fraction) <= 1
+
+
+def test_the_rate_has_one_peak_and_ends_at_nothing():
+    rates = [rate(f) for f in np.linspace(0, 1, 501)]
+    top = int(np.argmax(rates))
+    assert rates[top] == 1 and all(np.diff(rates[: top + 1]) > 0) and all(np.diff(rates[top:]) < 0)
+    assert rates[-1] == rate(1.7) == 0
+
+
+def test_images_grow_to_their_size():
+    assert [side(f, 32) for f in (0, 0.5, 0.7, 0.85, 1)] == [20, 24, 28, 32, 32]
+    assert side(0, 16) == 16 and side(1, 45) == 45
+    assert mean_cost(16) == 1 and 0.5 < mean_cost(32) < 0.6
+
+
+def test_orthogonal_leaves_directions_and_evens_lengths():
+    matrix = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonal(matrix, steps=5))
+    assert values.min() > 0.5 and values.max() < 1.3
+    assert torch.equal(orthogonal(matrix).T, orthogonal(matrix.T))
+
+
+def test_muon_keeps_each_filter_bank_near_its_first_length():
+    layer = nn.Conv2d(3, 8, 3)
+    first = layer.weight.detach().norm()
+    optimiser = Muon([layer.weight], lr=0.1)
+    for _ in range(20):
+        layer.weight.grad = torch.randn_like(layer.weight)
+        optimiser.step()
+        assert abs(layer.weight.norm() / first - 1) < 0.12
+
+
+def test_whitened_responses_are_uncorrelated():
+    images = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(0)).cumsum(2).cumsum(3)
+    images = (images - images.mean()) / images.std()
+    layer = nn.Conv2d(3, 12, 3, bias=False)
+    whiten(layer, images)
+    responses = layer(images).movedim(1, -1).reshape(-1, 12)[:, :6]
+    second = responses.T @ responses / len(responses)
+    assert torch.allclose(second, torch.eye(6) * second.diagonal(), atol=0.02)
+    assert second.diagonal().max() < 1.01 and torch.equal(layer.weight[6:], -layer.weight[:6])
+    assert not layer.weight.requires_grad
+
+
+def test_the_average_follows_the_weights():
+    network = nn.Linear(1, 1, bias=False)
+    average = Average(network)
+    values = []
+    for step in range(200):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        average.update(network)
+        values.append(average.network.weight.item())
+    assert 150 < values[-1] < 199 and all(np.diff(values) >= 0)
+
+
+def test_every_image_comes_once_before_any_comes_again():
+    rows = np.arange(10)
+    stream = forever(rows, 4, seed=0)
+    first = np.concatenate([next(stream) for _ in range(5)])
+    assert sorted(first[:10]) == sorted(first[10:]) == list(range(10)) and list(first[:10]) != list(first[10:])
+
+
+def test_the_measured_mean_is_the_mean():
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 2), dtype=np.uint8)
+    normal = measure(pixels, np.arange(40))
+    np.testing.assert_allclose(normal.mean, pixels[:40].mean((0, 1, 2)))
+    np.testing.assert_allclose(normal.std, pixels[:40].std((0, 1, 2)))
+    x = normal(pixels[:40])
+    assert x.shape == (40, 2, 6, 6) and x.is_contiguous(memory_format=torch.channels_last)
+    assert x.mean().abs() < 1e-5 and abs(x.std() - 1) < 1e-2
+
+
+def test_class_weights_answer_imbalance():
+    assert class_weights(np.array([0, 0, 1]), 2)[0] is None
+    weights, reason = class_weights(np.array([0] * 90 + [1] * 10), 2)
+    assert weights is not None and weights[1] / weights[0] == pytest.approx(3)
+    assert 0.9 * weights[0] + 0.1 * weights[1] == pytest.approx(1) and "9.0 times" in reason
+
+
+def test_the_plan_obeys_what_is_typed_and_says_why(photos):
+    found = survey(photos, size=20, fit="crop")
+    asked = Config(str(photos), epochs=2, model="resnet18", batch=7, augment="none", device="cpu", precision="float32")
+    plan = make_plan(found, asked, clock())
+    assert plan.config == replace(asked, size=20, fit="crop")
+    for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit"):
+        assert plan.reasons[name] == "as you asked"
+    chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
+    assert chosen.config.model == "small" and chosen.config.size == 24 and "flip" in (chosen.config.augment or "")
+    assert set(chosen.train) | set(chosen.held) == set(range(60)) and len(chosen.held) == 12
+
+
+def test_too_little_time_is_refused_before_training(photos):
+    with pytest.raises(UserError, match="minutes are not enough"):
+        make_plan(survey(photos), Config(str(photos), minutes=0.01), clock())
+
+
+def test_epochs_and_a_seed_repeat_a_run_exactly(photos, tmp_path):
+    from safetensors.torch import load_file
+
+    runs = [
+        eyespot.train(photos, epochs=2, batch=16, seed=seed, out=tmp_path / name) for seed, name in ((3, "a"), (3, "b"), (4, "c"))
+    ]
+    plan = (tmp_path / "a" / "plan.toml").read_text()
+    repeated = eyespot.train(config=tmp_path / "a" / "plan.toml", out=tmp_path / "d")
+    a, b, c, d = (load_file(run.folder / "model.safetensors") for run in [*runs, repeated])
+    assert "precision" in plan
+    assert all(torch.equal(a[name], b[name]) and torch.equal(a[name], d[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_sixteen_bits_and_many_channels_train(tmp_path):
+    import tifffile
+
+    rng = np.random.default_rng(0)
+    for kind in ("low", "high"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for i in range(12):
+            image = rng.integers(1000, 1200, (20, 20, 5)).astype(np.uint16)
+            image[..., 2] += 300 * (kind == "high")
+            tifffile.imwrite(tmp_path / "data" / kind / f"{i}.tif", image, photometric="minisblack", planarconfig="contig")
+    run = eyespot.train(tmp_path / "data", epochs=12, batch=8, out=tmp_path / "run")
+    assert run.predictor.reading.depth == "uint16" and run.predictor.reading.channels == 5
+    assert run.evaluation is not None and run.evaluation.scores["accuracy"]["value"] == 1
+
+
+def test_training_ends_on_time(photos, tmp_path):
+    """Not a speed test: the promise is kept by the schedule, whatever the machine does."""
+    elapsed = clock()
+    eyespot.train(photos, minutes=0.4, epochs=1e6, out=tmp_path / "run")
+    assert 10 < elapsed() < 0.4 * 60 * 1.05
