@@ -54,7 +54,9 @@ def texture(kind: int, rng: np.random.Generator, size: int = 24, channels: int =
     y, x = np.mgrid[:size, :size]
     wave = np.sin((y, x, x + y)[kind] * rng.uniform(0.8, 1.2) + rng.uniform(0, 6))
     colour = rng.uniform(60, 120, channels)
-    return np.clip(128 + wave[..., None] * colour + rng.normal(0, 12, (size, size, channels)), 0, 255).astype(np.uint8)
+    return np.clip(128 + wave[..., None] * colour + rng.normal(0, 12, (size, size, channels)), 0, 255).astype(
+        np.uint8
+    )
 
 
 def write_set(root, per_class: int = 20, channels: int = 3, kinds: int = 3, seed: int = 0):

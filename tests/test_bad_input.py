@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import one_sentence, write_set
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_read import bomb
 
 import eyespot
+from conftest import one_sentence, write_set
 from eyespot import files
 from eyespot.data import arrays, read
+from test_read import bomb
 
 
 def refused(cli, *arguments) -> str:
@@ -23,7 +23,9 @@ def refused(cli, *arguments) -> str:
 def test_an_empty_folder(cli, tmp_path):
     (tmp_path / "empty").mkdir()
     for verb in ("look", "train"):
-        assert "is empty: put the images of each class into a folder" in one_sentence(cli(verb, tmp_path / "empty"))
+        assert "is empty: put the images of each class into a folder" in one_sentence(
+            cli(verb, tmp_path / "empty")
+        )
     (tmp_path / "empty" / "cats").mkdir()
     assert "(cats) hold no images" in refused(cli, tmp_path / "empty")
 
@@ -59,7 +61,10 @@ def test_a_class_without_a_readable_image(cli, photos):
 def test_a_class_missing_from_a_split(cli, tmp_path, have, lack):
     for split in {"train", "val", have, lack}:
         write_set(tmp_path / "d" / split, per_class=3, kinds=2 if split == lack else 3)
-    assert f"'diagonals' has images in train/ but none in {lack}/" in refused(cli, tmp_path / "d") or lack == "train"
+    assert (
+        f"'diagonals' has images in train/ but none in {lack}/" in refused(cli, tmp_path / "d")
+        or lack == "train"
+    )
     assert f"none in {lack}/" in refused(cli, tmp_path / "d")
 
 
@@ -127,7 +132,9 @@ def test_a_run_is_never_overwritten_unless_forced(cli, photos, tmp_path, monkeyp
     target = tmp_path / "run"
     assert cli("train", photos, "--epochs", 1, "--out", target).code == 0
     before = (target / "model.safetensors").read_bytes()
-    assert "exists: name another folder with --out, or overwrite it with --force" in refused(cli, photos, "--out", target)
+    assert "exists: name another folder with --out, or overwrite it with --force" in refused(
+        cli, photos, "--out", target
+    )
     assert (target / "model.safetensors").read_bytes() == before
     assert cli("train", photos, "--epochs", 1, "--seed", 5, "--out", target, "--force").code == 0
     assert (target / "model.safetensors").read_bytes() != before
@@ -137,7 +144,10 @@ def test_a_run_is_never_overwritten_unless_forced(cli, photos, tmp_path, monkeyp
     assert (tmp_path / "mine" / "thesis.txt").exists()
     monkeypatch.chdir(tmp_path)
     for name in ("photos", "photos-2"):
-        assert cli("train", photos, "--epochs", 1).code == 0 and (tmp_path / "runs" / name / "report.html").exists()
+        assert (
+            cli("train", photos, "--epochs", 1).code == 0
+            and (tmp_path / "runs" / name / "report.html").exists()
+        )
 
 
 def test_a_disk_that_fills_while_decoding(cli, photos, monkeypatch):
@@ -179,7 +189,9 @@ def test_model_files_that_are_not(cli, trained, tmp_path):
     save_file({"x": torch.zeros(1)}, bad)
     assert "no eyespot card" in one_sentence(cli("predict", bad, image))
     save_file(load_file(model), bad, {"eyespot": json.dumps({"format": 2})})
-    assert "newer than the 1 that this eyespot reads: update eyespot" in one_sentence(cli("predict", bad, image))
+    assert "newer than the 1 that this eyespot reads: update eyespot" in one_sentence(
+        cli("predict", bad, image)
+    )
     (tmp_path / "folder").mkdir()
     assert "holds no model.safetensors" in one_sentence(cli("predict", tmp_path / "folder", image))
     assert "does not exist" in one_sentence(cli("predict", tmp_path / "nothing", image))
@@ -190,7 +202,12 @@ def test_images_whose_channels_differ_from_the_models(cli, trained, tmp_path, sh
     import tifffile
 
     other = tmp_path / "other.tif"
-    tifffile.imwrite(other, np.zeros(shape, np.uint8), photometric="minisblack", planarconfig="contig" if len(shape) > 2 else None)
+    tifffile.imwrite(
+        other,
+        np.zeros(shape, np.uint8),
+        photometric="minisblack",
+        planarconfig="contig" if len(shape) > 2 else None,
+    )
     result = cli("predict", trained[0].folder, other)
     assert f"{other}: it has {said}, and the images trained on have 3 channels (colour)" in result.err
     assert one_sentence(result)

@@ -12,10 +12,10 @@ import tomllib
 
 import numpy as np
 import pytest
-from conftest import one_sentence, texture
 from PIL import Image
 
 import eyespot
+from conftest import one_sentence, texture
 from eyespot.evaluation import split_rows
 
 
@@ -26,9 +26,16 @@ def test_look_says_what_is_there(cli, photos, tmp_path):
     sheet = tmp_path / "sheet.png"
     result = cli("look", photos, "-o", sheet)
     assert result.code == 0
-    for text in ("61 images in 3 classes", "24x24", "zero.png: the file is empty", "text.jpg: its content is not", "1 exact duplicate"):
+    for text in (
+        "61 images in 3 classes",
+        "24x24",
+        "zero.png: the file is empty",
+        "text.jpg: its content is not",
+        "1 exact duplicate",
+    ):
         assert text in result.out, text
-    assert Image.open(sheet).width > 500
+    with Image.open(sheet) as picture:
+        assert picture.width > 500
 
 
 def test_look_json_is_one_document(cli, photos, tmp_path):
@@ -49,7 +56,8 @@ def test_look_finds_leaks_contradictions_and_kinds(cli, tmp_path):
     d = tmp_path / "d"
     (d / "val" / "a" / "leak.png").write_bytes((d / "train" / "a" / "0.png").read_bytes())
     (d / "train" / "b" / "clash.png").write_bytes((d / "train" / "a" / "1.png").read_bytes())
-    Image.open(d / "train" / "b" / "2.png").resize((36, 36)).save(d / "val" / "b" / "near.png")
+    with Image.open(d / "train" / "b" / "2.png") as picture:
+        picture.resize((36, 36)).save(d / "val" / "b" / "near.png")
     Image.new("RGBA", (40, 40)).save(d / "train" / "a" / "alpha.png")
     frames = [Image.new("L", (40, 40), v) for v in (0, 99)]
     frames[0].save(d / "train" / "a" / "pages.tiff", save_all=True, append_images=frames[1:])
@@ -75,13 +83,22 @@ def test_train_leaves_everything_that_was_promised(cli, photos, tmp_path):
         "model.safetensors", "plan.toml", "history.csv", "split.csv", "first-batch.png", "report.html",
     }  # fmt: skip
     plan = tomllib.loads((run / "plan.toml").read_text())
-    assert plan["epochs"] == 3 and plan["batch"] == 16 and plan["model"] == "small" and plan["reasons"]["batch"] == "as you asked"
+    assert (
+        plan["epochs"] == 3
+        and plan["batch"] == 16
+        and plan["model"] == "small"
+        and plan["reasons"]["batch"] == "as you asked"
+    )
     rows = split_rows(run)
     assert len(rows) == 60 and sum(r["split"] == "val" for r in rows) == 12
-    history = list(csv.DictReader((run / "history.csv").open()))
+    history = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
     assert history and float(history[-1]["fraction"]) <= 1
     report = (run / "report.html").read_text()
-    assert "<svg" in report and "data:image/png;base64" in report and "http://" not in report.replace("http://www.w3.org", "")
+    assert (
+        "<svg" in report
+        and "data:image/png;base64" in report
+        and "http://" not in report.replace("http://www.w3.org", "")
+    )
     card = eyespot.load(run).card
     assert card.classes == ["columns", "diagonals", "rows"] and card.scores["accuracy"]["n"] == 12
 
@@ -110,7 +127,9 @@ def test_the_users_own_folders_are_kept(cli, tmp_path):
         write_set(tmp_path / "d" / split, per_class=8, seed=seed)
     result = cli("train", tmp_path / "d", "--epochs", 2, "--batch", 8, "--out", tmp_path / "run")
     assert "24 images to train, 24 held out, 24 to test" in result.err
-    assert {(r["path"].split("/")[-3], r["split"]) for r in split_rows(tmp_path / "run")} == {(s, s) for s in ("train", "val", "test")}
+    assert {(r["path"].split("/")[-3], r["split"]) for r in split_rows(tmp_path / "run")} == {
+        (s, s) for s in ("train", "val", "test")
+    }
 
 
 def test_the_trained_network_is_good_and_the_same_when_asked_again(cli, trained):
@@ -153,7 +172,9 @@ def test_predict_does_the_rest_and_lists_what_it_could_not_read(cli, trained, tm
     run, data = trained
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"x")
-    result = cli("predict", run.folder, data / "rows" / "000.png", bad, tmp_path / "none.png", "-o", tmp_path / "o.csv")
+    result = cli(
+        "predict", run.folder, data / "rows" / "000.png", bad, tmp_path / "none.png", "-o", tmp_path / "o.csv"
+    )
     assert result.code == 1 and len((tmp_path / "o.csv").read_text().splitlines()) == 2
     assert result.err.splitlines() == [
         f"cannot be read: {bad}: its content is not an image of a known kind",
@@ -180,16 +201,34 @@ def test_prediction_memory_does_not_grow(trained):
 def test_python_takes_paths_pictures_and_arrays(trained):
     run, data = trained
     path = data / "columns" / "003.png"
-    picture = Image.open(path)
-    answers = run.predict([path, picture, np.asarray(picture)])
+    with Image.open(path) as picture:
+        answers = run.predict([path, picture, np.asarray(picture)])
     assert len({a.probability for a in answers}) == 1 and answers[0].label == "columns"
     assert eyespot.predict(run.folder, str(path))[0].label == "columns"
     assert "columns" in str(answers) and "accuracy" in run._repr_html_() and "Run(" in repr(run)
 
 
 def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
-    command = [sys.executable, "-m", "eyespot", "train", photos, "--minutes", "5", "--epochs", "100000", "--out", tmp_path / "run"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "150"})
+    command = [
+        sys.executable,
+        "-m",
+        "eyespot",
+        "train",
+        photos,
+        "--minutes",
+        "5",
+        "--epochs",
+        "100000",
+        "--out",
+        tmp_path / "run",
+    ]
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "150"},
+    )
     deadline = time.time() + 90
     while not (tmp_path / "run" / "history.csv").exists() and time.time() < deadline:
         time.sleep(0.1)
@@ -204,4 +243,9 @@ def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
 def test_the_installed_command_answers():
     result = subprocess.run([sys.executable, "-m", "eyespot", "--version"], capture_output=True, text=True)
     assert result.returncode == 0 and result.stdout == f"eyespot {eyespot.__version__}\n"
-    assert subprocess.run([sys.executable, "-m", "eyespot", "train", "--minuets", "1"], capture_output=True).returncode == 2
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "eyespot", "train", "--minuets", "1"], capture_output=True
+        ).returncode
+        == 2
+    )

@@ -35,7 +35,9 @@ def png(array: np.ndarray) -> bytes:
     return bytes(imagecodecs.png_encode(array))
 
 
-@pytest.mark.parametrize("form,settings", [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})])
+@pytest.mark.parametrize(
+    "form,settings", [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})]
+)
 def test_lossless_colour_is_exact(form, settings):
     content = encoded(Image.fromarray(COLOUR), form, **settings)
     np.testing.assert_array_equal(decode(content), COLOUR)
@@ -59,8 +61,14 @@ def test_jpeg_and_gif_are_near():
         (png(np.dstack([GREY16] * 3)), np.dstack([GREY16] * 3)),
         (tiff(np.dstack([GREY16] * 3), photometric="rgb"), np.dstack([GREY16] * 3)),
         (tiff(GREY16.astype(np.float32) / 7), (GREY16.astype(np.float32) / 7)[..., None]),
-        (tiff(np.dstack([GREY16] * 5), photometric="minisblack", planarconfig="contig"), np.dstack([GREY16] * 5)),
-        (tiff(np.stack([GREY16 // 3] * 4), photometric="minisblack", planarconfig="separate"), np.dstack([GREY16 // 3] * 4)),
+        (
+            tiff(np.dstack([GREY16] * 5), photometric="minisblack", planarconfig="contig"),
+            np.dstack([GREY16] * 5),
+        ),
+        (
+            tiff(np.stack([GREY16 // 3] * 4), photometric="minisblack", planarconfig="separate"),
+            np.dstack([GREY16 // 3] * 4),
+        ),
     ],
     ids=["png16", "tiff16", "tiff16-zlib", "png16-rgb", "tiff16-rgb", "tiff-float", "tiff-5", "tiff-planes"],
 )
@@ -99,7 +107,14 @@ def test_exif_turns_the_image_upright(orientation):
     got, found = decode(content), facts(content)
     assert got.shape[:2] == (found.height, found.width) == ((9, 13) if orientation < 5 else (13, 9))
     assert found.rotated == (orientation != 1)
-    turns = {1: COLOUR, 2: COLOUR[:, ::-1], 3: COLOUR[::-1, ::-1], 4: COLOUR[::-1], 6: np.rot90(COLOUR, -1), 8: np.rot90(COLOUR)}
+    turns = {
+        1: COLOUR,
+        2: COLOUR[:, ::-1],
+        3: COLOUR[::-1, ::-1],
+        4: COLOUR[::-1],
+        6: np.rot90(COLOUR, -1),
+        8: np.rot90(COLOUR),
+    }
     if orientation in turns:
         np.testing.assert_array_equal(got, turns[orientation])
 
@@ -124,7 +139,12 @@ def bomb(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ def test_values_are_scikit_learns():
     precision, recall, f1, n = metrics.precision_recall_fscore_support(y, predicted)
     for i, name in enumerate("abcd"):
         c = s["classes"][name]
-        assert [c[k]["value"] for k in ("precision", "recall", "f1")] == pytest.approx([precision[i], recall[i], f1[i]])
+        assert [c[k]["value"] for k in ("precision", "recall", "f1")] == pytest.approx(
+            [precision[i], recall[i], f1[i]]
+        )
         assert c["recall"]["n"] == n[i]
     assert s["confusion"] == metrics.confusion_matrix(y, predicted).tolist()
 

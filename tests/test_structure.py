@@ -32,7 +32,9 @@ def imported(path: Path) -> list[tuple[int, str]]:
         if isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno} imports relatively"
         if isinstance(node, ast.Import):
-            found += [(node.lineno, a.name.split(".")[1]) for a in node.names if a.name.startswith("eyespot.")]
+            found += [
+                (node.lineno, a.name.split(".")[1]) for a in node.names if a.name.startswith("eyespot.")
+            ]
     return found
 
 
@@ -54,7 +56,9 @@ def test_the_package_stays_small():
 
 def test_help_and_names_import_nothing_heavy():
     code = "import sys, eyespot.cli, eyespot.models; eyespot.models.presets(); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "numpy", "scipy", "matplotlib", "sklearn", "PIL"} & set(loaded)
 
 

@@ -26,9 +26,26 @@ _PUBLIC = {
     "presets": "eyespot.models",
     "train": "eyespot.run",
 }
-__all__ = sorted([*_PUBLIC, "__version__", "convolution"])
+__all__ = [
+    "Kit",
+    "Look",
+    "Predictions",
+    "Predictor",
+    "Run",
+    "UserError",
+    "__version__",
+    "convolution",
+    "create",
+    "evaluate",
+    "load",
+    "look",
+    "predict",
+    "presets",
+    "train",
+]
 
 if TYPE_CHECKING:
+    from eyespot import convolution as convolution
     from eyespot.errors import UserError as UserError
     from eyespot.kit import Kit as Kit
     from eyespot.looking import Look as Look

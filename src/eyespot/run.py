@@ -233,7 +233,11 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
     """What the model file says of itself. `side` is the size that the network was last trained at."""
     c = plan.config
     assert c.model and c.augment is not None
-    preprocessing = found.reading.as_dict() | {"side": side, "mean": list(plan.normal.mean), "std": list(plan.normal.std)}
+    preprocessing = found.reading.as_dict() | {
+        "side": side,
+        "mean": list(plan.normal.mean),
+        "std": list(plan.normal.std),
+    }
     data = {
         "name": found.source.name,
         "images": len(found.labels),

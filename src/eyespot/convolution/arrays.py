@@ -33,7 +33,9 @@ def common_type(x: np.ndarray, kernel: np.ndarray) -> np.dtype:
     try:
         return np.result_type(x, kernel)
     except TypeError as error:
-        raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}") from error
+        raise UserError(
+            f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}"
+        ) from error
 
 
 def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
@@ -50,15 +52,21 @@ def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: st
     if not finite:
         return taps(x, kernel, w)
     if max(w.stride) > 1:
-        return np.ascontiguousarray(y[(..., *[slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)])])
+        return np.ascontiguousarray(
+            y[(..., *[slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)])]
+        )
     return y[(..., *map(slice, w.dense))]
 
 
 def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
     """int64: in float64 where every sum stays below 2^53, else tap by tap; refused where a sum may leave int64."""
-    bound = largest(x) * float(np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1).sum(-1).max())
+    bound = largest(x) * float(
+        np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1).sum(-1).max()
+    )
     if bound >= 2.0**63 * 0.999:
-        raise UserError(f"the sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {x.shape} to float64")
+        raise UserError(
+            f"the sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {x.shape} to float64"
+        )
     if bound >= 2.0**53 * 0.999:
         return run(x, kernel, w, np.dtype(np.int64), "taps", None).reshape(w.y_shape)
     name, setting = choose(w, method)

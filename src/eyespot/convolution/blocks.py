@@ -11,7 +11,9 @@ from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
 CHUNK = 1 << 16  # numbers handled at a time, so that they stay in a core's cache
-PRODUCT = 1 << 17  # multiplications of one matrix product: OpenBLAS runs small ones without packing or threads
+PRODUCT = (
+    1 << 17
+)  # multiplications of one matrix product: OpenBLAS runs small ones without packing or threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,9 @@ def toeplitz(kernel: np.ndarray, block: int) -> np.ndarray:
     return t.reshape(prod(lead), h * c * wide, o * block)
 
 
-def gather(x: np.ndarray, strides: tuple[int, ...], group: int, piece: tuple[slice, ...], b: Blocking) -> np.ndarray:
+def gather(
+    x: np.ndarray, strides: tuple[int, ...], group: int, piece: tuple[slice, ...], b: Blocking
+) -> np.ndarray:
     """x (N, G, C, *S), contiguous -> a view (n, nb, *grid, C, wide): overlapping blocks of some of the batch."""
     batch, blocks = piece
     n, g, c, *grid, step = strides
@@ -111,7 +115,7 @@ def multiply(rows: np.ndarray, matrices: np.ndarray, b: Blocking) -> np.ndarray:
     total, h = prod(rows.shape[:-2]), b.height
     c, (_, depth, k) = prod(rows.shape[-2:]), matrices.shape
     windows = -(-(total - b.starts[-1]) // h)
-    batches = -(-windows // max(1, PRODUCT // (depth * k)))
+    batches = -(-windows // max(16, PRODUCT // (depth * k)))
     m = -(-windows // batches)
     buffer = np.empty((b.starts[-1] + batches * m * h + h - 1, c), rows.dtype)
     buffer[total:] = 0

@@ -1,21 +1,26 @@
 """Which method is used: the one that this rule expects to be fastest.
 
-With M outputs per channel pair, K taps, and times in nanoseconds as measured on one core (benchmarks/convolution.py):
+Nanoseconds, fitted to some 5,000 timings on one core of an AMD EPYC (Zen 4), with M outputs per image and channel pair
+and K taps, in float64:
 
-taps    K (1500 + 0.9 M)
-line    2000 + 0.3 M K                                            1-D, no channels
-blocks  12000 + M (4 + 0.05 flops)                                flops = 2 K (b + k - 1) / k with blocks of b
-fft     60000 + P (0.55 log2(T) + 1.5), twice that beyond 2^18    P points transformed in tiles of T
+line    3200 + M K / 6 up to 11 taps, M (6.6 + K / 10) beyond     one axis, one channel
+taps    1500 + K (3400 + 0.6 M)
+blocks  14500 + 11600 pieces + 0.016 flops + 0.16 inputs + 2 outputs + 0.6 sums + 1.2 Toeplitz entries
+fft     44000 + 11300 pieces + P (0.075 log2(T) + 2 + 1.1 in 2-D + 3 in 3-D, 3 more beyond 2^17) for P points
+        transformed in tiles of T; and 1.4 per product of spectra where there are channels
 
 M counts every position, also those that a stride skips, except for taps.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import log2, prod
+from itertools import product
+from math import inf, log2, prod
 
 from scipy.fft import next_fast_len
 
+from eyespot.convolution.blocks import CHUNK as BLOCK_CHUNK
+from eyespot.convolution.fourier import CHUNK as FFT_CHUNK
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError, nearest
 
@@ -29,51 +34,53 @@ def pairs(w: Windows) -> int:
 
 
 def taps_cost(w: Windows) -> float:
-    return prod(w.taps) * (1500 + 0.9 * pairs(w) * prod(w.out))
+    return 1500 + prod(w.taps) * (3400 + 0.6 * pairs(w) * prod(w.out))
 
 
 def line_cost(w: Windows) -> float:
-    if w.dim > 1 or w.x_shape[0] > 1 or not w.plain or max(w.stride + w.dilation) > 1:
-        return float("inf")
-    return 2000 + 0.3 * w.out[0] * w.taps[0]
+    if w.dim > 1 or w.x_shape[0] > 1 or not w.plain or w.dilation[0] > 1:
+        return inf
+    taps, outputs = w.taps[0], w.dense[0]
+    return 3200 + outputs * (taps / 6 if taps <= 11 else 6.6 + taps / 10)
 
 
 def blocks_cost(w: Windows, cut: int, block: int) -> float:
-    n, (_, o, c) = w.x_shape[0] * w.kernel_shape[0], w.kernel_shape[:3]
-    k = w.reach[cut] + 1
-    rows = [r + 1 for a, r in enumerate(w.reach) if a != cut]
-    flops = 2 * prod(rows) * c * (block + k - 1) * o * block / min(1, o * block / 8)
-    moves = c * (block + k - 1) + o * block * (2 * prod(rows) / max(rows, default=1) - 1)
-    count = n * prod(w.dense) / w.dense[cut] * -(-w.dense[cut] // block)
-    return 12000 + count * (1.2 * moves + flops / 30)
+    n, (g, o, c) = w.x_shape[0], w.kernel_shape[:3]
+    rest = [r + 1 for axis, r in enumerate(w.reach) if axis != cut]
+    taps, height = prod(rest), max(rest, default=1)
+    wide, columns = c * (block + w.reach[cut]), o * block
+    rows = n * g * -(-w.dense[cut] // block) * prod(m + r for m, r in zip(w.dense, w.reach, strict=True))
+    rows //= w.dense[cut] + w.reach[cut]
+    flops = 2 * rows * taps * wide * columns / min(1, columns / 8)
+    pieces = 1 + rows * wide / BLOCK_CHUNK
+    moves = 0.16 * rows * wide + rows * columns * (2 + 0.6 * (taps / height - 1))
+    return 14500 + 11600 * pieces + 0.016 * flops + moves + 1.2 * g * taps * wide * columns
 
 
 def tiling(w: Windows) -> tuple[tuple[int, int], ...]:
-    """Per axis, the number of tiles and the length of their transforms that need the fewest operations."""
-    best = []
+    """Per axis, the number of tiles and the length of their transforms: the cheapest of all combinations."""
+    ways = []
     for n, b, a, r, out in zip(w.size, w.before, w.after, w.reach, w.dense, strict=True):
-        choices = []
+        axis = []
         for m in TILES:
-            if m > 1 and out < 2 * m:
+            if m > 1 and (out < 2 * m or out < r * m / 3):
                 break
-            length = -(-out // m) + r
-            if m == 1 and w.boundary == "zero":
-                length = n + max(a, b)
-            length = next_fast_len(length, real=True)
-            if m == 1 and w.boundary == "circular" and max(out, r + 1) <= n < length:
-                length = n
-            choices.append((m * length * (log2(length) + 4 * w.dim), m, length))
-        best.append(min(choices)[1:])
-    return tuple(best)
+            length = n + max(a, b) if m == 1 and w.boundary == "zero" else -(-out // m) + r
+            fast = next_fast_len(length, real=True)
+            circle = m == 1 and w.boundary == "circular" and max(out, r + 1) <= n
+            axis.append((m, min(n, fast) if circle else fast))
+        ways.append(axis[:: 2 if len(axis) > 8 and w.dim > 2 else 1])
+    return min(product(*ways), key=lambda tiles: fft_cost(w, tiles))
 
 
 def fft_cost(w: Windows, tiles: tuple[tuple[int, int], ...]) -> float:
     counts, lengths = zip(*tiles, strict=True)
     g, o, c = w.kernel_shape[:3]
     images, points = w.x_shape[0] * prod(counts), prod(lengths)
-    transforms = g * (images * (o + c) + o * c)
-    per_point = (0.3 * log2(points) + 0.8) * (1 if points <= 1 << 18 else 2)
-    return 60000 + points * (transforms * per_point + g * o * c * images * 0.5)
+    transformed = points * g * (images * (o + c) + o * c)
+    per_point = 0.075 * log2(points) + (2, 3.1, 5)[min(w.dim, 3) - 1] + 3 * (points > 1 << 17)
+    products = 1.4 * points * images * g * o * c * (o * c > 1)
+    return 44000 + 11300 * (1 + images * points * g * c / FFT_CHUNK) + transformed * per_point + products
 
 
 METHODS = ("auto", "direct", "fft")

@@ -37,7 +37,7 @@ def line(x: np.ndarray, kernel: np.ndarray, w: Windows) -> np.ndarray:
     kernel = kernel.reshape(-1)
     if kernel.dtype.kind == "c":
         kernel = kernel.conj()
-    if w.boundary == "zero":
+    if w.boundary == "zero" and (w.before[0] or w.after[0]):
         first = w.reach[0] - w.before[0]
         y = np.correlate(x.reshape(-1), kernel, "full")[first : first + w.dense[0]]
     else:

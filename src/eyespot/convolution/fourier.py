@@ -20,9 +20,13 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
     counts, lengths = zip(*tiling, strict=True)
     hops = [-(-o // m) for o, m in zip(w.dense, counts, strict=True)]
     x = buffer(x, w, counts, lengths, hops)
-    y = np.empty((x.shape[0], *kernel.shape[:2], *[m * h for m, h in zip(counts, hops, strict=True)]), x.dtype)
+    y = np.empty(
+        (x.shape[0], *kernel.shape[:2], *[m * h for m, h in zip(counts, hops, strict=True)]), x.dtype
+    )
     seen, made = tiled(x, counts, lengths, hops), tiled(y, counts, hops, hops)
-    forward, inverse = (scipy.fft.fftn, scipy.fft.ifftn) if x.dtype.kind == "c" else (scipy.fft.rfftn, scipy.fft.irfftn)
+    forward, inverse = (
+        (scipy.fft.fftn, scipy.fft.ifftn) if x.dtype.kind == "c" else (scipy.fft.rfftn, scipy.fft.irfftn)
+    )
     axes, inside = tuple(range(-w.dim, 0)), (..., *[slice(h) for h in hops])
     k_hat = forward(kernel.conj(), lengths, axes).conj()
     k_hat = k_hat.reshape(*kernel.shape[:3], *(1,) * w.dim, *k_hat.shape[3:])
@@ -40,7 +44,9 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
 def tiled(x: np.ndarray, counts, lengths, hops) -> np.ndarray:
     """(N, G, C, *S) -> (N, G, C, *counts, *lengths): tiles of x, each `hops` further than the one before."""
     steps = [h * s for h, s in zip(hops, x.strides[3:], strict=True)]
-    return np.ndarray((*x.shape[:3], *counts, *lengths), x.dtype, x, 0, (*x.strides[:3], *steps, *x.strides[3:]))
+    return np.ndarray(
+        (*x.shape[:3], *counts, *lengths), x.dtype, x, 0, (*x.strides[:3], *steps, *x.strides[3:])
+    )
 
 
 def buffer(x: np.ndarray, w: Windows, counts, lengths, hops) -> np.ndarray:

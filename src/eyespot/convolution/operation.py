@@ -60,7 +60,17 @@ def _apply(x, kernel, mode, boundary, stride, dilation, groups, dim, flip, metho
 
 
 def adjoint(
-    y, kernel, shape, *, operation="correlate", mode="full", boundary="zero", stride=1, dilation=1, groups=1, dim=None
+    y,
+    kernel,
+    shape,
+    *,
+    operation="correlate",
+    mode="full",
+    boundary="zero",
+    stride=1,
+    dilation=1,
+    groups=1,
+    dim=None,
 ):
     """The transpose (conjugate, if complex) of the operation on images of `shape`: <A x, y> = <x, adjoint(y)>.
 
@@ -78,7 +88,9 @@ def adjoint(
     numbers = hashable(stride), hashable(dilation)
     w = windows(tuple(shape), tuple(kernel.shape), mode, boundary, *numbers, groups, dim, flip)
     if tuple(y.shape) != w.y_shape:
-        raise UserError(f"the operation makes {w.y_shape} of an image {tuple(shape)}, but y is {tuple(y.shape)}")
+        raise UserError(
+            f"the operation makes {w.y_shape} of an image {tuple(shape)}, but y is {tuple(y.shape)}"
+        )
     n, g, c, *_ = w.x_shape
     apart = np.zeros((n, g * w.kernel_shape[1], *w.dense), y.dtype) if isinstance(y, np.ndarray) else None
     if apart is None:

@@ -94,12 +94,16 @@ def layout(x: Sizes, kernel: Sizes, groups: int, dim: int) -> tuple[Sizes, Sizes
     shapes = f"image {x} and kernel {kernel}"
     if len(kernel) == dim:
         if groups != 1:
-            raise UserError(f"groups={groups} needs a kernel with channel axes (out, in / groups, ...): {shapes}")
+            raise UserError(
+                f"groups={groups} needs a kernel with channel axes (out, in / groups, ...): {shapes}"
+            )
         lead = x[: len(x) - dim]
         return (prod(lead), 1, 1, *x[len(lead) :]), (1, 1, 1, *kernel), lead
     channels, (cout, cin) = x[len(x) - dim - 1], kernel[:2]
     if groups < 1 or channels != cin * groups or cout % groups:
-        raise UserError(f"channels do not match: {shapes} with groups={groups}; the kernel is (out, in / groups, ...)")
+        raise UserError(
+            f"channels do not match: {shapes} with groups={groups}; the kernel is (out, in / groups, ...)"
+        )
     lead = x[: len(x) - dim - 1]
     x_shape = (prod(lead), groups, cin, *x[len(x) - dim :])
     return x_shape, (groups, cout // groups, cin, *kernel[2:]), (*lead, cout)
@@ -146,6 +150,8 @@ def windows(
     room = [n + b + a - r - 1 for n, b, a, r in zip(x_shape[3:], before, after, reach, strict=True)]
     if min(room) < 0:
         wide = f" spread over {tuple(r + 1 for r in reach)}" if max(dilation) > 1 else ""
-        raise UserError(f"mode 'valid' needs an image as large as the kernel: image {x} and kernel {kernel}{wide}")
+        raise UserError(
+            f"mode 'valid' needs an image as large as the kernel: image {x} and kernel {kernel}{wide}"
+        )
     out = tuple(r // s + 1 for r, s in zip(room, stride, strict=True))
     return Windows(x_shape, kernel_shape, (*lead, *out), before, after, stride, dilation, flip, boundary)

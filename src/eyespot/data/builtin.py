@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from eyespot.files import cache_folder
 
@@ -14,7 +15,7 @@ def _digits(folder: Path) -> None:
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    data = load_digits()
+    data: Any = load_digits()
     for label in range(10):
         (folder / str(label)).mkdir()
     grey = np.rint(data.images * (255 / 16)).astype(np.uint8)

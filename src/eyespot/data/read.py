@@ -5,13 +5,14 @@ import warnings
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 MAX_PIXELS = 178_956_970
 """Larger images are refused: a few kilobytes of PNG can claim gigabytes. (Pillow's own limit.)"""
 
@@ -217,7 +218,7 @@ def _tiff_facts(content: bytes, digest: bytes) -> Facts:
         dtype = page.dtype
         if dtype is None or dtype.kind not in "uifb":
             raise Unreadable(f"its pixels are of the type {dtype}, which is not a grey value or a colour")
-        alpha = page.samplesperpixel in (2, 4) and bool(page.extrasamples) and dtype.kind == "u"
+        alpha = _has_alpha(page)
         return Facts(
             digest,
             "TIFF",
@@ -228,6 +229,12 @@ def _tiff_facts(content: bytes, digest: bytes) -> Facts:
             len(file.pages),
             notes=("alpha",) if alpha else (),
         )
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    """Whether the last channel is transparency (TIFF's ExtraSamples 1 or 2), not one more measurement."""
+    kind = page.dtype.kind if page.dtype is not None else ""
+    return kind == "u" and bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
 
 
 def _depth(dtype: np.dtype) -> str:
@@ -243,7 +250,7 @@ def _decode_tiff(content: bytes) -> Array:
             array = array[..., None]
         elif page.planarconfig == 2:  # channels stored as planes
             array = np.moveaxis(array, 0, -1)
-        if page.samplesperpixel in (2, 4) and page.extrasamples and array.dtype.kind == "u":
+        if _has_alpha(page):
             array = _without_alpha(array)
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255

@@ -51,7 +51,7 @@ class Reading:
     def of_array(self, image: Array) -> Array:
         """An (H, W, C) array as (size, size, channels). Raises Unreadable for other channels or another depth."""
         if image.shape[2] not in self.accepts:
-            wanted = " or ".join(str(c) for c in self.accepts)
+            wanted = " or ".join(_channels(c) for c in self.accepts)
             raise Unreadable(
                 f"it has {_channels(image.shape[2])}, and the images trained on have {wanted}; convert it first"
             )

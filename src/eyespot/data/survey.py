@@ -103,9 +103,13 @@ def choose_reading(
         size = min(max(long, LEAST), largest)
         reasons["size"] = "the images' own"
         if long < LEAST:
-            reasons["size"] = f"the longer side is {long}; smaller ones are enlarged, which networks that halve their maps like"
+            reasons["size"] = (
+                f"the longer side is {long}; smaller ones are enlarged, which networks that halve their maps like"
+            )
         if long > largest:
-            reasons["size"] = f"the longer side is {long} (median); {largest} is what this machine trains in a reasonable time"
+            reasons["size"] = (
+                f"the longer side is {long} (median); {largest} is what this machine trains in a reasonable time"
+            )
     square = all(w == h for w, h in sides)
     if fit is not None:
         reasons["fit"] = "as you asked"
@@ -138,17 +142,17 @@ def _problems(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) 
 
 
 def _classes(found: Survey) -> list[Problem]:
-    source, out = found.source, []
-    if len(source.classes) < 2:
+    source, names, out = found.source, list(found.source.classes), []
+    if len(names) < 2:
         out.append(
             Problem(
                 ERROR,
-                f"{source.name} has one class only ({source.classes[0]}): add a folder of images of another class",
+                f"{source.name} has one class only ({names[0]}): add a folder of images of another class",
             )
         )
         return out
     readable = Counter(zip(found.splits.tolist(), found.labels.tolist(), strict=True))
-    for k, name in enumerate(source.classes):
+    for k, name in enumerate(names):
         total = sum(n for (_, label), n in readable.items() if label == k)
         if total == 0:
             out.append(

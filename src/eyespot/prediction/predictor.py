@@ -140,7 +140,7 @@ def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
     """A Predictor from a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
     path = model_file(run)
     card = read_card(path)
-    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
+    changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
     network = create(
         card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], **changes
     )

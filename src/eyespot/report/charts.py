@@ -10,7 +10,7 @@ BLUE, ORANGE, GREY = "#1f6f8b", "#d1603d", "#999999"
 
 def _svg(figure) -> Markup:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = buffer.getvalue()
     return Markup(text[text.index("<svg") :])
 

@@ -164,7 +164,9 @@ def autocast(device: str, precision: str | None) -> Any:
 
 
 @torch.inference_mode()
-def glance(network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor, side: int) -> tuple[float, float]:
+def glance(
+    network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor, side: int
+) -> tuple[float, float]:
     """Loss and accuracy on some held-out images, at the training's present size and in its precision."""
     c, logits = plan.config, []
     assert c.device

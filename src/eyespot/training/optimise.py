@@ -1,6 +1,7 @@
 """The optimisers: Muon for the filters of convolutions, AdamW for the rest; and the average of recent weights."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ class Muon(torch.optim.Optimizer):
     fixed, and `lr` is the relative change per step.
     """
 
-    def __init__(self, filters: list[Tensor], lr: float, momentum: float = 0.6):
+    def __init__(self, filters: Sequence[Tensor], lr: float, momentum: float = 0.6):
         super().__init__(filters, {"lr": lr, "momentum": momentum})
         for p in filters:
             self.state[p] = {"momentum": torch.zeros_like(p), "norm": p.detach().norm()}
@@ -46,7 +47,7 @@ def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     return (x if wide else x.T).to(matrix.dtype)
 
 
-def optimisers(network: nn.Module, batch: int) -> list[torch.optim.Optimizer]:
+def optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
     """Muon for what has a kernel, AdamW for matrices, norms and biases."""
     learned = [p for p in network.parameters() if p.requires_grad]
     filters = [p for p in learned if p.dim() > 2]
@@ -74,7 +75,7 @@ class Average:
 
 
 @torch.no_grad()
-def whiten(layer: nn.Module, images: Tensor) -> None:
+def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
     """Set the first convolution to decorrelate patches of the images (B, C, *S), and fix its filters.
 
     Filters are the patches' principal directions over their standard deviation, each once with either sign.

@@ -1,0 +1,167 @@
+"""The operation as a matrix on the raveled image: Toeplitz (circulant, where the image is a circle), one level per axis."""
+
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from eyespot.convolution.edges import sources
+from eyespot.convolution.operation import adjoint, convolve, correlate, hashable
+from eyespot.convolution.windows import Windows, windows
+from eyespot.errors import UserError
+
+FORMS = ("sparse", "operator")
+
+
+def as_matrix(
+    kernel,
+    shape,
+    *,
+    mode="full",
+    boundary="zero",
+    stride=1,
+    dilation=1,
+    groups=1,
+    dim=None,
+    operation="correlate",
+    form="sparse",
+):
+    """The matrix A with A @ x.ravel() == operation(x, kernel, ...).ravel() for an image x of `shape`.
+
+    form  "sparse": a SciPy CSR array; "operator": a LinearOperator that stores nothing and has the adjoint as .H
+    """
+    kernel = to_numpy(kernel)
+    how = {
+        "mode": mode,
+        "boundary": boundary,
+        "stride": stride,
+        "dilation": dilation,
+        "groups": groups,
+        "dim": dim,
+    }
+    w = one_image(kernel.shape, shape, operation=operation, **how)
+    if form not in FORMS:
+        raise UserError(f"form is {form!r}; known: {', '.join(FORMS)}")
+    size = (prod(w.y_shape), prod(shape))
+    if form == "sparse":
+        return sparse(kernel, w, size)
+    from scipy.sparse.linalg import LinearOperator
+
+    apply = convolve if w.flip else correlate
+    return LinearOperator(
+        size,
+        matvec=lambda x: apply(x.reshape(shape), kernel, **how).ravel(),
+        rmatvec=lambda y: adjoint(y.reshape(w.y_shape), kernel, shape, operation=operation, **how).ravel(),
+        dtype=kernel.dtype if kernel.dtype.kind in "fc" else np.dtype(np.float64),
+    )
+
+
+def one_image(kernel, shape, *, mode, boundary, stride, dilation, groups, dim, operation) -> Windows:
+    if operation not in ("correlate", "convolve"):
+        raise UserError(f"operation is {operation!r}; known: convolve, correlate")
+    flip = operation == "convolve"
+    numbers = hashable(stride), hashable(dilation)
+    w = windows(tuple(shape), tuple(kernel), mode, boundary, *numbers, groups, dim, flip)
+    if w.x_shape[0] != 1:
+        raise UserError(
+            f"a matrix is of one image, without batch axes: shape {tuple(shape)} and kernel {tuple(kernel)}"
+        )
+    return w
+
+
+def entries(w: Windows):
+    """(prod(out), prod(K)) Of every output and tap, the sample that the tap meets, or -1 for a zero."""
+    column = np.zeros((), np.intp)
+    ends = zip(w.size, w.before, w.after, w.out, w.taps, w.stride, w.dilation, strict=True)
+    for axis, (n, b, a, out, k, s, d) in enumerate(ends):
+        met = sources(n, b, a, w.boundary)[np.arange(out)[:, None] * s + np.arange(k) * d]
+        shape = [1] * (2 * w.dim)
+        shape[axis], shape[w.dim + axis] = met.shape
+        met = met.reshape(shape)
+        column = np.where((column < 0) | (met < 0), -1, column * n + met)
+    return column.reshape(prod(w.out), prod(w.taps))
+
+
+def sparse(kernel: np.ndarray, w: Windows, size: tuple[int, int]):
+    """The CSR array; taps that meet the same sample are summed."""
+    from scipy.sparse import coo_array
+
+    met = entries(w)
+    row, tap = np.nonzero(met >= 0)
+    g, o, c = w.kernel_shape[:3]
+    weights = turned(kernel.reshape(w.kernel_shape), w).reshape(g, o, c, -1)[..., tap]
+    group, out, into = np.ogrid[:g, :o, :c]
+    rows = (group * o + out)[..., None] * prod(w.out) + row
+    columns = (group * c + into)[..., None] * prod(w.size) + met[row, tap]
+    places = [np.broadcast_to(i, weights.shape).ravel() for i in (rows, columns)]
+    return coo_array((weights.ravel(), tuple(places)), shape=size).tocsr()
+
+
+def turned(kernel: np.ndarray, w: Windows) -> np.ndarray:
+    """The kernel as it meets the image: flipped along its trailing spatial axes for convolution."""
+    return np.flip(kernel, tuple(range(-w.dim, 0))) if w.flip else kernel
+
+
+def matrix_text(
+    kernel_shape, shape, *, mode="full", boundary="zero", stride=1, dilation=1, operation="correlate"
+) -> str:
+    """The matrix of a small kernel without channels, its weights by name: w1 w2 ..., or w11 w12 ... by row and column.
+
+    >>> print(matrix_text((3,), (4,), mode="same"))
+    w2 w3  0  0
+    w1 w2 w3  0
+     0 w1 w2 w3
+     0  0 w1 w2
+    """
+    how = {
+        "mode": mode,
+        "boundary": boundary,
+        "stride": stride,
+        "dilation": dilation,
+        "groups": 1,
+        "dim": None,
+    }
+    w = one_image(tuple(kernel_shape), shape, operation=operation, **how)
+    mark = "" if max(kernel_shape) < 10 else ","
+    names = ["w" + mark.join(str(i + 1) for i in tap) for tap in np.ndindex(*kernel_shape)]
+    order = turned(np.arange(len(names)).reshape(kernel_shape), w).ravel()
+    cells = [["0"] * prod(shape) for _ in range(prod(w.out))]
+    for row, columns in enumerate(entries(w)):
+        for name, column in zip(order, columns, strict=True):
+            if column >= 0:
+                now = cells[row][column]
+                cells[row][column] = names[name] if now == "0" else f"{now}+{names[name]}"
+    wide = max(len(cell) for row in cells for cell in row)
+    return "\n".join(" ".join(cell.rjust(wide) for cell in row) for row in cells)
+
+
+class Parameters(NamedTuple):
+    """Weights of a layer, without biases, and of the dense layer between the same inputs and outputs."""
+
+    convolution: int
+    dense: int
+
+
+def parameters(
+    kernel_shape, shape, *, mode="full", boundary="zero", stride=1, dilation=1, groups=1, dim=None
+) -> Parameters:
+    """How many weights a convolution has, and a dense layer would need for images of the same shape.
+
+    >>> parameters((64, 3, 3, 3), (3, 224, 224), mode="same", dim=2)
+    Parameters(convolution=1728, dense=483385147392)
+    """
+    how = {
+        "mode": mode,
+        "boundary": boundary,
+        "stride": stride,
+        "dilation": dilation,
+        "groups": groups,
+        "dim": dim,
+    }
+    w = one_image(tuple(kernel_shape), shape, operation="correlate", **how)
+    return Parameters(prod(kernel_shape), prod(shape) * prod(w.y_shape))
+
+
+def to_numpy(kernel) -> np.ndarray:
+    """A list, an array or a torch tensor as an array."""
+    return np.asarray(kernel.detach().cpu() if hasattr(kernel, "detach") else kernel)
