@@ -86,7 +86,9 @@ def main() -> None:
             sizes = f"{'x'.join(map(str, shape)):>15} * {'x'.join(map(str, taps)):<9} {mode:5}"
             print(f"{sizes} {ours * 1e6:9.1f} us  {ratios[-1]:5.2f} times {best}", flush=True)
     mean = float(np.exp(np.mean(np.log(ratios))))
-    print(f"geometric mean {mean:.2f} times as fast as the best of SciPy; slowest {1 / min(ratios):.2f} of its time")
+    print(
+        f"geometric mean {mean:.2f} times as fast as the best of SciPy; slowest {1 / min(ratios):.2f} of its time"
+    )
 
 
 if __name__ == "__main__":

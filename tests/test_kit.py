@@ -109,6 +109,9 @@ def test_max_pool_ignores_zeros_outside():
     for size in (2, 3):
         assert Kit().pool("max", size)(x).max() == -1
         assert Kit(padding="replicate").pool("max", size)(x).max() == -1
+    before_blur = Kit(blur=3).pool("max")[:-1]
+    assert before_blur(x).shape == x.shape
+    assert before_blur(x).max() == -1
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -162,7 +165,8 @@ def test_a_convolution_without_a_norm_has_a_bias():
         (dict(norm="bach"), "norm is 'bach'; did you mean 'batch'?"),
         (dict(padding="mirror"), "padding is 'mirror'; known: circular, reflect, replicate, zeros"),
         (dict(dim=4), "dim is 4; known: 1, 2, 3"),
-        (dict(blur=True), "blur is True; known: 0, 2, 3, 4, 5, 6, 7"),
+        (dict(blur=1), "blur is 1; known: 0, 2, 3, 4, 5, 6, 7"),
+        (dict(dim=True), "dim is True; known: 1, 2, 3"),
         (dict(subsample="mean"), "subsample is 'mean'"),
         (dict(init="zero-last"), "init is 'zero-last'; did you mean 'zero_last'?"),
         (dict(affine="no"), "affine is 'no'"),
@@ -174,10 +178,10 @@ def test_an_unknown_choice_is_one_sentence(change, sentence):
     assert "\n" not in str(error.value)
 
 
-def test_pad_may_cut():
-    assert Pad(Kit(1, padding="circular"), (0, -1))(torch.arange(4.0).reshape(1, 1, 4)).tolist() == [
-        [[0, 1, 2]]
-    ]
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_pad_may_cut(padding):
+    x = torch.arange(4.0).reshape(1, 1, 4)
+    assert Pad(Kit(1, padding=padding), (0, -1))(x).tolist() == [[[0, 1, 2]]]
 
 
 def plain(kit: Kit, depth: int, width: int) -> nn.Sequential:

@@ -138,7 +138,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
         str(photos), epochs=2, model="resnet18", batch=7, augment="none", device="cpu", precision="float32"
     )
     plan = make_plan(found, asked, clock())
-    assert plan.config == replace(asked, size=20, fit="crop")
+    assert plan.config == replace(asked, size=20, fit="crop", threads=plan.config.threads)
     for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit"):
         assert plan.reasons[name] == "as you asked"
     chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
@@ -192,3 +192,22 @@ def test_training_ends_on_time(photos, tmp_path):
     elapsed = clock()
     eyespot.train(photos, minutes=0.4, epochs=1e6, out=tmp_path / "run")
     assert elapsed() < 0.4 * 60 * 1.05
+
+
+def test_a_faster_number_of_threads_is_kept_and_a_slower_one_is_not(monkeypatch):
+    from eyespot.training import threads
+
+    used = [4]
+    monkeypatch.setattr(threads.torch, "get_num_threads", lambda: used[-1])
+    monkeypatch.setattr(threads.torch, "set_num_threads", used.append)
+    chooser, now = threads.Threads([4, 3], 0.0), 0.0
+    seconds = {4: 1.0, 3: 1.5}
+    for step in range(400):
+        if step == 200:
+            seconds = {4: 5.0, 3: 1.5}  # another program has come
+        now += seconds[used[-1]]
+        chooser.after(seconds[used[-1]], 1.0, now)
+        if step == 199:
+            assert chooser.now == 4 and 3 in used
+    assert chooser.now == 3
+    assert used[:-1].count(3) < 40

@@ -133,7 +133,7 @@ class Pad(nn.Module):
     def __init__(self, kit: Kit, edge: tuple[int, int], value: float = 0.0):
         super().__init__()
         self.edge, self.value = [*edge] * kit.dim, value
-        self.mode = "constant" if kit.padding == "zeros" or min(edge) < 0 else kit.padding
+        self.mode = "constant" if kit.padding == "zeros" else kit.padding
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pad(x, self.edge, self.mode, self.value if self.mode == "constant" else None)

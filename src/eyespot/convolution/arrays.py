@@ -17,9 +17,9 @@ FAST = "fdFD"  # the types that BLAS and the Fourier transform know: float32, fl
 
 def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
     """The operation whose windows are w, in the type that NumPy gives the product of x and kernel (integers: int64)."""
-    dtype = x.dtype if x.dtype is kernel.dtype else common_type(x, kernel)
-    if dtype.kind in "biu":
+    if x.dtype.kind in "biu" and kernel.dtype.kind in "biu":
         return exact(x, kernel, w, method)
+    dtype = x.dtype if x.dtype is kernel.dtype else common_type(x, kernel)
     if dtype.kind not in "fc":
         raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}")
     if dtype.char in FAST:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eyespot.convolution.operation import convolve
 from eyespot.errors import UserError
@@ -16,7 +15,7 @@ Interval = tuple[float, float]
 class Sampled:
     """(f * g) on a grid: `points` per axis, `values` and the estimated `error` of each, both (*points)."""
 
-    points: tuple[NDArray[np.float64], ...]
+    points: tuple[np.ndarray, ...]
     values: np.ndarray
     error: np.ndarray
 
@@ -65,7 +64,8 @@ def shared_step(f_on: Interval, g_on: Interval, cells: int) -> tuple[float, int,
         other = n * long / short
         if abs(other - round(other)) < 1e-9 * other:
             pair = (n, round(other))
-            return short / n, *(pair if f_long <= g_long else pair[::-1])
+            f_cells, g_cells = pair if f_long <= g_long else pair[::-1]
+            return short / n, f_cells, g_cells
     raise UserError(
         f"no step divides both {f_on} and {g_on} into whole cells; widen one of them (it is zero outside)"
     )

@@ -17,10 +17,9 @@ from functools import lru_cache
 from itertools import product
 from math import inf, log2, prod
 
-from scipy.fft import next_fast_len
-
 from eyespot.convolution.blocks import CHUNK as BLOCK_CHUNK
 from eyespot.convolution.fourier import CHUNK as FFT_CHUNK
+from eyespot.convolution.fourier import fast_length
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError, nearest
 
@@ -66,7 +65,7 @@ def tiling(w: Windows) -> tuple[tuple[int, int], ...]:
             if m > 1 and (out < 2 * m or out < r * m / 3):
                 break
             length = n + max(a, b) if m == 1 and w.boundary == "zero" else -(-out // m) + r
-            fast = next_fast_len(length, real=True)
+            fast = fast_length(length)
             circle = m == 1 and w.boundary == "circular" and max(out, r + 1) <= n
             axis.append((m, min(n, fast) if circle else fast))
         ways.append(axis[:: 2 if len(axis) > 8 and w.dim > 2 else 1])

@@ -1,6 +1,7 @@
 """Convolution as sums of products, tap by tap."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from eyespot.convolution.windows import Windows
 
 def sum_of_taps(x, kernel, w: Windows):
     """x (N, G, C, *padded), kernel (G, O, C, *K) -> (N, G, O, *out): one shifted copy of x per tap; NumPy or torch."""
-    y = None
+    y: Any = None
     for tap in product(*map(range, w.taps)):
         steps = zip(tap, w.dilation, w.stride, w.out, strict=True)
         shifted = x[(..., *[slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, s, o in steps])]

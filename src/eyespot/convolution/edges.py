@@ -5,7 +5,8 @@ zero: 0 0 | a b c | 0 0      replicate: a a | a b c | c c      reflect: c b | a 
 `reflect` is numpy.pad's "reflect": the edge sample is not repeated, and a wide edge runs to and fro.
 """
 
-from itertools import zip_longest
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,9 @@ def extend(x: np.ndarray, before, after, boundary: str, tail=()) -> np.ndarray:
         return x
     lead = x.ndim - len(before)
     size = x.shape[lead:]
-    shape = [b + n + a + t for b, n, a, t in zip_longest(before, size, after, tail, fillvalue=0)]
-    y = np.zeros((*x.shape[:lead], *shape), x.dtype)
-    y[(..., *[slice(b, b + n) for b, n in zip(before, size, strict=True)])] = x
+    shape, core = frame(size, before, after, tail or (0,) * len(size))
+    y = np.zeros(x.shape[:lead] + shape, x.dtype)
+    y[core] = x
     if boundary != "zero":
         for axis, (n, b, a) in enumerate(zip(size, before, after, strict=True)):
             head = (slice(None),) * (lead + axis)
@@ -40,6 +41,13 @@ def extend(x: np.ndarray, before, after, boundary: str, tail=()) -> np.ndarray:
             y[(*head, slice(0, b))] = y[(*head, seen[:b])]
             y[(*head, slice(b + n, b + n + a))] = y[(*head, seen[b + n :])]
     return y
+
+
+@lru_cache(maxsize=512)
+def frame(size, before, after, tail):
+    """The shape of an extended array along its spatial axes, and where the original lies in it."""
+    ends = list(zip(size, before, after, tail, strict=True))
+    return tuple(map(sum, ends)), (..., *[slice(b, b + n) for n, b, _, _ in ends])
 
 
 def fold(y, before, after, boundary: str):
@@ -62,7 +70,8 @@ def add_at(x, axis: int, index: NDArray[np.intp], values):
     """x with values added at places along one axis, repeated places added repeatedly; NumPy or torch."""
     if isinstance(x, np.ndarray):
         x = x.copy()
-        np.add.at(x, (*(slice(None),) * axis, index), values)
+        places: Any = (*(slice(None),) * axis, index)
+        np.add.at(x, places, values)
         return x
     import torch
 

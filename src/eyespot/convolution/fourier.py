@@ -1,6 +1,7 @@
 """Convolution as products of Fourier transforms: in tiles that overlap by the kernel's reach (overlap-save)."""
 
 from math import prod
+from typing import Any, cast
 
 import numpy as np
 import scipy.fft
@@ -24,9 +25,7 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
         (x.shape[0], *kernel.shape[:2], *[m * h for m, h in zip(counts, hops, strict=True)]), x.dtype
     )
     seen, made = tiled(x, counts, lengths, hops), tiled(y, counts, hops, hops)
-    forward, inverse = (
-        (scipy.fft.fftn, scipy.fft.ifftn) if x.dtype.kind == "c" else (scipy.fft.rfftn, scipy.fft.irfftn)
-    )
+    forward, inverse = transforms(x.dtype.kind == "c")
     axes, inside = tuple(range(-w.dim, 0)), (..., *[slice(h) for h in hops])
     k_hat = forward(kernel.conj(), lengths, axes).conj()
     k_hat = k_hat.reshape(*kernel.shape[:3], *(1,) * w.dim, *k_hat.shape[3:])
@@ -39,6 +38,16 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
     per_cell = prod(lengths) * kernel.shape[0] * kernel.shape[2]
     each(transform, list(pieces((x.shape[0], *counts), CHUNK // per_cell)))
     return y
+
+
+def transforms(is_complex: bool) -> tuple[Any, Any]:
+    """The forward and the inverse transform."""
+    return (scipy.fft.fftn, scipy.fft.ifftn) if is_complex else (scipy.fft.rfftn, scipy.fft.irfftn)
+
+
+def fast_length(points: int) -> int:
+    """The shortest transform of at least so many points that is fast."""
+    return cast(Any, scipy.fft.next_fast_len)(points, real=True)
 
 
 def tiled(x: np.ndarray, counts, lengths, hops) -> np.ndarray:

@@ -1,70 +1,55 @@
 """The operation as a matrix on the raveled image: Toeplitz (circulant, where the image is a circle), one level per axis."""
 
+from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from eyespot.convolution.edges import sources
-from eyespot.convolution.operation import adjoint, convolve, correlate, hashable
-from eyespot.convolution.windows import Windows, windows
-from eyespot.errors import UserError
+from eyespot.convolution.operation import adjoint, convolve, correlate
+from eyespot.convolution.windows import How, Windows, windows_of
+from eyespot.errors import UserError, nearest
 
 FORMS = ("sparse", "operator")
 
 
 def as_matrix(
-    kernel,
-    shape,
+    kernel: Any,
+    shape: Sequence[int],
     *,
-    mode="full",
-    boundary="zero",
-    stride=1,
-    dilation=1,
-    groups=1,
-    dim=None,
-    operation="correlate",
-    form="sparse",
-):
-    """The matrix A with A @ x.ravel() == operation(x, kernel, ...).ravel() for an image x of `shape`.
+    operation: str = "correlate",
+    form: str = "sparse",
+    **how: Unpack[How],
+) -> Any:
+    """The matrix A with A @ x.ravel() == operation(x, kernel, **how).ravel() for an image x of `shape`.
 
     form  "sparse": a SciPy CSR array; "operator": a LinearOperator that stores nothing and has the adjoint as .H
     """
     kernel = to_numpy(kernel)
-    how = {
-        "mode": mode,
-        "boundary": boundary,
-        "stride": stride,
-        "dilation": dilation,
-        "groups": groups,
-        "dim": dim,
-    }
-    w = one_image(kernel.shape, shape, operation=operation, **how)
+    w = one_image(kernel.shape, shape, operation, how)
     if form not in FORMS:
-        raise UserError(f"form is {form!r}; known: {', '.join(FORMS)}")
+        raise UserError(f"form is {form!r}; {nearest(str(form), FORMS)}")
     size = (prod(w.y_shape), prod(shape))
     if form == "sparse":
         return sparse(kernel, w, size)
-    from scipy.sparse.linalg import LinearOperator
+    import scipy.sparse.linalg
 
+    linear_operator: Any = scipy.sparse.linalg.LinearOperator
     apply = convolve if w.flip else correlate
-    return LinearOperator(
+    return linear_operator(
         size,
         matvec=lambda x: apply(x.reshape(shape), kernel, **how).ravel(),
         rmatvec=lambda y: adjoint(y.reshape(w.y_shape), kernel, shape, operation=operation, **how).ravel(),
-        dtype=kernel.dtype if kernel.dtype.kind in "fc" else np.dtype(np.float64),
+        dtype=np.result_type(kernel.dtype, np.float16) if kernel.dtype.kind in "biu" else kernel.dtype,
     )
 
 
-def one_image(kernel, shape, *, mode, boundary, stride, dilation, groups, dim, operation) -> Windows:
-    if operation not in ("correlate", "convolve"):
-        raise UserError(f"operation is {operation!r}; known: convolve, correlate")
-    flip = operation == "convolve"
-    numbers = hashable(stride), hashable(dilation)
-    w = windows(tuple(shape), tuple(kernel), mode, boundary, *numbers, groups, dim, flip)
+def one_image(kernel: Sequence[int], shape: Sequence[int], operation: str, how: How) -> Windows:
+    w = windows_of(shape, kernel, operation, how)
     if w.x_shape[0] != 1:
         raise UserError(
-            f"a matrix is of one image, without batch axes: shape {tuple(shape)} and kernel {tuple(kernel)}"
+            f"a matrix is of one image, without batch axes: image {tuple(shape)} and kernel {tuple(kernel)}"
         )
     return w
 
@@ -103,7 +88,7 @@ def turned(kernel: np.ndarray, w: Windows) -> np.ndarray:
 
 
 def matrix_text(
-    kernel_shape, shape, *, mode="full", boundary="zero", stride=1, dilation=1, operation="correlate"
+    kernel_shape: Sequence[int], shape: Sequence[int], *, operation: str = "correlate", **how: Unpack[How]
 ) -> str:
     """The matrix of a small kernel without channels, its weights by name: w1 w2 ..., or w11 w12 ... by row and column.
 
@@ -113,15 +98,9 @@ def matrix_text(
      0 w1 w2 w3
      0  0 w1 w2
     """
-    how = {
-        "mode": mode,
-        "boundary": boundary,
-        "stride": stride,
-        "dilation": dilation,
-        "groups": 1,
-        "dim": None,
-    }
-    w = one_image(tuple(kernel_shape), shape, operation=operation, **how)
+    w = one_image(kernel_shape, shape, operation, how)
+    if not w.plain or len(kernel_shape) != w.dim:
+        raise UserError(f"weights are named for kernels without channel axes, not {tuple(kernel_shape)}")
     mark = "" if max(kernel_shape) < 10 else ","
     names = ["w" + mark.join(str(i + 1) for i in tap) for tap in np.ndindex(*kernel_shape)]
     order = turned(np.arange(len(names)).reshape(kernel_shape), w).ravel()
@@ -142,23 +121,13 @@ class Parameters(NamedTuple):
     dense: int
 
 
-def parameters(
-    kernel_shape, shape, *, mode="full", boundary="zero", stride=1, dilation=1, groups=1, dim=None
-) -> Parameters:
+def parameters(kernel_shape: Sequence[int], shape: Sequence[int], **how: Unpack[How]) -> Parameters:
     """How many weights a convolution has, and a dense layer would need for images of the same shape.
 
     >>> parameters((64, 3, 3, 3), (3, 224, 224), mode="same", dim=2)
     Parameters(convolution=1728, dense=483385147392)
     """
-    how = {
-        "mode": mode,
-        "boundary": boundary,
-        "stride": stride,
-        "dilation": dilation,
-        "groups": groups,
-        "dim": dim,
-    }
-    w = one_image(tuple(kernel_shape), shape, operation="correlate", **how)
+    w = one_image(kernel_shape, shape, "correlate", how)
     return Parameters(prod(kernel_shape), prod(shape) * prod(w.y_shape))
 
 

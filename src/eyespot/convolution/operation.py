@@ -14,20 +14,31 @@ Integers give int64 and are exact. Values that are not finite reach only the out
 """
 
 import sys
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import numpy as np
 
 from eyespot.convolution.arrays import apply_array
 from eyespot.convolution.edges import fold
-from eyespot.convolution.windows import windows
-from eyespot.errors import UserError, nearest
+from eyespot.convolution.windows import How, hashable, windows, windows_of
+from eyespot.errors import UserError
 
-OPERATIONS = ("correlate", "convolve")
+Number = int | Sequence[int]  # one for every spatial axis, or one for each
 
 
 def convolve(
-    x, kernel, *, mode="full", boundary="zero", stride=1, dilation=1, groups=1, dim=None, method="auto"
-):
+    x: Any,
+    kernel: Any,
+    *,
+    mode: str = "full",
+    boundary: str = "zero",
+    stride: Number = 1,
+    dilation: Number = 1,
+    groups: int = 1,
+    dim: int | None = None,
+    method: str = "auto",
+) -> Any:
     """(x * kernel)[i] = sum_j kernel[j] x[i - j]: the convolution of mathematics, with the kernel flipped.
 
     >>> convolve([1, 2, 3], [1, -1])
@@ -37,8 +48,17 @@ def convolve(
 
 
 def correlate(
-    x, kernel, *, mode="full", boundary="zero", stride=1, dilation=1, groups=1, dim=None, method="auto"
-):
+    x: Any,
+    kernel: Any,
+    *,
+    mode: str = "full",
+    boundary: str = "zero",
+    stride: Number = 1,
+    dilation: Number = 1,
+    groups: int = 1,
+    dim: int | None = None,
+    method: str = "auto",
+) -> Any:
     """y[i] = sum_j kernel[j] x[i + j]: what networks call convolution. A complex kernel is not conjugated.
 
     >>> correlate([1, 2, 3], [1, -1], mode="valid")
@@ -48,66 +68,41 @@ def correlate(
 
 
 def _apply(x, kernel, mode, boundary, stride, dilation, groups, dim, flip, method):
-    if is_tensor(x) or is_tensor(kernel):
-        from eyespot.convolution.tensors import apply_tensor, to_tensors
-
-        apply, (x, kernel) = apply_tensor, to_tensors(x, kernel)
-    else:
-        apply, x, kernel = apply_array, np.asarray(x), np.asarray(kernel)
+    apply, x, kernel = engine(x, kernel)
     numbers = hashable(stride), hashable(dilation)
-    w = windows(tuple(x.shape), tuple(kernel.shape), mode, boundary, *numbers, groups, dim, flip)
+    w = windows(tuple(x.shape), tuple(kernel.shape), flip, mode, boundary, *numbers, groups, dim)
     return apply(x, kernel, w, method)
 
 
+def engine(x, kernel) -> tuple[Any, Any, Any]:
+    """What applies windows, and both arguments as tensors if one of them is, else as arrays."""
+    torch = sys.modules.get("torch")
+    if torch is not None and (isinstance(x, torch.Tensor) or isinstance(kernel, torch.Tensor)):
+        from eyespot.convolution.tensors import apply_tensor, to_tensors
+
+        return apply_tensor, *to_tensors(x, kernel)
+    return apply_array, np.asarray(x), np.asarray(kernel)
+
+
 def adjoint(
-    y,
-    kernel,
-    shape,
-    *,
-    operation="correlate",
-    mode="full",
-    boundary="zero",
-    stride=1,
-    dilation=1,
-    groups=1,
-    dim=None,
-):
-    """The transpose (conjugate, if complex) of the operation on images of `shape`: <A x, y> = <x, adjoint(y)>.
+    y: Any, kernel: Any, shape: Sequence[int], *, operation: str = "correlate", **how: Unpack[How]
+) -> Any:
+    """The transpose (conjugate, if complex) of an operation on images of `shape`: <A x, y> = <x, adjoint(y)>.
 
     y has the shape of the operation's result; the answer has `shape`. It is also the gradient with respect to x.
     """
-    if operation not in OPERATIONS:
-        raise UserError(f"operation is {operation!r}; {nearest(str(operation), OPERATIONS)}")
-    if is_tensor(y) or is_tensor(kernel):
-        from eyespot.convolution.tensors import to_tensors
-
-        y, kernel = to_tensors(y, kernel)
-    else:
-        y, kernel = np.asarray(y), np.asarray(kernel)
-    flip = operation == "convolve"
-    numbers = hashable(stride), hashable(dilation)
-    w = windows(tuple(shape), tuple(kernel.shape), mode, boundary, *numbers, groups, dim, flip)
+    _, y, kernel = engine(y, kernel)
+    w = windows_of(shape, kernel.shape, operation, how)
     if tuple(y.shape) != w.y_shape:
         raise UserError(
             f"the operation makes {w.y_shape} of an image {tuple(shape)}, but y is {tuple(y.shape)}"
         )
     n, g, c, *_ = w.x_shape
-    apart = np.zeros((n, g * w.kernel_shape[1], *w.dense), y.dtype) if isinstance(y, np.ndarray) else None
-    if apart is None:
-        apart = y.new_zeros((n, g * w.kernel_shape[1], *w.dense))
+    between = (n, g * w.kernel_shape[1], *w.dense)
+    apart: Any = np.zeros(between, y.dtype) if isinstance(y, np.ndarray) else y.new_zeros(between)
     apart[(..., *[slice(None, None, s) for s in w.stride])] = y.reshape(n, -1, *w.out)
     kernel = kernel.reshape(w.kernel_shape).swapaxes(1, 2).conj()
     back = _apply(
-        apart, kernel.reshape(g * c, -1, *w.taps), "full", "zero", 1, w.dilation, g, w.dim, not flip, "auto"
+        apart, kernel.reshape(g * c, -1, *w.taps), "full", "zero", 1, w.dilation, g, w.dim, not w.flip, "auto"
     )
-    return fold(back, w.before, w.after, w.boundary).reshape(shape)
-
-
-def is_tensor(x) -> bool:
-    """Whether x is a torch tensor, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(x, torch.Tensor)
-
-
-def hashable(value):
-    return tuple(value) if isinstance(value, list) else value
+    return fold(back, w.before, w.after, w.boundary).reshape(tuple(shape))

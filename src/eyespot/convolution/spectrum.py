@@ -1,6 +1,7 @@
 """Singular values of a circular convolution, one small matrix per frequency (Sedghi, Gupta & Long 2019)."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -58,16 +59,17 @@ def transfer(kernel, shape, stride, dilation, groups) -> tuple[np.ndarray, np.nd
     kernel = kernel.reshape(groups, -1, *kernel.shape[1:])
     circle = np.zeros((*kernel.shape[:3], *shape), np.result_type(kernel.dtype, np.float64))
     steps = zip(kernel.shape[3:], dilation, shape, strict=True)
-    np.add.at(circle, (..., *np.ix_(*[np.arange(k) * d % n for k, d, n in steps])), kernel)
+    places: Any = (..., *np.ix_(*[np.arange(k) * d % n for k, d, n in steps]))
+    np.add.at(circle, places, kernel)
     axes = tuple(range(3, 3 + dim))
     if max(stride) == 1 and circle.dtype.kind != "c":
-        half = scipy.fft.rfftn(circle, axes=axes)
+        half = np.asarray(scipy.fft.rfftn(circle, axes=axes))
         twins = np.full(half.shape[-1], 2)
         twins[0] = 1
         if shape[-1] % 2 == 0:
             twins[-1] = 1
         return np.moveaxis(half, (1, 2), (-2, -1)), twins
-    whole = scipy.fft.fftn(circle, axes=axes)
+    whole = np.asarray(scipy.fft.fftn(circle, axes=axes))
     split = [n for pair in zip(stride, shape, strict=True) for n in (pair[0], pair[1] // pair[0])]
     whole = whole.reshape(*whole.shape[:3], *split)
     order = (0, *range(4, 4 + 2 * dim, 2), 1, 2, *range(3, 3 + 2 * dim, 2))

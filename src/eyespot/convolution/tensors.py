@@ -1,13 +1,13 @@
 """The operation on torch tensors: torch's own convolution up to three axes, or its Fourier transform, both with gradients."""
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional as F
 
 from eyespot.convolution.cost import fft_cost, pairs, prefer
 from eyespot.convolution.direct import sum_of_taps
 from eyespot.convolution.edges import sources
+from eyespot.convolution.fourier import fast_length
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError
 
@@ -77,7 +77,7 @@ def direct(x: Tensor, kernel: Tensor, w: Windows) -> Tensor:
 
 
 def lengths(w: Windows) -> list[int]:
-    return [next_fast_len(m + r, real=True) for m, r in zip(w.dense, w.reach, strict=True)]
+    return [fast_length(m + r) for m, r in zip(w.dense, w.reach, strict=True)]
 
 
 def fft(x: Tensor, kernel: Tensor, w: Windows) -> Tensor:

@@ -1,15 +1,29 @@
 """Where a kernel's windows lie on an array: every check at the door, and the numbers that the methods work with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 from operator import index
+from typing import Any, TypedDict
 
 from eyespot.errors import UserError, nearest
 
+OPERATIONS = ("correlate", "convolve")
 MODES = ("full", "same", "valid")
 BOUNDARIES = ("zero", "replicate", "reflect", "circular")
 Sizes = tuple[int, ...]
+
+
+class How(TypedDict, total=False):
+    """The arguments that say where the windows lie; what they mean and their defaults are those of `correlate`."""
+
+    mode: str
+    boundary: str
+    stride: int | Sequence[int]
+    dilation: int | Sequence[int]
+    groups: int
+    dim: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +75,23 @@ class Windows:
     def plain(self) -> bool:
         """Whether there is one group of one channel."""
         return prod(self.kernel_shape[:3]) == 1
+
+
+def flips(operation: str) -> bool:
+    """Whether the operation flips its kernel."""
+    if operation not in OPERATIONS:
+        raise UserError(f"operation is {operation!r}; {nearest(str(operation), OPERATIONS)}")
+    return operation == "convolve"
+
+
+def hashable(value: Any) -> Any:
+    """A list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def windows_of(x: Sequence[int], kernel: Sequence[int], operation: str, how: How) -> Windows:
+    """The windows of an operation by name, with its arguments as given."""
+    return windows(tuple(x), tuple(kernel), flips(operation), **{k: hashable(v) for k, v in how.items()})
 
 
 def per_axis(value: int | Sizes, dim: int, name: str) -> Sizes:
@@ -124,17 +155,17 @@ def check(x: Sizes, kernel: Sizes, mode: str, boundary: str, dim: int) -> None:
         raise UserError(f"nothing to convolve: {shapes} must not be empty")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=512, typed=True)
 def windows(
     x: Sizes,
     kernel: Sizes,
-    mode: str,
-    boundary: str,
-    stride: int | Sizes,
-    dilation: int | Sizes,
-    groups: int,
-    dim: int | None,
-    flip: bool,
+    flip: bool = False,
+    mode: str = "full",
+    boundary: str = "zero",
+    stride: int | Sizes = 1,
+    dilation: int | Sizes = 1,
+    groups: int = 1,
+    dim: int | None = None,
 ) -> Windows:
     """The windows of `kernel` on `x`, both given as shapes, or a refusal that repeats them."""
     if dim is None and len(x) != len(kernel):

@@ -70,10 +70,10 @@ def lone(halvings: Sequence[int]) -> int:
 def fill_up(x: Tensor, multiple: int, kit: Kit) -> Tensor:
     """Continue the far edges to a multiple: (B, C, *S) -> (B, C, *(ceil(S / multiple) * multiple)).
 
-    Done once at the door, since padding to skips inside would make torch.export assume one parity. A free size
-    under export is left alone: it has to be a multiple.
+    Done once at the door, since padding to skips inside would make torch.export assume one parity; a free size in
+    an exported graph has to be a multiple, which needs nothing.
     """
-    missing = [0 if isinstance(n, torch.SymInt) else -n % multiple for n in x.shape[2:]]
+    missing = [-n % multiple for n in x.shape[2:]]
     if not any(missing):
         return x
     mode = "constant" if kit.padding == "zeros" else kit.padding
@@ -83,8 +83,7 @@ def fill_up(x: Tensor, multiple: int, kit: Kit) -> Tensor:
 def cut_back(x: Tensor, size: Sequence[int]) -> Tensor:
     """Undo `fill_up`: (B, C, *S) -> (B, C, *min(S, size)), the near corner"""
     for axis, n in enumerate(size, start=2):
-        if not isinstance(n, torch.SymInt):
-            x = x.narrow(axis, 0, min(n, x.shape[axis]))
+        x = x.narrow(axis, 0, min(n, x.shape[axis]))
     return x
 
 

@@ -28,6 +28,7 @@ class Config:
     group       regular expression; files whose names match the same text stay on one side of the split
     held_out    share of each class that is held out, where the data has no val or test folder
     precision   "float32" or "bfloat16" (products only; weights and sums stay float32)
+    threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
     """
 
@@ -43,6 +44,7 @@ class Config:
     held_out: float = 0.2
     seed: int = 0
     precision: str | None = None
+    threads: int | None = None
     device: str | None = None
 
     def __post_init__(self):
@@ -51,7 +53,7 @@ class Config:
             kinds = KINDS[f.name]
             if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise UserError(f"{f.name} is {value!r}; give {WORDS[kinds]}")
-        for name in ("minutes", "epochs", "size", "batch"):
+        for name in ("minutes", "epochs", "size", "batch", "threads"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{name} is {value}; give a number above 0")
@@ -67,7 +69,7 @@ NUMBER = (int, float)
 KINDS: dict[str, Any] = {
     **dict.fromkeys(("data", "model", "fit", "augment", "group", "precision", "device"), str),
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
-    **dict.fromkeys(("size", "batch", "seed"), int),
+    **dict.fromkeys(("size", "batch", "threads", "seed"), int),
 }
 WORDS = {str: "a text", NUMBER: "a number", int: "a whole number"}
 

@@ -16,6 +16,7 @@ from eyespot.training.batches import forever, resized
 from eyespot.training.optimise import Average, optimisers, whiten
 from eyespot.training.plan import MONITOR, Plan, new_network
 from eyespot.training.schedule import rate, side
+from eyespot.training.threads import Threads, options
 
 SMOOTHING = 0.1
 DONE = "the schedule is done"
@@ -78,8 +79,10 @@ def fit(
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
+    threads = Threads(options(c.device) if c.minutes else [c.threads or 1], elapsed())
     try:
         for rows in forever(plan.train, c.batch, c.seed):
+            began = time.perf_counter()
             # 1. how far the run is, by the clock or by the images, whichever is further
             fraction = progress(elapsed() - start, start, seen, plan)
             if fraction >= 1:
@@ -102,6 +105,7 @@ def fit(
             for optimiser in steppers:
                 optimiser.step()
             average.update(network)
+            threads.after(time.perf_counter() - began, len(rows) * outcome.side**2, elapsed())
             # 4. look now and then
             seen += len(rows)
             losses.append(loss.detach())

@@ -17,6 +17,7 @@ from eyespot.models import create
 from eyespot.training.batches import Normal, measure, resized
 from eyespot.training.config import Config
 from eyespot.training.schedule import mean_cost
+from eyespot.training.threads import options
 
 SMALL = 64
 """Pixels up to which the small network is the better choice."""
@@ -93,7 +94,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         if photo
         else "grey images may be writing or scans, whose mirror image means something else",
     )
-    operations = parse(augment)
+    parse(augment)  # a mistake in it is said before anything is timed
     usual = 512 if model == "small" else 64
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
     batch = settle(
@@ -111,14 +112,19 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch, device=device
     )
     normal = measure(survey.images.pixels, train)
-    timed = time_steps(survey, config, normal, train, bool(operations))
-    best = "bfloat16" if timed["train bfloat16"] > 1.05 * timed["train float32"] else "float32"
-    precision = settle(
-        "precision",
-        best,
-        f"{timed[f'train {best}']:,.0f} images/s trained, the other {min(timed['train bfloat16'], timed['train float32']):,.0f}",
+    timed = time_steps(survey, config, normal, train)
+    trained = {key: value for key, value in timed.items() if key != "predict"}
+    asked = {k: v for k, v in trained.items() if _as_asked(k, config)}
+    trained = asked or trained
+    fastest = max(trained, key=lambda key: trained[key])
+    slowest = min(timed.values())
+    how = f"{timed[fastest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
+    precision, threads = (
+        settle("precision", fastest.split()[0], how),
+        settle("threads", int(fastest.split()[1]), how),
     )
-    config = replace(config, precision=precision)
+    torch.set_num_threads(threads)
+    config = replace(config, precision=precision, threads=threads)
     if config.minutes is None and config.epochs is None:
         config = replace(config, minutes=DEFAULT_MINUTES)
         reasons["minutes"] = f"the default; ends sooner after {MOST_EPOCHS} epochs"
@@ -136,24 +142,25 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     reasons["epochs"] = (
         typed
         if config.epochs is not None
-        else expected(timed, precision, reading.size, seconds, elapsed(), len(train))
+        else expected(timed[fastest], reading.size, seconds, elapsed(), len(train))
     )
     return Plan(
         config, reasons, train, held, test, groups, normal, weights, timed, seconds, epochs * len(train)
     )
 
 
-def expected(
-    timed: dict[str, float], precision: str, size: int, seconds: float | None, now: float, n: int
-) -> str:
-    """How many passes the time is expected to allow."""
-    per_second = timed[f"train {precision}"] / mean_cost(size)
+def _as_asked(way: str, config: Config) -> bool:
+    precision, threads = way.split()
+    return config.precision in (None, precision) and config.threads in (None, int(threads))
+
+
+def expected(images: float, size: int, seconds: float | None, now: float, n: int) -> str:
+    """How many passes the time is expected to allow, at so many full-size images per second."""
+    per_second = images / mean_cost(size)
     passes = ((seconds or 0) - now) * per_second / n
-    return (
-        f"about {passes:.1f} expected in the time"
-        if passes < MOST_EPOCHS
-        else f"{MOST_EPOCHS}, expected to end after {MOST_EPOCHS * n / per_second / 60:.1f} min of training"
-    )
+    if passes < MOST_EPOCHS:
+        return f"about {passes:.1f} expected in the time"
+    return f"{MOST_EPOCHS}, expected to end after {MOST_EPOCHS * n / per_second / 60:.1f} min of training"
 
 
 def split_rows(survey: Survey, config: Config):
@@ -212,22 +219,22 @@ def class_weights(labels: NDArray[np.int64], classes: int) -> tuple[tuple[float,
     ), f"1 / sqrt(images): the largest class has {ratio:.1f} times the images of the smallest"
 
 
-def time_steps(
-    survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64], augmented: bool
-) -> dict[str, float]:
-    """Images per second of a few training steps in each precision, and of prediction, on this machine now."""
+def time_steps(survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]) -> dict[str, float]:
+    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     assert config.batch and config.device
-    network = new_network(survey, config).to(config.device)
-    rows = np.sort(train[: min(config.batch, max(16, 2**22 // survey.reading.size**2 // 16))])
-    x = resized(normal(survey.images.pixels[rows], config.device), survey.reading.size)
-    y = torch.from_numpy(survey.labels[rows]).to(config.device)
-    timed = {
-        f"train {name}": rate(lambda n=name: _step(network, x, y, n), len(x), config.device)
-        for name in ("float32", "bfloat16")
-    }
+    network, size, device = new_network(survey, config).to(config.device), survey.reading.size, config.device
+    rows = np.sort(train[: min(config.batch, max(8, 2**16 // size**2))])
+    x = resized(normal(survey.images.pixels[rows], device), size)
+    y = torch.from_numpy(survey.labels[rows]).to(device)
+    timed = {}
+    for number in options(device):
+        torch.set_num_threads(number)
+        for name in ("float32", "bfloat16"):
+            timed[f"{name} {number}"] = rate(lambda n=name: _step(network, x, y, n), len(x), device)
+    torch.set_num_threads(int(max(timed, key=lambda key: timed[key]).split()[1]))
     network.eval()
     with torch.inference_mode():
-        timed["predict"] = rate(lambda: network(x), len(x), config.device)
+        timed["predict"] = rate(lambda: network(x), len(x), device)
     return {name: round(value, 1) for name, value in timed.items()}
 
 

@@ -1,0 +1,115 @@
+"""`eyespot convolve`: an image file through a kernel, into an image file or an array."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from eyespot.convolution.operation import convolve, correlate
+from eyespot.convolution.windows import flips
+from eyespot.errors import UserError
+
+
+@dataclass(frozen=True)
+class Written:
+    """What convolve_file did: the shapes, the smallest and largest value, and how values became grey levels."""
+
+    path: Path
+    shape: tuple[int, ...]
+    result_shape: tuple[int, ...]
+    low: float
+    high: float
+    scale: str
+
+    def __str__(self) -> str:
+        shapes = f"{' x '.join(map(str, self.shape))} -> {' x '.join(map(str, self.result_shape))}"
+        return f"{self.path}: {shapes}, values {self.low:g} to {self.high:g}, {self.scale}"
+
+
+def parse_kernel(text: str) -> np.ndarray:
+    """A kernel written as rows of numbers with ';' between the rows; integers stay integers.
+
+    >>> parse_kernel("1 0 -1; 2 0 -2; 1 0 -1")
+    array([[ 1,  0, -1],
+           [ 2,  0, -2],
+           [ 1,  0, -1]])
+    """
+    rows = [row.replace(",", " ").split() for row in text.strip().strip(";").split(";")]
+    if len({len(row) for row in rows}) != 1 or not rows[0]:
+        raise UserError(f"the kernel {text!r} has rows of {', '.join(str(len(row)) for row in rows)} numbers")
+    try:
+        kernel = np.array([[float(number) for number in row] for row in rows])
+    except ValueError as error:
+        raise UserError(
+            f"the kernel {text!r} is not rows of numbers, such as '1 -1' or '0 1 0; 1 -4 1; 0 1 0'"
+        ) from error
+    if not np.isfinite(kernel).all():
+        raise UserError(f"the kernel {text!r} holds a number that is not finite")
+    whole = (kernel == np.rint(kernel)).all() and np.abs(kernel).max() < 2**31
+    return kernel.astype(np.int64) if whole else kernel
+
+
+def read_image(path: Path) -> np.ndarray:
+    """(H, W) grey levels or (H, W, 3) colours, in the file's own integers."""
+    try:
+        with Image.open(path) as image:
+            plain = (
+                image
+                if image.mode in ("L", "I;16", "I", "F")
+                else image.convert("1" if image.mode == "1" else "RGB")
+            )
+            return np.asarray(plain.convert("L") if plain.mode == "1" else plain)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{path} cannot be read as an image: {error}") from error
+
+
+def convolve_file(
+    image_path: str | Path,
+    kernel_text: str,
+    out_path: str | Path,
+    *,
+    mode: str = "same",
+    boundary: str = "reflect",
+    stride: int = 1,
+    operation: str = "convolve",
+) -> Written:
+    """Convolve each channel of an image and write the result, as an image or, to a .npy file, as the exact numbers.
+
+    In an 8-bit image file, a result without negative values keeps its grey levels where they fit into 0 to 255;
+    other results are stretched: to the largest value, or with negative values so that mid-grey (128) is zero.
+    """
+    image, kernel = read_image(Path(image_path)), parse_kernel(kernel_text)
+    channels = np.moveaxis(image, 2, 0) if image.ndim == 3 else image
+    apply = convolve if flips(operation) else correlate
+    result = apply(channels, kernel, mode=mode, boundary=boundary, stride=stride, dim=2)
+    result = np.moveaxis(result, 0, 2) if image.ndim == 3 else result
+    scale = write(result, Path(out_path))
+    return Written(Path(out_path), image.shape, result.shape, float(result.min()), float(result.max()), scale)
+
+
+def write(values: np.ndarray, path: Path) -> str:
+    """Write an array (.npy) or an 8-bit image, and say how its grey levels are to be read."""
+    try:
+        if path.suffix == ".npy":
+            np.save(path, values)
+            return "stored as they are"
+        levels, scale = to_levels(values)
+        Image.fromarray(levels).save(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
+    return scale
+
+
+def to_levels(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Values as uint8 grey levels, and the scale in words."""
+    most = float(np.abs(values).max()) or 1.0
+    if values.min() < 0:
+        return np.rint(128 + values * (127 / most)).astype(
+            np.uint8
+        ), f"drawn with 0 as grey 128 and {most:g} as 255"
+    if most <= 255:
+        return np.rint(values).astype(np.uint8), "drawn as they are"
+    return np.rint(values * (255 / most)).astype(np.uint8), f"drawn with {most:g} as 255"
