@@ -249,3 +249,8 @@ def test_the_installed_command_answers():
         ).returncode
         == 2
     )
+
+
+def test_a_look_shows_itself_in_a_notebook(photos):
+    shown = eyespot.look(photos)._repr_html_()
+    assert "60 images in 3 classes" in shown and "data:image/png;base64," in shown

@@ -52,7 +52,9 @@ def by_loops(x, kernel, mode, boundary, stride, dilation, flip):
     out, first = [], []
     for n, k, s, d in zip(x.shape, kernel.shape, stride, dilation, strict=True):
         reach = d * (k - 1)
-        low = {"full": 0, "valid": reach, "same": d * (k - 1) // 2 if flip else reach - d * (k - 1) // 2}[mode]
+        low = {"full": 0, "valid": reach, "same": d * (k - 1) // 2 if flip else reach - d * (k - 1) // 2}[
+            mode
+        ]
         count = {"full": n + reach, "valid": n - reach, "same": n}[mode]
         first.append(low)  # the first output is number `low` of the full result
         out.append((count - 1) // s + 1)
@@ -97,7 +99,9 @@ def test_every_mode_boundary_stride_and_dilation_equals_the_loops(problem, metho
     x, kernel, how = problem
     for name, operation in OPERATIONS.items():
         expected = by_loops(x, kernel, flip=name == "convolve", **how)
-        assert close(operation(x, kernel, method=method, **how), expected, np.abs(kernel).sum() * np.abs(x).max())
+        assert close(
+            operation(x, kernel, method=method, **how), expected, np.abs(kernel).sum() * np.abs(x).max()
+        )
 
 
 def settings_of(name, w):
@@ -105,13 +109,23 @@ def settings_of(name, w):
         return [(cut, b) for cut in range(w.dim) for b in BLOCKS[:5]]
     if name == "fft":
         reach = list(zip(w.dense, w.reach, w.size, w.before, w.after, strict=True))
-        return [tuple((m, fast_length(max(-(-o // m) + r, n + max(a, b)))) for o, r, n, b, a in reach) for m in TILES[:4]]
+        return [
+            tuple((m, fast_length(max(-(-o // m) + r, n + max(a, b)))) for o, r, n, b, a in reach)
+            for m in TILES[:4]
+        ]
     plain = w.dim == 1 and w.plain and w.x_shape[0] == 1 and max(w.dilation) == 1
     return [None] if name == "taps" or plain else []
 
 
 @few
-@given(problems(most=4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.booleans())
+@given(
+    problems(most=4),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.booleans(),
+)
 def test_every_method_with_every_setting_gives_the_same(problem, batch, cin, cout, groups, channels):
     x, kernel, how = problem
     dim = x.ndim
@@ -125,7 +139,9 @@ def test_every_method_with_every_setting_gives_the_same(problem, batch, cin, cou
     for name in METHODS:
         for setting in settings_of(name, w):
             y = run(x, kernel, w, x.dtype, name, setting)
-            assert close(y.reshape(w.y_shape), expected.reshape(w.y_shape), np.abs(kernel).sum() * np.abs(x).max())
+            assert close(
+                y.reshape(w.y_shape), expected.reshape(w.y_shape), np.abs(kernel).sum() * np.abs(x).max()
+            )
 
 
 @pytest.mark.parametrize("size", [(90_000,), (300, 260), (50, 40, 30)])
@@ -184,7 +200,11 @@ def test_convolution_is_commutative_associative_and_linear(one, other):
     assert close(convolve(x, a), convolve(a, x), scale)
     assert close(convolve(convolve(x, a), b), convolve(x, convolve(a, b)), scale)
     c = np.roll(a, 1)
-    assert close(convolve(x, 2 * a - 3j * c), 2 * convolve(x, a) - 3j * convolve(x, c), 10 * np.abs(a).sum() * np.abs(x).max())
+    assert close(
+        convolve(x, 2 * a - 3j * c),
+        2 * convolve(x, a) - 3j * convolve(x, c),
+        10 * np.abs(a).sum() * np.abs(x).max(),
+    )
 
 
 @few
@@ -196,7 +216,11 @@ def test_a_shift_of_the_image_shifts_the_result(problem, shift):
     how = {"mode": "same", "boundary": "circular", "dilation": how["dilation"]}
     for operation in OPERATIONS.values():
         expected = np.roll(operation(x, kernel, **how), moved, axes)
-        assert close(operation(np.roll(x, moved, axes), kernel, **how), expected, np.abs(kernel).sum() * np.abs(x).max())
+        assert close(
+            operation(np.roll(x, moved, axes), kernel, **how),
+            expected,
+            np.abs(kernel).sum() * np.abs(x).max(),
+        )
 
 
 @few
@@ -210,7 +234,9 @@ def test_circular_convolution_is_a_product_of_transforms(problem):
         wrapped[place] += kernel[tap]
     expected = np.fft.ifftn(np.fft.fftn(x) * np.fft.fftn(wrapped))
     y = convolve(x, kernel, mode="same", boundary="circular")
-    assert close(y, expected if np.iscomplexobj(kernel) else expected.real, np.abs(kernel).sum() * np.abs(x).max())
+    assert close(
+        y, expected if np.iscomplexobj(kernel) else expected.real, np.abs(kernel).sum() * np.abs(x).max()
+    )
 
 
 @few
@@ -240,7 +266,10 @@ def test_channels_groups_and_batch_are_sums_of_single_ones():
         first = 2 * (o // 3)
         expected = sum(correlate(x[b, i, first + c], kernel[o, c], mode="same") for c in range(2))
         assert close(y[b, i, o], expected)
-    assert close(correlate(x, kernel[0, 0], mode="same", dim=2)[1, 2, 3], correlate(x[1, 2, 3], kernel[0, 0], mode="same"))
+    assert close(
+        correlate(x, kernel[0, 0], mode="same", dim=2)[1, 2, 3],
+        correlate(x[1, 2, 3], kernel[0, 0], mode="same"),
+    )
 
 
 @few
@@ -248,7 +277,9 @@ def test_channels_groups_and_batch_are_sums_of_single_ones():
 def test_integers_are_exact_and_do_not_wrap_around(problem, dtype):
     x, kernel, how = problem
     rng = np.random.default_rng(2)
-    low, high = (0, 2) if dtype is np.bool_ else (max(np.iinfo(dtype).min, -(2**20)), min(np.iinfo(dtype).max, 2**20))
+    low, high = (
+        (0, 2) if dtype is np.bool_ else (max(np.iinfo(dtype).min, -(2**20)), min(np.iinfo(dtype).max, 2**20))
+    )
     x, kernel = rng.integers(low, high, x.shape).astype(dtype), rng.integers(-(2**20), 2**20, kernel.shape)
     expected = by_loops(x.astype(object), kernel.astype(object), flip=True, **how)
     for method in ("auto", "fft"):
@@ -284,7 +315,8 @@ def test_a_value_that_is_not_finite_reaches_only_its_own_windows(name, value):
 
 
 @pytest.mark.parametrize(
-    "types", [("f4", "f4", "f4"), ("f2", "f2", "f2"), ("u1", "f4", "f4"), ("f4", "c8", "c8"), ("i4", "f8", "f8")]
+    "types",
+    [("f4", "f4", "f4"), ("f2", "f2", "f2"), ("u1", "f4", "f4"), ("f4", "c8", "c8"), ("i4", "f8", "f8")],
 )
 def test_the_result_has_numpys_type(types):
     x, kernel = np.ones((9, 9), types[0]), np.ones((3, 3), types[1])

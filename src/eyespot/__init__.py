@@ -1,9 +1,4 @@
-"""eyespot: a folder of images in, a network that its owner can trust out.
-
->>> import eyespot
->>> "resnet18" in eyespot.presets()
-True
-"""
+"""eyespot: a folder of images in, a network that its owner can trust out."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -4,6 +4,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ class Look:
 
     __repr__ = __str__
 
-    def _repr_png_(self) -> bytes:
-        return contact_sheet(self.survey)._repr_png_()  # type: ignore[attr-defined]
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(str(self))}</pre><img src='{pictures.embedded(contact_sheet(self.survey))}'>"
 
 
 def look(

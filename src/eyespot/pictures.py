@@ -1,5 +1,6 @@
 """Sheets of small images with captions: what a person looks at before and after training."""
 
+import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +44,17 @@ def enlarged(picture: Image.Image, tile: int) -> Image.Image:
     return picture.resize((tile, tile), how)
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole, as PNG."""
+def embedded(picture: Image.Image) -> str:
+    """The picture as a data address, for a page that stands alone."""
+    return "data:image/png;base64," + base64.b64encode(_png(picture)).decode()
+
+
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture whole, as PNG."""
+    write_whole(path, _png(picture))

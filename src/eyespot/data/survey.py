@@ -103,9 +103,7 @@ def choose_reading(
         size = min(max(long, LEAST), largest)
         reasons["size"] = "the images' own"
         if long < LEAST:
-            reasons["size"] = (
-                f"the longer side is {long}; smaller ones are enlarged, which networks that halve their maps like"
-            )
+            reasons["size"] = f"the longer side is {long}; less than {LEAST} is enlarged"
         if long > largest:
             reasons["size"] = (
                 f"the longer side is {long} (median); {largest} is what this machine trains in a reasonable time"

@@ -1,18 +1,18 @@
 """One self-contained HTML page about a run: curves, confusions, classes, reliability, worst and most uncertain images."""
 
-import base64
-import io
 import platform
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from eyespot.data.read import Array
 from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import cores, write_whole
-from eyespot.pictures import enlarged, to_display
+from eyespot.pictures import embedded, enlarged, to_display
 from eyespot.report import charts
 from eyespot.scores import percent
 from eyespot.training.loop import Outcome
@@ -89,7 +89,7 @@ def _gallery(evaluation: Evaluation, rows: np.ndarray) -> list[dict[str, Any]]:
         truth, said = int(evaluation.labels[i]), int(p.argmax())
         out.append(
             {
-                "image": _embedded(evaluation.pixels[i]),
+                "image": embedded(_shown(evaluation.pixels[i])),
                 "file": Path(evaluation.paths[i]).name,
                 "path": evaluation.paths[i],
                 "truth": evaluation.classes[truth],
@@ -101,8 +101,6 @@ def _gallery(evaluation: Evaluation, rows: np.ndarray) -> list[dict[str, Any]]:
     return out
 
 
-def _embedded(image) -> str:
-    """The picture itself, as a data address."""
-    buffer, picture = io.BytesIO(), to_display(image)
-    (enlarged(picture, 96) if picture.width < 96 else picture.resize((128, 128))).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _shown(image: Array) -> Image.Image:
+    picture = to_display(image)
+    return enlarged(picture, 96) if picture.width < 96 else picture.resize((128, 128))
