@@ -79,7 +79,8 @@ def fit(
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
-    threads = Threads(options(c.device) if c.minutes else [c.threads or 1], elapsed())
+    ways = [v for way, v in plan.timed.items() if way.startswith(c.precision or "")]
+    threads = Threads(options(c.device) if c.minutes else [c.threads or 1], elapsed(), c.batch / min(ways))
     try:
         for rows in forever(plan.train, c.batch, c.seed):
             began = time.perf_counter()

@@ -4,8 +4,8 @@ import torch
 
 from eyespot.files import cores
 
-FIRST_TRIAL, CARE = 10.0, 30.0
-"""Seconds before another number is first tried; a trial of t seconds is followed by CARE * t without one."""
+LEAST_WAIT, CARE = 10.0, 30.0
+"""Seconds between trials: at least so many, and so many times what the last one took."""
 
 
 def options(device: str) -> list[int]:
@@ -15,11 +15,14 @@ def options(device: str) -> list[int]:
 
 
 class Threads:
-    """Tries another number of threads for a step now and then, and keeps it if it is faster."""
+    """Tries another number of threads for a step now and then, and keeps it if it is faster.
 
-    def __init__(self, numbers: list[int], elapsed: float):
+    `trial_seconds` is what a step with another number is expected to take, by what was timed before.
+    """
+
+    def __init__(self, numbers: list[int], elapsed: float, trial_seconds: float = 0.0):
         self.numbers, self.now, self.trial = numbers, torch.get_num_threads(), 0
-        self.cost, self.next = 0.0, elapsed + FIRST_TRIAL
+        self.cost, self.next = 0.0, elapsed + max(LEAST_WAIT, CARE * trial_seconds)
 
     def after(self, seconds: float, pixels: float, elapsed: float) -> None:
         """Take in how long a step over so many pixels took."""
@@ -28,7 +31,7 @@ class Threads:
             if cost < 0.9 * self.cost:
                 self.now, self.cost = self.trial, cost
             torch.set_num_threads(self.now)
-            self.trial, self.next = 0, elapsed + max(FIRST_TRIAL, CARE * seconds)
+            self.trial, self.next = 0, elapsed + max(LEAST_WAIT, CARE * seconds)
         else:
             self.cost = 0.7 * self.cost + 0.3 * cost if self.cost else cost
             if elapsed >= self.next and len(self.numbers) > 1:
