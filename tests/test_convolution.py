@@ -18,7 +18,7 @@ from eyespot.convolution.windows import BOUNDARIES, MODES, windows
 from eyespot.errors import UserError
 
 OPERATIONS = {"correlate": correlate, "convolve": convolve}
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=100, deadline=None)
 
 
 def close(a, b, scale=None) -> bool:

@@ -35,6 +35,7 @@ def test_tensors_equal_arrays(shape, taps, mode, boundary):
         torch.testing.assert_close(z, torch.tensor(back), rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_correlate_is_torchs_convolution_also_for_even_kernels():
     x, weight = torch.randn(2, 4, 11, 12), torch.randn(6, 2, 2, 4)
     y = correlate(x, weight, mode="same", dilation=(1, 2), groups=2, dim=2)

@@ -194,20 +194,30 @@ def test_training_ends_on_time(photos, tmp_path):
     assert elapsed() < 0.4 * 60 * 1.05
 
 
-def test_a_faster_number_of_threads_is_kept_and_a_slower_one_is_not(monkeypatch):
+def test_the_faster_number_of_threads_is_used(monkeypatch):
     from eyespot.training import threads
 
-    used = [4]
+    used, seconds = [4], {4: 1.0, 3: 1.05}
     monkeypatch.setattr(threads.torch, "get_num_threads", lambda: used[-1])
     monkeypatch.setattr(threads.torch, "set_num_threads", used.append)
-    chooser, now = threads.Threads([4, 3], 0.0), 0.0
-    seconds = {4: 1.0, 3: 1.5}
-    for step in range(400):
-        if step == 200:
-            seconds = {4: 5.0, 3: 1.5}  # another program has come
-        now += seconds[used[-1]]
-        chooser.after(seconds[used[-1]], 1.0, now)
-        if step == 199:
-            assert chooser.now == 4 and 3 in used
-    assert chooser.now == 3
-    assert used[:-1].count(3) < 40
+    monkeypatch.setattr(threads.Threads, "_time", lambda self, network, few, n: seconds[n])
+    network = nn.BatchNorm1d(2)
+    chooser = threads.Threads([4, 3], 0.0)
+    for now, expected in ((5, 4), (11, 4), (22, 4), (33, 3), (34, 3), (44, 4)):
+        if now == 33:
+            seconds[4] = 20.0  # another program has come
+        if now == 34:
+            seconds[4] = 0.5  # and gone, but it is too soon to ask again
+        chooser.adjust(network, torch.zeros(4, 2), float(now))
+        assert used[-1] == expected, now
+    assert network.training and network.num_batches_tracked == 0
+
+
+def test_thread_timing_leaves_the_network_as_it_was():
+    from eyespot.training import threads
+
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before, now = [v.clone() for v in network.state_dict().values()], torch.get_num_threads()
+    threads.Threads([2, 1], -100.0).adjust(network, torch.randn(32, 1, 9, 9), 0.0)
+    assert torch.get_num_threads() in (1, 2) and all(map(torch.equal, before, network.state_dict().values()))
+    torch.set_num_threads(now)

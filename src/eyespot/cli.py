@@ -219,6 +219,25 @@ def predict(
         raise typer.Exit(IN_PART)
 
 
+@app.command()
+def convolve(
+    image: Annotated[Path, typer.Argument(help="An image file.", show_default=False)],
+    kernel: Annotated[
+        str, typer.Option(help="Rows of numbers with ; between them, such as '1 -1'.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="An image, or .npy for the exact numbers.", show_default=False)
+    ],
+    mode: Annotated[str, typer.Option(help="full, same or valid.")] = "same",
+    boundary: Annotated[str, typer.Option(help="zero, replicate, reflect or circular.")] = "reflect",
+    stride: Annotated[int, typer.Option(help="Keep every so many pixels.")] = 1,
+) -> None:
+    """Convolve IMAGE with a kernel."""
+    from eyespot.convolution import convolve_file
+
+    print(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride))
+
+
 def _print_json(document: dict) -> None:
     from json import dumps
 

@@ -72,8 +72,8 @@ def input_sizes(size: int, chain: Chain) -> range:
     low = high = size
     for layer in reversed(layers_of(chain)):
         least = layer.reach + 1 - layer.padded
-        low, high = (low - 1) * layer.stride + least, high * layer.stride - 1 + least
-    return range(max(low, 1), max(high, 0) + 1)
+        low, high = max(1, (low - 1) * layer.stride + least), high * layer.stride - 1 + least
+    return range(low, max(low, high + 1))
 
 
 def padding_for(size: int, wanted: int, layer: Layer) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def edges(reach: int, mode: str, flip: bool) -> tuple[int, int]:
         return reach, reach
     short, long = reach // 2, reach - reach // 2
     if mode == "same":
-        return (long, short) if flip else (short, long)
+        return (short, long)
     return 0, 0
 
 

@@ -79,11 +79,9 @@ def fit(
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
-    ways = [v for way, v in plan.timed.items() if way.startswith(c.precision or "")]
-    threads = Threads(options(c.device) if c.minutes else [c.threads or 1], elapsed(), c.batch / min(ways))
+    threads = Threads(options(c.device) if c.minutes else [1], elapsed())
     try:
         for rows in forever(plan.train, c.batch, c.seed):
-            began = time.perf_counter()
             # 1. how far the run is, by the clock or by the images, whichever is further
             fraction = progress(elapsed() - start, start, seen, plan)
             if fraction >= 1:
@@ -98,6 +96,7 @@ def fit(
             y = labels[rows].to(c.device)
             # 3. a step
             with autocast(c.device, c.precision):
+                threads.adjust(network, x, elapsed())
                 logits = network(x)
             loss = F.cross_entropy(logits.float(), y, weights, label_smoothing=SMOOTHING)
             for optimiser in steppers:
@@ -106,7 +105,6 @@ def fit(
             for optimiser in steppers:
                 optimiser.step()
             average.update(network)
-            threads.after(time.perf_counter() - began, len(rows) * outcome.side**2, elapsed())
             # 4. look now and then
             seen += len(rows)
             losses.append(loss.detach())

@@ -1,39 +1,54 @@
 """How many processor threads a step uses: another busy program can make all cores much slower than all but one."""
 
+import time
+
 import torch
+from torch import Tensor, nn
 
 from eyespot.files import cores
 
 LEAST_WAIT, CARE = 10.0, 30.0
-"""Seconds between trials: at least so many, and so many times what the last one took."""
+"""Seconds between two timings: at least so many, and at least so many times what a timing takes."""
+GAIN = 1.1
+"""How much faster another number of threads has to be."""
 
 
 def options(device: str) -> list[int]:
-    """Numbers of threads worth timing: all cores, one left free, half of them."""
-    n = cores() if device == "cpu" else torch.get_num_threads()
-    return sorted({n, max(1, n - 1), max(1, n // 2)}, reverse=True) if device == "cpu" else [n]
+    """Numbers of threads worth timing: all cores, one left free, half of them; what is set, on a GPU."""
+    n = cores()
+    return (
+        sorted({n, max(1, n - 1), max(1, n // 2)}, reverse=True)
+        if device == "cpu"
+        else [torch.get_num_threads()]
+    )
 
 
 class Threads:
-    """Tries another number of threads for a step now and then, and keeps it if it is faster.
+    """Times a small piece of the work now and then, and changes the number of threads where that pays."""
 
-    `trial_seconds` is what a step with another number is expected to take, by what was timed before.
-    """
+    def __init__(self, numbers: list[int], elapsed: float):
+        self.numbers, self.next = numbers, elapsed + LEAST_WAIT
 
-    def __init__(self, numbers: list[int], elapsed: float, trial_seconds: float = 0.0):
-        self.numbers, self.now, self.trial = numbers, torch.get_num_threads(), 0
-        self.cost, self.next = 0.0, elapsed + max(LEAST_WAIT, CARE * trial_seconds)
+    def adjust(self, network: nn.Module, batch: Tensor, elapsed: float) -> None:
+        """Use the fastest number for the network's forward pass on a few images of the batch."""
+        if len(self.numbers) < 2 or elapsed < self.next:
+            return
+        began, now = time.perf_counter(), torch.get_num_threads()
+        few = batch[: max(1, len(batch) // 16)]
+        network.eval()  # leaves the running averages of batch norm alone
+        with torch.no_grad():
+            seconds = {n: self._time(network, few, n) for n in self.numbers}
+        network.train()
+        best = min(seconds, key=lambda n: seconds[n])
+        torch.set_num_threads(best if seconds[best] * GAIN < seconds.get(now, float("inf")) else now)
+        self.next = elapsed + max(LEAST_WAIT, CARE * (time.perf_counter() - began))
 
-    def after(self, seconds: float, pixels: float, elapsed: float) -> None:
-        """Take in how long a step over so many pixels took."""
-        cost = seconds / pixels
-        if self.trial:
-            if cost < 0.9 * self.cost:
-                self.now, self.cost = self.trial, cost
-            torch.set_num_threads(self.now)
-            self.trial, self.next = 0, elapsed + max(LEAST_WAIT, CARE * seconds)
-        else:
-            self.cost = 0.7 * self.cost + 0.3 * cost if self.cost else cost
-            if elapsed >= self.next and len(self.numbers) > 1:
-                self.trial = self.numbers[(self.numbers.index(self.now) + 1) % len(self.numbers)]
-                torch.set_num_threads(self.trial)
+    def _time(self, network: nn.Module, few: Tensor, number: int) -> float:
+        """Seconds, the better of two after one to warm up."""
+        torch.set_num_threads(number)
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            network(few)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds[1:])
