@@ -254,3 +254,17 @@ def test_the_installed_command_answers():
 def test_a_look_shows_itself_in_a_notebook(photos):
     shown = eyespot.look(photos)._repr_html_()
     assert "60 images in 3 classes" in shown and "data:image/png;base64," in shown
+
+
+def test_convolve_writes_edges(cli, photos, tmp_path):
+    source, out = photos / "columns" / "000.png", tmp_path / "edges.npy"
+    result = cli("convolve", source, "--kernel", "1 -1", "-o", out)
+    assert result.code == 0 and "24 x 24 x 3 -> 24 x 24 x 3" in result.out
+    image = _pixels(source)
+    np.testing.assert_array_equal(np.load(out)[:, :-1], np.diff(image, axis=1))
+    assert "is not rows of numbers" in one_sentence(cli("convolve", source, "--kernel", "1 x", "-o", out))
+
+
+def _pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture).astype(int)

@@ -136,7 +136,7 @@ def test_contract_of_the_unpadded_unet(check):
 @pytest.mark.parametrize("dim", [1, 2, 3])
 @pytest.mark.parametrize("name", ALL)
 def test_contract_at_full_depth(name, dim, check):
-    narrow = {"VGG": dict(width=8, hidden=8), "DenseNet": dict(width=16, growth=8), "ResNet": dict(width=8)}
+    narrow = {"VGG": dict(width=8, hidden=32), "DenseNet": dict(width=16, growth=8), "ResNet": dict(width=8)}
     narrow |= {"UNet": dict(width=4), "FCDenseNet": dict(width=8, growth=4), "Small": dict(stem=4)}
     check(partial(seeded, name, dim=dim, **narrow[PRESETS[name][0].split(":")[1]]), dim)
 
