@@ -144,6 +144,7 @@ LAYERS = [
     (nn.Conv2d(2, 3, 3, padding=2, padding_mode="replicate"), (2, 5, 6)),
     (nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), (2, 5, 6)),
     (nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), (2, 5, 6)),
+    (nn.Conv2d(2, 3, 3, stride=2, padding=1, padding_mode="circular"), (2, 5, 6)),
     (nn.Conv1d(2, 3, 5, padding="same"), (2, 9)),
     (nn.Conv3d(2, 2, 2, padding="valid"), (2, 3, 4, 3)),
     (nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1), (3, 4, 5)),

@@ -15,16 +15,9 @@ from typing import TYPE_CHECKING
 from eyespot.convolution.continuous import Sampled, convolve_functions
 from eyespot.convolution.matrix import as_matrix, matrix_text, parameters
 from eyespot.convolution.operation import adjoint, convolve, correlate
-from eyespot.convolution.sizes import (
-    Field,
-    Layer,
-    depth_for,
-    input_sizes,
-    kernel_for,
-    output_size,
-    padding_for,
-    receptive_field,
-)
+
+from eyespot.convolution.sizes import Field, Layer, depth_for, input_sizes, kernel_for  # isort: skip
+from eyespot.convolution.sizes import output_size, padding_for, receptive_field  # isort: skip
 from eyespot.convolution.spectrum import singular_values, spectral_norm
 
 if TYPE_CHECKING:
@@ -32,27 +25,10 @@ if TYPE_CHECKING:
     from eyespot.convolution.picture import convolve_file
 
 __all__ = [
-    "Field",
-    "Layer",
-    "Sampled",
-    "adjoint",
-    "as_matrix",
-    "convolve",
-    "convolve_file",
-    "convolve_functions",
-    "correlate",
-    "depth_for",
-    "input_sizes",
-    "kernel_for",
-    "lipschitz_bound",
-    "matrix_text",
-    "output_size",
-    "padding_for",
-    "parameters",
-    "receptive_field",
-    "singular_values",
-    "spectral_norm",
-]
+    "Field", "Layer", "Sampled", "adjoint", "as_matrix", "convolve", "convolve_file", "convolve_functions",
+    "correlate", "depth_for", "input_sizes", "kernel_for", "lipschitz_bound", "matrix_text", "output_size",
+    "padding_for", "parameters", "receptive_field", "singular_values", "spectral_norm",
+]  # fmt: skip
 
 
 def __getattr__(name: str):

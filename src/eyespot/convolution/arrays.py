@@ -19,23 +19,14 @@ def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> n
     """The operation whose windows are w, in the type that NumPy gives the product of x and kernel (integers: int64)."""
     if x.dtype.kind in "biu" and kernel.dtype.kind in "biu":
         return exact(x, kernel, w, method)
-    dtype = x.dtype if x.dtype is kernel.dtype else common_type(x, kernel)
-    if dtype.kind not in "fc":
+    if x.dtype.kind not in "biufc" or kernel.dtype.kind not in "biufc":
         raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}")
+    dtype = x.dtype if x.dtype is kernel.dtype else np.result_type(x, kernel)
     if dtype.char in FAST:
         return run(x, kernel, w, dtype, *choose(w, method)).reshape(w.y_shape)
     if dtype.char == "e":
         return run(x, kernel, w, np.dtype(np.float32), *choose(w, method)).reshape(w.y_shape).astype(dtype)
     return run(x, kernel, w, dtype, "taps", None).reshape(w.y_shape)
-
-
-def common_type(x: np.ndarray, kernel: np.ndarray) -> np.dtype:
-    try:
-        return np.result_type(x, kernel)
-    except TypeError as error:
-        raise UserError(
-            f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}"
-        ) from error
 
 
 def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
@@ -52,22 +43,16 @@ def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: st
     if not finite:
         return taps(x, kernel, w)
     if max(w.stride) > 1:
-        return np.ascontiguousarray(
-            y[(..., *[slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)])]
-        )
+        kept = [slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)]
+        return np.ascontiguousarray(y[(..., *kept)])
     return y[(..., *map(slice, w.dense))]
 
 
 def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
     """int64: in float64 where every sum stays below 2^53, else tap by tap; refused where a sum may leave int64."""
-    bound = largest(x) * float(
-        np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1).sum(-1).max()
-    )
-    if bound >= 2.0**63 * 0.999:
-        raise UserError(
-            f"the sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {x.shape} to float64"
-        )
-    if bound >= 2.0**53 * 0.999:
+    weights = np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1)
+    bound = max(abs(int(x.max())), abs(int(x.min()))) * float(weights.sum(-1).max())
+    if not fits(bound, x.shape):
         return run(x, kernel, w, np.dtype(np.int64), "taps", None).reshape(w.y_shape)
     name, setting = choose(w, method)
     if name == "fft" and fft_error(bound, w, setting) > 0.4:
@@ -76,8 +61,13 @@ def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndar
     return (np.rint(y) if name == "fft" else y).astype(np.int64).reshape(w.y_shape)
 
 
-def largest(x: np.ndarray) -> float:
-    return float(max(abs(int(x.max())), abs(int(x.min()))))
+def fits(bound: float, shape) -> bool:
+    """Whether integers up to the bound are exact in float64; those that int64 does not hold are refused."""
+    if bound >= 2.0**63 * 0.999:
+        raise UserError(
+            f"sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {shape} to float64"
+        )
+    return bound < 2.0**53 * 0.999
 
 
 def fft_error(bound: float, w: Windows, tiling) -> float:

@@ -11,9 +11,7 @@ from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
 CHUNK = 1 << 16  # numbers handled at a time, so that they stay in a core's cache
-PRODUCT = (
-    1 << 17
-)  # multiplications of one matrix product: OpenBLAS runs small ones without packing or threads
+PRODUCT = 1 << 17  # multiplications in a matrix product: OpenBLAS does small ones without packing or threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +58,8 @@ def blocks(x: np.ndarray, kernel: np.ndarray, w: Windows, setting: tuple[int, in
     size = [n + t for n, t in zip(w.dense, b.tail, strict=True)]
     y = np.empty((x.shape[0], *kernel.shape[:2], *size), x.dtype)
     reads, writes, kernel = ordered(x, b), ordered(y, b), kernel.transpose(0, 1, 2, *[3 + a for a in b.order])
-    if w.dim == 1:
-        kernel = kernel[..., None, :]
-    blocked = (*y.shape[:3], *[size[a] for a in b.order[:-1]], b.count, b.block)
-    if w.dim == 1:
-        blocked = (*y.shape[:3], 1, b.count, b.block)
+    kernel, one = (kernel[..., None, :], (1,)) if w.dim == 1 else (kernel, ())
+    blocked = (*y.shape[:3], *one, *[size[a] for a in b.order[:-1]], b.count, b.block)
     target = np.ndarray(blocked, y.dtype, y, 0, (*writes[:-1], b.block * writes[-1], writes[-1]))
     for g in range(kernel.shape[0]):
         matrices = toeplitz(kernel[g], b.block)
@@ -110,7 +105,8 @@ def gather(
 def multiply(rows: np.ndarray, matrices: np.ndarray, b: Blocking) -> np.ndarray:
     """rows (n, nb, *grid, C, wide) = R rows of c, matrices (L, h c, k) -> (R, k).
 
-    Row i is sum_l rows[i + start_l :][:h] @ matrix_l, as far as there are so many rows. h successive rows lie side by side in memory, so that every h-th window makes a matrix without a copy.
+    Row i is sum_l rows[i + start_l :][:h] @ matrix_l, as far as there are so many rows. h successive rows lie side by
+    side in memory, so that every h-th window makes a matrix without a copy.
     """
     total, h = prod(rows.shape[:-2]), b.height
     c, (_, depth, k) = prod(rows.shape[-2:]), matrices.shape
@@ -118,7 +114,6 @@ def multiply(rows: np.ndarray, matrices: np.ndarray, b: Blocking) -> np.ndarray:
     batches = -(-windows // max(16, PRODUCT // (depth * k)))
     m = -(-windows // batches)
     buffer = np.empty((b.starts[-1] + batches * m * h + h - 1, c), rows.dtype)
-    buffer[total:] = 0
     buffer[:total].reshape(rows.shape)[...] = rows
     line, size = buffer.strides
     y = other = np.empty((max(total, batches * m * h), k), rows.dtype)

@@ -21,9 +21,8 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
     counts, lengths = zip(*tiling, strict=True)
     hops = [-(-o // m) for o, m in zip(w.dense, counts, strict=True)]
     x = buffer(x, w, counts, lengths, hops)
-    y = np.empty(
-        (x.shape[0], *kernel.shape[:2], *[m * h for m, h in zip(counts, hops, strict=True)]), x.dtype
-    )
+    size = [m * h for m, h in zip(counts, hops, strict=True)]
+    y = np.empty((x.shape[0], *kernel.shape[:2], *size), x.dtype)
     seen, made = tiled(x, counts, lengths, hops), tiled(y, counts, hops, hops)
     forward, inverse = transforms(x.dtype.kind == "c")
     axes, inside = tuple(range(-w.dim, 0)), (..., *[slice(h) for h in hops])
@@ -53,9 +52,8 @@ def fast_length(points: int) -> int:
 def tiled(x: np.ndarray, counts, lengths, hops) -> np.ndarray:
     """(N, G, C, *S) -> (N, G, C, *counts, *lengths): tiles of x, each `hops` further than the one before."""
     steps = [h * s for h, s in zip(hops, x.strides[3:], strict=True)]
-    return np.ndarray(
-        (*x.shape[:3], *counts, *lengths), x.dtype, x, 0, (*x.strides[:3], *steps, *x.strides[3:])
-    )
+    strides = (*x.strides[:3], *steps, *x.strides[3:])
+    return np.ndarray((*x.shape[:3], *counts, *lengths), x.dtype, x, 0, strides)
 
 
 def buffer(x: np.ndarray, w: Windows, counts, lengths, hops) -> np.ndarray:

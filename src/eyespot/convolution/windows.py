@@ -151,7 +151,7 @@ def check(x: Sizes, kernel: Sizes, mode: str, boundary: str, dim: int) -> None:
         raise UserError(
             f"ranks do not match: {shapes} with {dim} spatial axes; pass dim= where x has batch or channel axes"
         )
-    if False:
+    if not prod(x) or not prod(kernel):
         raise UserError(f"nothing to convolve: {shapes} must not be empty")
 
 
