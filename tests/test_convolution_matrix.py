@@ -175,6 +175,12 @@ def test_a_circular_layer_has_its_exact_norm():
     assert abs(lipschitz_bound(layer, (2, 5, 6)).bound - exact) < 1e-12
 
 
+def test_a_stride_that_does_not_divide_the_circle_is_still_bounded():
+    layer = nn.Conv1d(1, 1, 3, stride=2, padding=1, padding_mode="circular", bias=False)
+    nn.init.ones_(layer.weight)
+    assert lipschitz_bound(layer, (1, 3)).bound >= sqrt(6)
+
+
 def test_the_bound_of_a_chain_is_the_product_and_holds():
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(6)

@@ -131,14 +131,28 @@ def test_contract_of_the_unpadded_unet(check):
     check(partial(seeded, "unet", padded=False, width=4, levels=3), 2)
 
 
+NARROW = {"VGG": dict(width=8, hidden=32), "DenseNet": dict(width=16, growth=8), "ResNet": dict(width=8)}
+NARROW |= {"UNet": dict(width=4), "FCDenseNet": dict(width=8, growth=4), "Small": dict(stem=4)}
+
+
+def narrow(name: str, dim: int):
+    """A way to make a preset at its own depth, with few channels."""
+    return partial(seeded, name, dim=dim, **NARROW[PRESETS[name][0].split(":")[1]])
+
+
 @slow
-@pytest.mark.parametrize("check", CHECKS, **named)
+@pytest.mark.parametrize("check", QUICK_CHECKS, **named)
 @pytest.mark.parametrize("dim", [1, 2, 3])
 @pytest.mark.parametrize("name", ALL)
 def test_contract_at_full_depth(name, dim, check):
-    narrow = {"VGG": dict(width=8, hidden=32), "DenseNet": dict(width=16, growth=8), "ResNet": dict(width=8)}
-    narrow |= {"UNet": dict(width=4), "FCDenseNet": dict(width=8, growth=4), "Small": dict(stem=4)}
-    check(partial(seeded, name, dim=dim, **narrow[PRESETS[name][0].split(":")[1]]), dim)
+    check(narrow(name, dim), dim)
+
+
+@slow
+@pytest.mark.parametrize("name", ALL)
+def test_contract_of_export_at_full_depth(name):
+    dim = RANK.get(name, 2)
+    EXPORTS(narrow(name, dim), dim)
 
 
 # Sizes and names.
