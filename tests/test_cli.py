@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -209,25 +208,11 @@ def test_python_takes_paths_pictures_and_arrays(trained):
 
 
 def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "eyespot",
-        "train",
-        photos,
-        "--minutes",
-        "5",
-        "--epochs",
-        "100000",
-        "--out",
-        tmp_path / "run",
-    ]
+    # Where the tests run in the background, children inherit that Ctrl-C is ignored, and have to ask for it again.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from eyespot.cli import main; main()"
+    asked = ["train", photos, "--minutes", "5", "--epochs", "100000", "--out", tmp_path / "run"]
     process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"COLUMNS": "150"},
+        [sys.executable, "-c", code, *asked], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     deadline = time.time() + 90
     while not (tmp_path / "run" / "history.csv").exists() and time.time() < deadline:
