@@ -6,12 +6,12 @@ import numpy as np
 
 from eyespot.convolution.blocks import blocks
 from eyespot.convolution.cost import choose
-from eyespot.convolution.direct import line, spread, taps
+from eyespot.convolution.direct import rows, spread, table, taps
 from eyespot.convolution.fourier import tiles
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError
 
-METHODS = {"taps": taps, "line": line, "blocks": blocks, "fft": tiles}
+METHODS = {"taps": taps, "table": table, "rows": rows, "blocks": blocks, "fft": tiles}
 FAST = "fdFD"  # the types that BLAS and the Fourier transform know: float32, float64 and their complex pairs
 
 
@@ -32,20 +32,17 @@ def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> n
 def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
     """One method's answer, or the plain sum's where a value that is not finite has spread beyond its windows."""
     x = x.astype(dtype, copy=False).reshape(w.x_shape)
-    kernel = kernel.astype(dtype, copy=False).reshape(w.kernel_shape)
-    if w.flip:
-        kernel = kernel[(..., *[slice(None, None, -1)] * w.dim)]
-    if name in ("taps", "line"):
+    kernel = kernel.astype(dtype, copy=False).reshape(w.kernel_shape)[w.turned]
+    if name in ("taps", "table"):
         return METHODS[name](x, kernel, w)
+    if name == "rows":
+        return rows(x, spread(kernel, w), w, setting)[w.kept]
     with np.errstate(all="ignore"):
         y = METHODS[name](x, spread(kernel, w), w, setting)
         finite = isfinite(abs(np.vdot(y, y)))
     if not finite:
         return taps(x, kernel, w)
-    if max(w.stride) > 1:
-        kept = [slice(0, m, s) for m, s in zip(w.dense, w.stride, strict=True)]
-        return np.ascontiguousarray(y[(..., *kept)])
-    return y[(..., *map(slice, w.dense))]
+    return y[w.kept] if max(w.stride) == 1 else np.ascontiguousarray(y[w.kept])
 
 
 def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:

@@ -1,20 +1,21 @@
 """Which method is used: the one that this rule expects to be fastest.
 
-Nanoseconds, fitted to some 5,000 timings on one core of an AMD EPYC (Zen 4), with M outputs per image and channel pair
-and K taps, in float64:
+Nanoseconds, fitted to 11,000 timings in float64 on one core of an AMD EPYC (Zen 4), with M outputs per image and
+channel pair and K taps:
 
-line    3200 + M K / 6 up to 11 taps, M (6.6 + K / 10) beyond     one axis, one channel
-taps    1500 + K (3400 + 0.6 M)
-blocks  14500 + 11600 pieces + 0.016 flops + 0.16 inputs + 2 outputs + 0.6 sums + 1.2 Toeplitz entries
-fft     44000 + 11300 pieces + P (0.075 log2(T) + 2 + 1.1 in 2-D + 3 in 3-D, 3 more beyond 2^17) for P points
-        transformed in tiles of T; and 1.4 per product of spectra where there are channels
+rows    3000 (in 1-D, else 8000) + R (2000 + P t) for R rows of k taps over P points, one channel; t is k / 6 up to 11
+        taps and 6.6 + k / 10 beyond; in more than 1-D 0.4 more, or 2 beyond 2^15 points
+table   6500 + 1.15 M K                                           one channel
+taps    1000 + K (3400 + 0.6 M)
+blocks  9000 + 15000 pieces + 0.017 flops + 0.06 inputs + 1.5 outputs + 0.43 sums + 2 rows + 1 per Toeplitz entry
+fft     17000 + 32000 pieces + 1.3 points of tiles + P (0.1 log2(T) + 1.2, in 2-D 2.2, in 3-D 3.8, 0.4 more beyond 2^13 and 3 beyond 2^17)
+        for P points transformed in tiles of T; and 1.3 per product of spectra where there are channels
 
-M counts every position, also those that a stride skips, except for taps.
+M counts every position, also those that a stride skips, except for taps and table.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
-from itertools import product
 from math import inf, log2, prod
 
 from eyespot.convolution.blocks import CHUNK as BLOCK_CHUNK
@@ -23,7 +24,7 @@ from eyespot.convolution.fourier import fast_length
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError, nearest
 
-TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256, 512, 1024, 2048, 4096, 8192)
+TILES = (*range(1, 9), *(m << n for n in range(1, 12) for m in (5, 6, 7, 8)))
 BLOCKS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -33,14 +34,23 @@ def pairs(w: Windows) -> int:
 
 
 def taps_cost(w: Windows) -> float:
-    return 1500 + prod(w.taps) * (3400 + 0.6 * pairs(w) * prod(w.out))
+    return 1000 + prod(w.taps) * (3400 + 0.6 * pairs(w) * prod(w.out))
 
 
-def line_cost(w: Windows) -> float:
-    if w.dim > 1 or w.x_shape[0] > 1 or not w.plain or w.dilation[0] > 1:
+def rows_cost(w: Windows, axis: int) -> float:
+    if not w.plain:
         return inf
-    taps, outputs = w.taps[0], w.dense[0]
-    return 3200 + outputs * (taps / 6 if taps <= 11 else 6.6 + taps / 10)
+    rows = [r + 1 for r in w.reach]
+    taps = rows.pop(axis)
+    points = w.x_shape[0] * w.dense[0] * prod(m + r for m, r in list(zip(w.dense, w.reach, strict=True))[1:])
+    if w.dim == 1 and w.boundary == "zero":
+        points = min(points, w.x_shape[0] * w.size[0])
+    per_point = (taps / 6 if taps <= 11 else 6.6 + taps / 10) + (w.dim > 1) * (0.4 if points < 1 << 15 else 2)
+    return (3000 if w.dim == 1 else 8000) + prod(rows) * (2000 + points * per_point)
+
+
+def table_cost(w: Windows) -> float:
+    return 6500 + 1.15 * prod(w.out) * prod(w.taps) if w.plain and w.x_shape[0] == 1 else inf
 
 
 def blocks_cost(w: Windows, cut: int, block: int) -> float:
@@ -52,24 +62,26 @@ def blocks_cost(w: Windows, cut: int, block: int) -> float:
     rows //= w.dense[cut] + w.reach[cut]
     flops = 2 * rows * taps * wide * columns / min(1, columns / 8)
     pieces = 1 + rows * wide / BLOCK_CHUNK
-    moves = 0.16 * rows * wide + rows * columns * (2 + 0.6 * (taps / height - 1))
-    return 14500 + 11600 * pieces + 0.016 * flops + moves + 1.2 * g * taps * wide * columns
+    moves = rows * (2 + 0.06 * wide + columns * (1.5 + 0.43 * (taps / height - 1)))
+    return 9000 + 15000 * pieces + 0.017 * flops + moves + 1.0 * g * taps * wide * columns
 
 
 def tiling(w: Windows) -> tuple[tuple[int, int], ...]:
-    """Per axis, the number of tiles and the length of their transforms: the cheapest of all combinations."""
-    ways = []
+    """Per axis, the number of tiles and the length of their transforms: each the cheapest given the others."""
+    ways, least = [], (128, 24, 10)[min(w.dim, 3) - 1]
     for n, b, a, r, out in zip(w.size, w.before, w.after, w.reach, w.dense, strict=True):
-        axis = []
-        for m in TILES:
-            if m > 1 and (out < 2 * m or out < r * m / 3):
+        whole = n if w.boundary == "circular" and max(out, r + 1) <= n else fast_length(out + r)
+        axis = [(1, fast_length(n + max(a, b)) if w.boundary == "zero" else whole)]
+        for m in TILES[1:]:
+            length = fast_length(-(-out // m) + r)
+            if length < least or out < r * m / 3:
                 break
-            length = n + max(a, b) if m == 1 and w.boundary == "zero" else -(-out // m) + r
-            fast = fast_length(length)
-            circle = m == 1 and w.boundary == "circular" and max(out, r + 1) <= n
-            axis.append((m, min(n, fast) if circle else fast))
-        ways.append(axis[:: 2 if len(axis) > 8 and w.dim > 2 else 1])
-    return min(product(*ways), key=lambda tiles: fft_cost(w, tiles))
+            axis.append((m, length))
+        ways.append(axis)
+    tiles = [axis[-1] for axis in ways]
+    for i in [*range(w.dim)] * 2:
+        tiles[i] = min(ways[i], key=lambda way, i=i: fft_cost(w, (*tiles[:i], way, *tiles[i + 1 :])))
+    return tuple(tiles)
 
 
 def fft_cost(w: Windows, tiles: tuple[tuple[int, int], ...]) -> float:
@@ -77,9 +89,10 @@ def fft_cost(w: Windows, tiles: tuple[tuple[int, int], ...]) -> float:
     g, o, c = w.kernel_shape[:3]
     images, points = w.x_shape[0] * prod(counts), prod(lengths)
     transformed = points * g * (images * (o + c) + o * c)
-    per_point = 0.075 * log2(points) + (2, 3.1, 5)[min(w.dim, 3) - 1] + 3 * (points > 1 << 17)
-    products = 1.4 * points * images * g * o * c * (o * c > 1)
-    return 44000 + 11300 * (1 + images * points * g * c / FFT_CHUNK) + transformed * per_point + products
+    per_point = 0.1 * log2(points) + (1.2, 2.2, 3.8)[min(w.dim, 3) - 1]
+    per_point += 0.4 * (points > 1 << 13) + 2.6 * (points > 1 << 17)
+    products = images * points * g * (1.3 * c + 1.3 * o * c * (o * c > 1))
+    return 17000 + 32000 * (1 + images * points * g * c / FFT_CHUNK) + transformed * per_point + products
 
 
 METHODS = ("auto", "direct", "fft")
@@ -102,10 +115,11 @@ def choose(w: Windows, method: str) -> tuple[str, object]:
     known(method)
     costs: list[tuple[float, str, object]] = []
     if method != "fft":
-        costs += [(taps_cost(w), "taps", None), (line_cost(w), "line", None)]
+        costs += [(taps_cost(w), "taps", None), (table_cost(w), "table", None)]
+        costs += [(rows_cost(w, axis), "rows", axis) for axis in range(w.dim)]
         cuts = [(a, b) for a in range(w.dim) for b in BLOCKS if b < 2 * w.dense[a]]
         costs += [(blocks_cost(w, *cut), "blocks", cut) for cut in cuts]
-    if method == "fft" or (method == "auto" and min(costs)[0] > 60000):
+    if method == "fft" or (method == "auto" and min(cost for cost, *_ in costs) > 60000):
         tiles = tiling(w)
         costs.append((fft_cost(w, tiles), "fft", tiles))
     return min(costs, key=lambda c: c[0])[1:]

@@ -43,6 +43,12 @@ def extend(x: np.ndarray, before, after, boundary: str, tail=()) -> np.ndarray:
     return y
 
 
+def cut_out(x: np.ndarray, source) -> np.ndarray:
+    """A part of x (N, G, C, *S) with the zeros around it, contiguous; see Windows.source."""
+    where, before, after = source
+    return np.ascontiguousarray(extend(x[where], before, after, "zero"))
+
+
 @lru_cache(maxsize=512)
 def frame(size, before, after, tail):
     """The shape of an extended array along its spatial axes, and where the original lies in it."""

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import scipy.fft
 
-from eyespot.convolution.edges import extend
+from eyespot.convolution.edges import cut_out, extend
 from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
@@ -16,32 +16,49 @@ CHUNK = 1 << 16  # numbers transformed at a time, so that they stay in a core's 
 def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
     """x (N, G, C, *S), kernel (G, O, C, *(reach + 1)) -> (N, G, O, *dense), each axis longer by less than its tiles.
 
-    tiling  per axis (number of tiles, length of their transform)
+    tiling  per axis (number of tiles, length of their transform). A single tile may be too short for the zeros on
+            both sides: a transform is circular, so those after the last sample serve before the first one too
     """
     counts, lengths = zip(*tiling, strict=True)
     hops = [-(-o // m) for o, m in zip(w.dense, counts, strict=True)]
-    x = buffer(x, w, counts, lengths, hops)
+    if w.boundary != "zero":
+        x = extend(x, w.before, w.after, w.boundary)
     size = [m * h for m, h in zip(counts, hops, strict=True)]
     y = np.empty((x.shape[0], *kernel.shape[:2], *size), x.dtype)
-    seen, made = tiled(x, counts, lengths, hops), tiled(y, counts, hops, hops)
-    forward, inverse = transforms(x.dtype.kind == "c")
-    axes, inside = tuple(range(-w.dim, 0)), (..., *[slice(h) for h in hops])
-    k_hat = forward(kernel.conj(), lengths, axes).conj()
+    made = tiled(y, counts, hops, hops)
+    real = x.dtype.kind == "f"
+    k_hat = forward(kernel.conj(), lengths, real).conj()
     k_hat = k_hat.reshape(*kernel.shape[:3], *(1,) * w.dim, *k_hat.shape[3:])
 
-    def transform(piece) -> None:
-        at = (piece[0], slice(None), slice(None), *piece[1:])
-        y_hat = multiply(forward(seen[at], axes=axes), k_hat, w.plain)
-        made[at] = inverse(y_hat, lengths, axes, overwrite_x=True)[inside]
+    def transform(piece: tuple[slice, ...]) -> None:
+        batch, *grid = piece
+        ends = [(t.stop - 1) * h + n for t, h, n in zip(grid, hops, lengths, strict=True)]
+        part = cut_out(x, w.source(batch, [t.start * h for t, h in zip(grid, hops, strict=True)], ends))
+        seen = tiled(part, [t.stop - t.start for t in grid], lengths, hops)
+        y_hat = multiply(forward(seen, lengths, real), k_hat, w.plain)
+        made[(batch, slice(None), slice(None), *grid)] = inverse(y_hat, lengths, hops, real)
 
     per_cell = prod(lengths) * kernel.shape[0] * kernel.shape[2]
     each(transform, list(pieces((x.shape[0], *counts), CHUNK // per_cell)))
     return y
 
 
-def transforms(is_complex: bool) -> tuple[Any, Any]:
-    """The forward and the inverse transform."""
-    return (scipy.fft.fftn, scipy.fft.ifftn) if is_complex else (scipy.fft.rfftn, scipy.fft.irfftn)
+def forward(x: np.ndarray, lengths, real: bool) -> np.ndarray:
+    """The transform of x (..., *S) with zeros up to `lengths`, which are added axis by axis: no zeros are transformed."""
+    x_hat: Any = (scipy.fft.rfft if real else scipy.fft.fft)(x, lengths[-1])
+    for axis, n in enumerate(lengths[:-1], -len(lengths)):
+        x_hat = scipy.fft.fft(x_hat, n, axis, overwrite_x=True)
+    return x_hat
+
+
+def inverse(y_hat: np.ndarray, lengths, hops, real: bool) -> np.ndarray:
+    """The first `hops` values along each axis of an inverse transform; what is not wanted is dropped axis by axis."""
+    y: Any = y_hat
+    for axis, (n, hop) in enumerate(zip(lengths[:-1], hops[:-1], strict=True), -len(lengths)):
+        y = scipy.fft.ifft(y, n, axis, overwrite_x=True)
+        y = y[(..., slice(hop), *[slice(None)] * (-axis - 1))]
+    y = (scipy.fft.irfft if real else scipy.fft.ifft)(y, lengths[-1])
+    return y[..., : hops[-1]]
 
 
 def fast_length(points: int) -> int:
@@ -54,19 +71,6 @@ def tiled(x: np.ndarray, counts, lengths, hops) -> np.ndarray:
     steps = [h * s for h, s in zip(hops, x.strides[3:], strict=True)]
     strides = (*x.strides[:3], *steps, *x.strides[3:])
     return np.ndarray((*x.shape[:3], *counts, *lengths), x.dtype, x, 0, strides)
-
-
-def buffer(x: np.ndarray, w: Windows, counts, lengths, hops) -> np.ndarray:
-    """x (N, G, C, *S) -> (N, G, C, *((tiles - 1) hop + length)): what the tiles lie on.
-
-    In a single tile the zeros after the last sample serve before the first one too, and a circle needs none.
-    """
-    totals = [(m - 1) * h + t for m, h, t in zip(counts, hops, lengths, strict=True)]
-    after = (0,) * w.dim if w.boundary == "zero" else w.after
-    ends = zip(totals, w.before, w.size, after, strict=True)
-    tail = tuple(max(0, t - b - n - a) for t, b, n, a in ends)
-    x = extend(x, w.before, after, w.boundary, tail)
-    return np.ascontiguousarray(x[(..., *[slice(t) for t in totals])])
 
 
 def multiply(x_hat: np.ndarray, k_hat: np.ndarray, plain: bool) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
-from eyespot.convolution.edges import sources
+from eyespot.convolution.direct import entries
 from eyespot.convolution.operation import adjoint, convolve, correlate
 from eyespot.convolution.windows import How, Windows, windows_of
 from eyespot.errors import UserError, nearest
@@ -54,19 +54,6 @@ def one_image(kernel: Sequence[int], shape: Sequence[int], operation: str, how: 
     return w
 
 
-def entries(w: Windows):
-    """(prod(out), prod(K)) Of every output and tap, the sample that the tap meets, or -1 for a zero."""
-    column = np.zeros((), np.intp)
-    ends = zip(w.size, w.before, w.after, w.out, w.taps, w.stride, w.dilation, strict=True)
-    for axis, (n, b, a, out, k, s, d) in enumerate(ends):
-        met = sources(n, b, a, w.boundary)[np.arange(out)[:, None] * s + np.arange(k) * d]
-        shape = [1] * (2 * w.dim)
-        shape[axis], shape[w.dim + axis] = met.shape
-        met = met.reshape(shape)
-        column = np.where((column < 0) | (met < 0), -1, column * n + met)
-    return column.reshape(prod(w.out), prod(w.taps))
-
-
 def sparse(kernel: np.ndarray, w: Windows, size: tuple[int, int]):
     """The CSR array; taps that meet the same sample are summed."""
     from scipy.sparse import coo_array
@@ -74,17 +61,12 @@ def sparse(kernel: np.ndarray, w: Windows, size: tuple[int, int]):
     met = entries(w)
     row, tap = np.nonzero(met >= 0)
     g, o, c = w.kernel_shape[:3]
-    weights = turned(kernel.reshape(w.kernel_shape), w).reshape(g, o, c, -1)[..., tap]
+    weights = kernel.reshape(w.kernel_shape)[w.turned].reshape(g, o, c, -1)[..., tap]
     group, out, into = np.ogrid[:g, :o, :c]
     rows = (group * o + out)[..., None] * prod(w.out) + row
     columns = (group * c + into)[..., None] * prod(w.size) + met[row, tap]
     places = [np.broadcast_to(i, weights.shape).ravel() for i in (rows, columns)]
     return coo_array((weights.ravel(), tuple(places)), shape=size).tocsr()
-
-
-def turned(kernel: np.ndarray, w: Windows) -> np.ndarray:
-    """The kernel as it meets the image: flipped along its trailing spatial axes for convolution."""
-    return np.flip(kernel, tuple(range(-w.dim, 0))) if w.flip else kernel
 
 
 def matrix_text(
@@ -103,7 +85,7 @@ def matrix_text(
         raise UserError(f"weights are named for kernels without channel axes, not {tuple(kernel_shape)}")
     mark = "" if max(kernel_shape) < 10 else ","
     names = ["w" + mark.join(str(i + 1) for i in tap) for tap in np.ndindex(*kernel_shape)]
-    order = turned(np.arange(len(names)).reshape(kernel_shape), w).ravel()
+    order = np.arange(len(names)).reshape(kernel_shape)[w.turned].ravel()
     cells = [["0"] * prod(shape) for _ in range(prod(w.out))]
     for row, columns in enumerate(entries(w)):
         for name, column in zip(order, columns, strict=True):

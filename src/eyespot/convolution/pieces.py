@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from time import perf_counter
 
-THREADED = 12  # fewer pieces than this are done sooner than threads are started
+THREADED = 0.02  # seconds of work below which threads cost more than they save
 
 
 def pieces(counts: tuple[int, ...], limit: int) -> Iterator[tuple[slice, ...]]:
@@ -28,11 +29,13 @@ def threads() -> int:
 
 
 def each(work: Callable, parts: list) -> None:
-    """Do the work on every part."""
-    if len(parts) < THREADED or threads() == 1:
-        for part in parts:
+    """Do the work on every part, in threads where the first part's time says that they will save some."""
+    start = perf_counter()
+    work(parts[0])
+    if (perf_counter() - start) * (len(parts) - 1) < THREADED or threads() == 1:
+        for part in parts[1:]:
             work(part)
         return
     with ThreadPoolExecutor(threads()) as pool:
-        for _ in pool.map(work, parts):
+        for _ in pool.map(work, parts[1:]):
             pass

@@ -13,6 +13,7 @@ OPERATIONS = ("correlate", "convolve")
 MODES = ("full", "same", "valid")
 BOUNDARIES = ("zero", "replicate", "reflect", "circular")
 Sizes = tuple[int, ...]
+Source = tuple[tuple[slice, ...], Sizes, Sizes]
 
 
 class How(TypedDict, total=False):
@@ -70,6 +71,30 @@ class Windows:
         """Outputs along each spatial axis, had the stride been 1."""
         ends = zip(self.size, self.before, self.after, self.reach, strict=True)
         return tuple(n + b + a - r for n, b, a, r in ends)
+
+    @cached_property
+    def kept(self) -> tuple:
+        """The outputs that the stride keeps, of an array (..., *dense) or a larger one."""
+        return (..., *[slice(0, m, s) for m, s in zip(self.dense, self.stride, strict=True)])
+
+    @cached_property
+    def turned(self) -> tuple:
+        """The kernel as it meets the image: flipped along its trailing spatial axes for convolution."""
+        return (..., *[slice(None, None, -1 if self.flip else None)] * self.dim)
+
+    def source(self, batch: slice, starts: Sequence[int], stops: Sequence[int]) -> Source:
+        """Where the padded image from `starts` to `stops` lies in x, and the zeros needed before and after.
+
+        An image with another boundary than zeros is padded as a whole, and only misses zeros beyond its end.
+        """
+        zero, where, around = self.boundary == "zero", [batch, slice(None), slice(None)], []
+        for n, b, a, start, stop in zip(self.size, self.before, self.after, starts, stops, strict=True):
+            n, b = (n, b) if zero else (n + b + a, 0)
+            first, last = min(max(start - b, 0), n), min(max(stop - b, 0), n)
+            where.append(slice(first, last))
+            around.append((first - start + b, stop - b - last) if first < last else (stop - start, 0))
+        before, after = zip(*around, strict=True)
+        return tuple(where), before, after
 
     @cached_property
     def plain(self) -> bool:
