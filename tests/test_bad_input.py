@@ -215,6 +215,15 @@ def test_images_whose_channels_differ_from_the_models(cli, trained, tmp_path, sh
         trained[0].predict(np.zeros(shape, np.uint8))
 
 
+def test_a_loss_that_is_infinite_from_the_start(cli, photos, tmp_path, monkeypatch):
+    from eyespot.training import loop
+
+    monkeypatch.setattr(loop.F, "cross_entropy", lambda z, *_, **__: z.sum() * float("nan"))
+    message = refused(cli, photos, "--out", tmp_path / "run")
+    assert "the loss became infinite at once" in message
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
 def test_no_held_out_list_and_no_data(cli, trained, tmp_path):
     lone = tmp_path / "model.safetensors"
     lone.write_bytes((trained[0].folder / "model.safetensors").read_bytes())

@@ -47,6 +47,8 @@ def test_a_csv_names_paths_labels_and_splits(photos):
         ("file,label\na,b\n", "no column path"),
         ("path,label\n,b\n", "line 2 has no path"),
         ("path,label,split\na,b,foo\n", "the split 'foo'"),
+        ("path,label,split\na,b,train\nc,d,\n", "1 rows have no split"),
+        ("path,label,split\na,b,val\n", "no row has the split train"),
     ):
         table.write_text(text)
         with pytest.raises(UserError, match=message):

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 import eyespot
+from conftest import write_set
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.training.batches import forever, measure
 from eyespot.training.config import Config, read_config, write_plan
-from eyespot.training.loop import clock
+from eyespot.training.loop import Mark, clock
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
 from eyespot.training.plan import class_weights, make_plan
 from eyespot.training.schedule import mean_cost, rate, side
@@ -221,3 +222,26 @@ def test_thread_timing_leaves_the_network_as_it_was():
     threads.Threads([2, 1], -100.0).adjust(network, torch.randn(32, 1, 9, 9), 0.0)
     assert torch.get_num_threads() in (1, 2) and all(map(torch.equal, before, network.state_dict().values()))
     torch.set_num_threads(now)
+
+
+def test_without_a_clock_looks_come_by_the_fraction_alone():
+    """A run by epochs repeats exactly, early stop included, however long a look takes."""
+    slow = Mark(seconds=0.0, fraction=0.5, seen=0, cost=100.0)
+    assert slow.due(0.55, None) and not slow.due(0.51, None)
+    assert not slow.due(0.55, 10.0) and slow.due(0.55, 3001.0)
+
+
+def test_test_images_are_not_watched(tmp_path):
+    for split in ("train", "test"):
+        write_set(tmp_path / split, per_class=10)
+    plan = make_plan(survey(tmp_path), Config(str(tmp_path), epochs=1), clock())
+    assert (len(plan.train), len(plan.held), len(plan.test)) == (24, 6, 30)
+    assert not set(plan.test) & (set(plan.held) | set(plan.train))
+
+
+def test_the_callers_threads_are_left_as_they_were(photos, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    eyespot.train(photos, epochs=0.2, out=tmp_path / "run")
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)

@@ -16,7 +16,8 @@ from eyespot.data.read import Array
 from eyespot.data.sources import Source, find
 from eyespot.errors import UserError
 from eyespot.prediction.predictor import Predictor
-from eyespot.scores import percent, score
+from eyespot.scores import TITLES, percent, score
+from eyespot.weights import Card
 
 SPLIT = "split.csv"
 
@@ -44,16 +45,8 @@ class Evaluation:
 
     def __str__(self) -> str:
         s, n = self.scores, len(self.labels)
-        rows = [
-            ("accuracy", "accuracy"),
-            ("balanced accuracy", "balanced_accuracy"),
-            ("macro F1", "macro_f1"),
-        ]
-        rows += [("top-5 accuracy", "top5_accuracy")] * ("top5_accuracy" in s) + [
-            ("calibration error", "calibration_error")
-        ]
         lines = [f"{count(n, 'image')}; in brackets the 95% interval", ""]
-        lines += [f"{title:<20}{percent(s[key])}" for title, key in rows]
+        lines += [f"{title:<20}{percent(s[key])}" for key, title in TITLES.items() if key in s]
         width = max(8, *(len(c) for c in self.classes))
         lines += ["", f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"]
         for name, c in s["classes"].items():
@@ -85,7 +78,7 @@ def answer(
 
 
 def assess(
-    predictor: Predictor,
+    card: Card,
     paths: list[str],
     pixels: Array,
     labels: NDArray[np.int64],
@@ -96,22 +89,13 @@ def assess(
     """The Evaluation of logits that are already there."""
     from scipy.special import softmax
 
-    p = softmax(logits.astype(np.float64) / predictor.card.temperature, axis=1)
-    return Evaluation(
-        score(p, labels, predictor.classes), predictor.classes, paths, pixels, labels, p, errors, notes
-    )
+    p = softmax(logits.astype(np.float64) / card.temperature, axis=1)
+    return Evaluation(score(p, labels, card.classes), card.classes, paths, pixels, labels, p, errors, notes)
 
 
 def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
     """Try a predictor on a data set with its classes (its test images, if it has such), or on the run's held-out images."""
-    source = find(data) if data is not None else held_out(run)
-    source = source.only(
-        [
-            i
-            for i, s in enumerate(source.samples)
-            if s.split == ("test" if "test" in source.splits else s.split)
-        ]
-    )
+    source = part(find(data), "test") if data is not None else held_out(run)
     strange = sorted({s.label for s in source.samples} - set(predictor.classes))
     if strange:
         raise UserError(
@@ -128,7 +112,7 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
     digests = [headers.facts[int(i)].digest.hex() for i in images.rows]
     logits = answer(predictor, images.pixels, np.arange(len(labels)))
     return assess(
-        predictor,
+        predictor.card,
         [str(s.path) for s in samples],
         images.pixels,
         labels,
@@ -174,5 +158,10 @@ def held_out(run: Path) -> Source:
         raise UserError(
             f"{run} has no {SPLIT}, so the held-out images are not known: name a data set to evaluate on"
         )
-    wanted = "test" if "test" in source.splits else "val"
-    return source.only([i for i, s in enumerate(source.samples) if s.split == wanted])
+    return part(source, "test", "val")
+
+
+def part(source: Source, *splits: str) -> Source:
+    """The images of the first of these splits that there is; all of them, if there is none."""
+    wanted = next((split for split in splits if split in source.splits), None)
+    return source.only([i for i, s in enumerate(source.samples) if wanted in (None, s.split)])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from eyespot import pictures
 from eyespot.augment import augment, parse
@@ -20,11 +21,12 @@ from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT, Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
 from eyespot.files import write_whole
+from eyespot.models import check_preset
 from eyespot.prediction.predictor import Predictions, Predictor, load, model_file
 from eyespot.report.page import write_report
 from eyespot.scores import percent, temperature
 from eyespot.training.config import Config, read_config, write_plan
-from eyespot.training.loop import DONE, Outcome, Row, clock, fit
+from eyespot.training.loop import DIVERGED, DONE, Outcome, Row, clock, fit
 from eyespot.training.plan import Plan, choose_device, make_plan
 from eyespot.weights import NAME, Card, versions, write_model
 
@@ -103,30 +105,23 @@ def train(
     The other settings: see `eyespot.training.config.Config`.
     """
     elapsed = elapsed or clock()
-    given = {
-        "data": None if data is None else str(data),
-        "minutes": minutes,
-        "epochs": epochs,
-        "model": model,
-        "size": size,
-        "fit": fit,
-    }
-    given |= {
-        "batch": batch,
-        "augment": augment,
-        "group": group,
-        "held_out": held_out,
-        "seed": seed,
-        "device": device,
-    }
-    typed = {name: value for name, value in given.items() if value is not None}
+    given = dict(
+        minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, batch=batch, augment=augment
+    )
+    given |= dict(
+        group=group, held_out=held_out, seed=seed, device=device, data=None if data is None else str(data)
+    )
+    typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:
         raise UserError(
             "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"
         )
-    folder = run_folder(out, settings.data, force)
-    return _train(settings, folder, elapsed)
+    folder, threads = run_folder(out, settings.data, force), torch.get_num_threads()
+    try:
+        return _train(settings, folder, elapsed)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def evaluate(run: str | os.PathLike, data: str | os.PathLike | None = None) -> Evaluation:
@@ -160,7 +155,8 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
 
 
 def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
-    _check_model(settings.model)
+    if settings.model is not None:
+        check_preset(settings.model)
     device = choose_device(settings.device)
     found = survey(settings.data, size=settings.size, fit=settings.fit, largest=LARGEST.get(device, 224))
     found.refuse_errors()
@@ -180,41 +176,30 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     return _finish(found, plan, folder, outcome, table)
 
 
-def _check_model(model: str | None) -> None:
-    from eyespot.errors import nearest
-    from eyespot.models import presets
-
-    if model is not None and model not in presets():
-        raise UserError(f"no preset is called {model!r}; {nearest(model, presets())}")
-
-
 def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "Table") -> Run:
     """Keep the better network, tune its temperature, evaluate and report it as it will be loaded."""
-    whole = outcome.ended == DONE
-    if whole or not table.saved:
-        if not outcome.history and outcome.interrupted and not table.steps:
+    if outcome.ended == DONE or not table.saved:
+        if not table.steps:
             raise UserError("stopped before the first step, so there is no network to keep")
+        if outcome.ended == DIVERGED:
+            raise UserError(
+                "the loss became infinite at once, so there is no network to keep: try another --seed or --model"
+            )
         save(folder, outcome.network.state_dict(), make_card(found, plan, outcome.side))
     if outcome.interrupted:
         say("scoring what there is (Ctrl-C again to leave at once)")
-    predictor = load(folder, device=plan.config.device or "cpu")
-    rows = plan.test if len(plan.test) else plan.held
-    logits = answer(predictor, found.images.pixels, rows)
-    labels = found.labels[rows]
-    calibrating = (
-        logits
-        if rows is plan.held or not len(plan.held)
-        else answer(predictor, found.images.pixels, plan.held)
-    )
-    t = temperature(calibrating, labels if rows is plan.held else found.labels[plan.held])
-    predictor.card = replace(predictor.card, temperature=t)
+    trained = load(folder, device=plan.config.device or "cpu")
+    pixels, labels = found.images.pixels, found.labels
+    held = answer(trained, pixels, plan.held)
+    rows, logits = (plan.test, answer(trained, pixels, plan.test)) if len(plan.test) else (plan.held, held)
+    card = replace(trained.card, temperature=temperature(held, labels[plan.held]))
     paths = [str(found.source.samples[int(i)].path) for i in found.images.rows[rows]]
     errors = {str(found.source.samples[i].path): reason for i, reason in found.images.errors.items()}
-    evaluation = assess(predictor, paths, found.images.pixels[rows], labels, logits, errors)
+    evaluation = assess(card, paths, pixels[rows], labels[rows], logits, errors)
     single = {k: v for k, v in evaluation.scores.items() if isinstance(v, dict) and "value" in v}
-    predictor.card = replace(predictor.card, scores=single)
-    save(folder, predictor.network.state_dict(), predictor.card)
-    write_report(folder / "report.html", evaluation, predictor.card, outcome, plan, found)
+    card = replace(card, scores=single)
+    save(folder, trained.network.state_dict(), card)
+    write_report(folder / "report.html", evaluation, card, outcome, plan, found)
     return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)
 
 
@@ -288,8 +273,6 @@ def split_csv(found: Survey, plan: Plan) -> str:
 
 def first_batch(found: Survey, plan: Plan, most: int = 40):
     """What the network sees: training images as decoded, and as augmented."""
-    import torch
-
     rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
     pixels = found.images.pixels[rows]
     floats = torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)

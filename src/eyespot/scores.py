@@ -10,6 +10,15 @@ BINS = 15
 TOP5_FROM = 20
 """Classes from which "among the five likeliest" says something."""
 
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "top5_accuracy": "top-5 accuracy",
+    "calibration_error": "calibration error",
+}
+"""The scores that are shown as percentages, and what they are called."""
+
 Float = NDArray[np.float64]
 Score = dict[str, Any]
 

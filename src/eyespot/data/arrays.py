@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -24,6 +25,7 @@ from eyespot.files import batched, cache_folder, cannot_write, in_order
 FORMAT = 1
 CHUNK = 32
 """Files per task: one file is too little work for the cost of handing it to a thread."""
+DAY = 86_400.0
 CACHE_GB = float(os.environ.get("EYESPOT_CACHE_GB", 50))
 
 
@@ -165,12 +167,13 @@ def _decode_one(path: Path, reading: Reading):
 
 
 def _make_room(cache: Path, wanted: int, keep: Path) -> None:
-    """Drop the least recently used arrays beyond the cache's limit, and those of interrupted runs."""
+    """Drop the least recently used arrays beyond the cache's limit, and what killed runs left a day ago."""
     if not cache.exists():
         return
     folders = sorted((f for f in cache.iterdir() if f != keep), key=lambda f: f.stat().st_mtime, reverse=True)
     total = float(wanted)
     for folder in folders:
         total += sum(f.stat().st_size for f in folder.glob("*"))
-        if total > CACHE_GB * 1e9 and not folder.name.startswith(".working-"):
+        in_work = folder.name.startswith(".working-")
+        if time.time() - folder.stat().st_mtime > DAY if in_work else total > CACHE_GB * 1e9:
             shutil.rmtree(folder, ignore_errors=True)

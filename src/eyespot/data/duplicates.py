@@ -52,19 +52,15 @@ def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
             a, b = order[:-step], order[step:]
             close = key[b] - key[a] < 0.2  # alike thumbnails differ by less than 0.1 in length
             a, b = a[close], b[close]
-            alike = (
-                np.einsum("ij,ij->i", thumbs[a], thumbs[b]) > ALIKE if len(a) < 4096 else _alike(thumbs, a, b)
-            )
+            alike = _alike(thumbs, a, b)
             found.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
     return np.unique(np.concatenate(found), axis=0)
 
 
 def _alike(thumbs: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
     """In parts, to keep the copies small."""
-    parts = range(0, len(a), 4096)
-    return np.concatenate(
-        [np.einsum("ij,ij->i", thumbs[a[i : i + 4096]], thumbs[b[i : i + 4096]]) > ALIKE for i in parts]
-    )
+    parts = [slice(i, i + 4096) for i in range(0, max(len(a), 1), 4096)]
+    return np.concatenate([np.einsum("ij,ij->i", thumbs[a[p]], thumbs[b[p]]) > ALIKE for p in parts])
 
 
 def clusters(n: int, pairs: list[list[int]]) -> NDArray[np.int64]:

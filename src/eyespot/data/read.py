@@ -88,7 +88,7 @@ def decode(content: bytes, size: int | None = None) -> Array:
         with _open(content) as image:
             if size:
                 image.draft(None, (2 * size, 2 * size))
-            return _pixels(image)
+            return upright(image)
     except Unreadable:
         raise
     except MemoryError:
@@ -139,7 +139,7 @@ def _notes(image: Image.Image) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _pixels(image: Image.Image) -> Array:
+def upright(image: Image.Image) -> Array:
     """A Pillow image as an upright (H, W, C) array."""
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)

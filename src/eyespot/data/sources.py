@@ -141,6 +141,16 @@ def _from_csv(path: Path) -> Source:
             f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}"
         )
     samples = [_from_row(path, number, row) for number, row in enumerate(rows, start=2)]
+    named = [s.split for s in samples if s.split]
+    if named and (len(named) < len(samples) or "train" not in named):
+        what = (
+            "no row has the split train"
+            if len(named) == len(samples)
+            else f"{len(samples) - len(named)} rows have no split"
+        )
+        raise UserError(
+            f"{path} names splits, but {what}: give each row train, val or test, or leave the column out"
+        )
     classes = tuple(sorted({s.label for s in samples}))
     return Source(path.stem, tuple(samples), classes, {})
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eyespot.console import count
 from eyespot.data.arrays import Headers, Images, load, scan
 from eyespot.data.duplicates import clusters, exact, near
+from eyespot.data.read import Facts
 from eyespot.data.sources import Source, find
 from eyespot.data.square import Reading
 from eyespot.errors import UserError
@@ -20,7 +21,7 @@ IMBALANCE = 3.0
 
 
 LEAST = 16
-"""Pixels below which images are enlarged: of 8 x 8 digits, 99.5% are then told apart instead of 98.2%."""
+"""Pixels below which images are enlarged: of 8 x 8 digits, 99.5% are then told apart instead of 98.2% (20 epochs, two seeds, n = 359)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Survey:
     """(N,) class positions of the decoded rows."""
     alike: NDArray[np.int64]
     """(N,) equal for rows that show the same picture, exactly or nearly."""
-    facts: list = field(default_factory=list)
+    facts: list[Facts]
+    """Of the decoded rows."""
 
     @property
     def splits(self) -> NDArray[np.str_]:

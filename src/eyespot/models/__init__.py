@@ -63,6 +63,12 @@ def presets() -> list[str]:
     return list(PRESETS)
 
 
+def check_preset(name: str) -> None:
+    """Raise UserError for a name that `create` does not know."""
+    if name not in PRESETS:
+        raise UserError(f"no preset is called {name!r}; {nearest(str(name), presets())}")
+
+
 def create(
     name: str,
     *,
@@ -76,8 +82,7 @@ def create(
     classes, channels, dim   the paper's if not given: 1000 classes, 3 channels, 2 axes for most
     changes                  settings of the kit (norm, padding, blur, ...) or of the network (depths, width, ...)
     """
-    if name not in PRESETS:
-        raise UserError(f"no preset is called {name!r}; {nearest(str(name), presets())}")
+    check_preset(name)
     place, row = PRESETS[name]
     given = {"classes": classes, "channels": channels, "dim": dim}
     settings = {**row, **{k: v for k, v in given.items() if v is not None}, **changes}

@@ -4,6 +4,8 @@ The shape follows the networks of the CIFAR-10 speed records (Jordan 2024): a fi
 three blocks of two convolutions, pooled before the norm.
 """
 
+from itertools import pairwise
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -42,9 +44,7 @@ class Small(Network):
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(widths))
         self.stem = kit.conv(channels, stem, bias=True)
-        self.blocks = nn.Sequential(
-            *(Block(a, b, kit) for a, b in zip((stem, *widths), widths, strict=False))
-        )
+        self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in pairwise((stem, *widths))))
         self.fc = nn.Linear(widths[-1], classes)
         initialise(self, kit.init)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.data.read import Array, Unreadable, load_bytes
+from eyespot.data.read import Array, Unreadable, load_bytes, upright
 from eyespot.data.square import Reading
 from eyespot.errors import UserError
 from eyespot.files import batched, in_order
@@ -118,10 +118,8 @@ class Predictor:
 def _as_array(image: Any) -> Array:
     from PIL import Image
 
-    from eyespot.data.read import _pixels
-
     if isinstance(image, Image.Image):
-        return _pixels(image)
+        return upright(image)
     array = np.asarray(image)
     if array.ndim not in (2, 3):
         raise Unreadable(f"an array of shape {array.shape} is not an image: give (H, W) or (H, W, C)")

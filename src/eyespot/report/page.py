@@ -14,7 +14,7 @@ from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import cores, write_whole
 from eyespot.pictures import embedded, enlarged, to_display
 from eyespot.report import charts
-from eyespot.scores import percent
+from eyespot.scores import TITLES, percent
 from eyespot.training.loop import Outcome
 from eyespot.training.plan import Plan
 from eyespot.weights import Card
@@ -39,13 +39,6 @@ def write_report(
     worst = wrong[np.argsort(true[wrong])][:SHOWN]
     top = np.sort(evaluation.probabilities, axis=1)
     unsure = np.argsort(top[:, -1] - top[:, -2])[:SHOWN]
-    named = {
-        "Accuracy": "accuracy",
-        "Balanced accuracy": "balanced_accuracy",
-        "Macro F1": "macro_f1",
-        "Top-5 accuracy": "top5_accuracy",
-        "Calibration error": "calibration_error",
-    }
     html = page.render(
         name=found.source.name,
         card=card,
@@ -53,7 +46,7 @@ def write_report(
         machine=f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         n=len(evaluation.labels),
         trained=len(plan.train),
-        headline=[(title, percent(s[key])) for title, key in named.items() if key in s],
+        headline=[(title, percent(s[key])) for key, title in TITLES.items() if key in s],
         classes=[
             (name, *(percent(c[k]) for k in ("recall", "precision", "f1")), c["recall"]["n"])
             for name, c in s["classes"].items()

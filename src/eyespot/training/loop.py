@@ -20,6 +20,7 @@ from eyespot.training.threads import Threads, options
 
 SMOOTHING = 0.1
 DONE = "the schedule is done"
+DIVERGED = "the loss became infinite; the best network before that is kept"
 ROWS = 25
 """Lines of the table, about, over a whole run."""
 PATIENCE = 0.4
@@ -109,11 +110,11 @@ def fit(
             seen += len(rows)
             losses.append(loss.detach())
             on_step(fraction, (seen - last.seen) / max(elapsed() - last.seconds, 1e-9))
-            if not last.due(fraction, elapsed()):
+            if not last.due(fraction, elapsed() if c.minutes else None):
                 continue
             mean = torch.stack(losses).mean().item()
             if not np.isfinite(mean):
-                outcome.ended = "the loss became infinite; the best network before that is kept"
+                outcome.ended = DIVERGED
                 break
             now = elapsed()
             scored = glance(average.network, survey, plan, watched, labels, outcome.side)
@@ -149,9 +150,9 @@ class Mark:
     seen: int
     cost: float = 0.0
 
-    def due(self, fraction: float, now: float) -> bool:
-        """After another 25th of the run, but never for more than a thirtieth of the time."""
-        return fraction - self.fraction >= 1 / ROWS and now - self.seconds >= 30 * self.cost
+    def due(self, fraction: float, now: float | None) -> bool:
+        """After another 25th of the run; by the clock, if there is one, never for more than a thirtieth of the time."""
+        return fraction - self.fraction >= 1 / ROWS and (now is None or now - self.seconds >= 30 * self.cost)
 
 
 def progress(spent: float, start: float, seen: int, plan: Plan) -> float:

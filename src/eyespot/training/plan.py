@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from eyespot.augment import parse
+from eyespot.data.duplicates import clusters
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
@@ -171,14 +172,6 @@ def split_rows(survey: Survey, config: Config):
     test = rows[splits == "test"]
     if "val" in survey.source.splits:
         return rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups
-    if survey.source.splits != ("",) and "train" in survey.source.splits and len(test):
-        return (
-            rows[splits == "train"],
-            test,
-            test,
-            "your own folders; the test images are watched during training, and choose nothing",
-            groups,
-        )
     kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
     held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
@@ -189,8 +182,7 @@ def split_rows(survey: Survey, config: Config):
 
 
 def _join(alike: NDArray[np.int64], groups: list[str]) -> NDArray[np.int64]:
-    from eyespot.data.duplicates import clusters
-
+    """(N,) equal for rows that are alike or in one group, directly or through others."""
     first: dict[str, int] = {}
     links = [[first.setdefault(group, i), i] for i, group in enumerate(groups)]
     links += [[int(a), i] for i, a in enumerate(alike)]
@@ -230,11 +222,13 @@ def time_steps(survey: Survey, config: Config, normal: Normal, train: NDArray[np
     for number in options(device):
         torch.set_num_threads(number)
         for name in ("float32", "bfloat16"):
-            timed[f"{name} {number}"] = rate(lambda n=name: _step(network, x, y, n), len(x), device)
+            timed[f"{name} {number}"] = images_per_second(
+                lambda n=name: _step(network, x, y, n), len(x), device
+            )
     torch.set_num_threads(int(max(timed, key=lambda key: timed[key]).split()[1]))
     network.eval()
     with torch.inference_mode():
-        timed["predict"] = rate(lambda: network(x), len(x), device)
+        timed["predict"] = images_per_second(lambda: network(x), len(x), device)
     return {name: round(value, 1) for name, value in timed.items()}
 
 
@@ -246,7 +240,7 @@ def _step(network: nn.Module, x, y, precision: str) -> None:
     network.zero_grad()
 
 
-def rate(work: Callable[[], object], images: int, device: str, repeats: int = 2) -> float:
+def images_per_second(work: Callable[[], object], images: int, device: str, repeats: int = 2) -> float:
     """Images per second, the best of a few runs after one to warm up."""
     seconds = []
     for _ in range(1 + repeats):
