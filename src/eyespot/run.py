@@ -297,6 +297,7 @@ def show_plan(plan: Plan, found: Survey) -> None:
         "split": "",
         "class weights": "",
         "channels": found.reading.channels,
+        "depth": found.reading.depth,
         "epochs": c.epochs or "",
     }
     for name, reason in plan.reasons.items():

@@ -186,7 +186,7 @@ def _unreadable(found: Survey) -> list[Problem]:
     return [
         Problem(
             WARNING,
-            f"{count(len(errors), 'file')} cannot be read and will be left out: replace or delete",
+            f"{count(len(errors), 'file')} cannot be read and will be left out: replace or delete {'it' if len(errors) == 1 else 'them'}",
             lines,
         )
     ]
