@@ -11,9 +11,9 @@ from PIL import Image
 from conftest import write_set
 from eyespot.data import arrays
 from eyespot.data.duplicates import clusters, near, thumbnail
+from eyespot.data.reading import Reading
 from eyespot.data.sources import find
 from eyespot.data.split import groups_of, hold_out
-from eyespot.data.square import Reading
 from eyespot.errors import UserError
 
 

@@ -10,13 +10,19 @@ import pytest
 import tifffile
 from PIL import Image
 
-from eyespot.data.read import Unreadable, decode, facts
-from eyespot.data.square import Reading
+from eyespot.data.facts import Decoded, Unreadable
+from eyespot.data.read import decode as decode_file
+from eyespot.data.read import facts
+from eyespot.data.reading import Reading
 from eyespot.errors import UserError
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (9, 13, 3), dtype=np.uint8)
 GREY16 = RNG.integers(0, 65536, (9, 13), dtype=np.uint16)
+
+
+def decode(content: bytes, size: int | None = None) -> np.ndarray:
+    return decode_file(content, 2, size).array
 
 
 def encoded(image: Image.Image, form: str, **settings) -> bytes:
@@ -42,7 +48,7 @@ def test_lossless_colour_is_exact(form, settings):
     content = encoded(Image.fromarray(COLOUR), form, **settings)
     np.testing.assert_array_equal(decode(content), COLOUR)
     found = facts(content)
-    assert (found.width, found.height, found.channels, found.depth) == (13, 9, 3, "uint8")
+    assert (found.shape, found.channels, found.depth) == ((9, 13), 3, "uint8")
 
 
 def test_jpeg_and_gif_are_near():
@@ -105,7 +111,7 @@ def test_exif_turns_the_image_upright(orientation):
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(COLOUR), "PNG", exif=exif)
     got, found = decode(content), facts(content)
-    assert got.shape[:2] == (found.height, found.width) == ((9, 13) if orientation < 5 else (13, 9))
+    assert got.shape[:2] == found.shape == ((9, 13) if orientation < 5 else (13, 9))
     assert found.rotated == (orientation != 1)
     turns = {
         1: COLOUR,
@@ -121,7 +127,8 @@ def test_exif_turns_the_image_upright(orientation):
 
 def test_pages_are_counted_and_the_first_is_read():
     content = tiff(np.stack([GREY16, GREY16 // 2]), photometric="minisblack")
-    assert facts(content).frames == 2
+    found = facts(content).taken_as(2)
+    assert found and (found.frames, found.shape) == (2, (9, 13))
     np.testing.assert_array_equal(decode(content)[..., 0], GREY16)
 
 
@@ -129,7 +136,7 @@ def test_a_large_jpeg_is_decoded_smaller():
     content = encoded(Image.new("RGB", (1600, 1200), "red"), "JPEG")
     assert decode(content, 100).shape == (300, 400, 3)
     assert decode(content).shape == (1200, 1600, 3)
-    assert facts(content).width == 1600
+    assert facts(content).size == "1600x1200"
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -171,7 +178,7 @@ def test_what_cannot_be_read_says_why(content, reason):
 @pytest.mark.parametrize("dtype,channels", [("uint8", 3), ("uint8", 1), ("uint16", 2), ("float32", 1)])
 def test_every_picture_becomes_the_square(shape, fit, dtype, channels):
     image = np.full((*shape, channels), 100, dtype)
-    square = Reading(8, fit, channels, (channels,), dtype).of_array(image)
+    square = Reading(8, fit, channels, (channels,), dtype).of_decoded(Decoded(image))
     assert square.shape == (8, 8, channels) and square.dtype == dtype
     assert set(np.unique(square)) <= ({100} if fit != "pad" or shape[0] == shape[1] else {0, 100})
 
@@ -179,17 +186,17 @@ def test_every_picture_becomes_the_square(shape, fit, dtype, channels):
 def test_pad_loses_nothing_and_crop_loses_the_ends():
     image = np.zeros((10, 30, 1), np.uint8)
     image[:, :3] = 255
-    assert Reading(30, "pad", 1, (1,)).of_array(image).max() == 255
-    assert Reading(30, "crop", 1, (1,)).of_array(image).max() == 0
+    assert Reading(30, "pad", 1, (1,)).of_decoded(Decoded(image)).max() == 255
+    assert Reading(30, "crop", 1, (1,)).of_decoded(Decoded(image)).max() == 0
 
 
 def test_depth_is_widened_without_loss_and_channels_are_strict():
     colour = Reading(8, channels=3, accepts=(1, 3), depth="uint16")
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
-    np.testing.assert_array_equal(colour.of_array(grey), grey.astype(np.uint16).repeat(3, 2) * 257)
+    np.testing.assert_array_equal(colour.of_decoded(Decoded(grey)), grey.astype(np.uint16).repeat(3, 2) * 257)
     with pytest.raises(Unreadable, match=r"1 channel \(grey\).*3 channels"):
-        Reading(8).of_array(grey)
+        Reading(8).of_decoded(Decoded(grey))
     with pytest.raises(Unreadable, match="floating-point"):
-        Reading(8, channels=1, accepts=(1,)).of_array(grey.astype(np.float32))
+        Reading(8, channels=1, accepts=(1,)).of_decoded(Decoded(grey.astype(np.float32)))
     with pytest.raises(UserError, match="did you mean 'stretch'"):
         Reading(8, "strech")

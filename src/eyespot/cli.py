@@ -24,7 +24,7 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits.",
+        help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits, waves, solids.",
         show_default=False,
     ),
 ]
@@ -32,10 +32,17 @@ RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Size = Annotated[int | None, typer.Option(help="Pixels along each side.", show_default=False)]
-Fit = Annotated[
-    str | None, typer.Option(help="How a picture becomes a square: pad, crop or stretch.", show_default=False)
+Size = Annotated[
+    int | None, typer.Option(help="Samples (pixels, voxels) along each axis.", show_default=False)
 ]
+Fit = Annotated[
+    str | None, typer.Option(help="How a file comes to that size: pad, crop or stretch.", show_default=False)
+]
+Dim = Annotated[
+    int | None,
+    typer.Option(help="1 to take the files as signals, 2 as images, 3 as volumes.", show_default=False),
+]
+View = Annotated[str | None, typer.Option(help="Of sounds: spectrum or samples.", show_default=False)]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.", show_default=False)
 ]
@@ -61,6 +68,8 @@ def look(
     data: Data,
     size: Size = None,
     fit: Fit = None,
+    dim: Dim = None,
+    view: View = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +82,7 @@ def look(
     from eyespot.looking import look
 
     name = Path(data).resolve().stem if Path(data).exists() else data
-    found = look(data, size=size, fit=fit, sheet=out or f"{name}-look.png")
+    found = look(data, size=size, fit=fit, dim=dim, view=view, sheet=out or f"{name}-look.png")
     print(found.as_json() if json else found)
 
 
@@ -82,7 +91,7 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits.",
+            help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits, waves, solids.",
             show_default=False,
         ),
     ] = None,
@@ -98,6 +107,8 @@ def train(
     ] = None,
     size: Size = None,
     fit: Fit = None,
+    dim: Dim = None,
+    view: View = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
     augment: Annotated[
         str | None,
@@ -135,7 +146,7 @@ def train(
     from eyespot.run import train
 
     run = train(
-        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, batch=batch, augment=augment, group=group,
+        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, batch=batch, augment=augment, group=group,
         seed=seed, device=device, out=out, config=config, force=force, elapsed=lambda: time.monotonic() - START,
     )  # fmt: skip
     assert run.evaluation is not None
@@ -145,7 +156,7 @@ def train(
         print(run.evaluation)
         print(_examples(run))
         print(
-            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {run.folder} IMAGE..."
+            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {run.folder} FILE..."
         )
     _list_unread(run.evaluation.errors)
     if run.interrupted:
@@ -209,12 +220,14 @@ def predict(
     from eyespot.prediction.predictor import expand, load
 
     predictor = load(run, device=device or "cpu")
-    unread, done = write_predictions(predictor.stream(expand(paths, sys.stdin)), out, format)
+    unread, done = write_predictions(
+        predictor.stream(expand(paths, sys.stdin, predictor.reading.dim)), out, format
+    )
     _list_unread(unread)
     if unread and not done:
-        raise UserError("no image could be read")
+        raise UserError("none of the files could be read")
     if not done:
-        raise UserError(f"{' '.join(paths)} holds no image")
+        raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread:
         raise typer.Exit(IN_PART)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eyespot.console import count, track
 from eyespot.data.arrays import load as load_images
 from eyespot.data.arrays import scan
-from eyespot.data.read import Array
+from eyespot.data.facts import WORD, Array
 from eyespot.data.sources import Source, find
 from eyespot.errors import UserError
 from eyespot.prediction.predictor import Predictor
@@ -26,7 +26,7 @@ SPLIT = "split.csv"
 class Evaluation:
     """Scores with intervals, and what they came from. Prints itself as a table.
 
-    paths, pixels, labels, probabilities   by image: (N,), (N, H, W, C), (N,), (N, classes)
+    paths, pixels, labels, probabilities   by image: (N,), (N, *S, C), (N,), (N, classes)
     errors                                 the reason for each file that could not be read
     """
 
@@ -45,7 +45,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         s, n = self.scores, len(self.labels)
-        lines = [f"{count(n, 'image')}; in brackets the 95% interval", ""]
+        lines = [f"{count(n, WORD[self.pixels.ndim - 2])}; in brackets the 95% interval", ""]
         lines += [f"{title:<20}{percent(s[key])}" for key, title in TITLES.items() if key in s]
         width = max(8, *(len(c) for c in self.classes))
         lines += ["", f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"]

@@ -12,6 +12,7 @@ import numpy as np
 
 from eyespot import pictures
 from eyespot.console import count
+from eyespot.data.choice import Wishes
 from eyespot.data.survey import Survey, survey
 
 SHOWN = 3
@@ -30,12 +31,14 @@ class Look:
         s = self.survey
         return {
             "name": s.source.name,
+            "kind": s.word,
             "images": len(s.images.rows),
             "classes": list(s.source.classes),
             "counts": {split or "all": _counts(s, split) for split in s.source.splits},
-            "sizes": _table(f"{f.width}x{f.height}" for f in s.facts),
+            "sizes": _table(f.size for f in s.facts),
             "channels": _table(f.channels for f in s.facts),
             "depths": _table(f.depth for f in s.facts),
+            "spacings": _table(" x ".join(f"{v:.4g}" for v in f.spacing) for f in s.facts if f.spacing),
             "formats": _table(f.kind for f in s.facts),
             "value_range": [float(s.images.low.min()), float(s.images.high.max())] if len(s.facts) else None,
             "unreadable": {
@@ -53,19 +56,22 @@ class Look:
     def __str__(self) -> str:
         d, lines = self.as_dict(), []
         lines.append(
-            f"{d['name']}: {count(d['images'], 'image')} in {count(len(d['classes']), 'class', 'classes')}"
+            f"{d['name']}: {count(d['images'], d['kind'])} in {count(len(d['classes']), 'class', 'classes')}"
         )
         lines += ["", *_count_lines(d)]
         for what in ("sizes", "channels", "depths", "formats"):
             lines.append(f"{what:<10}" + _short(d[what]))
+        if d["spacings"]:
+            lines.append(f"{'spacing':<10}{_short(d['spacings'])} {'s' if d['kind'] == 'signal' else 'mm'}")
         if d["value_range"]:
             low, high = d["value_range"]
             lines.append(f"{'values':<10}{low:g} to {high:g}")
         r = d["reading"]
         lines += [
             "",
-            f"would be trained at {r['size']} x {r['size']} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
-            f"{count(r['channels'], 'channel')}, {r['depth']}",
+            f"would be trained at {' x '.join([str(r['size'])] * r['dim'])} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
+            + (f"view {r['view']!r} ({d['reasons']['view']}), " if r["view"] != "samples" else "")
+            + f"{count(r['channels'], 'channel')}, {r['depth']}",
             "",
         ]
         lines += [line for p in self.survey.problems for line in _problem_lines(p)] or [
@@ -86,14 +92,16 @@ def look(
     *,
     size: int | None = None,
     fit: str | None = None,
+    dim: int | None = None,
+    view: str | None = None,
     sheet: str | os.PathLike | None = None,
 ) -> Look:
     """Say what is in a data set before anything is trained.
 
-    size, fit   as for `train`
+    size, fit, dim, view   as for `train`
     sheet       where to write a picture with images of each class (PNG), if anywhere
     """
-    found = survey(data, size=size, fit=fit)
+    found = survey(data, Wishes(size, fit, dim, view))
     if sheet is None:
         return Look(found)
     pictures.save(contact_sheet(found), Path(sheet))

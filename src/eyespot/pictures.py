@@ -8,23 +8,45 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from eyespot.data.read import Array
+from eyespot.data.facts import Array
 from eyespot.files import write_whole
 
+FEW = 4
+"""Channels of a signal up to which it is drawn as curves; more are drawn as a map of channels over time."""
 
-def to_display(image: Array) -> Image.Image:
-    """(H, W, C) of any depth as a picture: 8 bits as they are, other depths between their own extremes."""
-    if image.shape[2] not in (1, 3):
-        image = image[..., :3] if image.shape[2] > 3 else image[..., :1]
-    if image.dtype != np.uint8:
-        values = image.astype(np.float32)
+
+def to_display(array: Array) -> Image.Image:
+    """(*S, C) of any depth as a picture: an image itself, of a volume the middle slice, of a signal its curves."""
+    if array.ndim == 2:
+        return _curves(array) if array.shape[1] <= FEW else to_display(array.T[::-1, :, None])
+    if array.ndim == 4:
+        return to_display(array[len(array) // 2])
+    if array.shape[2] not in (1, 3):
+        array = array[..., :3] if array.shape[2] > 3 else array[..., :1]
+    if array.dtype != np.uint8:  # 8 bits as they are, other depths between their own extremes
+        values = array.astype(np.float32)
         low, high = float(values.min()), float(values.max())
-        image = ((values - low) * (255 / (high - low or 1))).astype(np.uint8)
-    return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert("RGB")
+        array = ((values - low) * (255 / (high - low or 1))).astype(np.uint8)
+    return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array).convert("RGB")
+
+
+COLOURS = ("#1f6f8b", "#d1603d", "#7a9a3a", "#8b5fa8")
+
+
+def _curves(signal: Array, size: int = 144) -> Image.Image:
+    """(L, C) as curves, drawn twice as fine as they are shown; each channel between its own extremes."""
+    page = Image.new("RGB", (size, size), "#f4f4f4")
+    draw, margin = ImageDraw.Draw(page), size // 12
+    x = np.linspace(margin, size - margin, len(signal))
+    for channel, colour in zip(signal.T.astype(float), COLOURS, strict=False):
+        low, high = channel.min(), channel.max()
+        y = size - margin - (channel - low) / (high - low or 1) * (size - 2 * margin)
+        draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=2)
+    return page
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: int = 10) -> Image.Image:
-    """Rows of images (H, W, C), each row below its title."""
+    """Rows of images, signals or volumes (*S, C), each row below its title."""
     gap, line = 6, 22
     heights = [line + -(-max(len(images), 1) // columns) * (tile + gap) for _, images in rows]
     page = Image.new("RGB", (columns * (tile + gap) + gap, sum(heights) + gap), "white")
@@ -40,7 +62,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: 
 
 def enlarged(picture: Image.Image, tile: int) -> Image.Image:
     """The picture at tile pixels; small ones keep their pixels visible."""
-    how = Image.Resampling.NEAREST if picture.width < tile else Image.Resampling.BILINEAR
+    how = Image.Resampling.NEAREST if max(picture.size) < tile else Image.Resampling.BILINEAR
     return picture.resize((tile, tile), how)
 
 

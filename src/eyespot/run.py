@@ -16,6 +16,7 @@ from eyespot.augment import augment, parse
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say, stderr
 from eyespot.data.arrays import fingerprint
+from eyespot.data.choice import LARGEST, Wishes
 from eyespot.data.survey import Survey, survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT, Evaluation, answer, assess
@@ -31,8 +32,8 @@ from eyespot.training.plan import Plan, choose_device, make_plan
 from eyespot.weights import NAME, Card, versions, write_model
 
 OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html", "scores.json")
-LARGEST = {"cpu": 128}
-"""Pixels that are chosen at the most, by device; 224 on a GPU."""
+ON_GPU = {1: 16384, 2: 224, 3: 96}
+"""Samples along an axis that are chosen at the most on a GPU, by the number of axes."""
 
 
 class Run:
@@ -85,6 +86,8 @@ def train(
     model: str | None = None,
     size: int | None = None,
     fit: str | None = None,
+    dim: int | None = None,
+    view: str | None = None,
     batch: int | None = None,
     augment: str | None = None,
     group: str | None = None,
@@ -106,10 +109,15 @@ def train(
     """
     elapsed = elapsed or clock()
     given = dict(
-        minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, batch=batch, augment=augment
+        minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, batch=batch
     )
     given |= dict(
-        group=group, held_out=held_out, seed=seed, device=device, data=None if data is None else str(data)
+        augment=augment,
+        group=group,
+        held_out=held_out,
+        seed=seed,
+        device=device,
+        data=None if data is None else str(data),
     )
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
@@ -158,10 +166,11 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     if settings.model is not None:
         check_preset(settings.model)
     device = choose_device(settings.device)
-    found = survey(settings.data, size=settings.size, fit=settings.fit, largest=LARGEST.get(device, 224))
+    wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
+    found = survey(settings.data, wishes, LARGEST if device == "cpu" else ON_GPU)
     found.refuse_errors()
     say(
-        f"{found.source.name}: {count(len(found.labels), 'image')} in {count(len(found.source.classes), 'class', 'classes')}"
+        f"{found.source.name}: {count(len(found.labels), found.word)} in {count(len(found.source.classes), 'class', 'classes')}"
     )
     for problem in found.problems:
         if problem.level != "note":
@@ -275,13 +284,13 @@ def first_batch(found: Survey, plan: Plan, most: int = 40):
     """What the network sees: training images as decoded, and as augmented."""
     rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
     pixels = found.images.pixels[rows]
-    floats = torch.from_numpy(pixels.astype(np.float32)).permute(0, 3, 1, 2)
+    floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
     changed = augment(
         floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
     )
-    changed = changed.permute(0, 2, 3, 1).numpy().astype(pixels.dtype)
+    changed = changed.movedim(1, -1).numpy().astype(pixels.dtype)
     title = f"augmented: {plan.config.augment or 'none'}"
-    return pictures.sheet([("training images, as read", list(pixels)), (title, list(changed))])
+    return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
 
 
 def show_plan(plan: Plan, found: Survey) -> None:
@@ -289,7 +298,7 @@ def show_plan(plan: Plan, found: Survey) -> None:
     c = plan.config
     say("")
     say(
-        f"plan      {len(plan.train):,} images to train, {len(plan.held):,} held out"
+        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.held):,} held out"
         + (f", {len(plan.test):,} to test" if len(plan.test) else "")
     )
     settings = {

@@ -1,6 +1,7 @@
 """Every image decoded once, into one array on disk that later runs map into memory."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -15,14 +16,15 @@ import PIL
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.data.duplicates import THUMB, thumbnail
-from eyespot.data.read import Array, Facts, Unreadable, facts, load_bytes
+from eyespot.data.duplicates import thumbnail
+from eyespot.data.facts import Array, Facts, Unreadable
+from eyespot.data.read import facts, load_bytes
+from eyespot.data.reading import Reading
 from eyespot.data.sources import Sample, Source
-from eyespot.data.square import Reading
 from eyespot.errors import UserError
 from eyespot.files import batched, cache_folder, cannot_write, in_order
 
-FORMAT = 1
+FORMAT = 2
 CHUNK = 32
 """Files per task: one file is too little work for the cost of handing it to a thread."""
 DAY = 86_400.0
@@ -41,10 +43,10 @@ class Headers:
 class Images:
     """The decoded samples of a source.
 
-    pixels  (N, size, size, C), mapped from disk
+    pixels  (N, size, ..., C), mapped from disk
     rows    (N,) the position in the source of each
-    thumbs  (N, 256) small grey copies for finding duplicates
-    low, high   (N,) each image's own value range
+    thumbs  (N, T) small copies for finding duplicates
+    low, high   (N,) each one's own value range
     errors  the reason for each sample that could not be decoded
     """
 
@@ -98,7 +100,7 @@ def load(source: Source, headers: Headers, reading: Reading) -> Images:
     os.utime(folder)  # the least recently used is the first to go
     meta = json.loads((folder / "meta.json").read_text())
     small = np.load(folder / "small.npz", allow_pickle=False)
-    shape = (len(small["rows"]), reading.size, reading.size, reading.channels)
+    shape = (len(small["rows"]), *reading.shape)
     pixels = (
         np.memmap(folder / "pixels", reading.depth, "r", shape=shape)
         if shape[0]
@@ -117,7 +119,7 @@ def _key(headers: Headers, reading: Reading) -> str:
 
 
 def _row_bytes(reading: Reading) -> int:
-    return reading.size**2 * reading.channels * np.dtype(reading.depth).itemsize + THUMB**2 * 4
+    return math.prod(reading.shape) * np.dtype(reading.depth).itemsize + 1024
 
 
 def _decode_into(folder: Path, source: Source, headers: Headers, reading: Reading) -> None:
@@ -153,7 +155,7 @@ def _write(folder: Path, source: Source, headers: Headers, reading: Reading) -> 
             thumbs.append(thumb)
             ranges.append((low, high))
     low, high = np.array(ranges, float).reshape(-1, 2).T
-    stacked = np.array(thumbs, np.float32).reshape(-1, THUMB**2)
+    stacked = np.array(thumbs, np.float32).reshape(len(thumbs), -1)
     np.savez(folder / "small.npz", rows=np.array(rows, np.int64), thumbs=stacked, low=low, high=high)
     (folder / "meta.json").write_text(json.dumps({"errors": errors, "reading": reading.as_dict()}))
 

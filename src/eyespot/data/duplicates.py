@@ -1,29 +1,36 @@
-"""Images that occur twice: exactly (the same file), or nearly (the same picture, saved again)."""
+"""What occurs twice: exactly (the same file), or nearly (the same picture, saved again)."""
 
 from collections import defaultdict
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from eyespot.data.read import Array, Facts
+from eyespot.data.facts import Array, Facts
 
-THUMB = 16
+CELLS = {1: 256, 2: 16, 3: 16}
+"""Cells of a thumbnail along each axis, at the most, by the number of axes."""
 ALIKE = 0.995
 """Correlation of two thumbnails from which the images count as nearly the same."""
 FLAT = 0.02
 """Below this spread of grey values, of a range of 1, thumbnails of different images look alike."""
 
 
-def thumbnail(image: Array) -> NDArray[np.float32]:
-    """(H, W, C) -> (256,) grey values of mean 0; of length 1, or all 0 where there is nothing to compare."""
-    grey = image.astype(np.float32).mean(axis=2)
-    top = 1.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
-    small = Image.fromarray(grey).resize((THUMB, THUMB), Image.Resampling.BOX)
-    values = np.asarray(small).ravel() / top
-    values = values - values.mean()
-    spread = float(values.std())
-    return np.zeros(THUMB**2, np.float32) if spread < FLAT else values / (spread * THUMB)
+def thumbnail(array: Array) -> NDArray[np.float32]:
+    """(*S, C) -> (T,) means over cells of mean 0; of length 1, or all 0 where there is nothing to compare.
+
+    Colours are averaged: 256 grey values of an image. More channels than that are kept apart.
+    """
+    values = array.astype(np.float32)
+    values = values.mean(-1, keepdims=True) if array.shape[-1] <= 4 else values
+    for axis, n in enumerate(array.shape[:-1]):
+        edges = np.linspace(0, n, min(CELLS[array.ndim - 1], n) + 1).astype(int)
+        cells = np.add.reduceat(values, edges[:-1], axis)
+        values = cells / np.diff(edges).reshape([-1 if k == axis else 1 for k in range(cells.ndim)])
+    top = 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
+    flat = values.ravel() / np.float32(top)
+    flat = flat - flat.mean()
+    spread = float(flat.std())
+    return np.zeros(len(flat), np.float32) if spread < FLAT else flat / np.float32(spread * len(flat) ** 0.5)
 
 
 def exact(facts: dict[int, Facts]) -> list[list[int]]:

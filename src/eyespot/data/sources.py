@@ -10,7 +10,10 @@ from pathlib import Path
 from eyespot.data.builtin import BUILTIN, unpack
 from eyespot.errors import UserError, nearest
 
-IMAGES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
+PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
+TABLES = frozenset(".csv .tsv .txt".split())
+"""Series of numbers; but beside pictures they are notes, and passed over."""
+KNOWN = PICTURES | TABLES | frozenset(".wav .npy .npz .nii .gz".split())
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -21,7 +24,7 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: where it is, the name of its class, and the split that the user put it in ("" if none)."""
+    """One image, signal or volume: where it is, the name of its class, and the split that the user put it in ("" if none)."""
 
     path: Path
     label: str
@@ -52,7 +55,7 @@ class Source:
 
 
 def find(data: str | os.PathLike) -> Source:
-    """List a data set's files without opening an image.
+    """List a data set's files without opening one.
 
     data   a folder with a folder per class, perhaps below train/, val/ and test/; a CSV with the columns path and
            label, and perhaps split; or the name of a built-in set
@@ -68,9 +71,16 @@ def find(data: str | os.PathLike) -> Source:
     raise UserError(f"{data} is not a folder, a CSV file or a built-in set; {offer}")
 
 
-def list_images(folder: Path) -> Iterator[Path]:
-    """The images below a folder, in the order of their names, hidden ones left out."""
-    return (path for path in _walk(folder) if path.suffix.lower() in IMAGES)
+def list_files(folder: Path, dim: int) -> Iterator[Path]:
+    """The files below a folder that may have so many axes, in the order of their names, hidden ones left out."""
+    unlike = TABLES | {".wav"} if dim > 1 else PICTURES
+    return (path for path in _walk(folder) if is_known(path) and path.suffix.lower() not in unlike)
+
+
+def is_known(path: Path) -> bool:
+    """Whether its ending is that of an image, a signal or a volume."""
+    ending = path.suffix.lower()
+    return ending in KNOWN and (ending != ".gz" or path.name.lower().endswith(".nii.gz"))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -99,10 +109,13 @@ def _from_folder(root: Path, name: str) -> Source:
         for kind in _folders(folder):
             names.add(kind.name)
             for path in _walk(kind):
-                if path.suffix.lower() in IMAGES:
+                if is_known(path):
                     samples.append(Sample(path, kind.name, split))
                 else:
                     ignored[path.suffix.lower() or "no ending"] += 1
+    if any(s.path.suffix.lower() in PICTURES for s in samples):
+        ignored += Counter(s.path.suffix.lower() for s in samples if s.path.suffix.lower() in TABLES)
+        samples = [s for s in samples if s.path.suffix.lower() not in TABLES]
     if not samples:
         raise UserError(_why_nothing(root, names))
     return Source(name, tuple(samples), tuple(sorted(names)), dict(ignored))
@@ -116,11 +129,11 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _why_nothing(root: Path, names: set[str]) -> str:
-    loose = sum(1 for p in root.iterdir() if p.suffix.lower() in IMAGES)
+    loose = sum(1 for p in root.iterdir() if is_known(p))
     if loose:
-        return f"{root} has {loose} images but no folder per class: move each into a folder named after its class, or give a CSV with the columns path and label"
+        return f"{root} has {loose} files but no folder per class: move each into a folder named after its class, or give a CSV with the columns path and label"
     if names:
-        return f"the class folders of {root} ({', '.join(sorted(names)[:5])}) hold no images; known endings: {' '.join(sorted(IMAGES))}"
+        return f"the class folders of {root} ({', '.join(sorted(names)[:5])}) hold no images; known endings: {' '.join(sorted(KNOWN - {'.gz'}))} .nii.gz"
     return f"{root} is empty: put the images of each class into a folder named after the class"
 
 

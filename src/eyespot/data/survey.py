@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 
 from eyespot.console import count
 from eyespot.data.arrays import Headers, Images, load, scan
+from eyespot.data.choice import LARGEST, Wishes, choose_reading, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
-from eyespot.data.read import Facts
+from eyespot.data.facts import WORD, Facts
+from eyespot.data.reading import Reading
 from eyespot.data.sources import Source, find
-from eyespot.data.square import Reading
+from eyespot.data.spectrum import HOP
 from eyespot.errors import UserError
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 IMBALANCE = 3.0
 """The largest class over the smallest, from which class weights are used."""
-
-
-LEAST = 16
-"""Pixels below which images are enlarged: of 8 x 8 digits, 99.5% are then told apart instead of 98.2% (20 epochs, two seeds, n = 359)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set read once: where its files are, how they are read, their pixels, and what is wrong with them."""
+    """A data set read once: where its files are, how they are read, their values, and what is wrong with them."""
 
     source: Source
     headers: Headers
@@ -51,6 +49,11 @@ class Survey:
     """Of the decoded rows."""
 
     @property
+    def word(self) -> str:
+        """What one of these is called: signal, image or volume."""
+        return WORD[self.reading.dim]
+
+    @property
     def splits(self) -> NDArray[np.str_]:
         """(N,) the split that the user put each decoded row in, "" if none."""
         return np.array([self.source.samples[i].split for i in self.images.rows], dtype="<U5")
@@ -62,71 +65,33 @@ class Survey:
                 raise UserError(problem.text)
 
 
-def survey(
-    data: str | os.PathLike, *, size: int | None = None, fit: str | None = None, largest: int = 128
-) -> Survey:
+def survey(data: str | os.PathLike, wishes: Wishes = Wishes(), largest: dict[int, int] = LARGEST) -> Survey:
     """Scan, decode and judge a data set.
 
-    size, fit   how pictures become squares, chosen from the data if not given
-    largest     the largest size in pixels that may be chosen
+    wishes    how files are read, as far as it is not to be chosen from the data
+    largest   samples along an axis that may be chosen at the most, by the number of axes
     """
     source = find(data)
     headers = scan(source)
+    if headers.facts:
+        headers = settle_axes(headers, wishes.dim)
     if not headers.facts:
         first = source.samples[0].path
         raise UserError(
             f"none of the {len(source.samples)} files of {data} can be read; the first, {first}: {headers.errors[0]}"
         )
-    reading, reasons = choose_reading(headers, size, fit, largest)
+    reading, reasons = choose_reading(headers, wishes, largest)
     images = load(source, headers, reading)
     facts = [headers.facts[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}
     labels = np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64)
     same = exact(dict(enumerate(facts)))
-    detail = int(np.median([min(f.width, f.height) for f in facts])) if facts else 0
+    detail = int(np.median([min(f.shape) for f in facts])) if facts else 0
     similar = near(images.thumbs, min(detail, reading.size))
     alike = clusters(len(facts), [*same, *similar.tolist()])
     found = Survey(source, headers, reading, reasons, images, [], labels, alike, facts)
     found.problems.extend(_problems(found, same, similar))
     return found
-
-
-def choose_reading(
-    headers: Headers, size: int | None, fit: str | None, largest: int
-) -> tuple[Reading, dict[str, str]]:
-    """How files become arrays, with the reason for each choice."""
-    facts = list(headers.facts.values())
-    sides = {(f.width, f.height) for f in facts}
-    long = int(np.median([max(f.width, f.height) for f in facts]))
-    reasons = {}
-    if size is not None:
-        reasons["size"] = "as you asked"
-    else:
-        size = min(max(long, LEAST), largest)
-        reasons["size"] = "the images' own"
-        if long < LEAST:
-            reasons["size"] = f"the longer side is {long}; less than {LEAST} is enlarged"
-        if long > largest:
-            reasons["size"] = (
-                f"the longer side is {long} (median); {largest} is what this machine trains in a reasonable time"
-            )
-    square = all(w == h for w, h in sides)
-    if fit is not None:
-        reasons["fit"] = "as you asked"
-    else:
-        fit = "pad"
-        reasons["fit"] = (
-            "all images are square"
-            if square
-            else "the images are not all square; pad keeps objects at the edges"
-        )
-    kinds = Counter(f.channels for f in facts)
-    channels = max(kinds) if set(kinds) <= {1, 3} else kinds.most_common(1)[0][0]
-    accepts = tuple(sorted(kinds)) if set(kinds) <= {1, 3} else (channels,)
-    reasons["channels"] = f"the files have {' and '.join(map(str, sorted(kinds)))}"
-    depth = max((f.depth for f in facts), key=("uint8", "uint16", "float32").index)
-    reasons["depth"] = "the deepest of the files" if len({f.depth for f in facts}) > 1 else "the files' own"
-    return Reading(size, fit, channels, accepts, depth), reasons
 
 
 def _problems(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:
@@ -147,7 +112,7 @@ def _classes(found: Survey) -> list[Problem]:
         out.append(
             Problem(
                 ERROR,
-                f"{source.name} has one class only ({names[0]}): add a folder of images of another class",
+                f"{source.name} has one class only ({names[0]}): add a folder with {found.word}s of another class",
             )
         )
         return out
@@ -156,14 +121,14 @@ def _classes(found: Survey) -> list[Problem]:
         total = sum(n for (_, label), n in readable.items() if label == k)
         if total == 0:
             out.append(
-                Problem(ERROR, f"class {name!r} has no readable image: add images or remove its folder")
+                Problem(ERROR, f"class {name!r} has no readable {found.word}: add some or remove its folder")
             )
             continue
         if total == 1 and source.splits == ("",):
             out.append(
                 Problem(
                     ERROR,
-                    f"class {name!r} has one image only, so none can be held out: add images or remove the class",
+                    f"class {name!r} has one {found.word} only, so none can be held out: add some or remove the class",
                 )
             )
         missing = [s for s in source.splits if s and not readable[s, k]]
@@ -172,7 +137,7 @@ def _classes(found: Survey) -> list[Problem]:
             out.append(
                 Problem(
                     ERROR,
-                    f"class {name!r} has images in {have}/ but none in {missing[0]}/: add some, or remove the class from both",
+                    f"class {name!r} has {found.word}s in {have}/ but none in {missing[0]}/: add some, or remove the class from both",
                 )
             )
     return out
@@ -219,7 +184,7 @@ def _doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -
             out.append(
                 Problem(
                     WARNING,
-                    f"{count(len(clash), 'image')} stand in two classes: decide for one",
+                    f"{count(len(clash), found.word)} stand in two classes: decide for one",
                     tuple(map(names, clash)),
                 )
             )
@@ -228,7 +193,7 @@ def _doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -
             out.append(
                 Problem(
                     NOTE,
-                    f"{count(len(within), f'{kind} duplicate')} within the images{side}",
+                    f"{count(len(within), f'{kind} duplicate')} within the {found.word}s{side}",
                     tuple(map(names, within)),
                 )
             )
@@ -243,7 +208,7 @@ def _kinds(found: Survey) -> list[Problem]:
         rows = [r for r, f in enumerate(facts) if test(f)]
         if rows:
             files = tuple(str(found.source.samples[int(found.images.rows[r])].path) for r in rows)
-            out.append(Problem(level, f"{count(len(rows), 'image')} {text}", files))
+            out.append(Problem(level, f"{count(len(rows), found.word)} {text}", files))
 
     some(
         lambda f: f.frames > 1,
@@ -266,6 +231,12 @@ def _kinds(found: Survey) -> list[Problem]:
             NOTE,
             f"of fewer bits than the others: scaled to {reading.depth}",
         )
+    if len({f.spacing for f in facts}) > 1:
+        what = "of another rate" if reading.dim == 1 else "of another voxel size"
+        some(lambda f: f.spacing != facts[0].spacing, NOTE, f"{what} than the first: brought to one scale")
+    cut = _cut(found)
+    if cut:
+        out.append(Problem(NOTE, f"{count(len(cut), found.word)} too long: cut to the middle", cut))
     if reading.depth == "uint16" and len(found.images.high):
         top = found.images.high.max()
         out.append(
@@ -280,14 +251,29 @@ def _kinds(found: Survey) -> list[Problem]:
         out.append(
             Problem(
                 WARNING,
-                f"{count(len(flat), 'image')} of one value only: nothing can be learned from them",
+                f"{count(len(flat), found.word)} of one value only: nothing can be learned from them",
                 files,
             )
         )
     if found.source.ignored:
         listed = ", ".join(f"{n} {ending}" for ending, n in sorted(found.source.ignored.items()))
-        out.append(Problem(NOTE, f"files that are not images were passed over: {listed}"))
+        out.append(Problem(NOTE, f"files that are none were passed over: {listed}"))
     return out
+
+
+def _cut(found: Survey) -> tuple[str, ...]:
+    """The files of which an end is lost."""
+    reading, facts = found.reading, found.facts
+    if reading.spacing is None or reading.fit != "pad":
+        return ()
+    room = reading.size * (HOP if reading.view == "spectrum" else reading.spacing)
+    step = 1.0 if not reading.unit else reading.spacing
+    lengths = [
+        max(n * s for n, s in zip(f.shape, (reading.unit and f.spacing) or [step] * f.dim, strict=True))
+        for f in facts
+    ]
+    rows = [r for r, length in enumerate(lengths) if length > room * (1 + 1e-6)]
+    return tuple(str(found.source.samples[int(found.images.rows[r])].path) for r in rows)
 
 
 def _balance(found: Survey) -> list[Problem]:
@@ -301,6 +287,6 @@ def _balance(found: Survey) -> list[Problem]:
     return [
         Problem(
             WARNING,
-            f"class {names[most]!r} has {n / m:.1f} times the images of {names[least]!r} ({n} and {m}): class weights will be used; read the balanced accuracy",
+            f"class {names[most]!r} has {n / m:.1f} times the {found.word}s of {names[least]!r} ({n} and {m}): class weights will be used; read the balanced accuracy",
         )
     ]

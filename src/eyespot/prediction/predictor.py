@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.data.read import Array, Unreadable, load_bytes, upright
-from eyespot.data.square import Reading
+from eyespot.data.facts import Array, Decoded, Unreadable, as_depth, channels_last
+from eyespot.data.images import upright
+from eyespot.data.read import load_bytes
+from eyespot.data.reading import Reading
 from eyespot.errors import UserError
 from eyespot.files import batched, in_order
+from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.training.batches import Normal, resized
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
@@ -58,13 +61,13 @@ class Predictor:
     def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
-        self.reading = Reading(p["size"], p["fit"], p["channels"], tuple(p["accepts"]), p["depth"])
+        self.reading = reading_of(p)
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
-        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def logits(self, images: Array) -> NDArray[np.float32]:
-        """(N, H, W, C) images, read by `reading` -> (N, classes), in float32"""
+        """(N, *S, C) images, read by `reading` -> (N, classes), in float32"""
         x = resized(self.normal(images, self.device), self.card.preprocessing["side"])
         return self.network(x).float().cpu().numpy()
 
@@ -75,7 +78,7 @@ class Predictor:
         return softmax(self.logits(images).astype(np.float64) / self.card.temperature, axis=1)
 
     def __call__(self, images: Any) -> Predictions:
-        """Answers for one or several images: paths, Pillow images, or arrays (H, W) or (H, W, C)."""
+        """Answers for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S)."""
         several = images if isinstance(images, list | tuple) else [images]
         answers = Predictions(self.stream(several))
         unread = [a for a in answers if a.error]
@@ -105,25 +108,31 @@ class Predictor:
         try:
             if isinstance(image, str | os.PathLike):
                 return str(image), self.reading(load_bytes(Path(image)))
-            return "(image)", self.reading.of_array(_as_array(image))
+            return "(image)", self.reading.of_decoded(Decoded(_as_array(image, self.reading.dim)))
         except Unreadable as reason:
             return str(image) if isinstance(image, str | os.PathLike) else "(image)", str(reason)
 
     def __repr__(self) -> str:
         c, accuracy = self.card, self.card.scores.get("accuracy")
         score = f", accuracy {100 * accuracy['value']:.1f}% (n = {accuracy['n']:,})" if accuracy else ""
-        return f"Predictor({c.preset}, {len(c.classes)} classes, {self.reading.size} pixels{score})"
+        return f"Predictor({c.preset}, {len(c.classes)} classes, {' x '.join([str(self.reading.size)] * self.reading.dim)}{score})"
 
 
-def _as_array(image: Any) -> Array:
+def reading_of(preprocessing: dict[str, Any]) -> Reading:
+    """The part of a card's preprocessing that says how files are read."""
+    known = {f.name for f in fields(Reading)}
+    settings: dict[str, Any] = {k: v for k, v in preprocessing.items() if k in known}
+    settings["accepts"] = tuple(settings["accepts"])
+    return Reading(**settings)
+
+
+def _as_array(image: Any, dim: int) -> Array:
+    """(*S, C); channels of an array are the shorter of its first and last axis"""
     from PIL import Image
 
-    if isinstance(image, Image.Image):
-        return upright(image)
-    array = np.asarray(image)
-    if array.ndim not in (2, 3):
-        raise Unreadable(f"an array of shape {array.shape} is not an image: give (H, W) or (H, W, C)")
-    return array if array.ndim == 3 else array[..., None]
+    return (
+        upright(image) if isinstance(image, Image.Image) else as_depth(channels_last(np.asarray(image), dim))
+    )
 
 
 def model_file(run: str | os.PathLike) -> Path:
@@ -139,27 +148,28 @@ def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
     path = model_file(run)
     card = read_card(path)
     changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
+    dim = card.preprocessing.get("dim", 2)
     network = create(
-        card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], **changes
+        card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], dim=dim, **changes
     )
     put(network, read_tensors(path), path)
     return Predictor(card, network, device)
 
 
-def expand(paths: Sequence[str], lines: Iterable[str]) -> Iterator[Path]:
-    """The image files that arguments mean: files, folders (all images below), globs, built-in sets, - for one per line."""
+def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Path]:
+    """The files that arguments mean: files, folders (all below that may have `dim` axes), globs, built-in sets, - for one per line."""
     from glob import glob, has_magic
 
     from eyespot.data.builtin import BUILTIN, unpack
-    from eyespot.data.sources import list_images
+    from eyespot.data.sources import list_files
 
     for name in paths:
         path = Path(name)
         if name == "-":
             yield from (Path(line.strip()) for line in lines if line.strip())
         elif path.is_dir():
-            yield from list_images(path)
+            yield from list_files(path, dim)
         elif path.exists() or not has_magic(name):
-            yield from list_images(unpack(name)) if name in BUILTIN and not path.exists() else [path]
+            yield from list_files(unpack(name), dim) if name in BUILTIN and not path.exists() else [path]
         else:
             yield from map(Path, sorted(glob(name, recursive=True)))

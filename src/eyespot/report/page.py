@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyespot.data.read import Array
+from eyespot.data.facts import Array
 from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import cores, write_whole
@@ -42,6 +42,9 @@ def write_report(
     html = page.render(
         name=found.source.name,
         card=card,
+        word=found.word,
+        size=" × ".join([str(found.reading.size)] * found.reading.dim)
+        + (" frames" if found.reading.view == "spectrum" else ""),
         ended=outcome.ended,
         machine=f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         n=len(evaluation.labels),

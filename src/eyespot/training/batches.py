@@ -1,15 +1,17 @@
-"""Batches of decoded images on the training device, normalised."""
+"""Batches of decoded images, signals or volumes on the training device, normalised."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyespot.data.read import Array
+from eyespot.data.facts import Array
+from eyespot.data.scaling import filters
+from eyespot.kit import MEMORY
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,12 @@ class Normal:
     std: tuple[float, ...]
 
     def __call__(self, images: Array, device: str | torch.device = "cpu") -> Tensor:
-        """(B, H, W, C) of any depth -> (B, C, H, W) of mean 0 and standard deviation 1, channels last in memory"""
+        """(B, *S, C) of any depth -> (B, C, *S) of mean 0 and standard deviation 1, channels last in memory"""
         if images.dtype == np.uint16:  # torch has few operations for it
             images = images.astype(np.float32)
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
-        mean = torch.tensor(self.mean, device=device).view(-1, 1, 1)
-        std = torch.tensor(self.std, device=device).view(-1, 1, 1)
-        return (x - mean) / std
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(device).float()
+        mean, std = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
+        return ((x - mean) / std).movedim(-1, 1)
 
 
 def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000) -> Normal:
@@ -52,7 +53,14 @@ def forever(rows: NDArray[np.int64], batch: int, seed: int) -> Iterator[NDArray[
 
 
 def resized(x: Tensor, side: int) -> Tensor:
-    """(B, C, H, W) -> (B, C, side, side), channels last in memory"""
-    if x.shape[-1] != side:
-        x = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-    return x.contiguous(memory_format=torch.channels_last)
+    """(B, C, *S) -> (B, C, side, ...), without aliasing, channels last in memory"""
+    for axis, n in enumerate(x.shape[2:], start=2):
+        if n != side:
+            x = (x.movedim(axis, -1) @ _filters(n, side, x.device).T).movedim(-1, axis)
+    return x.contiguous(memory_format=MEMORY[x.dim() - 2])
+
+
+@lru_cache(maxsize=32)
+def _filters(n: int, side: int, device: torch.device) -> Tensor:
+    """(side, n)"""
+    return torch.from_numpy(filters(n, side).toarray()).float().to(device)

@@ -21,8 +21,10 @@ class Config:
     minutes     wall-clock time of the whole command, decoding, evaluation and report included
     epochs      passes over the training images; with it and a seed a run can be repeated exactly
     model       a preset: see `eyespot.presets()`
-    size        pixels along each side that the images are trained at
-    fit         how a picture becomes a square: pad, crop or stretch
+    size        samples along each axis that the network is trained at; frames of a spectrum
+    fit         how a file comes to that size: pad, crop or stretch
+    dim         1 to take the files as signals, 2 as images, 3 as volumes
+    view        of sounds: "spectrum" over time, or their "samples"
     batch       images per step
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
@@ -38,6 +40,8 @@ class Config:
     model: str | None = None
     size: int | None = None
     fit: str | None = None
+    dim: int | None = None
+    view: str | None = None
     batch: int | None = None
     augment: str | None = None
     group: str | None = None
@@ -67,9 +71,9 @@ class Config:
 
 NUMBER = (int, float)
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(("data", "model", "fit", "augment", "group", "precision", "device"), str),
+    **dict.fromkeys(("data", "model", "fit", "view", "augment", "group", "precision", "device"), str),
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
-    **dict.fromkeys(("size", "batch", "threads", "seed"), int),
+    **dict.fromkeys(("size", "dim", "batch", "threads", "seed"), int),
 }
 WORDS = {str: "a text", NUMBER: "a number", int: "a whole number"}
 

@@ -70,8 +70,7 @@ def fit(
     labels = torch.from_numpy(survey.labels)
     network = new_network(survey, c)
     if c.model == "small":
-        few = plan.train[:: max(1, len(plan.train) // 2000)]
-        whiten(network.stem, plan.normal(pixels[few]))  # type: ignore[arg-type]
+        whiten(network.stem, plan.normal(pixels[some_rows(plan, survey)]))  # type: ignore[arg-type]
     network = network.to(c.device).train()
     average, steppers, operations = Average(network), optimisers(network, c.batch), parse(c.augment)
     peaks = [[group["lr"] for group in o.param_groups] for o in steppers]
@@ -92,7 +91,7 @@ def fit(
                     group["lr"] = lr * rate(fraction)
             # 2. a batch
             x = plan.normal(pixels[rows], c.device)
-            outcome.side = side(fraction, c.size)
+            outcome.side = side(fraction, c.size) if survey.reading.spacing is None else c.size
             x = resized(augment(x, operations, generator), outcome.side)
             y = labels[rows].to(c.device)
             # 3. a step
@@ -141,6 +140,12 @@ def fit(
     return outcome
 
 
+def some_rows(plan: Plan, survey: Survey, most: int = 2000, positions: int = 2**21) -> np.ndarray:
+    """Rows to whiten by: evenly spaced, at most so many, with at most about so many positions in all."""
+    number = min(most, max(1, positions // int(np.prod(survey.reading.shape[:-1]))))
+    return plan.train[:: max(1, len(plan.train) // number)]
+
+
 @dataclass(frozen=True)
 class Mark:
     """When the held-out images were last looked at, and what that cost in seconds."""
@@ -175,9 +180,9 @@ def glance(
     c, logits = plan.config, []
     assert c.device
     for part in np.array_split(rows, max(1, len(rows) // 256)):
+        x = resized(plan.normal(survey.images.pixels[part], c.device), side)
         with autocast(c.device, c.precision):
-            x = plan.normal(survey.images.pixels[part], c.device)
-            logits.append(network(resized(x, side)).float().cpu())
+            logits.append(network(x).float().cpu())
     z, y = torch.cat(logits), labels[rows]
     return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
 

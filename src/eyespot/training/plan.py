@@ -11,9 +11,11 @@ from torch import nn
 
 from eyespot.augment import parse
 from eyespot.data.duplicates import clusters
+from eyespot.data.reading import Reading
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
+from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.training.batches import Normal, measure, resized
 from eyespot.training.config import Config
@@ -24,6 +26,8 @@ SMALL = 64
 """Pixels up to which the small network is the better choice."""
 DEFAULT_MINUTES, MOST_EPOCHS = 10.0, 100
 """Without --minutes; and the passes beyond which a network of ours learns little more."""
+VALUES = 2**20
+"""Positions in a batch, at the most."""
 MONITOR = 2000
 """Held-out images, at the most, that the table during training is about."""
 
@@ -69,8 +73,13 @@ def new_network(survey: Survey, config: Config) -> nn.Module:
     """The planned network, its weights drawn from the seed."""
     torch.manual_seed(config.seed)
     assert config.model
-    network = create(config.model, classes=len(survey.source.classes), channels=survey.reading.channels)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = create(
+        config.model,
+        classes=len(survey.source.classes),
+        channels=survey.reading.channels,
+        dim=survey.reading.dim,
+    )
+    return network.to(memory_format=MEMORY[survey.reading.dim])  # type: ignore[call-overload]
 
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
@@ -86,22 +95,22 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
 
     train, held, test, reasons["split"], groups = split_rows(survey, config)
     kind = "small" if reading.size <= SMALL else "resnet18"
-    model = settle("model", kind, f"for images {'up to' if kind == 'small' else 'over'} {SMALL} pixels")
-    photo = reading.channels == 3
+    model = settle("model", kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis")
+    photo = reading.channels == 3 and reading.dim == 2
     augment = settle(
         "augment",
         "flip|shift(0.06)" if photo else "shift(0.06)",
         "colour photographs look right when mirrored"
         if photo
-        else "grey images may be writing or scans, whose mirror image means something else",
+        else f"a mirrored {survey.word} may mean something else",
     )
     parse(augment)  # a mistake in it is said before anything is timed
-    usual = 512 if model == "small" else 64
+    usual = min(512 if model == "small" else 64, max(16, VALUES // reading.size**reading.dim))
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
     batch = settle(
         "batch",
         max(16, min(usual, fitting)),
-        f"at least 10 steps per epoch, at most {usual} images for {model}",
+        f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}",
     )
     batch = min(batch, len(train))
     device = choose_device(config.device)
@@ -110,7 +119,15 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     )
     weights, reasons["class weights"] = class_weights(survey.labels[train], len(survey.source.classes))
     config = replace(
-        config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch, device=device
+        config,
+        model=model,
+        size=reading.size,
+        fit=reading.fit,
+        view=reading.view,
+        dim=reading.dim,
+        augment=augment,
+        batch=batch,
+        device=device,
     )
     normal = measure(survey.images.pixels, train)
     timed = time_steps(survey, config, normal, train)
@@ -143,7 +160,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     reasons["epochs"] = (
         typed
         if config.epochs is not None
-        else expected(timed[fastest], reading.size, seconds, elapsed(), len(train))
+        else expected(timed[fastest], cost(reading), seconds, elapsed(), len(train))
     )
     return Plan(
         config, reasons, train, held, test, groups, normal, weights, timed, seconds, epochs * len(train)
@@ -155,9 +172,14 @@ def _as_asked(way: str, config: Config) -> bool:
     return config.precision in (None, precision) and config.threads in (None, int(threads))
 
 
-def expected(images: float, size: int, seconds: float | None, now: float, n: int) -> str:
+def cost(reading: Reading) -> float:
+    """Values per image over a whole run, as a share of full-size images."""
+    return mean_cost(reading.size, reading.dim) if reading.spacing is None else 1.0
+
+
+def expected(images: float, share: float, seconds: float | None, now: float, n: int) -> str:
     """How many passes the time is expected to allow, at so many full-size images per second."""
-    per_second = images / mean_cost(size)
+    per_second = images / share
     passes = ((seconds or 0) - now) * per_second / n
     if passes < MOST_EPOCHS:
         return f"about {passes:.1f} expected in the time"
@@ -215,7 +237,7 @@ def time_steps(survey: Survey, config: Config, normal: Normal, train: NDArray[np
     """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     assert config.batch and config.device
     network, size, device = new_network(survey, config).to(config.device), survey.reading.size, config.device
-    rows = np.sort(train[: min(config.batch, max(8, 2**16 // size**2))])
+    rows = np.sort(train[: min(config.batch, max(8, 2**16 // size**survey.reading.dim))])
     x = resized(normal(survey.images.pixels[rows], device), size)
     y = torch.from_numpy(survey.labels[rows]).to(device)
     timed = {}

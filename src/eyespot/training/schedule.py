@@ -25,9 +25,10 @@ def side(fraction: float, size: int) -> int:
     return max(16, round(size * eighths / 8 / 4) * 4) if eighths < 8 else size
 
 
-def mean_cost(size: int) -> float:
-    """Pixels per image over a whole run, as a share of full-size images."""
+def mean_cost(size: int, dim: int = 2) -> float:
+    """Values per image over a whole run, as a share of full-size images."""
     ends = [1.0, *(start for start, _ in GROWTH[:-1])]
     return sum(
-        (end - start) * (side(start, size) / size) ** 2 for end, (start, _) in zip(ends, GROWTH, strict=True)
+        (end - start) * (side(start, size) / size) ** dim
+        for end, (start, _) in zip(ends, GROWTH, strict=True)
     )

@@ -1,0 +1,110 @@
+"""TIFF beyond what Pillow reads: more than 8 bits, unusual channels, stacks of pages as volumes."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from eyespot.data.facts import Array, Decoded, Facts, Unreadable, as_depth, check_size, depth_of, reason
+from eyespot.data.images import decode_image, image_facts, without_alpha
+
+
+def is_tiff(content: bytes) -> bool:
+    return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _needs_tifffile(content: bytes) -> bool:
+    """More than 8 bits or unusual channels, of which Pillow reads a part or nothing."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+            return max(bits) > 8 or image.mode in ("I;16", "F", "I")
+    except Exception:  # what Pillow cannot open, tifffile may
+        return True
+
+
+def tiff_facts(content: bytes, digest: bytes) -> Facts:
+    """Of the first page; and of all pages as a volume, where they can be one, which is then the likelier."""
+    first = _page_facts(content, digest) if _needs_tifffile(content) else image_facts(content, digest)
+    if first.frames < 2:
+        return first
+    file, page = _opened(content)
+    with file:
+        shapes = {(p.imagelength, p.imagewidth, p.samplesperpixel) for p in file.pages}  # type: ignore[union-attr]
+        if len(shapes) > 1:
+            return first
+        shape = (len(file.pages), page.imagelength, page.imagewidth)
+        check_size(shape)
+        volume = replace(
+            first, kind="TIFF stack", shape=shape, frames=1, rotated=False, spacing=_spacing(file)
+        )
+        return replace(volume, others=(first,))
+
+
+def decode_tiff(content: bytes, dim: int, size: int | None = None) -> Decoded:
+    """The first page (H, W, C), or with `dim` 3 all pages (D, H, W, C)."""
+    if dim == 2 and not _needs_tifffile(content):
+        return decode_image(content, size)
+    file, page = _opened(content)
+    with file:
+        if dim == 2:
+            return Decoded(_values(page))
+        if len(file.pages) < 2:
+            raise Unreadable("it has one page, so it is an image and no volume")
+        return Decoded(np.stack([_values(p) for p in file.pages]), _spacing(file))
+
+
+def _opened(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:
+    try:
+        file = tifffile.TiffFile(io.BytesIO(content))
+        page = file.pages.first
+    except Exception as error:  # tifffile raises whatever it meets in a damaged file
+        raise Unreadable(reason(error)) from error
+    check_size((page.imagelength, page.imagewidth))
+    return file, page
+
+
+def _page_facts(content: bytes, digest: bytes) -> Facts:
+    file, page = _opened(content)
+    with file:
+        dtype = page.dtype
+        if dtype is None or dtype.kind not in "uifb":
+            raise Unreadable(f"its pixels are of the type {dtype}, which is not a grey value or a colour")
+        alpha = _has_alpha(page)
+        return Facts(
+            digest,
+            "TIFF",
+            (page.imagelength, page.imagewidth),
+            page.samplesperpixel - alpha,
+            depth_of(dtype),
+            len(file.pages),
+            notes=("alpha",) if alpha else (),
+        )
+
+
+def _has_alpha(page: tifffile.TiffPage) -> bool:
+    """Whether the last channel is transparency (TIFF's ExtraSamples 1 or 2), not one more measurement."""
+    kind = page.dtype.kind if page.dtype is not None else ""
+    return kind == "u" and bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
+
+
+def _values(page) -> Array:
+    """(H, W, C) of one page"""
+    array = np.asarray(page.asarray())
+    if array.ndim == 2:
+        array = array[..., None]
+    elif page.planarconfig == 2:  # channels stored as planes
+        array = np.moveaxis(array, 0, -1)
+    return as_depth(without_alpha(array) if _has_alpha(page) else array)
+
+
+def _spacing(file: tifffile.TiffFile) -> tuple[float, ...]:
+    """Of a stack that ImageJ wrote, in its unit: the distance of pages, and of pixels from the resolution tags."""
+    between = (file.imagej_metadata or {}).get("spacing")
+    tag = file.pages.first.tags.get("XResolution")
+    if not between or tag is None or not tag.value[0]:
+        return ()
+    pixel = tag.value[1] / tag.value[0]
+    return (abs(float(between)), pixel, pixel)
