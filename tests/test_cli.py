@@ -179,7 +179,7 @@ def test_predict_does_the_rest_and_lists_what_it_could_not_read(cli, trained, tm
         f"cannot be read: {bad}: its content is not an image of a known kind",
         f"cannot be read: {tmp_path / 'none.png'}: no such file or directory",
     ]
-    assert "no image could be read" in one_sentence(cli("predict", run.folder, bad))
+    assert "none of the files could be read" in one_sentence(cli("predict", run.folder, bad))
 
 
 def test_prediction_memory_does_not_grow(trained):

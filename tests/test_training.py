@@ -11,6 +11,7 @@ from torch import nn
 
 import eyespot
 from conftest import write_set
+from eyespot.data.choice import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.training.batches import forever, measure
@@ -134,7 +135,7 @@ def test_class_weights_answer_imbalance():
 
 
 def test_the_plan_obeys_what_is_typed_and_says_why(photos):
-    found = survey(photos, size=20, fit="crop")
+    found = survey(photos, Wishes(20, "crop"))
     asked = Config(
         str(photos), epochs=2, model="resnet18", batch=7, augment="none", device="cpu", precision="float32"
     )
