@@ -140,7 +140,9 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
         str(photos), epochs=2, model="resnet18", batch=7, augment="none", device="cpu", precision="float32"
     )
     plan = make_plan(found, asked, clock())
-    assert plan.config == replace(asked, size=20, fit="crop", threads=plan.config.threads)
+    assert plan.config == replace(
+        asked, size=20, fit="crop", dim=2, view="samples", threads=plan.config.threads
+    )
     for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit"):
         assert plan.reasons[name] == "as you asked"
     chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
