@@ -13,7 +13,8 @@ from eyespot.console import count, track
 from eyespot.data.arrays import load as load_images
 from eyespot.data.arrays import scan
 from eyespot.data.facts import WORD, Array
-from eyespot.data.sources import Source, find
+from eyespot.data.samples import Source
+from eyespot.data.sources import find
 from eyespot.errors import UserError
 from eyespot.prediction.predictor import Predictor
 from eyespot.scores import TITLES, percent, score

@@ -13,7 +13,8 @@ from eyespot.data.choice import LARGEST, Wishes, choose_reading, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.facts import WORD, Facts
 from eyespot.data.reading import Reading
-from eyespot.data.sources import Source, find
+from eyespot.data.samples import Source
+from eyespot.data.sources import find
 from eyespot.data.spectrum import HOP
 from eyespot.errors import UserError
 
@@ -98,7 +99,7 @@ def _problems(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) 
     checks = [
         _classes(found),
         _unreadable(found),
-        _doubles(found, same, similar),
+        doubles(found, same, similar),
         _kinds(found),
         _balance(found),
     ]
@@ -157,7 +158,8 @@ def _unreadable(found: Survey) -> list[Problem]:
     ]
 
 
-def _doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:
+def doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:
+    """What occurs twice: across splits, in two classes, or harmlessly."""
     out, splits, labels = [], found.splits, found.labels
 
     def names(rows) -> str:

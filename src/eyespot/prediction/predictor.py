@@ -161,7 +161,7 @@ def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Pat
     from glob import glob, has_magic
 
     from eyespot.data.builtin import BUILTIN, unpack
-    from eyespot.data.sources import list_files
+    from eyespot.data.samples import list_files
 
     for name in paths:
         path = Path(name)
