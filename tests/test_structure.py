@@ -11,7 +11,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files convolution kit models weights augment data pictures looking scores training "
+    "errors console files convolution kit weights checkpoints models augment data pictures looking scores training "
     "prediction evaluation report run cli __main__"
 ).split()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem != "__init__")

@@ -91,6 +91,8 @@ def train(
     held_out: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    start_from: str | os.PathLike | None = None,
+    fine_tune: bool | None = None,
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     force: bool = False,
@@ -111,6 +113,7 @@ def train(
     given |= dict(
         group=group, held_out=held_out, seed=seed, device=device, data=None if data is None else str(data)
     )
+    given |= dict(start_from=None if start_from is None else str(start_from), fine_tune=fine_tune)
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:

@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from eyespot.augment import parse
+from eyespot.checkpoints import find
+from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.duplicates import clusters
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
 from eyespot.models import create
+from eyespot.models.network import Network
 from eyespot.training.batches import Normal, measure, resized
 from eyespot.training.config import Config
-from eyespot.training.schedule import mean_cost
+from eyespot.training.schedule import HEAD_ALONE, mean_cost
 from eyespot.training.threads import options
+from eyespot.weights import read_card
 
 SMALL = 64
 """Pixels up to which the small network is the better choice."""
@@ -65,11 +69,28 @@ def choose_device(device: str | None) -> str:
     return device
 
 
-def new_network(survey: Survey, config: Config) -> nn.Module:
+def usual_model(size: int, start_from: str | None) -> tuple[str, str]:
+    """The preset for images of this size, or of the weights to start from; and why."""
+    if start_from is None:
+        kind = "small" if size <= SMALL else "resnet18"
+        return kind, f"for images {'up to' if kind == 'small' else 'over'} {SMALL} pixels"
+    if start_from == IMAGENET:
+        return "resnet18", "the smallest with published weights"
+    path = find(start_from, "")
+    try:
+        return read_card(path).preset, f"the network of {path}"
+    except UserError as error:
+        raise UserError(
+            f"{path} does not tell which network its weights are of: name it with --model"
+        ) from error
+
+
+def new_network(survey: Survey, config: Config) -> Network:
     """The planned network, its weights drawn from the seed."""
     torch.manual_seed(config.seed)
     assert config.model
-    network = create(config.model, classes=len(survey.source.classes), channels=survey.reading.channels)
+    classes, channels = len(survey.source.classes), survey.reading.channels
+    network = create(config.model, classes=classes, channels=channels, weights=config.start_from)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -85,8 +106,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         return value if asked is None else asked
 
     train, held, test, reasons["split"], groups = split_rows(survey, config)
-    kind = "small" if reading.size <= SMALL else "resnet18"
-    model = settle("model", kind, f"for images {'up to' if kind == 'small' else 'over'} {SMALL} pixels")
+    model = settle("model", *usual_model(reading.size, None if config.model else config.start_from))
     photo = reading.channels == 3
     augment = settle(
         "augment",
@@ -112,6 +132,12 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     config = replace(
         config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch, device=device
     )
+    if config.start_from is not None:
+        reasons["start_from"] = str(new_network(survey, config).started_from)
+    if config.fine_tune:
+        reasons["fine_tune"] = (
+            f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
+        )
     normal = measure(survey.images.pixels, train)
     timed = time_steps(survey, config, normal, train)
     trained = {key: value for key, value in timed.items() if key != "predict"}
