@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.checkpoints.adapting import Fitted, fit
-from eyespot.checkpoints.published import IMAGENET, published
+from eyespot.checkpoints.published import IMAGENET, fetch_published
 from eyespot.checkpoints.reading import read
 from eyespot.errors import UserError
 from eyespot.weights import NAME
@@ -31,7 +31,7 @@ def start(network: Any, weights: Weights, preset: str) -> Fitted:
 def find(weights: str | os.PathLike, preset: str) -> Path:
     """The file that is meant, fetched where it is a published one: "imagenet" always is; "./imagenet" never."""
     if weights == IMAGENET:
-        return published(preset)
+        return fetch_published(preset)
     path = Path(weights)
     path = path / NAME if path.is_dir() else path
     if not path.exists():

@@ -22,7 +22,7 @@ DIGESTS = {
 }
 
 
-def published(preset: str) -> Path:
+def fetch_published(preset: str) -> Path:
     """The file of a preset's published weights, fetched on first use."""
     if preset not in DIGESTS:
         raise UserError(f"no weights are published for {preset!r}; {nearest(preset, list(DIGESTS))}")

@@ -19,25 +19,32 @@ def read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file by name. Raises UserError for one that is damaged, holds code, or holds no weights."""
     if path.suffix == ".safetensors":
         return read_tensors(path)
-    content = _load(path)
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    names = list(content) if isinstance(content, Mapping) else [type(content).__name__]
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if len(names) else {}
+    content = unwrapped(_load(path))
+    entries = content if isinstance(content, Mapping) else {type(content).__name__: None}
+    tensors = {str(name): entry for name, entry in entries.items() if isinstance(entry, Tensor)}
     if not tensors:
         raise UserError(
-            f"{path} holds no weights by name (it holds {', '.join(map(str, names[:5])) or 'nothing'}); "
+            f"{path} holds no weights by name (it holds {', '.join(map(str, [*entries][:5])) or 'nothing'}); "
             "save the network's state_dict() and give that"
         )
     return tensors
+
+
+def unwrapped(content: Any) -> Any:
+    """What lies under the entries of WRAPPERS, however deep."""
+    while isinstance(content, Mapping):
+        inner = [content[w] for w in WRAPPERS if isinstance(content.get(w), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    return content
 
 
 def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error):
+        if "Unsupported global" not in str(error) and "Unsupported class" not in str(error):
             raise UserError(_damaged(path, error)) from error
         raise UserError(
             f"{path} holds objects that could run code, so it is not opened; save the network's state_dict() alone, "

@@ -11,7 +11,7 @@ from eyespot.training.schedule import HEAD_ALONE, rate
 
 MUON_RATE, ADAM_RATE, USUAL_BATCH = 0.24, 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
-HEAD_RATE, BODY_RATE = 0.01, 0.003
+HEAD_RATE, BODY_RATE = 0.05, 0.02
 """The same for fine-tuning, of the head and of the layers before it."""
 LEVELS, FALL = 6, 0.7
 """By depth, the layers before the head make so many levels; the rate of each is this share of the next one's."""
