@@ -15,6 +15,7 @@ _PUBLIC = {
     "UserError": "eyespot.errors",
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
+    "inspect": "eyespot.inspection",
     "load": "eyespot.prediction.predictor",
     "look": "eyespot.looking",
     "predict": "eyespot.run",
@@ -32,6 +33,7 @@ __all__ = [
     "convolution",
     "create",
     "evaluate",
+    "inspect",
     "load",
     "look",
     "predict",
@@ -42,6 +44,7 @@ __all__ = [
 if TYPE_CHECKING:
     from eyespot import convolution as convolution
     from eyespot.errors import UserError as UserError
+    from eyespot.inspection import inspect as inspect
     from eyespot.kit import Kit as Kit
     from eyespot.looking import Look as Look
     from eyespot.looking import look as look

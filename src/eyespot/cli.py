@@ -249,6 +249,43 @@ def convolve(
     print(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride))
 
 
+@app.command()
+def inspect(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|RUN", help="A network by name, a run folder or a model file.", show_default=False
+        ),
+    ],
+    size: Annotated[
+        int | None,
+        typer.Option(help="Samples along each axis; the network's own if not given.", show_default=False),
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="Classes.", show_default=False)] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of an image.", show_default=False)] = None,
+    dim: Annotated[int | None, typer.Option(help="Axes of an image: 1, 2 or 3.", show_default=False)] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Modules within modules to show; all if not given.", show_default=False)
+    ] = None,
+    effective: Annotated[
+        bool, typer.Option("--effective", help="Measure the effective receptive field as well.")
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Describe a network: layers, parameters, multiply-adds, memory, stride, receptive field."""
+    from eyespot.anatomy import draw
+    from eyespot.inspection import inspect
+
+    found = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)
+    if picture:
+        draw(found, picture)
+    _print_json(found.as_dict()) if json else print(f"{found.summary()}\n\n{found.table(depth)}")
+
+
 def _print_json(document: dict) -> None:
     from json import dumps
 
