@@ -305,7 +305,7 @@ def show_plan(plan: Plan, found: Survey) -> None:
     }
     for name, reason in plan.reasons.items():
         value = settings.get(name, "")
-        say(f"  {name:<14}{value!s:<18}{reason}" if value != "" else f"  {name:<14}{reason}")
+        say(f"  {name:<14}{value!s:<17} {reason}" if value != "" else f"  {name:<14}{reason}")
     say("")
 
 
