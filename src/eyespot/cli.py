@@ -128,6 +128,16 @@ def train(
         int | None, typer.Option(help="For the split, the weights and the order.", show_default=False)
     ] = None,
     device: Device = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to start from: a .safetensors or .pth file, a run folder, or imagenet.",
+            show_default=False,
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="From these weights, first the head learns, then all layers.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run folder; runs/NAME if not given.", show_default=False),
@@ -147,7 +157,8 @@ def train(
 
     run = train(
         data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, batch=batch, augment=augment, group=group,
-        seed=seed, device=device, out=out, config=config, force=force, elapsed=lambda: time.monotonic() - START,
+        seed=seed, device=device, start_from=start_from, fine_tune=fine_tune or None, out=out, config=config, force=force,
+        elapsed=lambda: time.monotonic() - START,
     )  # fmt: skip
     assert run.evaluation is not None
     if json:

@@ -94,6 +94,8 @@ def train(
     held_out: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    start_from: str | os.PathLike | None = None,
+    fine_tune: bool | None = None,
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     force: bool = False,
@@ -119,6 +121,7 @@ def train(
         device=device,
         data=None if data is None else str(data),
     )
+    given |= dict(start_from=None if start_from is None else str(start_from), fine_tune=fine_tune)
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:
@@ -311,7 +314,7 @@ def show_plan(plan: Plan, found: Survey) -> None:
     }
     for name, reason in plan.reasons.items():
         value = settings.get(name, "")
-        say(f"  {name:<14}{value!s:<18}{reason}" if value != "" else f"  {name:<14}{reason}")
+        say(f"  {name:<14}{value!s:<17} {reason}" if value != "" else f"  {name:<14}{reason}")
     say("")
 
 

@@ -32,6 +32,8 @@ class Config:
     precision   "float32" or "bfloat16" (products only; weights and sums stay float32)
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
+    start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones
+    fine_tune   the head learns first, then all layers, the early ones least; needs start_from
     """
 
     data: str = ""
@@ -50,12 +52,16 @@ class Config:
     precision: str | None = None
     threads: int | None = None
     device: str | None = None
+    start_from: str | None = None
+    fine_tune: bool = False
 
     def __post_init__(self):
         for f in fields(self):
             value = getattr(self, f.name)
             kinds = KINDS[f.name]
-            if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            if value is not None and (
+                not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool)
+            ):
                 raise UserError(f"{f.name} is {value!r}; give {WORDS[kinds]}")
         for name in ("minutes", "epochs", "size", "batch", "threads"):
             value = getattr(self, name)
@@ -67,15 +73,21 @@ class Config:
             raise UserError(
                 f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}"
             )
+        if self.fine_tune and self.start_from is None:
+            raise UserError(
+                "fine-tuning needs weights to start from: name them with start_from (--start-from)"
+            )
 
 
 NUMBER = (int, float)
 KINDS: dict[str, Any] = {
     **dict.fromkeys(("data", "model", "fit", "view", "augment", "group", "precision", "device"), str),
+    "start_from": str,
+    "fine_tune": bool,
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
     **dict.fromkeys(("size", "dim", "batch", "threads", "seed"), int),
 }
-WORDS = {str: "a text", NUMBER: "a number", int: "a whole number"}
+WORDS = {bool: "true or false", str: "a text", NUMBER: "a number", int: "a whole number"}
 
 
 def read_config(path: Path, typed: dict[str, Any]) -> Config:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from eyespot.augment import augment, parse
 from eyespot.data.survey import Survey
 from eyespot.training.batches import forever, resized
-from eyespot.training.optimise import Average, optimisers, whiten
+from eyespot.training.optimise import Average, optimisers, set_rates, tuners, whiten
 from eyespot.training.plan import MONITOR, Plan, new_network
 from eyespot.training.schedule import rate, side
 from eyespot.training.threads import Threads, options
@@ -69,11 +69,11 @@ def fit(
     assert c.device and c.batch and c.size and c.augment is not None
     labels = torch.from_numpy(survey.labels)
     network = new_network(survey, c)
-    if c.model == "small":
+    if c.model == "small" and c.start_from is None:
         whiten(network.stem, plan.normal(pixels[some_rows(plan, survey)]))  # type: ignore[arg-type]
     network = network.to(c.device).train()
-    average, steppers, operations = Average(network), optimisers(network, c.batch), parse(c.augment)
-    peaks = [[group["lr"] for group in o.param_groups] for o in steppers]
+    average, operations = Average(network), parse(c.augment)
+    steppers = (tuners if c.fine_tune else optimisers)(network, c.batch)
     weights = None if plan.weights is None else torch.tensor(plan.weights, device=c.device)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
@@ -86,9 +86,7 @@ def fit(
             fraction = progress(elapsed() - start, start, seen, plan)
             if fraction >= 1:
                 break
-            for optimiser, peak in zip(steppers, peaks, strict=True):
-                for group, lr in zip(optimiser.param_groups, peak, strict=True):
-                    group["lr"] = lr * rate(fraction)
+            set_rates(steppers, fraction)
             # 2. a batch
             x = plan.normal(pixels[rows], c.device)
             outcome.side = side(fraction, c.size) if survey.reading.spacing is None else c.size

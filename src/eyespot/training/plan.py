@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from eyespot.augment import parse
+from eyespot.checkpoints import find
+from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.duplicates import clusters
 from eyespot.data.reading import Reading
 from eyespot.data.split import groups_of, hold_out
@@ -17,10 +19,12 @@ from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.models import create
+from eyespot.models.network import Network
 from eyespot.training.batches import Normal, measure, resized
 from eyespot.training.config import Config
-from eyespot.training.schedule import mean_cost
+from eyespot.training.schedule import HEAD_ALONE, mean_cost
 from eyespot.training.threads import options
+from eyespot.weights import read_card
 
 SMALL = 64
 """Pixels up to which the small network is the better choice."""
@@ -69,17 +73,31 @@ def choose_device(device: str | None) -> str:
     return device
 
 
-def new_network(survey: Survey, config: Config) -> nn.Module:
+def usual_model(size: int, start_from: str | None) -> tuple[str, str]:
+    """The preset for images of this size, or of the weights to start from; and why."""
+    if start_from is None:
+        kind = "small" if size <= SMALL else "resnet18"
+        return kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis"
+    if start_from == IMAGENET:
+        return "resnet18", "the smallest with published weights"
+    path = find(start_from, "")
+    try:
+        return read_card(path).preset, f"the network of {path}"
+    except UserError as error:
+        raise UserError(
+            f"{path} does not tell which network its weights are of: name it with --model"
+        ) from error
+
+
+def new_network(survey: Survey, config: Config) -> Network:
     """The planned network, its weights drawn from the seed."""
     torch.manual_seed(config.seed)
     assert config.model
+    classes, reading = len(survey.source.classes), survey.reading
     network = create(
-        config.model,
-        classes=len(survey.source.classes),
-        channels=survey.reading.channels,
-        dim=survey.reading.dim,
+        config.model, classes=classes, channels=reading.channels, dim=reading.dim, weights=config.start_from
     )
-    return network.to(memory_format=MEMORY[survey.reading.dim])  # type: ignore[call-overload]
+    return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
 
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
@@ -94,8 +112,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         return value if asked is None else asked
 
     train, held, test, reasons["split"], groups = split_rows(survey, config)
-    kind = "small" if reading.size <= SMALL else "resnet18"
-    model = settle("model", kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis")
+    model = settle("model", *usual_model(reading.size, None if config.model else config.start_from))
     photo = reading.channels == 3 and reading.dim == 2
     augment = settle(
         "augment",
@@ -129,6 +146,12 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         batch=batch,
         device=device,
     )
+    if config.start_from is not None:
+        reasons["start_from"] = str(new_network(survey, config).started_from)
+    if config.fine_tune:
+        reasons["fine_tune"] = (
+            f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
+        )
     normal = measure(survey.images.pixels, train)
     timed = time_steps(survey, config, normal, train)
     trained = {key: value for key, value in timed.items() if key != "predict"}
