@@ -67,7 +67,27 @@ def _solids(folder: Path) -> None:
             tifffile.imwrite(folder / name / f"{i:04}.tif", volume, photometric="minisblack")
 
 
-BUILTIN: dict[str, Callable[[Path], None]] = {"digits": _digits, "waves": _waves, "solids": _solids}
+def _cells(folder: Path) -> None:
+    """60 images of touching cells with their masks and instances."""
+    from eyespot.data.cells import cells
+
+    cells(folder)
+
+
+def _cells3d(folder: Path) -> None:
+    """24 volumes of touching cells with their masks and instances."""
+    from eyespot.data.cells import cells3d
+
+    cells3d(folder)
+
+
+BUILTIN: dict[str, Callable[[Path], None]] = {
+    "digits": _digits,
+    "waves": _waves,
+    "solids": _solids,
+    "cells": _cells,
+    "cells3d": _cells3d,
+}
 
 
 def unpack(name: str) -> Path:
