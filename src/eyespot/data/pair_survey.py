@@ -1,5 +1,6 @@
 """What is in a data set of images and masks and what would spoil a result."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,14 +8,15 @@ from numpy.typing import NDArray
 
 from eyespot.console import count, track
 from eyespot.data.arrays import scan
-from eyespot.data.choice import Wishes, settle_axes
+from eyespot.data.choice import LARGEST, Wishes, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.facts import WORD, Facts, Unreadable
 from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, mask_facts, propose
 from eyespot.data.read import load_bytes
 from eyespot.data.reading import Reading
 from eyespot.data.samples import Source
-from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles
+from eyespot.data.sources import find
+from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, survey
 from eyespot.data.whole import Pairs, load_pairs
 from eyespot.errors import UserError
 from eyespot.files import in_order
@@ -32,6 +34,14 @@ class PairSurvey(Survey):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.mapping.classes
+
+
+def survey_any(
+    data: str | os.PathLike, wishes: Wishes, largest: dict[int, int] = LARGEST, void: str | None = None
+) -> Survey:
+    """Scan, decode and judge a data set of classes, or of images and masks. See `survey` and `survey_pairs`."""
+    source = find(data)
+    return survey_pairs(source, wishes, void) if source.has_masks else survey(source, wishes, largest)
 
 
 def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey:

@@ -66,7 +66,7 @@ class Reading:
 
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
-        return self.of_decoded(decode(content, self.dim, self.size))
+        return self.of_decoded(decode(content, self.dim, None if self.fit == OWN else self.size))
 
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""

@@ -52,6 +52,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "densenet_bc_190_40": (DENSENET, dict(depths=(31, 31, 31), growth=40, width=80, **CIFAR_DENSENET)),
     "unet": (UNET, dict(norm="none", dropout=0.5, channels=1)),
     "unet_bn": (UNET, dict()),
+    "unet_narrow": (UNET, dict(width=16)),
     "unet3d": (UNET, dict(dim=3, levels=4, cicek=True, affine=False, classes=3)),
     "fcdensenet56": (FCDENSENET, dict(depths=(4, 4, 4, 4, 4), bottom=4, growth=12)),
     "fcdensenet67": (FCDENSENET, dict(depths=(5, 5, 5, 5, 5), bottom=5, growth=16)),

@@ -1,6 +1,7 @@
 """What a user may ask of `train`, as one frozen object that validates itself and reads and writes TOML."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Config:
     fit         how a file comes to that size: pad, crop or stretch
     dim         1 to take the files as signals, 2 as images, 3 as volumes
     view        of sounds: "spectrum" over time, or their "samples"
+    void        of masks: the value of pixels that do not count, or "none"
+    loss        for masks: "ce", "dice", "focal", "tversky", "border", or sums such as "ce+dice"
     batch       images per step
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
@@ -44,6 +47,8 @@ class Config:
     fit: str | None = None
     dim: int | None = None
     view: str | None = None
+    void: str | None = None
+    loss: str | None = None
     batch: int | None = None
     augment: str | None = None
     group: str | None = None
@@ -79,9 +84,13 @@ class Config:
             )
 
 
+Settle = Callable[[str, Any, str], Any]
+"""settle(name, value, reason): the value that was typed, or this one; the reason is kept."""
 NUMBER = (int, float)
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(("data", "model", "fit", "view", "augment", "group", "precision", "device"), str),
+    **dict.fromkeys(
+        ("data", "model", "fit", "view", "void", "loss", "augment", "group", "precision", "device"), str
+    ),
     "start_from": str,
     "fine_tune": bool,
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
