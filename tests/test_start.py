@@ -14,9 +14,9 @@ from eyespot.data.builtin import unpack
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.training import optimise
+from eyespot.training.classes import usual_model
 from eyespot.training.config import Config, read_config
 from eyespot.training.optimise import LEVELS, set_rates, tuners
-from eyespot.training.classes import usual_model
 from eyespot.training.schedule import HEAD_ALONE, rate
 
 

@@ -11,8 +11,8 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files convolution kit weights checkpoints models anatomy augment data pictures looking scores "
-    "training labels overlap partition prediction inspection evaluation mask_evaluation report run_folder run cli "
+    "errors console files labels convolution kit weights checkpoints models anatomy augment data pictures looking "
+    "scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run cli "
     "__main__"
 ).split()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem != "__init__")

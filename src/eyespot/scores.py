@@ -1,5 +1,6 @@
 """How good predictions are: each score with its n and a 95% interval, from probabilities and true labels alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,34 @@ def average(scores: list[Score], n: int) -> Score:
     below, above = (float(np.sqrt(((end - value) ** 2).sum())) / len(scores) for end in (low, high))
     centre = float(value.mean())
     return {"value": centre, "low": max(0.0, centre - below), "high": min(1.0, centre + above), "n": n}
+
+
+def bootstrap(
+    counts: Float, measure: Callable[[Float], Float], draws: int = 1000, seed: int = 0
+) -> list[Score]:
+    """Scores made of counts (N, F) summed over N images, with 95% intervals from images drawn again and again.
+
+    measure  (..., F) -> (..., M) scores between 0 and 1, nan where there is none
+
+    Percentiles, widened for small N (Hesterberg 2015); of 5 images they still hold 87% of the time, not 95%. n is
+    the images that have the score on their own; of a single one, the interval is 0 to 1.
+    """
+    n, rng = len(counts), np.random.default_rng(seed)
+    values, alone = measure(counts.sum(0)), (~np.isnan(measure(counts))).sum(0)
+    again = measure(rng.multinomial(n, np.full(n, 1 / n), draws) @ counts)  # (draws, M)
+    return [_within(v, a[~np.isnan(a)], int(k)) for v, a, k in zip(values, again.T, alone, strict=True)]
+
+
+def _within(value: float, again: Float, n: int) -> Score:
+    from scipy.stats import norm, t
+
+    if np.isnan(value):
+        return {"value": None, "low": None, "high": None, "n": 0}
+    low, high = 0.0, 1.0
+    if n > 1:
+        tail = norm.cdf(np.sqrt(n / (n - 1)) * t.ppf(0.025, n - 1))
+        low, high = np.quantile(again, [tail, 1 - tail])
+    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value)), "n": n}
 
 
 def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> NDArray[np.int64]:

@@ -1,0 +1,56 @@
+"""Arrays that say what each pixel is, in any number of dimensions: void, objects, their borders."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+VOID = -100
+"""The label of a pixel that nobody labelled: it is not learnt and not scored."""
+
+Labels = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+
+
+def components(mask: NDArray[Any]) -> NDArray[np.int64]:
+    """Ids 1, 2, ... of the connected parts (over faces) of what is above 0; void stays void, the rest is 0."""
+    from scipy import ndimage
+
+    found: Any = ndimage.label(mask > 0)
+    return np.where(mask == VOID, VOID, found[0].astype(np.int64))
+
+
+def border(inside: Mask, valid: Mask) -> Mask:
+    """Pixels inside that have a face neighbour outside; void and what lies beyond the array are neither."""
+    out = np.zeros_like(inside)
+    for first, second in _neighbours(inside.ndim):
+        differ = (inside[first] != inside[second]) & valid[first] & valid[second]
+        out[first] |= differ & inside[first]
+        out[second] |= differ & inside[second]
+    return out
+
+
+def thinned(ids: Labels) -> Labels:
+    """Objects grown over the background, each pixel to the nearest, until one line of background is between any two."""
+    from scipy import ndimage
+
+    if not (ids > 0).any():
+        return ids
+    found: Any = ndimage.distance_transform_edt(ids <= 0, return_indices=True)
+    distance, grown = found[0], ids[tuple(found[1])]
+    line = np.zeros(ids.shape, bool)
+    for one, other in (pair[::step] for pair in _neighbours(ids.ndim) for step in (1, -1)):
+        further = (distance[one] > distance[other]) | (
+            (distance[one] == distance[other]) & (grown[one] > grown[other])
+        )
+        line[one] |= (grown[one] != grown[other]) & further
+    return np.where(line & (ids <= 0), 0, grown)
+
+
+def _neighbours(dim: int) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Along each axis, the part without the last and the part without the first"""
+    whole, before, after = slice(None), slice(None, -1), slice(1, None)
+    return [
+        tuple(tuple(part if a == axis else whole for a in range(dim)) for part in (before, after))
+        for axis in range(dim)
+    ]  # type: ignore[return-value]
