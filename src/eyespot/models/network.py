@@ -84,6 +84,14 @@ def fill_up(x: Tensor, multiple: int, kit: Kit) -> Tensor:
     return F.pad(x, [n for m in reversed(missing) for n in (0, m)], mode)
 
 
+def run_whole(network: nn.Module, x: Tensor) -> Tensor:
+    """The logits of images of any size: what is too short for the network is filled up, and cut back after."""
+    short = [max(0, int(network.smallest) - n) for n in x.shape[2:]]  # type: ignore[arg-type]
+    if not any(short):
+        return network(x)
+    return cut_back(network(F.pad(x, [n for m in reversed(short) for n in (0, m)])), x.shape[2:])
+
+
 def cut_back(x: Tensor, size: Sequence[int]) -> Tensor:
     """Undo `fill_up`: (B, C, *S) -> (B, C, *min(S, size)), the near corner"""
     for axis, n in enumerate(size, start=2):

@@ -14,6 +14,7 @@ from eyespot.data.masks import mapping_of
 from eyespot.data.read import load_bytes
 from eyespot.files import in_order
 from eyespot.kit import MEMORY
+from eyespot.models.network import run_whole
 from eyespot.prediction.predictor import as_array, reading_of
 from eyespot.training.batches import Normal
 from eyespot.weights import Card
@@ -42,7 +43,7 @@ class MaskPredictor:
     def logits(self, image: Array) -> torch.Tensor:
         """(*S, C) as read -> (classes, *S), in float32"""
         x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.reading.dim])
-        return self.network(x)[0].float()
+        return run_whole(self.network, x)[0].float()
 
     def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions"""

@@ -14,7 +14,7 @@ from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.kit import MEMORY
 from eyespot.models import create
-from eyespot.models.network import Network
+from eyespot.models.network import Network, run_whole
 from eyespot.training.batches import Normal, autocast
 from eyespot.training.config import Config, Settle
 
@@ -106,7 +106,7 @@ class Segment:
             )
             y = as_targets(self.maps[i][window])
             with autocast(device, self.config.precision):
-                z = network(self.normal(self.pixels[i][window][None], device)).float().cpu()
+                z = run_whole(network, self.normal(self.pixels[i][window][None], device)).float().cpu()
             losses.append(F.cross_entropy(z, torch.from_numpy(y)[None], ignore_index=IGNORED).item())
             counted, said = y != IGNORED, z[0].argmax(0).numpy()
             table += np.bincount(y[counted] * classes + said[counted], minlength=classes**2).reshape(
