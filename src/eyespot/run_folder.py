@@ -147,7 +147,7 @@ def first_crops(task: Segment, plan: Plan, most: int = 16) -> Image:
     seen = [each.movedim(0, -1).numpy() * std + mean for each in x]
     shown = [
         pictures.overlay(image.astype(np.float32), labels.numpy())
-        for image, labels in zip(seen, y, strict=True)
+        for image, labels in zip(seen, y.labels, strict=True)
     ]
     plain = [image.astype(np.float32) for image in seen]
     return pictures.sheet([("crops", plain), ("with their masks", shown)], tile=144, columns=8)

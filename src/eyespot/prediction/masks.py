@@ -1,6 +1,7 @@
 """A model file that tells what each pixel is, made ready to answer."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,13 @@ from eyespot.files import in_order
 from eyespot.kit import MEMORY
 from eyespot.models.network import run_whole
 from eyespot.prediction.predictor import as_array, reading_of
+from eyespot.prediction.tiles import Plan, Slices, plan
+from eyespot.prediction.whole import labels, predict_map
 from eyespot.training.batches import Normal
 from eyespot.weights import Card
+
+MEMORY_MB = int(os.environ.get("EYESPOT_MEMORY_MB", 1200))
+"""Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class MaskPredictor:
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
         self.reading, self.mapping = reading_of(p), mapping_of(p["mapping"])
+        self._plans: dict[tuple[int, ...], Plan] = {}
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
         self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
 
@@ -45,9 +52,23 @@ class MaskPredictor:
         x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.reading.dim])
         return run_whole(self.network, x)[0].float()
 
+    def plan(self, shape: tuple[int, ...]) -> Plan:
+        """How an image of this shape (*S) is cut so that the memory is enough: in one piece, or in tiles."""
+        if shape not in self._plans:
+            network: Any = self.network
+            self._plans[shape] = plan(network, self.reading.channels, shape, MEMORY_MB << 20)
+        return self._plans[shape]
+
+    def bands(self, read: Callable[[Slices], Array], shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+        """Class positions of an image that is read in windows, (rows, *shape[1:]) of all of its width at a time"""
+        parts = predict_map(
+            lambda window: self.reading.of_decoded(Decoded(read(window))), self.logits, self.plan(shape)
+        )
+        return labels(parts, shape)  # type: ignore[return-value]
+
     def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions"""
-        return self.logits(image).argmax(0).to(torch.uint8).cpu().numpy()
+        return np.concatenate(list(self.bands(lambda window: image[window], image.shape[:-1])))
 
     def __call__(self, images: Any) -> list[MaskPrediction]:
         """Label maps for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S)."""

@@ -1,6 +1,7 @@
 """The task of telling what a whole image, signal or volume is."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,7 +81,7 @@ class Classify:
         reading = self.survey.reading
         return mean_cost(reading.size, reading.dim) if reading.spacing is None else 1.0
 
-    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """(B, C, side, ...) changed at random, and their labels (B,)"""
         x = augment(self.normal(self.pixels[rows], self.config.device or "cpu"), self.operations, generator)
         return resized(x, side), self.labels[rows].to(x.device)

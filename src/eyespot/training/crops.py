@@ -1,10 +1,10 @@
 """The task of telling what each pixel is: crops of images and their label maps."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -13,19 +13,28 @@ from eyespot.data.facts import Array
 from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.kit import MEMORY
+from eyespot.labels import VOID as IGNORED
+from eyespot.labels import border_weights
 from eyespot.models import create
 from eyespot.models.network import Network, run_whole
 from eyespot.training.batches import Normal, autocast
 from eyespot.training.config import Config, Settle
+from eyespot.training.losses import cross_entropy, parse_loss, pixel_weights
 
-IGNORED = -100
-"""The label, in training, of what does not count."""
 CROP = {1: 1024, 2: 192, 3: 32}
 """Samples along each axis of a crop, at the most, by the number of axes."""
 RARE, KEPT = 1 / 3, 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
 GLANCE = 1024
 """Samples along an axis of a held-out image that are looked at while training."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """labels (B, *S), and how much more than others each pixel counts, where borders do"""
+
+    labels: Tensor
+    borders: Tensor | None
 
 
 class Segment:
@@ -40,6 +49,8 @@ class Segment:
         self.pixels, self.maps = survey.images.pixels, survey.images.labels
         self.operations = parse(config.augment or "")
         self.rng = np.random.default_rng(config.seed)
+        self.loss_of, bordered = parse_loss(config.loss or "ce+dice")
+        self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
         self.places = {int(i): _places(self.maps[i], len(survey.classes), self.rng) for i in train}
 
     def network(self) -> Network:
@@ -74,14 +85,15 @@ class Segment:
     def cost(self) -> float:
         return 1.0
 
-    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Crops (B, C, side, ...) and their labels (B, side, ...), changed alike"""
-        pairs = [self._crop(int(i), side) for i in rows]
-        x = self.normal(np.stack([image for image, _ in pairs]), self.config.device or "cpu")
-        y = torch.from_numpy(np.stack([labels for _, labels in pairs])).to(x.device)
-        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), y
+    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
+        """Crops (B, C, side, ...) and what is to be said of them, changed alike"""
+        crops = [self._crop(int(i), side) for i in rows]
+        x = self.normal(np.stack([image for image, _, _ in crops]), self.config.device or "cpu")
+        y = torch.from_numpy(np.stack([labels for _, labels, _ in crops])).to(x.device)
+        borders = torch.from_numpy(np.stack([border for _, _, border in crops])).to(x.device)
+        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(y, borders if self.borders else None)
 
-    def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64]]:
+    def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
         shape = np.array(self.maps[i].shape)
         centre = self.rng.integers(0, shape)
         if self.places[i] and self.rng.random() < RARE:
@@ -89,10 +101,16 @@ class Segment:
             centre = np.array(np.unravel_index(self.rng.choice(places), shape))
         starts = np.clip(centre - side // 2, 0, np.maximum(shape - side, 0))
         window = tuple(slice(a, a + side) for a in starts)
-        return filled(self.pixels[i][window], self.maps[i][window], side)
+        image, labels = filled(self.pixels[i][window], self.maps[i][window], side)
+        border = np.zeros(labels.shape, np.float32)
+        if self.borders:
+            part = self.borders[i][window]
+            border[tuple(slice(0, n) for n in part.shape)] = part
+        return image, labels, border
 
-    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), y, ignore_index=IGNORED)
+    def loss(self, logits: Tensor, y: Targets) -> Tensor:
+        weights = None if y.borders is None else pixel_weights(y.labels, border=y.borders)
+        return self.loss_of(logits, y.labels, weights)
 
     @torch.inference_mode()
     def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
@@ -107,7 +125,7 @@ class Segment:
             y = as_targets(self.maps[i][window])
             with autocast(device, self.config.precision):
                 z = run_whole(network, self.normal(self.pixels[i][window][None], device)).float().cpu()
-            losses.append(F.cross_entropy(z, torch.from_numpy(y)[None], ignore_index=IGNORED).item())
+            losses.append(cross_entropy(z, torch.from_numpy(y)[None]).item())
             counted, said = y != IGNORED, z[0].argmax(0).numpy()
             table += np.bincount(y[counted] * classes + said[counted], minlength=classes**2).reshape(
                 classes, -1
@@ -131,6 +149,11 @@ def filled(image: Array, labels: NDArray[np.uint8], side: int) -> tuple[Array, N
     return np.pad(image, [*edges, (0, 0)], "symmetric"), np.pad(y, edges, constant_values=IGNORED)
 
 
+def _borders(labels: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """U-Net's weights of the lines between objects, for the map of one class of objects"""
+    return border_weights((labels == 1).astype(np.int64)).astype(np.float16)
+
+
 def _places(labels: NDArray[np.uint8], classes: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """For each class in the map, some of its flat positions."""
     flat, found = labels.ravel(), []
@@ -149,7 +172,18 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
     )
     usual = int(np.median([max(survey.images.labels[i].shape) for i in train]))
     size = settle("size", min(CROP[dim], -(-usual // 16) * 16), "crops of this size from the images")
+    things = survey.classes[0] == "background" and len(survey.classes) == 2
+    loss = settle(
+        "loss",
+        "border+dice" if things else "ce+dice",
+        "lines between touching objects count more (U-Net's weights)"
+        if things
+        else "every pixel, and every class",
+    )
+    parse_loss(loss)
     augment = settle("augment", "none", "")
     parse(augment)
     batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
-    return replace(config, model=model, size=size, fit=survey.reading.fit, augment=augment, batch=batch)
+    return replace(
+        config, model=model, size=size, fit=survey.reading.fit, augment=augment, batch=batch, loss=loss
+    )

@@ -56,11 +56,18 @@ def tversky(
     return (missing * occurs).sum() / occurs.sum().clamp_min(1)
 
 
-LOSSES: dict[str, Loss] = {"ce": cross_entropy, "dice": dice, "focal": focal, "tversky": tversky}
+LOSSES: dict[str, Loss] = {
+    "ce": cross_entropy,
+    "border": cross_entropy,
+    "dice": dice,
+    "focal": focal,
+    "tversky": tversky,
+}
+"""border: cross-entropy to which the border weights are given"""
 
 
-def parse(text: str) -> Loss:
-    """The sum of losses that a string names, e.g. "ce+dice"."""
+def parse_loss(text: str) -> tuple[Loss, bool]:
+    """The sum of losses that a string names, e.g. "ce+dice"; and whether it wants border weights."""
     names = [part.strip() for part in text.split("+")]
     for name in names:
         if name not in LOSSES:
@@ -69,7 +76,7 @@ def parse(text: str) -> Loss:
     def total(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
         return torch.stack([LOSSES[name](logits, labels, weights) for name in names]).sum()
 
-    return total
+    return total, "border" in names
 
 
 def _floats(logits: Tensor) -> Tensor:
