@@ -36,7 +36,7 @@ def curves(history: list[Any], score: str) -> Markup:
         [row.train_loss for row in history],
         color=GREY,
         marker=dot,
-        label="training (smoothed labels)",
+        label="training",
     )
     left.plot(epochs, [row.loss for row in history], color=ORANGE, marker=dot, label="held out")
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))

@@ -23,7 +23,8 @@ def split_rows(survey: Survey, config: Config):
     held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
     if groups is not None:
         _check_groups(survey, held, kept)
-    what = "of each class, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
+    of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
+    what = f"{of}, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
     return kept[~held], kept[held], test, f"{config.held_out:.0%} held out {what}, seed {config.seed}", groups
 
 
