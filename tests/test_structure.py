@@ -11,7 +11,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files labels convolution kit models weights anatomy augment data pictures looking scores "
+    "errors console files labels convolution kit models weights anatomy warp augment data pictures looking scores "
     "overlap partition training prediction inspection evaluation report run cli __main__"
 ).split()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem != "__init__")
