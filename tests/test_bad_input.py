@@ -216,9 +216,9 @@ def test_images_whose_channels_differ_from_the_models(cli, trained, tmp_path, sh
 
 
 def test_a_loss_that_is_infinite_from_the_start(cli, photos, tmp_path, monkeypatch):
-    from eyespot.training import loop
+    from eyespot.training import classes
 
-    monkeypatch.setattr(loop.F, "cross_entropy", lambda z, *_, **__: z.sum() * float("nan"))
+    monkeypatch.setattr(classes.F, "cross_entropy", lambda z, *_, **__: z.sum() * float("nan"))
     message = refused(cli, photos, "--out", tmp_path / "run")
     assert "the loss became infinite at once" in message
     assert not (tmp_path / "run" / "model.safetensors").exists()

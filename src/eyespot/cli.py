@@ -24,7 +24,7 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Argument(
-        help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits, waves, solids.",
+        help="Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: digits, waves, solids, cells.",
         show_default=False,
     ),
 ]
@@ -41,6 +41,10 @@ Fit = Annotated[
 Dim = Annotated[
     int | None,
     typer.Option(help="1 to take the files as signals, 2 as images, 3 as volumes.", show_default=False),
+]
+Void = Annotated[
+    str | None,
+    typer.Option(help="Of masks: the value of pixels that do not count, or none.", show_default=False),
 ]
 View = Annotated[str | None, typer.Option(help="Of sounds: spectrum or samples.", show_default=False)]
 Device = Annotated[
@@ -70,6 +74,7 @@ def look(
     fit: Fit = None,
     dim: Dim = None,
     view: View = None,
+    void: Void = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,7 +87,7 @@ def look(
     from eyespot.looking import look
 
     name = Path(data).resolve().stem if Path(data).exists() else data
-    found = look(data, size=size, fit=fit, dim=dim, view=view, sheet=out or f"{name}-look.png")
+    found = look(data, size=size, fit=fit, dim=dim, view=view, void=void, sheet=out or f"{name}-look.png")
     print(found.as_json() if json else found)
 
 
@@ -91,7 +96,7 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="A folder with a folder per class, a CSV of path,label, or a built-in set: digits, waves, solids.",
+            help="Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: digits, waves, solids, cells.",
             show_default=False,
         ),
     ] = None,
@@ -109,6 +114,13 @@ def train(
     fit: Fit = None,
     dim: Dim = None,
     view: View = None,
+    void: Void = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="For masks: ce, dice, focal, tversky, border, or a sum: ce+dice.", show_default=False
+        ),
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
     augment: Annotated[
         str | None,
@@ -128,6 +140,16 @@ def train(
         int | None, typer.Option(help="For the split, the weights and the order.", show_default=False)
     ] = None,
     device: Device = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights to start from: a .safetensors or .pth file, a run folder, or imagenet.",
+            show_default=False,
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="From these weights, first the head learns, then all layers.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run folder; runs/NAME if not given.", show_default=False),
@@ -146,15 +168,16 @@ def train(
     from eyespot.run import train
 
     run = train(
-        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, batch=batch, augment=augment, group=group,
-        seed=seed, device=device, out=out, config=config, force=force, elapsed=lambda: time.monotonic() - START,
+        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, loss=loss, batch=batch, augment=augment, group=group,
+        seed=seed, device=device, start_from=start_from, fine_tune=fine_tune or None, out=out, config=config, force=force,
+        elapsed=lambda: time.monotonic() - START,
     )  # fmt: skip
     assert run.evaluation is not None
     if json:
         _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
     else:
         print(run.evaluation)
-        print(_examples(run))
+        print(_examples(run.evaluation))
         print(
             f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {run.folder} FILE..."
         )
@@ -179,10 +202,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score RUN on DATA, every number with its n and a 95% interval."""
-    from eyespot.evaluation import evaluate
-    from eyespot.prediction.predictor import load, model_file
+    from eyespot.run import evaluate
 
-    result = evaluate(load(run, device=device or "cpu"), model_file(run).parent, data)
+    result = evaluate(run, data, device=device or "cpu")
     _print_json(result.as_dict()) if json else print(result)
     _list_unread(result.errors)
     if result.errors:
@@ -203,7 +225,10 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Write here (.csv, .jsonl) instead of standard output.", show_default=False
+            "--out",
+            "-o",
+            help="Write here (.csv, .jsonl) instead of standard output; a folder for masks.",
+            show_default=False,
         ),
     ] = None,
     format: Annotated[
@@ -216,13 +241,17 @@ def predict(
     device: Device = None,
 ) -> None:
     """Say what is on each image. Any number of images in constant memory."""
+    from eyespot.prediction.loading import load
+    from eyespot.prediction.masks import MaskPredictor
     from eyespot.prediction.output import write_predictions
-    from eyespot.prediction.predictor import expand, load
+    from eyespot.prediction.predictor import expand
 
     predictor = load(run, device=device or "cpu")
-    unread, done = write_predictions(
-        predictor.stream(expand(paths, sys.stdin, predictor.reading.dim)), out, format
-    )
+    files = expand(paths, sys.stdin, predictor.reading.dim)
+    if isinstance(predictor, MaskPredictor):
+        unread, done = _write_masks(predictor, files, paths, out)
+    else:
+        unread, done = write_predictions(predictor.stream(files), out, format)
     _list_unread(unread)
     if unread and not done:
         raise UserError("none of the files could be read")
@@ -230,6 +259,17 @@ def predict(
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread:
         raise typer.Exit(IN_PART)
+
+
+def _write_masks(predictor, files, paths: list[str], out: Path | None) -> tuple[dict[str, str], int]:
+    from eyespot.prediction.maps import write_maps
+
+    if out is None:
+        raise UserError("the run tells what each pixel is: name a folder for the masks with --out")
+    common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
+    unread, written = write_maps(predictor.stream(files), predictor.mapping, out, common)
+    print(f"{len(written)} masks in {out}")
+    return unread, len(written)
 
 
 @app.command()
@@ -294,9 +334,10 @@ def _print_json(document: dict) -> None:
     print(dumps(document, indent=2))
 
 
-def _examples(run) -> str:
+def _examples(e) -> str:
     """A few answers on held-out images, spread over the set."""
-    e = run.evaluation
+    if not hasattr(e, "probabilities"):
+        return ""
     step = max(1, len(e.labels) // 8)
     lines = ["", "some held-out images and the answers:"]
     for i in range(0, len(e.labels), step)[:8]:

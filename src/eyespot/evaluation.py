@@ -13,7 +13,8 @@ from eyespot.console import count, track
 from eyespot.data.arrays import load as load_images
 from eyespot.data.arrays import scan
 from eyespot.data.facts import WORD, Array
-from eyespot.data.sources import Source, find
+from eyespot.data.samples import Source
+from eyespot.data.sources import find
 from eyespot.errors import UserError
 from eyespot.prediction.predictor import Predictor
 from eyespot.scores import TITLES, percent, score
@@ -124,11 +125,7 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
 
 def _notes(run: Path, digests: list[str], labels: NDArray[np.int64], classes: list[str]) -> tuple[str, ...]:
     """What a reader of the scores has to know."""
-    trained = (
-        {row["content"] for row in split_rows(run) if row["split"] == "train"}
-        if (run / SPLIT).exists()
-        else set()
-    )
+    trained = trained_content(run)
     known, notes = sum(d in trained for d in digests), []
     if known:
         notes.append(
@@ -138,6 +135,12 @@ def _notes(run: Path, digests: list[str], labels: NDArray[np.int64], classes: li
     if absent:
         notes.append(f"note: no image of {', '.join(absent[:8])}: left out of the averages over classes")
     return tuple(notes)
+
+
+def trained_content(run: Path) -> set[str]:
+    """The digests of the files that a run trained on, as far as it tells."""
+    rows = split_rows(run) if (run / SPLIT).exists() else []
+    return {row["content"] for row in rows if row["split"] == "train"}
 
 
 def split_rows(run: Path) -> list[dict[str, str]]:

@@ -13,7 +13,8 @@ import numpy as np
 from eyespot import pictures
 from eyespot.console import count
 from eyespot.data.choice import Wishes
-from eyespot.data.survey import Survey, survey
+from eyespot.data.pair_survey import PairSurvey, survey_any
+from eyespot.data.survey import Survey
 
 SHOWN = 3
 """Files named per finding on the terminal; --json names all."""
@@ -33,7 +34,7 @@ class Look:
             "name": s.source.name,
             "kind": s.word,
             "images": len(s.images.rows),
-            "classes": list(s.source.classes),
+            "classes": list(s.classes),
             "counts": {split or "all": _counts(s, split) for split in s.source.splits},
             "sizes": _table(f.size for f in s.facts),
             "channels": _table(f.channels for f in s.facts),
@@ -48,7 +49,7 @@ class Look:
             "reading": s.reading.as_dict(),
             "reasons": s.reasons,
             "sheet": str(self.sheet) if self.sheet else None,
-        }
+        } | (_of_masks(s) if isinstance(s, PairSurvey) else {})
 
     def as_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2)
@@ -69,7 +70,9 @@ class Look:
         r = d["reading"]
         lines += [
             "",
-            f"would be trained at {' x '.join([str(r['size'])] * r['dim'])} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
+            _of_crops(d)
+            if "mapping" in d
+            else f"would be trained at {' x '.join([str(r['size'])] * r['dim'])} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
             + (f"view {r['view']!r} ({d['reasons']['view']}), " if r["view"] != "samples" else "")
             + f"{count(r['channels'], 'channel')}, {r['depth']}",
             "",
@@ -94,14 +97,15 @@ def look(
     fit: str | None = None,
     dim: int | None = None,
     view: str | None = None,
+    void: str | None = None,
     sheet: str | os.PathLike | None = None,
 ) -> Look:
     """Say what is in a data set before anything is trained.
 
-    size, fit, dim, view   as for `train`
+    size, fit, dim, view, void   as for `train`
     sheet       where to write a picture with images of each class (PNG), if anywhere
     """
-    found = survey(data, Wishes(size, fit, dim, view))
+    found = survey_any(data, Wishes(size, fit, dim, view), void=void)
     if sheet is None:
         return Look(found)
     pictures.save(contact_sheet(found), Path(sheet))
@@ -109,7 +113,14 @@ def look(
 
 
 def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
-    """Some images of each class, as the network would see them."""
+    """Some images of each class, as the network would see them; or some with their masks over them."""
+    if isinstance(found, PairSurvey):
+        rows = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:12])
+        pairs = [(found.images.pixels[i], found.images.labels[i]) for i in rows]
+        shown = [pictures.overlay(image, labels) for image, labels in pairs]
+        plain = [pictures.overlay(image, np.zeros_like(labels)) for image, labels in pairs]
+        names = ", ".join(found.classes[:12])
+        return pictures.sheet([(f"{found.word}s", plain), (f"masks: {names}", shown)], tile=144, columns=6)
     rows, rng = [], np.random.default_rng(0)
     for k, name in enumerate(found.source.classes[:most]):
         members = np.flatnonzero(found.labels == k)
@@ -118,7 +129,23 @@ def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
     return pictures.sheet(rows)
 
 
+def _of_masks(s: PairSurvey) -> dict[str, Any]:
+    return {
+        "mapping": s.mapping.as_dict(),
+        "shares": dict(zip(s.classes, s.shares.mean(0).round(6).tolist(), strict=True)),
+        "images_with": dict(zip(s.classes, (s.shares > 0).sum(0).tolist(), strict=True)),
+    }
+
+
+def _of_crops(d: dict[str, Any]) -> str:
+    m = d["mapping"]
+    void = "" if m["void"] is None else f"; {m['void']} is void"
+    return f"would be trained on crops ({d['reasons']['classes']}{void}), {count(d['reading']['channels'], 'channel')}, {d['reading']['depth']}"
+
+
 def _counts(s: Survey, split: str) -> dict[str, int]:
+    if isinstance(s, PairSurvey):
+        return {name: int((s.shares[s.splits == split, k] > 0).sum()) for k, name in enumerate(s.classes)}
     counts = Counter(s.labels[s.splits == split].tolist())
     return {name: counts[k] for k, name in enumerate(s.source.classes)}
 
@@ -135,6 +162,14 @@ def _short(table: dict[str, int], most: int = 4) -> str:
 def _count_lines(d: dict[str, Any]) -> list[str]:
     splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
     header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
+    if "shares" in d:
+        values = dict(zip(d["classes"], d["mapping"]["values"], strict=True))
+        header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
+        body = [
+            f"{name.ljust(width)}{values[name]:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
+            for name in d["classes"]
+        ]
+        return [header, *body, ""]
     body = [
         name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values())
         for name in d["classes"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from eyespot.data.facts import Array
 from eyespot.files import write_whole
@@ -43,6 +43,30 @@ def _curves(signal: Array, size: int = 144) -> Image.Image:
         y = size - margin - (channel - low) / (high - low or 1) * (size - 2 * margin)
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=2)
     return page
+
+
+def overlay(array: Array, labels: Array) -> Array:
+    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in grey, classes but the first as colours over it.
+
+    A signal is drawn as its first channel over a band of colours.
+    """
+    if array.ndim == 4:
+        return overlay(array[len(array) // 2], labels[len(labels) // 2])
+    if array.ndim == 2:
+        array, labels = np.repeat(array[None], 24, 0)[..., :1], np.repeat(labels[None], 24, 0)
+    grey = np.asarray(to_display(array).convert("L").convert("RGB")).astype(np.float32)
+    colours = np.array([ImageColor.getrgb(c) for c in MAP_COLOURS], np.float32)
+    shade = np.zeros_like(grey)
+    some = (labels > 0) & (labels < VOID_FROM)
+    shade[some] = colours[(labels[some] - 1) % len(colours)]
+    mixed = np.where(some[..., None], 0.55 * grey + 0.45 * shade, grey)
+    return mixed.clip(0, 255).astype(np.uint8)
+
+
+MAP_COLOURS = (
+    "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
+)
+VOID_FROM = 255
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: int = 10) -> Image.Image:

@@ -1,37 +1,33 @@
 """`eyespot train`, from a folder to a run: survey, plan, loop, model file, evaluation, report."""
 
-import csv
-import io
 import os
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from eyespot import pictures
-from eyespot.augment import augment, parse
 from eyespot.console import clock as as_clock
-from eyespot.console import count, say, stderr
-from eyespot.data.arrays import fingerprint
+from eyespot.console import count, say
 from eyespot.data.choice import LARGEST, Wishes
-from eyespot.data.survey import Survey, survey
+from eyespot.data.pair_survey import PairSurvey, survey_any
+from eyespot.data.survey import Survey
 from eyespot.errors import UserError
-from eyespot.evaluation import SPLIT, Evaluation, answer, assess
+from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
-from eyespot.files import write_whole
+from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
 from eyespot.models import check_preset
-from eyespot.prediction.predictor import Predictions, Predictor, load, model_file
-from eyespot.report.page import write_report
+from eyespot.prediction.loading import load
+from eyespot.prediction.masks import MaskPrediction, MaskPredictor
+from eyespot.prediction.predictor import Predictions, Predictor, model_file
+from eyespot.report.page import write_mask_report, write_report
+from eyespot.run_folder import Table, make_card, run_folder, save, show_plan, start_folder
 from eyespot.scores import percent, temperature
-from eyespot.training.config import Config, read_config, write_plan
-from eyespot.training.loop import DIVERGED, DONE, Outcome, Row, clock, fit
+from eyespot.training.config import Config, read_config
+from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
 from eyespot.training.plan import Plan, choose_device, make_plan
-from eyespot.weights import NAME, Card, versions, write_model
 
-OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html", "scores.json")
 ON_GPU = {1: 16384, 2: 224, 3: 96}
 """Samples along an axis that are chosen at the most on a GPU, by the number of axes."""
 
@@ -43,27 +39,31 @@ class Run:
         self,
         folder: str | os.PathLike,
         *,
-        evaluation: Evaluation | None = None,
+        evaluation: Evaluation | MaskEvaluation | None = None,
         ended: str = "",
         interrupted: bool = False,
+        device: str = "cpu",
     ):
-        self.folder = Path(folder)
+        self.folder, self.device = Path(folder), device
         self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
-        self._predictor: Predictor | None = None
+        self._predictor: Predictor | MaskPredictor | None = None
 
     @property
-    def predictor(self) -> Predictor:
+    def predictor(self) -> Predictor | MaskPredictor:
         if self._predictor is None:
-            self._predictor = load(self.folder)
+            self._predictor = load(self.folder, device=self.device)
         return self._predictor
 
-    def predict(self, images: Any) -> Predictions:
-        """Answers for one or several images: paths, Pillow images or arrays."""
+    def predict(self, images: Any) -> Predictions | list[MaskPrediction]:
+        """Classes or label maps of one or several images: paths, Pillow images or arrays."""
         return self.predictor(images)
 
-    def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
+    def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation | MaskEvaluation:
         """Scores on a data set, or on the images that were held out."""
-        return assess_data(self.predictor, model_file(self.folder).parent, data)
+        run, predictor = model_file(self.folder).parent, self.predictor
+        if isinstance(predictor, MaskPredictor):
+            return evaluate_masks(predictor, run, data)
+        return assess_data(predictor, run, data)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
@@ -88,12 +88,16 @@ def train(
     fit: str | None = None,
     dim: int | None = None,
     view: str | None = None,
+    void: str | None = None,
+    loss: str | None = None,
     batch: int | None = None,
     augment: str | None = None,
     group: str | None = None,
     held_out: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    start_from: str | os.PathLike | None = None,
+    fine_tune: bool | None = None,
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     force: bool = False,
@@ -109,7 +113,16 @@ def train(
     """
     elapsed = elapsed or clock()
     given = dict(
-        minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, batch=batch
+        minutes=minutes,
+        epochs=epochs,
+        model=model,
+        size=size,
+        fit=fit,
+        dim=dim,
+        view=view,
+        void=void,
+        loss=loss,
+        batch=batch,
     )
     given |= dict(
         augment=augment,
@@ -119,6 +132,7 @@ def train(
         device=device,
         data=None if data is None else str(data),
     )
+    given |= dict(start_from=None if start_from is None else str(start_from), fine_tune=fine_tune)
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:
@@ -132,34 +146,16 @@ def train(
         torch.set_num_threads(threads)
 
 
-def evaluate(run: str | os.PathLike, data: str | os.PathLike | None = None) -> Evaluation:
+def evaluate(
+    run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "cpu"
+) -> Evaluation | MaskEvaluation:
     """Scores of a run on a data set, or on the images that it held out."""
-    return Run(run).evaluate(data)
+    return Run(run, device=device).evaluate(data)
 
 
-def predict(run: str | os.PathLike, images: Any) -> Predictions:
+def predict(run: str | os.PathLike, images: Any) -> Predictions | list[MaskPrediction]:
     """Answers of a run for one or several images: paths, Pillow images or arrays."""
     return Run(run).predict(images)
-
-
-def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
-    """Where the run goes; refuses a folder that exists, unless forced and it is a run's."""
-    if out is None:
-        name = Path(data).resolve().name if Path(data).exists() else data
-        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in range(1, 10**6))
-        return next(path for path in numbered if not path.exists())
-    folder = Path(out)
-    if folder.is_file():
-        raise UserError(f"{folder} is a file: name a folder for the run")
-    content = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
-    if content and not force:
-        raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
-    foreign = sorted(set(content) - set(OURS))
-    if content and not set(content) & {NAME, "plan.toml"}:
-        raise UserError(
-            f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
-        )
-    return folder
 
 
 def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
@@ -167,10 +163,10 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
         check_preset(settings.model)
     device = choose_device(settings.device)
     wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
-    found = survey(settings.data, wishes, LARGEST if device == "cpu" else ON_GPU)
+    found = survey_any(settings.data, wishes, LARGEST if device == "cpu" else ON_GPU, settings.void)
     found.refuse_errors()
     say(
-        f"{found.source.name}: {count(len(found.labels), found.word)} in {count(len(found.source.classes), 'class', 'classes')}"
+        f"{found.source.name}: {count(len(found.labels), found.word)} in {count(len(found.classes), 'class', 'classes')}"
     )
     for problem in found.problems:
         if problem.level != "note":
@@ -179,14 +175,16 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     show_plan(plan, found)
     start_folder(folder, found, plan)
     table = Table(folder, found, plan)
-    outcome = fit(found, plan, elapsed, table.row, table.step)
+    outcome = fit(plan, elapsed, table.row, table.step)
     table.clear()
     say(f"{outcome.ended} after {as_clock(elapsed())}")
-    return _finish(found, plan, folder, outcome, table)
+    _keep(found, plan, folder, outcome, table)
+    finish = finish_masks if isinstance(found, PairSurvey) else _finish
+    return finish(found, plan, folder, outcome)  # type: ignore[arg-type]
 
 
-def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "Table") -> Run:
-    """Keep the better network, tune its temperature, evaluate and report it as it will be loaded."""
+def _keep(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: Table) -> None:
+    """Write the last network, unless the best so far is to be kept."""
     if outcome.ended == DONE or not table.saved:
         if not table.steps:
             raise UserError("stopped before the first step, so there is no network to keep")
@@ -197,7 +195,25 @@ def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "T
         save(folder, outcome.network.state_dict(), make_card(found, plan, outcome.side))
     if outcome.interrupted:
         say("scoring what there is (Ctrl-C again to leave at once)")
+
+
+def finish_masks(found: PairSurvey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
+    """Evaluate and report a network of masks as it will be loaded."""
     trained = load(folder, device=plan.config.device or "cpu")
+    assert isinstance(trained, MaskPredictor)
+    rows = plan.test if len(plan.test) else plan.held
+    groups = None if plan.groups is None else [plan.groups[i] for i in rows]
+    evaluation = assess_pairs(trained, found, rows, groups)
+    card = replace(trained.card, scores=evaluation.single())
+    save(folder, trained.network.state_dict(), card)
+    write_mask_report(folder / "report.html", evaluation, card, outcome, plan, found)
+    return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)
+
+
+def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
+    """Tune the temperature, evaluate and report a network as it will be loaded."""
+    trained = load(folder, device=plan.config.device or "cpu")
+    assert isinstance(trained, Predictor)
     pixels, labels = found.images.pixels, found.labels
     held = answer(trained, pixels, plan.held)
     rows, logits = (plan.test, answer(trained, pixels, plan.test)) if len(plan.test) else (plan.held, held)
@@ -210,153 +226,3 @@ def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: "T
     save(folder, trained.network.state_dict(), card)
     write_report(folder / "report.html", evaluation, card, outcome, plan, found)
     return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)
-
-
-def save(folder: Path, tensors: Any, card: Card) -> None:
-    """Write the model file; where that fails, the one before it stays, and is named."""
-    path = folder / NAME
-    try:
-        write_model(path, tensors, card)
-    except UserError as error:
-        raise UserError(
-            f"{error}; the last good model stays in {path}" if path.exists() else str(error)
-        ) from error
-
-
-def make_card(found: Survey, plan: Plan, side: int) -> Card:
-    """What the model file says of itself. `side` is the size that the network was last trained at."""
-    c = plan.config
-    assert c.model and c.augment is not None
-    preprocessing = found.reading.as_dict() | {
-        "side": side,
-        "mean": list(plan.normal.mean),
-        "std": list(plan.normal.std),
-    }
-    data = {
-        "name": found.source.name,
-        "images": len(found.labels),
-        "trained": len(plan.train),
-        "content": fingerprint(found.headers),
-    }
-    settings = {k: v for k, v in asdict(c).items() if v is not None}
-    return Card(
-        c.model,
-        {},
-        list(found.source.classes),
-        preprocessing,
-        augment=c.augment,
-        plan=settings,
-        data=data,
-        versions=versions(),
-    )
-
-
-def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
-    """What is known before the first step: the plan, the split, and a picture of the first batch."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in OURS:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
-        ) from error
-    write_plan(folder / "plan.toml", plan.config, plan.reasons, plan.timed)
-    write_whole(folder / SPLIT, split_csv(found, plan))
-    pictures.save(first_batch(found, plan), folder / "first-batch.png")
-
-
-def split_csv(found: Survey, plan: Plan) -> str:
-    """Which image is on which side: a CSV that `train` and `evaluate` read as a data set."""
-    side = np.full(len(found.labels), "train", dtype="<U5")
-    side[plan.held], side[plan.test] = "val", "test"
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "split", "content"] + ["group"] * (plan.groups is not None))
-    for r, i in enumerate(found.images.rows.tolist()):
-        sample = found.source.samples[i]
-        row = [sample.path.resolve(), sample.label, side[r], found.facts[r].digest.hex()]
-        writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
-    return text.getvalue()
-
-
-def first_batch(found: Survey, plan: Plan, most: int = 40):
-    """What the network sees: training images as decoded, and as augmented."""
-    rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
-    pixels = found.images.pixels[rows]
-    floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
-    changed = augment(
-        floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
-    )
-    changed = changed.movedim(1, -1).numpy().astype(pixels.dtype)
-    title = f"augmented: {plan.config.augment or 'none'}"
-    return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
-
-
-def show_plan(plan: Plan, found: Survey) -> None:
-    """Every choice with its reason, on standard error."""
-    c = plan.config
-    say("")
-    say(
-        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.held):,} held out"
-        + (f", {len(plan.test):,} to test" if len(plan.test) else "")
-    )
-    settings = {
-        **{k: v for k, v in asdict(c).items() if v is not None},
-        "split": "",
-        "class weights": "",
-        "channels": found.reading.channels,
-        "depth": found.reading.depth,
-        "epochs": c.epochs or "",
-    }
-    for name, reason in plan.reasons.items():
-        value = settings.get(name, "")
-        say(f"  {name:<14}{value!s:<18}{reason}" if value != "" else f"  {name:<14}{reason}")
-    say("")
-
-
-HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'held-out loss':>14} {'accuracy':>9} {'images/s':>9} {'remain':>7}"
-
-
-class Table:
-    """The live table, history.csv, and the best network so far on disk."""
-
-    def __init__(self, folder: Path, found: Survey, plan: Plan):
-        self.folder, self.found, self.plan = folder, found, plan
-        self.history: list[Row] = []
-        self.saved, self.steps, self.shown, self.now = False, 0, 0.0, clock()
-
-    def row(self, row: Row, network: Any, best: bool) -> None:
-        """Print a row, append it to history.csv, and save the network if it is the best so far."""
-        self.clear()
-        if not self.history:
-            say(HEAD)
-        self.history.append(row)
-        remain = as_clock(self.now() * (1 / max(row.fraction, 1e-9) - 1))
-        say(
-            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.accuracy:9.1%} {row.images_per_second:9,.0f} {remain:>7}"
-        )
-        lines = [
-            ",".join(asdict(row)),
-            *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history),
-        ]
-        if best:
-            save(self.folder, network.state_dict(), make_card(self.found, self.plan, row.size))
-            self.saved = True
-        write_whole(self.folder / "history.csv", "\n".join(lines) + "\n")
-
-    def step(self, fraction: float, per_second: float) -> None:
-        """Twice a second, on a terminal, a line that the next one overwrites."""
-        self.steps += 1
-        if stderr().is_terminal and self.now() - self.shown > 0.5:
-            self.shown = self.now()
-            remain = as_clock(self.now() * (1 / max(fraction, 1e-3) - 1))
-            stderr().print(
-                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {remain} remain    ",
-                end="\r",
-                markup=False,
-            )
-
-    def clear(self) -> None:
-        if stderr().is_terminal and self.shown:
-            stderr().print(" " * 60, end="\r")

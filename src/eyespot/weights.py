@@ -128,8 +128,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
 def put(network: Any, tensors: Mapping[str, Any], path: Path | str) -> None:
     """Load weights into a network, all of them and only them, and say which do not fit."""
     own = network.state_dict()
-    missing = [name for name in own if name not in tensors]
-    unexpected = [name for name in tensors if name not in own]
+    missing = [f"{name} {tuple(own[name].shape)}" for name in own if name not in tensors]
+    unexpected = [f"{name} {tuple(tensors[name].shape)}" for name in tensors if name not in own]
     shapes = [
         f"{name} {tuple(tensors[name].shape)} for {tuple(own[name].shape)}"
         for name in own

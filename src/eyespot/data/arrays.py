@@ -20,7 +20,7 @@ from eyespot.data.duplicates import thumbnail
 from eyespot.data.facts import Array, Facts, Unreadable
 from eyespot.data.read import facts, load_bytes
 from eyespot.data.reading import Reading
-from eyespot.data.sources import Sample, Source
+from eyespot.data.samples import Sample, Source
 from eyespot.errors import UserError
 from eyespot.files import batched, cache_folder, cannot_write, in_order
 
@@ -95,7 +95,7 @@ def load(source: Source, headers: Headers, reading: Reading) -> Images:
     """The decoded images, from the cache or put there now."""
     folder = cache_folder() / "arrays" / _key(headers, reading)
     if not (folder / "meta.json").exists():
-        _make_room(folder.parent, len(headers.facts) * _row_bytes(reading), folder)
+        make_room(folder.parent, len(headers.facts) * _row_bytes(reading), folder)
         _decode_into(folder, source, headers, reading)
     os.utime(folder)  # the least recently used is the first to go
     meta = json.loads((folder / "meta.json").read_text())
@@ -168,7 +168,7 @@ def _decode_one(path: Path, reading: Reading):
     return image, thumbnail(image), float(image.min()), float(image.max())
 
 
-def _make_room(cache: Path, wanted: int, keep: Path) -> None:
+def make_room(cache: Path, wanted: int, keep: Path) -> None:
     """Drop the least recently used arrays beyond the cache's limit, and what killed runs left a day ago."""
     if not cache.exists():
         return

@@ -8,9 +8,9 @@ import numpy as np
 
 from eyespot.data.arrays import Headers
 from eyespot.data.facts import WORD, Facts
-from eyespot.data.reading import Reading, an
+from eyespot.data.reading import FITS, Reading, an
 from eyespot.data.spectrum import BANDS, HOP
-from eyespot.errors import UserError
+from eyespot.errors import UserError, nearest
 
 LEAST = 16
 """Samples along an axis below which images are enlarged: of 8 x 8 digits, 99.5% are then told apart instead of 98.2% (20 epochs, two seeds, n = 359)."""
@@ -56,6 +56,8 @@ def choose_reading(
 
     largest   samples along an axis, at the most, by the number of axes
     """
+    if wishes.fit not in (None, *FITS):
+        raise UserError(f"fit is {wishes.fit!r}; {nearest(wishes.fit, list(FITS))}")
     facts = list(headers.facts.values())
     dim, reasons = facts[0].dim, {}
     fit = wishes.fit or "pad"

@@ -16,6 +16,8 @@ FITS = {
     "crop": "the middle: what lies outside is lost",
     "stretch": "the whole of it, its proportions changed",
 }
+OWN = "own"
+"""The fit of images that have masks: each keeps its size, and crops of it are trained."""
 VIEWS = {"samples": "the values as they are", "spectrum": f"sounds as {BANDS} mel bands, a frame per 10 ms"}
 TOP = {"uint8": 255, "uint16": 65535, "float32": 1.0}
 """The value that stands for white; floating-point values keep their own scale."""
@@ -26,7 +28,7 @@ class Reading:
     """How a file becomes an array (size, ..., channels) of `dim` axes; it travels with the model.
 
     size      samples along each axis
-    fit       "pad", "crop" or "stretch"
+    fit       "pad", "crop", "stretch", or "own" to leave the size as it is
     channels  of the result
     accepts   channels that a file may have; a grey file among colour ones is repeated, others are refused
     depth     "uint8", "uint16" or "float32"
@@ -48,9 +50,9 @@ class Reading:
     view: str = "samples"
 
     def __post_init__(self):
-        for name, value, known in (("fit", self.fit, FITS), ("view", self.view, VIEWS)):
+        for name, value, known in (("fit", self.fit, [*FITS, OWN]), ("view", self.view, VIEWS)):
             if value not in known:
-                raise UserError(f"{name} is {value!r}; {nearest(value, list(known))}")
+                raise UserError(f"{name} is {value!r}; {nearest(value, [k for k in known if k != OWN])}")
         if self.size < 1:
             raise UserError(f"size is {self.size}; give a number from 1")
 
@@ -64,7 +66,7 @@ class Reading:
 
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
-        return self.of_decoded(decode(content, self.dim, self.size))
+        return self.of_decoded(decode(content, self.dim, None if self.fit == OWN else self.size))
 
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
@@ -82,7 +84,7 @@ class Reading:
             assert self.spacing
             sound = self._placed(array, decoded.spacing, self.size * hop(self.spacing))
             return spectrum(sound, self.spacing)
-        array = self._placed(array, decoded.spacing, self.size)
+        array = array if self.fit == OWN else self._placed(array, decoded.spacing, self.size)
         return np.repeat(array, self.channels, axis=-1) if array.shape[-1] < self.channels else array
 
     def _placed(self, array: Array, spacing: tuple[float, ...], size: int) -> Array:

@@ -13,7 +13,8 @@ from eyespot.data.choice import LARGEST, Wishes, choose_reading, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.facts import WORD, Facts
 from eyespot.data.reading import Reading
-from eyespot.data.sources import Source, find
+from eyespot.data.samples import Source
+from eyespot.data.sources import find
 from eyespot.data.spectrum import HOP
 from eyespot.errors import UserError
 
@@ -54,6 +55,11 @@ class Survey:
         return WORD[self.reading.dim]
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return self.source.classes
+
+    @property
     def splits(self) -> NDArray[np.str_]:
         """(N,) the split that the user put each decoded row in, "" if none."""
         return np.array([self.source.samples[i].split for i in self.images.rows], dtype="<U5")
@@ -65,20 +71,22 @@ class Survey:
                 raise UserError(problem.text)
 
 
-def survey(data: str | os.PathLike, wishes: Wishes = Wishes(), largest: dict[int, int] = LARGEST) -> Survey:
-    """Scan, decode and judge a data set.
+def survey(
+    data: str | os.PathLike | Source, wishes: Wishes = Wishes(), largest: dict[int, int] = LARGEST
+) -> Survey:
+    """Scan, decode and judge a data set of classes.
 
     wishes    how files are read, as far as it is not to be chosen from the data
     largest   samples along an axis that may be chosen at the most, by the number of axes
     """
-    source = find(data)
+    source = data if isinstance(data, Source) else find(data)
     headers = scan(source)
     if headers.facts:
         headers = settle_axes(headers, wishes.dim)
     if not headers.facts:
         first = source.samples[0].path
         raise UserError(
-            f"none of the {len(source.samples)} files of {data} can be read; the first, {first}: {headers.errors[0]}"
+            f"none of the {len(source.samples)} files of {source.name} can be read; the first, {first}: {headers.errors[0]}"
         )
     reading, reasons = choose_reading(headers, wishes, largest)
     images = load(source, headers, reading)
@@ -98,7 +106,7 @@ def _problems(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) 
     checks = [
         _classes(found),
         _unreadable(found),
-        _doubles(found, same, similar),
+        doubles(found, same, similar),
         _kinds(found),
         _balance(found),
     ]
@@ -157,7 +165,8 @@ def _unreadable(found: Survey) -> list[Problem]:
     ]
 
 
-def _doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:
+def doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:
+    """What occurs twice: across splits, in two classes, or harmlessly."""
     out, splits, labels = [], found.splits, found.labels
 
     def names(rows) -> str:

@@ -38,7 +38,7 @@ def tiff_facts(content: bytes, digest: bytes) -> Facts:
         shape = (len(file.pages), page.imagelength, page.imagewidth)
         check_size(shape)
         volume = replace(
-            first, kind="TIFF stack", shape=shape, frames=1, rotated=False, spacing=_spacing(file)
+            first, kind="TIFF stack", shape=shape, frames=1, rotated=False, spacing=stack_spacing(file)
         )
         return replace(volume, others=(first,))
 
@@ -53,7 +53,7 @@ def decode_tiff(content: bytes, dim: int, size: int | None = None) -> Decoded:
             return Decoded(_values(page))
         if len(file.pages) < 2:
             raise Unreadable("it has one page, so it is an image and no volume")
-        return Decoded(np.stack([_values(p) for p in file.pages]), _spacing(file))
+        return Decoded(np.stack([_values(p) for p in file.pages]), stack_spacing(file))
 
 
 def _opened(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:
@@ -100,7 +100,7 @@ def _values(page) -> Array:
     return as_depth(without_alpha(array) if _has_alpha(page) else array)
 
 
-def _spacing(file: tifffile.TiffFile) -> tuple[float, ...]:
+def stack_spacing(file: tifffile.TiffFile) -> tuple[float, ...]:
     """Of a stack that ImageJ wrote, in its unit: the distance of pages, and of pixels from the resolution tags."""
     between = (file.imagej_metadata or {}).get("spacing")
     tag = file.pages.first.tags.get("XResolution")

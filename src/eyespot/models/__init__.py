@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from eyespot.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from eyespot.checkpoints import Weights
+    from eyespot.models.network import Network
 
 VGG, RESNET, DENSENET, UNET, FCDENSENET = (
     "eyespot.models.vgg:VGG",
@@ -51,6 +52,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "densenet_bc_190_40": (DENSENET, dict(depths=(31, 31, 31), growth=40, width=80, **CIFAR_DENSENET)),
     "unet": (UNET, dict(norm="none", dropout=0.5, channels=1)),
     "unet_bn": (UNET, dict()),
+    "unet_narrow": (UNET, dict(width=16)),
     "unet3d": (UNET, dict(dim=3, levels=4, cicek=True, affine=False, classes=3)),
     "fcdensenet56": (FCDENSENET, dict(depths=(4, 4, 4, 4, 4), bottom=4, growth=12)),
     "fcdensenet67": (FCDENSENET, dict(depths=(5, 5, 5, 5, 5), bottom=5, growth=16)),
@@ -75,11 +77,15 @@ def create(
     classes: int | None = None,
     channels: int | None = None,
     dim: int | None = None,
+    weights: Weights | None = None,
     **changes: Any,
-) -> nn.Module:
+) -> Network:
     """A new network by its preset's name: (B, channels, *S) -> logits.
 
     classes, channels, dim   the paper's if not given: 1000 classes, 3 channels, 2 axes for most
+    weights                  to start from: a .safetensors or .pth file, a run folder, a state dict, or "imagenet"; the
+                             first convolution is adapted to the channels, the head is new for other classes, and the
+                             network's `started_from` tells what became of each tensor
     changes                  settings of the kit (norm, padding, blur, ...) or of the network (depths, width, ...)
     """
     check_preset(name)
@@ -97,4 +103,9 @@ def create(
         if setting not in known:
             raise UserError(f"{name} has no setting {setting!r}; {nearest(setting, known)}")
     kit = Kit(**{k: v for k, v in settings.items() if k in of_kit})
-    return network(kit=kit, **{k: v for k, v in settings.items() if k not in of_kit})
+    made = network(kit=kit, **{k: v for k, v in settings.items() if k not in of_kit})
+    if weights is not None:
+        from eyespot.checkpoints import start
+
+        made.started_from = start(made, weights, name)
+    return made

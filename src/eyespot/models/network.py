@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eyespot.checkpoints.adapting import Fitted
 from eyespot.errors import UserError
 from eyespot.kit import Kit
 
@@ -14,8 +15,11 @@ class Network(nn.Module):
     """Base of the networks: (B, channels, *S) -> (B, classes) or (B, classes, *S) logits.
 
     `halvings` has the window size of each halving in turn: an odd one leaves ceil(S / 2), an even one floor(S / 2).
-    `last` is the largest window on the coarsest grid.
+    `last` is the largest window on the coarsest grid. `started_from` tells what became of the weights that `create`
+    was given.
     """
+
+    started_from: Fitted | None = None
 
     def __init__(self, channels: int, classes: int, kit: Kit, halvings: Sequence[int], last: int = 3):
         super().__init__()
@@ -78,6 +82,14 @@ def fill_up(x: Tensor, multiple: int, kit: Kit) -> Tensor:
         return x
     mode = "constant" if kit.padding == "zeros" else kit.padding
     return F.pad(x, [n for m in reversed(missing) for n in (0, m)], mode)
+
+
+def run_whole(network: nn.Module, x: Tensor) -> Tensor:
+    """The logits of images of any size: what is too short for the network is filled up, and cut back after."""
+    short = [max(0, int(network.smallest) - n) for n in x.shape[2:]]  # type: ignore[arg-type]
+    if not any(short):
+        return network(x)
+    return cut_back(network(F.pad(x, [n for m in reversed(short) for n in (0, m)])), x.shape[2:])
 
 
 def cut_back(x: Tensor, size: Sequence[int]) -> Tensor:

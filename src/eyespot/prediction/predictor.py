@@ -108,7 +108,7 @@ class Predictor:
         try:
             if isinstance(image, str | os.PathLike):
                 return str(image), self.reading(load_bytes(Path(image)))
-            return "(image)", self.reading.of_decoded(Decoded(_as_array(image, self.reading.dim)))
+            return "(image)", self.reading.of_decoded(Decoded(as_array(image, self.reading.dim)))
         except Unreadable as reason:
             return str(image) if isinstance(image, str | os.PathLike) else "(image)", str(reason)
 
@@ -126,7 +126,7 @@ def reading_of(preprocessing: dict[str, Any]) -> Reading:
     return Reading(**settings)
 
 
-def _as_array(image: Any, dim: int) -> Array:
+def as_array(image: Any, dim: int) -> Array:
     """(*S, C); channels of an array are the shorter of its first and last axis"""
     from PIL import Image
 
@@ -143,8 +143,8 @@ def model_file(run: str | os.PathLike) -> Path:
     return path / NAME if path.is_dir() else path
 
 
-def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
-    """A Predictor from a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
+def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
+    """The card and the network of a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
     path = model_file(run)
     card = read_card(path)
     changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
@@ -153,7 +153,7 @@ def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
         card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], dim=dim, **changes
     )
     put(network, read_tensors(path), path)
-    return Predictor(card, network, device)
+    return card, network
 
 
 def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Path]:
@@ -161,7 +161,7 @@ def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Pat
     from glob import glob, has_magic
 
     from eyespot.data.builtin import BUILTIN, unpack
-    from eyespot.data.sources import list_files
+    from eyespot.data.samples import list_files
 
     for name in paths:
         path = Path(name)

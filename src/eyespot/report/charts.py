@@ -26,8 +26,8 @@ def _figure(width: float, height: float, panels: int = 1):
     return figure, axes
 
 
-def curves(history: list[Any]) -> Markup:
-    """Loss and accuracy over the epochs."""
+def curves(history: list[Any], score: str) -> Markup:
+    """Loss and score over the epochs."""
     figure, (left, right) = _figure(9, 3, 2)
     epochs = [row.epoch for row in history]
     dot = "o" if len(history) < 3 else None
@@ -41,8 +41,8 @@ def curves(history: list[Any]) -> Markup:
     left.plot(epochs, [row.loss for row in history], color=ORANGE, marker=dot, label="held out")
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend(frameon=False)
-    right.plot(epochs, [100 * row.accuracy for row in history], color=BLUE, marker=dot)
-    right.set(xlabel="epoch", ylabel="accuracy, held out (%)")
+    right.plot(epochs, [100 * row.score for row in history], color=BLUE, marker=dot)
+    right.set(xlabel="epoch", ylabel=f"{score}, held out (%)")
     return _svg(figure)
 
 

@@ -1,7 +1,6 @@
 """One self-contained HTML page about a run: curves, confusions, classes, reliability, worst and most uncertain images."""
 
 import platform
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,15 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.facts import Array
+from eyespot.data.masks import VOID
+from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.reading import OWN
 from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import cores, write_whole
-from eyespot.pictures import embedded, enlarged, to_display
+from eyespot.mask_evaluation import TITLES as MASK_TITLES
+from eyespot.mask_evaluation import Case, MaskEvaluation
+from eyespot.pictures import embedded, enlarged, overlay, to_display
 from eyespot.report import charts
 from eyespot.scores import TITLES, percent
 from eyespot.training.loop import Outcome
@@ -21,6 +25,8 @@ from eyespot.weights import Card
 
 SHOWN = 24
 """Images in each gallery."""
+WORST = 8
+"""Images in the report of masks."""
 LARGEST_MATRIX = 40
 """Classes up to which the whole confusion matrix is drawn."""
 
@@ -29,26 +35,15 @@ def write_report(
     path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, found: Survey
 ) -> None:
     """Write the page. It opens anywhere, without a network."""
-    from jinja2 import Environment
-
-    template = files("eyespot.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     s = evaluation.scores
     true = evaluation.probabilities[np.arange(len(evaluation.labels)), evaluation.labels]
     wrong = np.flatnonzero(evaluation.probabilities.argmax(1) != evaluation.labels)
     worst = wrong[np.argsort(true[wrong])][:SHOWN]
     top = np.sort(evaluation.probabilities, axis=1)
     unsure = np.argsort(top[:, -1] - top[:, -2])[:SHOWN]
-    html = page.render(
-        name=found.source.name,
-        card=card,
-        word=found.word,
-        size=" × ".join([str(found.reading.size)] * found.reading.dim)
-        + (" frames" if found.reading.view == "spectrum" else ""),
-        ended=outcome.ended,
-        machine=f"{platform.machine()}, {cores()} cores, {plan.config.device}",
+    html = template("page.html.j2").render(
+        **frame(card, outcome, plan, found),
         n=len(evaluation.labels),
-        trained=len(plan.train),
         headline=[(title, percent(s[key])) for key, title in TITLES.items() if key in s],
         classes=[
             (name, *(percent(c[k]) for k in ("recall", "precision", "f1")), c["recall"]["n"])
@@ -56,7 +51,6 @@ def write_report(
         ],
         matrix=_matrix(s["confusion"]) if len(card.classes) <= LARGEST_MATRIX else None,
         confused=confusions(s["confusion"], card.classes)[:12],
-        curves=charts.curves(outcome.history) if outcome.history else None,
         reliability=charts.reliability(s["reliability"]),
         galleries=[
             (
@@ -66,11 +60,79 @@ def write_report(
             ),
             ("Most uncertain", "The two likeliest classes nearly tie.", _gallery(evaluation, unsure)),
         ],
-        reasons=[(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
-        problems=found.problems,
-        split=plan.reasons["split"],
     )
     write_whole(path, html)
+
+
+def template(name: str) -> Any:
+    """A page's template; those that it includes stand beside it."""
+    from jinja2 import Environment, PackageLoader
+
+    loader = PackageLoader("eyespot", "report")
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
+        name
+    )
+
+
+def frame(card: Card, outcome: Outcome, plan: Plan, found: Survey) -> dict[str, Any]:
+    """What every report says, whatever was learned."""
+    size = plan.config.size if found.reading.fit == OWN else found.reading.size
+    return {
+        "name": found.source.name,
+        "card": card,
+        "word": found.word,
+        "size": " × ".join([str(size)] * found.reading.dim) + " frames" * (found.reading.view == "spectrum"),
+        "ended": outcome.ended,
+        "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
+        "trained": len(plan.train),
+        "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else None,
+        "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
+        "problems": found.problems,
+        "split": plan.reasons["split"],
+    }
+
+
+def write_mask_report(
+    path: Path, evaluation: MaskEvaluation, card: Card, outcome: Outcome, plan: Plan, found: PairSurvey
+) -> None:
+    """Write the page of a network of masks."""
+    s, share = evaluation.scores, found.shares.mean(0)
+    html = template("masks.html.j2").render(
+        **frame(card, outcome, plan, found),
+        evaluation=evaluation,
+        n=len(evaluation.cases),
+        headline=[(title, percent(s[key])) for key, title in MASK_TITLES.items() if key in s],
+        classes=[
+            (
+                name,
+                f"{share[k]:.1%}",
+                *(
+                    percent(s["classes"][name][what])
+                    for what in ("iou", "dice", "recall", "precision", "boundary_f")
+                ),
+            )
+            for k, name in enumerate(evaluation.classes)
+        ],
+        worst=[_compared(case) for case in evaluation.cases[:WORST] if case.image is not None],
+    )
+    write_whole(path, html)
+
+
+def _compared(case: Case) -> dict[str, Any]:
+    """One image, its mask, the prediction and the difference, side by side."""
+    assert case.image is not None and case.truth is not None and case.said is not None
+    wrong = ((case.truth != case.said) & (case.truth != VOID)).astype(np.uint8)
+    nothing = np.zeros_like(case.truth)
+    shown = [overlay(case.image, labels) for labels in (nothing, case.truth, case.said, wrong)]
+    pictures = [Image.fromarray(each) for each in shown]
+    for picture in pictures:
+        picture.thumbnail((480, 480))
+    return {
+        "iou": f"{100 * case.iou:.0f}%",
+        "file": Path(case.path).name,
+        "path": case.path,
+        "images": [embedded(p) for p in pictures],
+    }
 
 
 def _matrix(matrix: list[list[int]]) -> list[list[tuple[int, float, bool]]]:

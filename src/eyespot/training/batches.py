@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ class Normal:
         """(B, *S, C) of any depth -> (B, C, *S) of mean 0 and standard deviation 1, channels last in memory"""
         if images.dtype == np.uint16:  # torch has few operations for it
             images = images.astype(np.float32)
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(device).float()
+        x = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device).float()
         mean, std = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
         return ((x - mean) / std).movedim(-1, 1)
 
@@ -34,8 +35,8 @@ def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000) -> Normal:
     """Mean and standard deviation per channel over the given rows, or evenly spaced ones where there are many."""
     chosen = rows[:: max(1, len(rows) // most)]
     count, total, squares = 0, 0.0, 0.0
-    for part in np.array_split(chosen, max(1, len(chosen) // 256)):
-        values = pixels[part].astype(np.float64).reshape(-1, pixels.shape[-1])
+    for part in np.array_split(chosen, max(1, len(chosen) // 64)):
+        values = np.concatenate([pixels[i].reshape(-1, pixels[i].shape[-1]) for i in part]).astype(np.float64)
         count, total, squares = count + len(values), total + values.sum(0), squares + (values**2).sum(0)
     mean = np.asarray(total / count)
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
@@ -64,3 +65,8 @@ def resized(x: Tensor, side: int) -> Tensor:
 def _filters(n: int, side: int, device: torch.device) -> Tensor:
     """(side, n)"""
     return torch.from_numpy(filters(n, side).toarray()).float().to(device)
+
+
+def autocast(device: str, precision: str | None) -> Any:
+    """Products in bfloat16 where the plan says so."""
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")

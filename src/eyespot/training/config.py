@@ -1,6 +1,7 @@
 """What a user may ask of `train`, as one frozen object that validates itself and reads and writes TOML."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Config:
     fit         how a file comes to that size: pad, crop or stretch
     dim         1 to take the files as signals, 2 as images, 3 as volumes
     view        of sounds: "spectrum" over time, or their "samples"
+    void        of masks: the value of pixels that do not count, or "none"
+    loss        for masks: "ce", "dice", "focal", "tversky", "border", or sums such as "ce+dice"
     batch       images per step
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
@@ -32,6 +35,8 @@ class Config:
     precision   "float32" or "bfloat16" (products only; weights and sums stay float32)
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
+    start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones
+    fine_tune   the head learns first, then all layers, the early ones least; needs start_from
     """
 
     data: str = ""
@@ -42,6 +47,8 @@ class Config:
     fit: str | None = None
     dim: int | None = None
     view: str | None = None
+    void: str | None = None
+    loss: str | None = None
     batch: int | None = None
     augment: str | None = None
     group: str | None = None
@@ -50,12 +57,16 @@ class Config:
     precision: str | None = None
     threads: int | None = None
     device: str | None = None
+    start_from: str | None = None
+    fine_tune: bool = False
 
     def __post_init__(self):
         for f in fields(self):
             value = getattr(self, f.name)
             kinds = KINDS[f.name]
-            if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            if value is not None and (
+                not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool)
+            ):
                 raise UserError(f"{f.name} is {value!r}; give {WORDS[kinds]}")
         for name in ("minutes", "epochs", "size", "batch", "threads"):
             value = getattr(self, name)
@@ -67,15 +78,25 @@ class Config:
             raise UserError(
                 f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}"
             )
+        if self.fine_tune and self.start_from is None:
+            raise UserError(
+                "fine-tuning needs weights to start from: name them with start_from (--start-from)"
+            )
 
 
+Settle = Callable[[str, Any, str], Any]
+"""settle(name, value, reason): the value that was typed, or this one; the reason is kept."""
 NUMBER = (int, float)
 KINDS: dict[str, Any] = {
-    **dict.fromkeys(("data", "model", "fit", "view", "augment", "group", "precision", "device"), str),
+    **dict.fromkeys(
+        ("data", "model", "fit", "view", "void", "loss", "augment", "group", "precision", "device"), str
+    ),
+    "start_from": str,
+    "fine_tune": bool,
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
     **dict.fromkeys(("size", "dim", "batch", "threads", "seed"), int),
 }
-WORDS = {str: "a text", NUMBER: "a number", int: "a whole number"}
+WORDS = {bool: "true or false", str: "a text", NUMBER: "a number", int: "a whole number"}
 
 
 def read_config(path: Path, typed: dict[str, Any]) -> Config:

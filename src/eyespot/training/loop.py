@@ -3,22 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from eyespot.augment import augment, parse
-from eyespot.data.survey import Survey
-from eyespot.training.batches import forever, resized
-from eyespot.training.optimise import Average, optimisers, whiten
-from eyespot.training.plan import MONITOR, Plan, new_network
-from eyespot.training.schedule import rate, side
+from eyespot.training.batches import autocast, forever
+from eyespot.training.optimise import Average, optimisers, set_rates, tuners
+from eyespot.training.plan import MONITOR, Plan
+from eyespot.training.schedule import rate
 from eyespot.training.threads import Threads, options
 
-SMOOTHING = 0.1
 DONE = "the schedule is done"
 DIVERGED = "the loss became infinite; the best network before that is kept"
 ROWS = 25
@@ -38,7 +33,7 @@ class Row:
     rate: float
     train_loss: float
     loss: float
-    accuracy: float
+    score: float
     images_per_second: float
 
 
@@ -54,7 +49,6 @@ class Outcome:
 
 
 def fit(
-    survey: Survey,
     plan: Plan,
     elapsed: Callable[[], float],
     on_row: Callable[[Row, nn.Module, bool], None],
@@ -65,40 +59,33 @@ def fit(
     on_row    after each look at the held-out images: the row, the averaged network, and whether it is the best so far
     on_step   after each step: the fraction done and the images per second
     """
-    c, pixels, start = plan.config, survey.images.pixels, elapsed()
-    assert c.device and c.batch and c.size and c.augment is not None
-    labels = torch.from_numpy(survey.labels)
-    network = new_network(survey, c)
-    if c.model == "small":
-        whiten(network.stem, plan.normal(pixels[some_rows(plan, survey)]))  # type: ignore[arg-type]
+    c, task, start = plan.config, plan.task, elapsed()
+    assert c.device and c.batch and c.size
+    network = task.network()
+    task.prepare(network)
     network = network.to(c.device).train()
-    average, steppers, operations = Average(network), optimisers(network, c.batch), parse(c.augment)
-    peaks = [[group["lr"] for group in o.param_groups] for o in steppers]
-    weights = None if plan.weights is None else torch.tensor(plan.weights, device=c.device)
+    average, draws = Average(network), task.draws(plan.train)
+    steppers = (tuners if c.fine_tune else optimisers)(network, c.batch)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
     threads = Threads(options(c.device) if c.minutes else [1], elapsed())
     try:
-        for rows in forever(plan.train, c.batch, c.seed):
+        for rows in forever(draws, c.batch, c.seed):
             # 1. how far the run is, by the clock or by the images, whichever is further
             fraction = progress(elapsed() - start, start, seen, plan)
             if fraction >= 1:
                 break
-            for optimiser, peak in zip(steppers, peaks, strict=True):
-                for group, lr in zip(optimiser.param_groups, peak, strict=True):
-                    group["lr"] = lr * rate(fraction)
+            set_rates(steppers, fraction)
             # 2. a batch
-            x = plan.normal(pixels[rows], c.device)
-            outcome.side = side(fraction, c.size) if survey.reading.spacing is None else c.size
-            x = resized(augment(x, operations, generator), outcome.side)
-            y = labels[rows].to(c.device)
+            outcome.side = task.side(fraction)
+            x, y = task.batch(rows, outcome.side, generator)
             # 3. a step
             with autocast(c.device, c.precision):
                 threads.adjust(network, x, elapsed())
                 logits = network(x)
-            loss = F.cross_entropy(logits.float(), y, weights, label_smoothing=SMOOTHING)
+            loss = task.loss(logits, y)
             for optimiser in steppers:
                 optimiser.zero_grad()
             loss.backward()
@@ -116,9 +103,9 @@ def fit(
                 outcome.ended = DIVERGED
                 break
             now = elapsed()
-            scored = glance(average.network, survey, plan, watched, labels, outcome.side)
+            scored = task.glance(average.network, watched, outcome.side)
             row = Row(
-                seen / len(plan.train),
+                seen / len(draws),
                 elapsed(),
                 fraction,
                 outcome.side,
@@ -128,9 +115,9 @@ def fit(
                 (seen - last.seen) / (now - last.seconds),
             )
             outcome.history.append(row)
-            better = row.accuracy > best
-            best, best_at = (row.accuracy, fraction) if better else (best, best_at)
-            on_row(row, average.network, row.accuracy >= best)
+            better = row.score > best
+            best, best_at = (row.score, fraction) if better else (best, best_at)
+            on_row(row, average.network, row.score >= best)
             losses, last = [], Mark(elapsed(), fraction, seen, elapsed() - now)
             if fraction > 0.5 and fraction - best_at > PATIENCE:
                 outcome.ended = f"nothing new in {PATIENCE:.0%} of the run, so it stopped early"
@@ -138,12 +125,6 @@ def fit(
     except KeyboardInterrupt:
         outcome.ended, outcome.interrupted = "stopped by you", True
     return outcome
-
-
-def some_rows(plan: Plan, survey: Survey, most: int = 2000, positions: int = 2**21) -> np.ndarray:
-    """Rows to whiten by: evenly spaced, at most so many, with at most about so many positions in all."""
-    number = min(most, max(1, positions // int(np.prod(survey.reading.shape[:-1]))))
-    return plan.train[:: max(1, len(plan.train) // number)]
 
 
 @dataclass(frozen=True)
@@ -165,26 +146,6 @@ def progress(spent: float, start: float, seen: int, plan: Plan) -> float:
     by_time = spent / (plan.seconds - start) if plan.seconds is not None else 0.0
     by_images = seen / plan.images if plan.images is not None else 0.0
     return max(by_time, by_images)
-
-
-def autocast(device: str, precision: str | None) -> Any:
-    """Products in bfloat16 where the plan says so."""
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
-
-
-@torch.inference_mode()
-def glance(
-    network: nn.Module, survey: Survey, plan: Plan, rows: np.ndarray, labels: Tensor, side: int
-) -> tuple[float, float]:
-    """Loss and accuracy on some held-out images, at the training's present size and in its precision."""
-    c, logits = plan.config, []
-    assert c.device
-    for part in np.array_split(rows, max(1, len(rows) // 256)):
-        x = resized(plan.normal(survey.images.pixels[part], c.device), side)
-        with autocast(c.device, c.precision):
-            logits.append(network(x).float().cpu())
-    z, y = torch.cat(logits), labels[rows]
-    return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
 
 
 def clock() -> Callable[[], float]:

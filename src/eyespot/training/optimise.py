@@ -1,4 +1,4 @@
-"""The optimisers: Muon for the filters of convolutions, AdamW for the rest; and the average of recent weights."""
+"""The optimisers: Muon for the filters of convolutions, AdamW for the rest and for fine-tuning; average weights."""
 
 import copy
 from collections.abc import Sequence
@@ -6,8 +6,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from eyespot.checkpoints.adapting import ends, within
+from eyespot.training.schedule import HEAD_ALONE, rate
+
 MUON_RATE, ADAM_RATE, USUAL_BATCH = 0.24, 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
+HEAD_RATE, BODY_RATE = 0.05, 0.02
+"""The same for fine-tuning, of the head and of the layers before it."""
+LEVELS, FALL = 6, 0.7
+"""By depth, the layers before the head make so many levels; the rate of each is this share of the next one's."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -55,6 +62,28 @@ def optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer
     scale = (batch / USUAL_BATCH) ** 0.5
     adam = torch.optim.AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
     return [Muon(filters, MUON_RATE * scale), adam] if filters else [adam]
+
+
+def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
+    """AdamW for weights that know something already: the head alone at first, then all, the early layers least."""
+    head, scale = ends(network)[1], (batch / USUAL_BATCH) ** 0.5
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    body = [p for name, p in named if not within(head, name)]
+    groups: list[dict] = [{"params": [p for name, p in named if within(head, name)], "lr": HEAD_RATE * scale}]
+    for level in range(LEVELS):
+        part = body[len(body) * level // LEVELS : len(body) * (level + 1) // LEVELS]
+        lr = BODY_RATE * scale * FALL ** (LEVELS - 1 - level)
+        groups.append({"params": part, "lr": lr, "start": HEAD_ALONE})
+    return [torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> None:
+    """Set each group's rate for this fraction of the run: its peak times its cycle; before its start it learns nothing."""
+    for group in (group for optimiser in steppers for group in optimiser.param_groups):
+        peak, start = group.setdefault("peak", group["lr"]), group.get("start", 0.0)
+        group["lr"] = peak * rate(max(0.0, fraction - start) / (1 - start))
+        for p in group["params"]:
+            p.requires_grad_(fraction >= start)
 
 
 class Average:

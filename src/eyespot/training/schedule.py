@@ -1,6 +1,8 @@
 """How the learning rate and the image size change, as pure functions of the fraction of the run that is done."""
 
 WARM_UP = 0.1
+HEAD_ALONE = 0.15
+"""The share of the run in which fine-tuning changes only the head."""
 GROWTH = ((0.85, 8), (0.70, 7), (0.50, 6), (0.0, 5))
 """From this fraction of the run on, so many eighths of the final image size."""
 

@@ -1,0 +1,123 @@
+"""One published file into the cache: checked, resumed where the connection broke, whole or not there."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from eyespot.console import say, track
+from eyespot.errors import UserError
+from eyespot.files import cache_folder, cannot_write, write_whole
+
+ADDRESS = "https://download.pytorch.org/models"
+TRIES, SECONDS, BLOCK = 5, 30, 2**20
+"""Connections per file, the wait for an answer, and bytes per read."""
+
+
+def fetch(name: str, digest: str) -> Path:
+    """The file of this name in the cache, fetched unless it is there; its SHA-256 begins with `digest`.
+
+    It comes from torchvision's server, or from the address in $EYESPOT_WEIGHTS_URL.
+    """
+    path = cache_folder() / "weights" / name
+    if path.exists():
+        if intact(path, digest):
+            return path
+        say(f"{path} has changed since it was fetched: fetching it again")
+    part, url = path.with_name(f"{name}.part"), f"{address()}/{name}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(cannot_write(path, error)) from error
+    download(url, part)
+    found = sha256(part)
+    if not found.startswith(digest):
+        part.unlink()
+        raise UserError(
+            f"{url} gave another file than was published (its SHA-256 begins with {found[:8]}, not {digest}), so it "
+            "was removed; try again, or give a file of your own"
+        )
+    write_whole(_record(path), f"{found}  {name}\n")
+    os.replace(part, path)
+    return path
+
+
+def address() -> str:
+    """Where files are published."""
+    return (os.environ.get("EYESPOT_WEIGHTS_URL") or ADDRESS).rstrip("/")
+
+
+def intact(path: Path, digest: str) -> bool:
+    """Whether the file still has the sum that it was fetched with."""
+    known, found = _record(path), sha256(path)
+    return found.startswith(known.read_text().split()[0] if known.exists() else digest)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def download(url: str, part: Path) -> None:
+    """Write the file at an address, going on from what is there already; a connection that breaks is made again."""
+    for _ in range(TRIES):
+        done = part.stat().st_size if part.exists() else 0
+        with connect(url, done) as answer:
+            if answer.status == 416:  # nothing comes after what is there, so it is not a part of this file
+                part.unlink()
+                continue
+            done = done if answer.status == 206 else 0  # some servers only send whole files
+            length = answer.headers["Content-Length"]
+            whole = None if length is None else done + int(length)
+            write_on(answer, part, done, whole)
+        if whole is None or part.stat().st_size >= whole:
+            return
+    raise UserError(
+        f"the connection to {url} broke {TRIES} times; run the command again, and it goes on from where it stopped"
+    )
+
+
+def connect(url: str, done: int) -> Any:
+    """The answer of a server that was asked for what comes after so many bytes."""
+    try:
+        return urlopen(Request(url, headers={"Range": f"bytes={done}-"} if done else {}), timeout=SECONDS)
+    except HTTPError as error:
+        if error.code == 416:
+            return error
+        error.close()
+        raise UserError(
+            f"{url} answered {error.code} ({error.reason}); check $EYESPOT_WEIGHTS_URL, or give a file of your own"
+        ) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise UserError(
+            f"{url} cannot be reached ({getattr(error, 'reason', None) or error}); fetch it where there is a "
+            "connection, and give the file"
+        ) from error
+
+
+def write_on(answer: Any, part: Path, done: int, whole: int | None) -> None:
+    """Write what comes to the end of what is there, or anew."""
+    total = -(-((whole or 0) - done) // BLOCK)
+    try:
+        with part.open("ab" if done else "wb") as file:
+            for block in track(blocks(answer), total, f"fetching {part.stem}, MB"):
+                file.write(block)
+    except OSError as error:
+        raise UserError(cannot_write(part, error)) from error
+
+
+def blocks(answer: Any) -> Iterator[bytes]:
+    """What comes until the end, or until the connection breaks."""
+    with suppress(OSError, HTTPException):
+        while block := answer.read(BLOCK):
+            yield block

@@ -1,0 +1,206 @@
+"""Masks: which value of a file means which class, found by reading every mask."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.facts import Array, Unreadable
+from eyespot.data.images import open_image
+from eyespot.data.read import decode
+from eyespot.errors import UserError
+
+VOID = 255
+"""The label of pixels that count neither in training nor in a score."""
+MOST_CLASSES = 64
+"""More values than this in the masks of a set are objects, each with a number of its own."""
+COLOUR = 1 << 24
+"""Colours are numbered red * 65536 + green * 256 + blue, above this, so that they are no grey values."""
+
+
+@dataclass(frozen=True)
+class MaskFacts:
+    """What a mask holds: its size, how often each value occurs, and what is odd about the file."""
+
+    shape: tuple[int, ...]
+    counts: dict[int, int]
+    kind: str = ""
+
+
+def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
+    """The values (*S) of a mask, palette places and colours as numbers, and the kind of file. Raises Unreadable."""
+    if content[:4] in (b"\x89PNG", b"GIF8"):
+        with open_image(content) as image:
+            if image.mode == "P":
+                return np.asarray(image).astype(np.int64), "palette"
+    array = decode(content, dim).array
+    kind = "JPEG" if content[:2] == b"\xff\xd8" else ""
+    if array.shape[-1] == 3:
+        red, green, blue = np.moveaxis(array.astype(np.int64), -1, 0)
+        if (red == green).all() and (green == blue).all():
+            return red, kind
+        return COLOUR + (red << 16 | green << 8 | blue), kind or "colours"
+    if array.shape[-1] != 1:
+        raise Unreadable(f"it has {array.shape[-1]} channels, and a mask has one, or three for colours")
+    values = array[..., 0]
+    if values.dtype.kind == "f" and (values != np.rint(values)).any():
+        raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
+    return values.astype(np.int64), kind
+
+
+def mask_facts(content: bytes, dim: int) -> MaskFacts:
+    values, kind = read_mask(content, dim)
+    found, counts = np.unique(values, return_counts=True)
+    return MaskFacts(values.shape, dict(zip(found.tolist(), counts.tolist(), strict=True)), kind)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """From the values of masks to classes.
+
+    values   of each class, in the order of the classes
+    void     the value that means "do not count this pixel", if there is one
+    objects  values above zero number objects: one class "object", and pixels between two touching ones are background
+    """
+
+    values: tuple[int, ...]
+    classes: tuple[str, ...]
+    void: int | None = None
+    objects: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "values": [_shown(v) for v in self.values],
+            "classes": list(self.classes),
+            "void": None if self.void is None else _shown(self.void),
+            "objects": self.objects,
+        }
+
+    def labels(self, values: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(*S) values -> class positions, VOID where nothing counts. Raises Unreadable for a value that has no class."""
+        if self.objects:
+            return _apart(values)
+        out = np.full(values.shape, VOID, np.uint8)
+        known = np.zeros(values.shape, bool) if self.void is None else values == self.void
+        for k, value in enumerate(self.values):
+            here = values == value
+            out[here] = k
+            known |= here
+        if not known.all():
+            odd, n = Counter(values[~known].tolist()).most_common(1)[0]
+            raise Unreadable(
+                f"its mask has the value {_shown(odd)} in {n:,} pixels, which is none of {', '.join(map(_shown, self.values))}"
+            )
+        return out
+
+    def value_of(self) -> Array:
+        """(classes,) the values as a file has them: one number each, or (classes, 3) for colours."""
+        values = np.array([0, 255] if self.objects else self.values)
+        if (values >= COLOUR).any():
+            rest = values - COLOUR
+            return np.stack([rest >> 16, (rest >> 8) & 255, rest & 255], 1).astype(np.uint8)
+        return values.astype(np.uint8 if values.max() < 256 else np.uint16)
+
+
+def _shown(value: int) -> str:
+    return f"#{value - COLOUR:06x}" if value >= COLOUR else str(value)
+
+
+def mapping_of(content: dict[str, Any]) -> Mapping:
+    """A mapping from its `as_dict`."""
+    number = {s: COLOUR + int(s[1:], 16) if s.startswith("#") else int(s) for s in content["values"]}
+    void = content["void"]
+    void = None if void is None else COLOUR + int(void[1:], 16) if void.startswith("#") else int(void)
+    return Mapping(
+        tuple(number[s] for s in content["values"]), tuple(content["classes"]), void, content["objects"]
+    )
+
+
+def _apart(ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """1 within objects, 0 outside and where two touch: of both sides the pixel on the line."""
+    inside = ids > 0
+    line = np.zeros(ids.shape, bool)
+    for axis in range(ids.ndim):
+        a, b = [slice(None)] * ids.ndim, [slice(None)] * ids.ndim
+        a[axis], b[axis] = slice(None, -1), slice(1, None)
+        meet = (ids[tuple(a)] != ids[tuple(b)]) & inside[tuple(a)] & inside[tuple(b)]
+        line[tuple(a)] |= meet
+        line[tuple(b)] |= meet
+    return (inside & ~line).astype(np.uint8)
+
+
+@dataclass
+class Proposal:
+    """A mapping, why it is so, and what a user should know."""
+
+    mapping: Mapping
+    reason: str
+    warnings: list[str] = field(default_factory=list)
+
+
+def propose(facts: dict[str, MaskFacts], names: list[str] | None, void: str | None) -> Proposal:
+    """Which value means what, from the values in all masks.
+
+    names   of the classes, in the order of the values, if the user has told them
+    void    what the user said: a value, "none", or None for nothing said
+    """
+    total: Counter[int] = Counter()
+    for each in facts.values():
+        total.update(each.counts)
+    values, notes = sorted(total), []
+    asked = _asked_void(void, values)
+    soft = next((name for name, f in facts.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
+    if soft is not None:
+        how = "JPEG blurs them" if facts[soft].kind == "JPEG" else "it was saved with smoothed edges"
+        raise UserError(
+            f"the mask {soft} has soft edges, {len(facts[soft].counts)} different values ({how}): save masks as PNG with one value per class"
+        )
+    if len(values) > MOST_CLASSES or _numbered(facts):
+        return Proposal(
+            Mapping((0, 1), ("background", "object"), objects=True),
+            f"{len(values):,} values: objects with a number each",
+        )
+    reason = f"the values {', '.join(map(_shown, values[:12]))}{' ...' if len(values) > 12 else ''}"
+    if asked is None and void is None and VOID in values and len(values) > 2:
+        asked = VOID
+        notes.append(
+            f"255 is taken as void ({total[VOID] / sum(total.values()):.1%} of the pixels), which is not counted: say --void none if it is a class"
+        )
+    kept = tuple(v for v in values if v != asked)
+    if len(kept) < 2:
+        raise UserError(
+            f"the masks hold the value {_shown(kept[0]) if kept else _shown(values[0])} only: there is nothing to tell apart; are these the masks?"
+        )
+    if names and len(names) != len(kept):
+        raise UserError(
+            f"{len(names)} class names are given, and the masks hold {len(kept)} values ({', '.join(map(_shown, kept[:12]))})"
+        )
+    binary = kept in ((0, 255), (0, 1))
+    classes = tuple(names or (("background", "object") if binary else map(_shown, kept)))
+    return Proposal(Mapping(kept, classes, asked), reason, notes)
+
+
+def _asked_void(void: str | None, values: list[int]) -> int | None:
+    if void in (None, "none"):
+        return None
+    value = COLOUR + int(void[1:], 16) if void.startswith("#") else int(void) if void.isdigit() else -1
+    if value not in values:
+        raise UserError(
+            f"void is {void!r}, and no mask has that value; they have {', '.join(map(_shown, values[:12]))}"
+        )
+    return value
+
+
+def _soft(facts: MaskFacts) -> bool:
+    """Whether nearly all pixels are black or white, and the rest lies between."""
+    ends = facts.counts.get(0, 0) + facts.counts.get(255, 0)
+    return facts.kind == "JPEG" or (max(facts.counts) == 255 and ends > 0.8 * sum(facts.counts.values()))
+
+
+def _numbered(facts: dict[str, MaskFacts]) -> bool:
+    """Whether masks number their objects 1, 2, 3, ..., each mask as many as it has; such numbers differ from mask to mask."""
+    tops = {max(f.counts) for f in facts.values() if max(f.counts) > 0}
+    whole = all(set(f.counts) | {0} == set(range(max(f.counts) + 1)) for f in facts.values())
+    return whole and len(tops) > 2 and max(tops, default=0) > 12

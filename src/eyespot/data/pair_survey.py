@@ -1,0 +1,187 @@
+"""What is in a data set of images and masks and what would spoil a result."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.console import count, track
+from eyespot.data.arrays import scan
+from eyespot.data.choice import LARGEST, Wishes, settle_axes
+from eyespot.data.duplicates import clusters, exact, near
+from eyespot.data.facts import WORD, Facts, Unreadable
+from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, mask_facts, propose
+from eyespot.data.read import load_bytes
+from eyespot.data.reading import Reading
+from eyespot.data.samples import Source
+from eyespot.data.sources import find
+from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, survey
+from eyespot.data.whole import Pairs, load_pairs
+from eyespot.errors import UserError
+from eyespot.files import in_order
+
+
+@dataclass(frozen=True)
+class PairSurvey(Survey):
+    """A data set of images and masks, read once. `images` are Pairs; `labels` is zero for all."""
+
+    images: Pairs
+    mapping: Mapping
+    shares: NDArray[np.float64]
+    """(images, classes) the share of each image's counted pixels that each class has."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.mapping.classes
+
+
+def survey_any(
+    data: str | os.PathLike, wishes: Wishes, largest: dict[int, int] = LARGEST, void: str | None = None
+) -> Survey:
+    """Scan, decode and judge a data set of classes, or of images and masks. See `survey` and `survey_pairs`."""
+    source = find(data)
+    return survey_pairs(source, wishes, void) if source.has_masks else survey(source, wishes, largest)
+
+
+def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey:
+    """Scan, decode and judge. Raises UserError where nothing can be trained."""
+    headers = settle_axes(scan(source), wishes.dim)
+    if not headers.facts:
+        raise UserError(
+            f"none of the {len(source.samples)} images can be read; the first: {headers.errors[0]}"
+        )
+    reading, reasons = choose_own_size(list(headers.facts.values()))
+    masks, errors = _read_masks(source, sorted(headers.facts), reading.dim)
+    headers.errors.update(errors)
+    for i in errors:
+        del headers.facts[i]
+    if not masks:
+        raise UserError(f"no mask can be read; the first: {next(iter(errors.values()))}")
+    proposal = propose(masks, list(source.classes) or None, void)
+    reasons["classes"] = proposal.reason
+    pairs = load_pairs(source, headers, reading, proposal.mapping)
+    if not len(pairs.rows):
+        raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
+    facts = [headers.facts[int(i)] for i in pairs.rows]
+    same = exact(dict(enumerate(facts)))
+    similar = near(pairs.thumbs, min(min(f.shape) for f in facts))
+    found = PairSurvey(
+        source,
+        headers,
+        reading,
+        reasons,
+        pairs,
+        [],
+        np.zeros(len(facts), np.int64),
+        clusters(len(facts), [*same, *similar.tolist()]),
+        facts,
+        proposal.mapping,
+        _shares(pairs, len(proposal.mapping.classes)),
+    )
+    found.problems.extend(_problems(found, proposal, masks) + doubles(found, same, similar))
+    found.problems.sort(key=lambda p: (ERROR, WARNING, NOTE).index(p.level))
+    return found
+
+
+def choose_own_size(facts: list[Facts]) -> tuple[Reading, dict[str, str]]:
+    """Images keep their own sizes; crops of them are trained."""
+    kinds = sorted({f.channels for f in facts})
+    mixed = facts[0].dim == 2 and set(kinds) <= {1, 3}
+    channels = max(kinds) if mixed else max(kinds, key=[f.channels for f in facts].count)
+    depth = max((f.depth for f in facts), key=("uint8", "uint16", "float32").index)
+    reasons = {
+        "fit": "every image at its own size",
+        "channels": f"the files have {' and '.join(map(str, kinds))}",
+        "depth": "the deepest of the files",
+    }
+    accepts = tuple(kinds) if mixed else (channels,)
+    return Reading(1, "own", channels, accepts, depth, facts[0].dim), reasons
+
+
+def _read_masks(source: Source, wanted: list[int], dim: int) -> tuple[dict[str, MaskFacts], dict[int, str]]:
+    """What each mask holds, by its file, and the reason for each that cannot be read."""
+
+    def read(i: int) -> MaskFacts | str:
+        mask = source.samples[i].mask
+        assert mask is not None
+        try:
+            return mask_facts(load_bytes(mask), dim)
+        except Unreadable as reason:
+            return f"its mask {mask.name} cannot be read: {reason}"
+
+    found, errors = {}, {}
+    for i, outcome in zip(wanted, track(in_order(read, wanted), len(wanted), "reading masks"), strict=True):
+        if isinstance(outcome, str):
+            errors[i] = outcome
+        else:
+            found[str(source.samples[i].mask)] = outcome
+    return found, errors
+
+
+def _shares(pairs: Pairs, classes: int) -> NDArray[np.float64]:
+    counts = np.array(
+        [np.bincount(labels.ravel(), minlength=256)[:classes] for labels in pairs.labels], float
+    )
+    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+
+
+def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskFacts]) -> list[Problem]:
+    out, source, word = (
+        [Problem(WARNING, text) for text in proposal.warnings],
+        found.source,
+        WORD[found.reading.dim],
+    )
+    names = [str(source.samples[int(i)].path) for i in found.images.rows]
+    for missing, what in (("mask", word), ("image", "mask")):
+        files = tuple(map(str, source.without.get(missing, ())))
+        if files:
+            out.append(
+                Problem(
+                    WARNING,
+                    f"{count(len(files), what)} without {'a mask' if missing == 'mask' else f'an {word}' if word == 'image' else f'a {word}'}: left out",
+                    files,
+                )
+            )
+    errors = found.images.errors
+    if errors:
+        lines = tuple(f"{source.samples[i].path}: {why}" for i, why in sorted(errors.items()))
+        out.append(
+            Problem(WARNING, f"{count(len(errors), 'pair')} cannot be used and will be left out", lines)
+        )
+    jpeg = tuple(name for name, f in masks.items() if f.kind == "JPEG")
+    if jpeg:
+        out.append(
+            Problem(
+                WARNING,
+                f"{count(len(jpeg), 'mask')} saved as JPEG, which blurs edges: save masks as PNG",
+                jpeg,
+            )
+        )
+    for k, name in enumerate(found.classes):
+        if not found.shares[:, k].any():
+            out.append(
+                Problem(ERROR, f"class {name!r} has no pixel in any mask: is classes.txt or --void right?")
+            )
+    first = found.shares[:, 0]
+    empty = tuple(n for n, share in zip(names, first, strict=True) if share == 1.0)
+    if len(empty) == len(names):
+        out.append(Problem(ERROR, f"all {len(names)} masks are empty: are these the masks?"))
+    elif empty and found.classes[0] == "background":
+        out.append(Problem(NOTE, f"{count(len(empty), word)} with background only", empty))
+    nothing = tuple(n for n, labels in zip(names, found.images.labels, strict=True) if (labels == VOID).all())
+    if nothing:
+        out.append(
+            Problem(
+                WARNING,
+                f"{count(len(nothing), word)} with void only: nothing can be learned from them",
+                nothing,
+            )
+        )
+    if len(names) < 2:
+        out.append(
+            Problem(
+                ERROR, f"{source.name} has one {word} with a mask only, so none can be held out: add some"
+            )
+        )
+    return out

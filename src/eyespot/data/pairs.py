@@ -1,0 +1,69 @@
+"""Images beside their masks: which belongs to which, by folders, endings or a CSV."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eyespot.data.samples import SPLITS, Sample, is_known, walk
+
+IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
+MASKS = frozenset(
+    "mask masks label labels annotation annotations gt groundtruth ground_truth segmentation segmentations "
+    "target targets".split()
+)
+ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-label", ".mask")
+"""What the name of a mask may have behind the name of its image."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pairs, and what has no partner."""
+
+    samples: list[Sample]
+    without_mask: list[Path]
+    without_image: list[Path]
+
+
+def find_pairs(root: Path) -> Found | None:
+    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count."""
+    files = [path for path in walk(root) if is_known(path)]
+    masks = {path for path in files if _is_mask(path, root)}
+    if not masks:
+        return None
+    images = [path for path in files if path not in masks]
+    named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
+    images = named or images
+    by_key = {_key(path, root): path for path in sorted(masks, reverse=True)}
+    samples, without, used = [], [], set()
+    for path in images:
+        mask = by_key.get(_key(path, root))
+        if mask is None:
+            without.append(path)
+        else:
+            used.add(mask)
+            samples.append(Sample(path, "", _split(path, root), mask))
+    return Found(samples, without, sorted(masks - used)) if samples else None
+
+
+def _parts(path: Path, root: Path) -> list[str]:
+    return [part.lower() for part in path.relative_to(root).parts[:-1]]
+
+
+def _is_mask(path: Path, root: Path) -> bool:
+    return any(part in MASKS for part in _parts(path, root)) or _stem(path).lower().endswith(ENDINGS)
+
+
+def _key(path: Path, root: Path) -> tuple[str, ...]:
+    """What an image and its mask have in common: the folders but for images/ or masks/, and the name."""
+    stem = _stem(path)
+    for ending in ENDINGS:
+        if stem.lower().endswith(ending):
+            stem = stem[: -len(ending)]
+    return (*(p for p in _parts(path, root) if p not in MASKS | IMAGES), stem)
+
+
+def _stem(path: Path) -> str:
+    return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
+
+
+def _split(path: Path, root: Path) -> str:
+    return next((SPLITS[part] for part in _parts(path, root) if part in SPLITS), "")

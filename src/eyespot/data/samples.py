@@ -1,0 +1,95 @@
+"""What a data set is made of: samples, their classes or masks, and the files of a folder."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from eyespot.errors import UserError
+
+PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
+TABLES = frozenset(".csv .tsv .txt".split())
+"""Series of numbers; but beside pictures they are notes, and passed over."""
+KNOWN = PICTURES | TABLES | frozenset(".wav .npy .npz .nii .gz".split())
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Folder names that mean a split, and the name it gets here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image, signal or volume: where it is, its class or its mask, and the split that the user put it in ("" if none)."""
+
+    path: Path
+    label: str
+    split: str = ""
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as found: its samples in a fixed order and the class names, sorted, over all splits.
+
+    Where samples have masks, these tell the classes, and `classes` has only names that the user gave for them, if any.
+    """
+
+    name: str
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    ignored: dict[str, int]
+    """Files passed over, counted by their ending."""
+    without: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Files that have no partner: images by "mask", masks by "image"."""
+
+    @property
+    def has_masks(self) -> bool:
+        return bool(self.samples) and self.samples[0].mask is not None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(s for s in ("", "train", "val", "test") if any(x.split == s for x in self.samples))
+
+    def counts(self, split: str | None = None) -> Counter[str]:
+        """Images per class, of one split or of all."""
+        return Counter(s.label for s in self.samples if split is None or s.split == split)
+
+    def only(self, keep: Sequence[int]) -> "Source":
+        """The samples at these positions, with all the class names."""
+        return replace(self, samples=tuple(self.samples[i] for i in keep))
+
+
+def list_files(folder: Path, dim: int) -> Iterator[Path]:
+    """The files below a folder that may have so many axes, in the order of their names, hidden ones left out."""
+    unlike = TABLES | {".wav"} if dim > 1 else PICTURES
+    return (path for path in walk(folder) if is_known(path) and path.suffix.lower() not in unlike)
+
+
+def is_known(path: Path) -> bool:
+    """Whether its ending is that of an image, a signal or a volume."""
+    ending = path.suffix.lower()
+    return ending in KNOWN and (ending != ".gz" or path.name.lower().endswith(".nii.gz"))
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}; mend its permissions") from error
+    for entry in entries:
+        if entry.name.startswith((".", "__MACOSX")):
+            continue
+        if entry.is_dir():
+            yield from walk(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def folders(root: Path) -> list[Path]:
+    try:
+        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {root}: {error.strerror}; mend its permissions") from error

@@ -1,0 +1,131 @@
+"""Images and their label maps at their own sizes, decoded once into the cache: what crops are cut from."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.console import track
+from eyespot.data.arrays import FORMAT, Headers, Images, make_room
+from eyespot.data.duplicates import thumbnail
+from eyespot.data.facts import Array, Unreadable
+from eyespot.data.masks import Mapping, read_mask
+from eyespot.data.read import load_bytes
+from eyespot.data.reading import Reading
+from eyespot.data.samples import Sample, Source
+from eyespot.errors import UserError
+from eyespot.files import cache_folder, cannot_write, in_order
+
+
+class Ragged(Sequence[Array]):
+    """Arrays of different sizes, one behind the other in one file that is mapped into memory."""
+
+    def __init__(self, path: Path, dtype: str, shapes: list[tuple[int, ...]]):
+        sizes = [int(np.prod(shape)) for shape in shapes]
+        self.shapes, self.starts = shapes, np.cumsum([0, *sizes])
+        self.values = np.memmap(path, dtype, "r") if sizes else np.zeros(0, dtype)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, i) -> Array:
+        i = int(i)
+        return self.values[self.starts[i] : self.starts[i + 1]].reshape(self.shapes[i])
+
+
+@dataclass(frozen=True)
+class Pairs(Images):
+    """Images as read, `pixels[i]` (*S, C), and `labels[i]` (*S) with VOID where nothing counts."""
+
+    labels: Ragged
+
+
+def load_pairs(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> Pairs:
+    """The decoded images and label maps, from the cache or put there now."""
+    folder = cache_folder() / "pairs" / _key(source, headers, reading, mapping)
+    if not (folder / "meta.json").exists():
+        make_room(folder.parent, 0, folder)
+        _decode_into(folder, source, headers, reading, mapping)
+    meta = json.loads((folder / "meta.json").read_text())
+    shapes = [tuple(shape) for shape in meta["shapes"]]
+    thumbs = np.load(folder / "thumbs.npy")
+    low, high = np.array(meta["ranges"], float).reshape(-1, 2).T
+    errors = headers.errors | {int(i): why for i, why in meta["errors"].items()}
+    return Pairs(
+        Ragged(folder / "pixels", reading.depth, shapes),  # type: ignore[arg-type]
+        np.array(meta["rows"], np.int64),
+        thumbs,
+        low,
+        high,
+        errors,
+        Ragged(folder / "labels", "uint8", [shape[:-1] for shape in shapes]),
+    )
+
+
+def _key(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> str:
+    key = blake2b(repr((FORMAT, reading, mapping)).encode(), digest_size=16)
+    for i, found in sorted(headers.facts.items()):
+        mask = source.samples[i].mask
+        assert mask is not None
+        key.update(i.to_bytes(8, "little") + found.digest + blake2b(load_bytes(mask)).digest())
+    return key.hexdigest()
+
+
+def _decode_into(folder: Path, source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
+    try:
+        _write(working, source, headers, reading, mapping)
+        if not folder.exists():
+            working.rename(folder)
+    except OSError as error:
+        if not (folder / "meta.json").exists():
+            raise UserError(cannot_write(folder.parent, error) + ", by setting EYESPOT_CACHE") from error
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _write(folder: Path, source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> None:
+    wanted = sorted(headers.facts)
+    rows, shapes, ranges, thumbs, errors = [], [], [], [], {}
+    outcomes = in_order(lambda i: _decode_pair(source.samples[i], reading, mapping), wanted)
+    with (folder / "pixels").open("wb") as pixels, (folder / "labels").open("wb") as labels:
+        for i, outcome in zip(wanted, track(outcomes, len(wanted), "decoding"), strict=True):
+            if isinstance(outcome, str):
+                errors[i] = outcome
+                continue
+            image, label = outcome
+            pixels.write(np.ascontiguousarray(image).data)
+            labels.write(np.ascontiguousarray(label).data)
+            rows.append(i)
+            shapes.append(image.shape)
+            ranges.append((float(image.min()), float(image.max())))
+            thumbs.append(thumbnail(image))
+    np.save(folder / "thumbs.npy", _stacked(thumbs))
+    meta = {"rows": rows, "shapes": shapes, "ranges": ranges, "errors": errors}
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+def _stacked(thumbs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Images smaller than a thumbnail have shorter ones, and are not compared."""
+    longest = max((len(t) for t in thumbs), default=0)
+    return np.array([t if len(t) == longest else np.zeros(longest) for t in thumbs], np.float32)
+
+
+def _decode_pair(sample: Sample, reading: Reading, mapping: Mapping) -> tuple[Array, NDArray[np.uint8]] | str:
+    assert sample.mask is not None
+    try:
+        image = reading(load_bytes(sample.path))
+        values, _ = read_mask(load_bytes(sample.mask), reading.dim)
+        if values.shape != image.shape[:-1]:
+            have, want = (" x ".join(map(str, reversed(s))) for s in (values.shape, image.shape[:-1]))
+            return f"its mask {sample.mask.name} is {have}, and it is {want}"
+        return image, mapping.labels(values)
+    except Unreadable as reason:
+        return str(reason)

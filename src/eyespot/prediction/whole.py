@@ -1,0 +1,110 @@
+"""The answer for every sample of an image of any size, tile by tile, in bounded memory."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise, product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eyespot.data.facts import Array
+from eyespot.prediction.tiles import Plan, Slices, shares, tiles
+
+Read = Callable[[Slices], Array]
+"""The samples of a window of the image, (*S, C)."""
+Logits = Callable[[Array], Tensor]
+"""What the network says of a window: (*S, C) -> (classes, *S)"""
+Parts = Iterable[tuple[Slices, Tensor]]
+"""Places in the image and the logits there, (classes, *S), row by row, so that what came before is whole."""
+
+
+def predict_map(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
+    """The logits of the whole image in parts, as planned."""
+    return _blended(read, logits, plan) if plan.why else _exact(read, logits, plan)
+
+
+def _exact(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
+    for inner, outer in tiles(plan.shape, plan.tile, plan.reach):
+        within = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
+        yield inner, logits(read(outer))[(slice(None), *within)]
+
+
+def _blended(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
+    """Means of overlapping tiles, weighted by their distance from the tile's end; all of the width at a time."""
+    axes = plan.parts()
+    weights = [[torch.from_numpy(w) for w in shares(parts)] for parts in axes]
+    held, top = None, 0
+    for k, (rows, end) in enumerate(pairwise([*axes[0], slice(plan.shape[0], None)])):
+        band = None
+        for places in product(*(range(len(parts)) for parts in axes[1:])):
+            outer = (rows, *(axis[i] for axis, i in zip(axes[1:], places, strict=True)))
+            y = logits(read(outer))
+            if band is None:
+                band = y.new_zeros(len(y), rows.stop - top, *plan.shape[1:])
+                if held is not None:
+                    band[:, : held.shape[1]] = held
+            for axis, i in enumerate((k, *places)):
+                y = y * weights[axis][i].view(-1, *[1] * (len(axes) - 1 - axis)).to(y)
+            band[(slice(None), slice(rows.start - top, rows.stop - top), *outer[1:])] += y
+        assert band is not None
+        held = band[:, end.start - top :].clone()
+        yield (slice(top, end.start), *(slice(0, n) for n in plan.shape[1:])), band[:, : end.start - top]
+        top = end.start
+
+
+def labels(parts: Parts, shape: Sequence[int]) -> Iterator[Array]:
+    """The likeliest class of every sample, of all of the width at a time: (rows, *shape[1:]) of uint8 or uint16"""
+    band, rows = None, slice(0, 0)
+    for place, logits in parts:
+        if band is None or place[0] != rows:
+            if band is not None:
+                yield band
+            rows = place[0]
+            depth = np.uint8 if len(logits) <= 256 else np.uint16
+            band = np.empty((rows.stop - rows.start, *shape[1:]), depth)
+        band[(slice(None), *place[1:])] = logits.argmax(0).cpu().numpy()
+    if band is not None:
+        yield band
+
+
+class Seams:
+    """How visible the ends of blended tiles are: `watch` measures while the parts pass, `score` then tells.
+
+    The score is the mean jump of the class probabilities from one sample to the next across the ends of tiles, divided
+    by the mean jump one sample before and after: 1 where no end can be seen.
+    """
+
+    def __init__(self, plan: Plan):
+        ends = [{e for p in parts for e in (p.start, p.stop)} for parts in plan.parts()]
+        self.ends = [
+            sorted(e for e in found if 2 <= e < n - 1) for found, n in zip(ends, plan.shape, strict=True)
+        ]
+        self.across, self.beside, self.last = 0.0, 0.0, torch.zeros(0)
+
+    @property
+    def score(self) -> float:
+        return self.across / self.beside if self.beside else 1.0 if not self.across else float("inf")
+
+    def watch(self, parts: Parts) -> Iterator[tuple[Slices, Tensor]]:
+        """The same parts, each of the full width."""
+        for place, logits in parts:
+            p = logits.float().softmax(0)
+            for axis, ends in enumerate(self.ends[1:], start=2):
+                for end in ends:
+                    self._add(p.narrow(axis, end - 2, 4).movedim(axis, 1))
+            self._along_rows(place[0], p)
+            yield place, logits
+
+    def _along_rows(self, rows: slice, p: Tensor) -> None:
+        """An end between rows is measured when the row after the next has come."""
+        joined = torch.cat([self.last, p], 1) if self.last.dim() > 1 else p
+        first = rows.stop - joined.shape[1]
+        for end in self.ends[0]:
+            if rows.start <= end + 1 < rows.stop:
+                self._add(joined[:, end - 2 - first : end + 2 - first])
+        self.last = joined[:, -3:].clone()
+
+    def _add(self, four: Tensor) -> None:
+        """(classes, 4, ...) around an end"""
+        before, across, after = four.diff(dim=1).abs().double().sum([0, *range(2, four.dim())]).tolist()
+        self.across, self.beside = self.across + across, self.beside + (before + after) / 2

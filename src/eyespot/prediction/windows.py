@@ -1,0 +1,147 @@
+"""Windows of an image, signal or volume, read from its file as they are asked for, where the file allows that."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from eyespot.data.facts import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
+from eyespot.data.read import decode, load_bytes
+from eyespot.data.tiff import is_tiff, stack_spacing
+from eyespot.prediction.tiles import Slices
+
+SEGMENT = 64 << 20
+"""Bytes; a TIFF whose strips or tiles are larger when decoded is decoded whole."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """shape (*S) and channels of a file; called with slices, it reads that window: (*S, C) as `decode` would.
+
+    held   bytes that are kept in memory: all of a file that can only be decoded whole, else 0
+    """
+
+    shape: tuple[int, ...]
+    channels: int
+    read: Callable[[Slices], Array]
+    spacing: tuple[float, ...] = ()
+    held: int = 0
+
+    def __call__(self, window: Slices) -> Array:
+        return as_depth(self.read(window))
+
+
+def open_windows(path: Path, dim: int) -> Windows:
+    """A file of `dim` axes. NumPy arrays and plain TIFF are read window by window, others whole. Raises Unreadable."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    found = None
+    if head[:6] == b"\x93NUMPY":
+        found = _numpy(path, dim)
+    elif is_tiff(head):
+        found = _tiff(path, dim)
+    return found or _whole(path, dim)
+
+
+def _whole(path: Path, dim: int) -> Windows:
+    decoded = decode(load_bytes(path), dim)
+    array = decoded.array
+    if array.ndim != dim + 1:
+        raise Unreadable(f"it is no {WORD[dim]}")
+    return Windows(array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes)
+
+
+def _numpy(path: Path, dim: int) -> Windows | None:
+    """Mapped anew for each window, so that what was read does not stay in memory."""
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:  # a damaged file, of which reading it whole tells the reason
+        return None
+    shape, at = as_axes(stored.shape, dim)
+    depth_of(stored.dtype)
+
+    def read(window: Slices) -> Array:
+        return np.array(channels_last(np.load(path, mmap_mode="r"), dim)[window])
+
+    return Windows(shape, 1 if at is None else stored.shape[at], read)
+
+
+def _tiff(path: Path, dim: int) -> Windows | None:
+    """None where its values have to be changed after they are decoded, or where its parts are too large."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
+            spacing = stack_spacing(file) if dim == 3 else ()
+    except Exception:  # whatever tifffile meets in a damaged file; reading it whole tells the reason
+        return None
+    first = pages[0]
+    alike = {(p.shape, p.dtype, p.compression) for p in pages}
+    if len(alike) > 1 or not all(_plain(p) for p in pages) or (dim == 3 and len(pages) < 2):
+        return None
+    size = (first.imagelength, first.imagewidth)
+
+    def read(window: Slices) -> Array:
+        rows, columns = window[-2:]
+        if dim == 2:
+            return _page(path, first, rows, columns)
+        return np.stack([_page(path, p, rows, columns) for p in pages[window[0]]])
+
+    shape = (len(pages), *size) if dim == 3 else size
+    return Windows(shape, first.samplesperpixel, read, spacing)
+
+
+def _plain(page: tifffile.TiffPage) -> bool:
+    """Whether the values of the file are those of the image, in parts of a moderate size."""
+    turned = page.tags.get("Orientation")
+    return (
+        page.photometric in (1, 2)  # zero is black, or red, green and blue
+        and page.dtype is not None
+        and page.dtype.kind in "uif"
+        and page.bitspersample == 8 * page.dtype.itemsize
+        and page.planarconfig == 1
+        and not page.extrasamples
+        and page.imagedepth == 1
+        and (turned is None or turned.value == 1)
+        and (page.is_memmappable or prod(page.chunks) * page.dtype.itemsize <= SEGMENT)
+    )
+
+
+def _page(path: Path, page: tifffile.TiffPage, rows: slice, columns: slice) -> Array:
+    """(H, W, C) of a window"""
+    size, channels = (page.imagelength, page.imagewidth), page.samplesperpixel
+    assert page.dtype is not None
+    if page.is_memmappable:
+        dtype = page.dtype.newbyteorder(page.parent.byteorder)
+        mapped = np.memmap(path, dtype, "r", page.dataoffsets[0], (*size, channels))
+        return np.array(mapped[rows, columns])
+    window = np.zeros((rows.stop - rows.start, columns.stop - columns.start, channels), page.dtype)
+    height, width = page.chunks[:2]
+    across = -(-size[1] // width)
+    with path.open("rb") as file:
+        for i, j in product(_touched(rows, height), _touched(columns, width)):
+            index = i * across + j
+            file.seek(page.dataoffsets[index])
+            part, _, _ = page.decode(file.read(page.databytecounts[index]), index)
+            if part is not None:
+                _put(window, np.asarray(part)[0], rows.start - i * height, columns.start - j * width)
+    return window
+
+
+def _touched(part: slice, step: int) -> range:
+    return range(part.start // step, -(-part.stop // step))
+
+
+def _put(window: Array, part: Array, down: int, right: int) -> None:
+    """Copy what of a part falls into a window that begins so far down and right of it."""
+    seen = part[max(0, down) :, max(0, right) :][
+        : len(window) + min(0, down), : window.shape[1] + min(0, right)
+    ]
+    top, left = max(0, -down), max(0, -right)
+    window[top : top + seen.shape[0], left : left + seen.shape[1]] = seen

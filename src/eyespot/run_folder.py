@@ -1,0 +1,222 @@
+"""The folder of a run: where it goes, and what is written into it before, while and after training."""
+
+import csv
+import io
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+
+from eyespot import pictures
+from eyespot.augment import augment, parse
+from eyespot.console import clock as as_clock
+from eyespot.console import say, stderr
+from eyespot.data.arrays import fingerprint
+from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.survey import Survey
+from eyespot.errors import UserError
+from eyespot.evaluation import SPLIT
+from eyespot.files import write_whole
+from eyespot.training.config import write_plan
+from eyespot.training.crops import Segment
+from eyespot.training.loop import Row, clock
+from eyespot.training.plan import Plan
+from eyespot.weights import NAME, Card, versions, write_model
+
+OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html", "scores.json")
+
+
+def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
+    """Where the run goes; refuses a folder that exists, unless forced and it is a run's."""
+    if out is None:
+        name = Path(data).resolve().name if Path(data).exists() else data
+        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in range(1, 10**6))
+        return next(path for path in numbered if not path.exists())
+    folder = Path(out)
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: name a folder for the run")
+    content = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
+    if content and not force:
+        raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
+    foreign = sorted(set(content) - set(OURS))
+    if content and not set(content) & {NAME, "plan.toml"}:
+        raise UserError(
+            f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
+        )
+    return folder
+
+
+def save(folder: Path, tensors: Any, card: Card) -> None:
+    """Write the model file; where that fails, the one before it stays, and is named."""
+    path = folder / NAME
+    try:
+        write_model(path, tensors, card)
+    except UserError as error:
+        raise UserError(
+            f"{error}; the last good model stays in {path}" if path.exists() else str(error)
+        ) from error
+
+
+def make_card(found: Survey, plan: Plan, side: int) -> Card:
+    """What the model file says of itself. `side` is the size that the network was last trained at."""
+    c = plan.config
+    assert c.model and c.augment is not None
+    preprocessing = found.reading.as_dict() | {
+        "side": side,
+        "mean": list(plan.task.normal.mean),
+        "std": list(plan.task.normal.std),
+    }
+    if isinstance(found, PairSurvey):
+        preprocessing |= {"mapping": found.mapping.as_dict()}
+    data = {
+        "name": found.source.name,
+        "images": len(found.labels),
+        "trained": len(plan.train),
+        "content": fingerprint(found.headers),
+    }
+    settings = {k: v for k, v in asdict(c).items() if v is not None}
+    return Card(
+        c.model,
+        {},
+        list(found.classes),
+        preprocessing,
+        augment=c.augment,
+        plan=settings,
+        data=data,
+        versions=versions(),
+        task="segment" if isinstance(found, PairSurvey) else "classify",
+    )
+
+
+def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
+    """What is known before the first step: the plan, the split, and a picture of the first batch."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in OURS:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
+        ) from error
+    write_plan(folder / "plan.toml", plan.config, plan.reasons, plan.timed)
+    write_whole(folder / SPLIT, split_csv(found, plan))
+    pictures.save(first_batch(found, plan), folder / "first-batch.png")
+
+
+def split_csv(found: Survey, plan: Plan) -> str:
+    """Which image is on which side: a CSV that `train` and `evaluate` read as a data set."""
+    side = np.full(len(found.labels), "train", dtype="<U5")
+    side[plan.held], side[plan.test] = "val", "test"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    what = "mask" if found.source.has_masks else "label"
+    writer.writerow(["path", what, "split", "content"] + ["group"] * (plan.groups is not None))
+    for r, i in enumerate(found.images.rows.tolist()):
+        sample = found.source.samples[i]
+        told = sample.mask.resolve() if sample.mask else sample.label
+        row = [sample.path.resolve(), told, side[r], found.facts[r].digest.hex()]
+        writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
+    return text.getvalue()
+
+
+def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
+    """What the network sees: training images as decoded, and as augmented; or crops and their masks."""
+    if isinstance(plan.task, Segment):
+        return first_crops(plan.task, plan)
+    rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
+    pixels = found.images.pixels[rows]
+    floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
+    changed = augment(
+        floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
+    )
+    changed = changed.movedim(1, -1).numpy().astype(pixels.dtype)
+    title = f"augmented: {plan.config.augment or 'none'}"
+    return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
+
+
+def first_crops(task: Segment, plan: Plan, most: int = 16) -> Image:
+    """Crops as the network sees them, without their masks and with."""
+    rows = np.random.default_rng(plan.config.seed).permutation(task.draws(plan.train))[:most]
+    generator = torch.Generator().manual_seed(plan.config.seed)
+    x, y = task.batch(rows, task.side(0), generator)
+    std, mean = np.array(task.normal.std), np.array(task.normal.mean)
+    seen = [each.movedim(0, -1).numpy() * std + mean for each in x]
+    shown = [
+        pictures.overlay(image.astype(np.float32), labels.numpy())
+        for image, labels in zip(seen, y, strict=True)
+    ]
+    plain = [image.astype(np.float32) for image in seen]
+    return pictures.sheet([("crops", plain), ("with their masks", shown)], tile=144, columns=8)
+
+
+def show_plan(plan: Plan, found: Survey) -> None:
+    """Every choice with its reason, on standard error."""
+    c = plan.config
+    say("")
+    say(
+        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.held):,} held out"
+        + (f", {len(plan.test):,} to test" if len(plan.test) else "")
+    )
+    settings = {
+        **{k: v for k, v in asdict(c).items() if v is not None},
+        "split": "",
+        "class weights": "",
+        "channels": found.reading.channels,
+        "depth": found.reading.depth,
+        "epochs": c.epochs or "",
+    }
+    for name, reason in plan.reasons.items():
+        value = settings.get(name, "")
+        say(f"  {name:<14}{value!s:<17} {reason}" if value != "" else f"  {name:<14}{reason}")
+    say("")
+
+
+HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'held-out loss':>14} {{:>9}} {'images/s':>9} {'remain':>7}"
+
+
+class Table:
+    """The live table, history.csv, and the best network so far on disk."""
+
+    def __init__(self, folder: Path, found: Survey, plan: Plan):
+        self.folder, self.found, self.plan = folder, found, plan
+        self.history: list[Row] = []
+        self.saved, self.steps, self.shown, self.now = False, 0, 0.0, clock()
+
+    def row(self, row: Row, network: Any, best: bool) -> None:
+        """Print a row, append it to history.csv, and save the network if it is the best so far."""
+        self.clear()
+        if not self.history:
+            say(HEAD.format(self.plan.task.score))
+        self.history.append(row)
+        remain = as_clock(self.now() * (1 / max(row.fraction, 1e-9) - 1))
+        say(
+            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {remain:>7}"
+        )
+        lines = [
+            ",".join(asdict(row)),
+            *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history),
+        ]
+        if best:
+            save(self.folder, network.state_dict(), make_card(self.found, self.plan, row.size))
+            self.saved = True
+        write_whole(self.folder / "history.csv", "\n".join(lines) + "\n")
+
+    def step(self, fraction: float, per_second: float) -> None:
+        """Twice a second, on a terminal, a line that the next one overwrites."""
+        self.steps += 1
+        if stderr().is_terminal and self.now() - self.shown > 0.5:
+            self.shown = self.now()
+            remain = as_clock(self.now() * (1 / max(fraction, 1e-3) - 1))
+            stderr().print(
+                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {remain} remain    ",
+                end="\r",
+                markup=False,
+            )
+
+    def clear(self) -> None:
+        if stderr().is_terminal and self.shown:
+            stderr().print(" " * 60, end="\r")

@@ -1,0 +1,149 @@
+"""The task of telling what a whole image, signal or volume is."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eyespot.augment import augment, parse
+from eyespot.checkpoints import find
+from eyespot.checkpoints.published import IMAGENET
+from eyespot.data.survey import IMBALANCE, Survey
+from eyespot.errors import UserError
+from eyespot.kit import MEMORY
+from eyespot.models import create
+from eyespot.models.network import Network
+from eyespot.training.batches import Normal, autocast, resized
+from eyespot.training.config import Config, Settle
+from eyespot.training.optimise import whiten
+from eyespot.training.schedule import mean_cost, side
+from eyespot.weights import read_card
+
+SMALL = 64
+"""Samples along an axis up to which the small network is the better choice."""
+VALUES = 2**20
+"""Positions in a batch, at the most."""
+SMOOTHING = 0.1
+
+
+class Classify:
+    """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images."""
+
+    score = "accuracy"
+    most_epochs = 100
+
+    def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
+        self.survey, self.config, self.normal, self.train = survey, config, normal, train
+        self.labels, self.pixels = torch.from_numpy(survey.labels), survey.images.pixels
+        self.weights, self.why_weights = class_weights(survey.labels[train], len(survey.source.classes))
+        self.operations = parse(config.augment or "")
+        self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
+
+    def network(self) -> Network:
+        """The planned network, its weights drawn from the seed."""
+        c, reading = self.config, self.survey.reading
+        torch.manual_seed(c.seed)
+        assert c.model
+        network = create(
+            c.model,
+            classes=len(self.survey.source.classes),
+            channels=reading.channels,
+            dim=reading.dim,
+            weights=c.start_from,
+        )
+        return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
+
+    def prepare(self, network: nn.Module) -> None:
+        """What is set from the data before the first step."""
+        if self.config.model == "small" and self.config.start_from is None:
+            whiten(network.stem, self.normal(self.pixels[self._some_rows()]))  # type: ignore[arg-type]
+
+    def _some_rows(self, most: int = 2000, positions: int = 2**21) -> NDArray[np.int64]:
+        """Evenly spaced rows, at most so many, with at most about so many positions in all."""
+        number = min(most, max(1, positions // int(np.prod(self.survey.reading.shape[:-1]))))
+        return self.train[:: max(1, len(self.train) // number)]
+
+    def draws(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What an epoch draws from: every row once."""
+        return rows
+
+    def side(self, fraction: float) -> int:
+        """Samples along each axis at this stage; what has a scale keeps it."""
+        size = self.survey.reading.size
+        return side(fraction, size) if self.survey.reading.spacing is None else size
+
+    def cost(self) -> float:
+        """Values per image over a whole run, as a share of full-size images."""
+        reading = self.survey.reading
+        return mean_cost(reading.size, reading.dim) if reading.spacing is None else 1.0
+
+    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(B, C, side, ...) changed at random, and their labels (B,)"""
+        x = augment(self.normal(self.pixels[rows], self.config.device or "cpu"), self.operations, generator)
+        return resized(x, side), self.labels[rows].to(x.device)
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), y, self.loss_weights, label_smoothing=SMOOTHING)
+
+    @torch.inference_mode()
+    def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
+        """Loss and accuracy on some held-out rows, at the training's present size and in its precision."""
+        device, logits = self.config.device or "cpu", []
+        for part in np.array_split(rows, max(1, len(rows) // 256)):
+            x = resized(self.normal(self.pixels[part], device), side)
+            with autocast(device, self.config.precision):
+                logits.append(network(x).float().cpu())
+        z, y = torch.cat(logits), self.labels[rows]
+        return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
+
+
+def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
+    """The network, the changes and the batch, each as typed or with its reason."""
+    reading = survey.reading
+    model = settle("model", *usual_model(reading.size, None if config.model else config.start_from))
+    photo = reading.channels == 3 and reading.dim == 2
+    augment = settle(
+        "augment",
+        "flip|shift(0.06)" if photo else "shift(0.06)",
+        "colour photographs look right when mirrored"
+        if photo
+        else f"a mirrored {survey.word} may mean something else",
+    )
+    parse(augment)  # a mistake in it is said before anything is timed
+    usual = min(512 if model == "small" else 64, max(16, VALUES // reading.size**reading.dim))
+    fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
+    why = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
+    batch = min(settle("batch", max(16, min(usual, fitting)), why), len(train))
+    return replace(config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch)
+
+
+def usual_model(size: int, start_from: str | None) -> tuple[str, str]:
+    """The preset for images of this size, or of the weights to start from; and why."""
+    if start_from is None:
+        kind = "small" if size <= SMALL else "resnet18"
+        return kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis"
+    if start_from == IMAGENET:
+        return "resnet18", "the smallest with published weights"
+    path = find(start_from, "")
+    try:
+        return read_card(path).preset, f"the network of {path}"
+    except UserError as error:
+        raise UserError(
+            f"{path} does not tell which network its weights are of: name it with --model"
+        ) from error
+
+
+def class_weights(labels: NDArray[np.int64], classes: int) -> tuple[tuple[float, ...] | None, str]:
+    """Weights 1 / sqrt(count), of mean 1 over the images, where classes differ much in size."""
+    counts = np.bincount(labels, minlength=classes)
+    ratio = counts.max() / max(1, counts.min())
+    if ratio < IMBALANCE:
+        return None, f"none: the largest class has {ratio:.1f} times the images of the smallest"
+    weights = 1 / np.sqrt(np.maximum(counts, 1))
+    weights = weights * counts.sum() / (weights * counts).sum()
+    return tuple(
+        weights.tolist()
+    ), f"1 / sqrt(images): the largest class has {ratio:.1f} times the images of the smallest"

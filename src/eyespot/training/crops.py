@@ -1,0 +1,155 @@
+"""The task of telling what each pixel is: crops of images and their label maps."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eyespot.augment import parse
+from eyespot.data.facts import Array
+from eyespot.data.masks import VOID
+from eyespot.data.pair_survey import PairSurvey
+from eyespot.kit import MEMORY
+from eyespot.models import create
+from eyespot.models.network import Network, run_whole
+from eyespot.training.batches import Normal, autocast
+from eyespot.training.config import Config, Settle
+
+IGNORED = -100
+"""The label, in training, of what does not count."""
+CROP = {1: 1024, 2: 192, 3: 32}
+"""Samples along each axis of a crop, at the most, by the number of axes."""
+RARE, KEPT = 1 / 3, 64
+"""The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
+GLANCE = 1024
+"""Samples along an axis of a held-out image that are looked at while training."""
+
+
+class Segment:
+    """A label for each position."""
+
+    score = "mean IoU"
+    most_epochs = 400
+    why_weights = "none"
+
+    def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
+        self.survey, self.config, self.normal, self.train = survey, config, normal, train
+        self.pixels, self.maps = survey.images.pixels, survey.images.labels
+        self.operations = parse(config.augment or "")
+        self.rng = np.random.default_rng(config.seed)
+        self.places = {int(i): _places(self.maps[i], len(survey.classes), self.rng) for i in train}
+
+    def network(self) -> Network:
+        """The planned network, its weights drawn from the seed."""
+        c, reading = self.config, self.survey.reading
+        torch.manual_seed(c.seed)
+        assert c.model
+        network = create(
+            c.model,
+            classes=len(self.survey.classes),
+            channels=reading.channels,
+            dim=reading.dim,
+            weights=c.start_from,
+        )
+        return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing is set from the data."""
+
+    def draws(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every row as often as crops fit into it."""
+        assert self.config.size
+        area = self.config.size**self.survey.reading.dim
+        times = [max(1, round(self.maps[i].size / area)) for i in rows]
+        return np.repeat(rows, times)
+
+    def side(self, fraction: float) -> int:
+        """Of a crop; always the same."""
+        assert self.config.size
+        return self.config.size
+
+    def cost(self) -> float:
+        return 1.0
+
+    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Crops (B, C, side, ...) and their labels (B, side, ...), changed alike"""
+        pairs = [self._crop(int(i), side) for i in rows]
+        x = self.normal(np.stack([image for image, _ in pairs]), self.config.device or "cpu")
+        y = torch.from_numpy(np.stack([labels for _, labels in pairs])).to(x.device)
+        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), y
+
+    def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64]]:
+        shape = np.array(self.maps[i].shape)
+        centre = self.rng.integers(0, shape)
+        if self.places[i] and self.rng.random() < RARE:
+            places = self.places[i][self.rng.integers(len(self.places[i]))]
+            centre = np.array(np.unravel_index(self.rng.choice(places), shape))
+        starts = np.clip(centre - side // 2, 0, np.maximum(shape - side, 0))
+        window = tuple(slice(a, a + side) for a in starts)
+        return filled(self.pixels[i][window], self.maps[i][window], side)
+
+    def loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), y, ignore_index=IGNORED)
+
+    @torch.inference_mode()
+    def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
+        """Loss and mean IoU over the classes that occur, on the middle of some held-out images."""
+        device, classes = self.config.device or "cpu", len(self.survey.classes)
+        table, losses = np.zeros((classes, classes)), []
+        for i in rows[:: max(1, len(rows) // 16)]:
+            window = tuple(
+                slice(max(0, (n - GLANCE) // 2), max(0, (n - GLANCE) // 2) + GLANCE)
+                for n in self.maps[i].shape
+            )
+            y = as_targets(self.maps[i][window])
+            with autocast(device, self.config.precision):
+                z = run_whole(network, self.normal(self.pixels[i][window][None], device)).float().cpu()
+            losses.append(F.cross_entropy(z, torch.from_numpy(y)[None], ignore_index=IGNORED).item())
+            counted, said = y != IGNORED, z[0].argmax(0).numpy()
+            table += np.bincount(y[counted] * classes + said[counted], minlength=classes**2).reshape(
+                classes, -1
+            )
+        both, either = np.diag(table), table.sum(0) + table.sum(1) - np.diag(table)
+        present = table.sum(1) > 0
+        return float(np.mean(losses)), float((both[present] / either[present]).mean())
+
+
+def as_targets(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Label maps with what does not count as training wants it."""
+    return np.where(labels == VOID, IGNORED, labels.astype(np.int64))
+
+
+def filled(image: Array, labels: NDArray[np.uint8], side: int) -> tuple[Array, NDArray[np.int64]]:
+    """A crop from an image smaller than it, mirrored to the size where it can be; what is added does not count."""
+    y = as_targets(labels)
+    edges = [(0, side - n) for n in y.shape]
+    if not any(b for _, b in edges):
+        return image, y
+    return np.pad(image, [*edges, (0, 0)], "symmetric"), np.pad(y, edges, constant_values=IGNORED)
+
+
+def _places(labels: NDArray[np.uint8], classes: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """For each class in the map, some of its flat positions."""
+    flat, found = labels.ravel(), []
+    for k in range(classes):
+        here = np.flatnonzero(flat == k)
+        if len(here):
+            found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
+    return found
+
+
+def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
+    """The network, the crop, the changes and the batch, each as typed or with its reason."""
+    dim = survey.reading.dim
+    model = settle(
+        "model", "unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train"
+    )
+    usual = int(np.median([max(survey.images.labels[i].shape) for i in train]))
+    size = settle("size", min(CROP[dim], -(-usual // 16) * 16), "crops of this size from the images")
+    augment = settle("augment", "none", "")
+    parse(augment)
+    batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
+    return replace(config, model=model, size=size, fit=survey.reading.fit, augment=augment, batch=batch)

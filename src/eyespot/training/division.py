@@ -1,0 +1,44 @@
+"""Which rows train, which are held out, and which only test: the user's own split, or one by class, group and seed."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.duplicates import clusters
+from eyespot.data.split import groups_of, hold_out
+from eyespot.data.survey import Survey
+from eyespot.errors import UserError
+from eyespot.training.config import Config
+
+
+def split_rows(survey: Survey, config: Config):
+    """(train, held out, test) rows, why, and the group of each row if asked."""
+    splits, rows = survey.splits, np.arange(len(survey.labels))
+    names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
+    groups = groups_of(names, config.group) if config.group else None
+    test = rows[splits == "test"]
+    if "val" in survey.source.splits:
+        return rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups
+    kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
+    joined = survey.alike if groups is None else _join(survey.alike, groups)
+    held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
+    if groups is not None:
+        _check_groups(survey, held, kept)
+    what = "of each class, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
+    return kept[~held], kept[held], test, f"{config.held_out:.0%} held out {what}, seed {config.seed}", groups
+
+
+def _join(alike: NDArray[np.int64], groups: list[str]) -> NDArray[np.int64]:
+    """(N,) equal for rows that are alike or in one group, directly or through others."""
+    first: dict[str, int] = {}
+    links = [[first.setdefault(group, i), i] for i, group in enumerate(groups)]
+    links += [[int(a), i] for i, a in enumerate(alike)]
+    return clusters(len(groups), links)
+
+
+def _check_groups(survey: Survey, held: NDArray[np.bool_], kept: NDArray[np.int64]) -> None:
+    for k, name in enumerate(survey.source.classes):
+        sides = set(held[survey.labels[kept] == k].tolist())
+        if len(sides) < 2:
+            raise UserError(
+                f"class {name!r} has images in one group only, so it cannot be both trained and held out: choose another --group"
+            )

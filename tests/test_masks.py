@@ -1,0 +1,304 @@
+"""Images and masks: paired, mapped, trained, scored and written back, and what is said where they are wrong."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import eyespot
+from eyespot.data.facts import Unreadable
+from eyespot.data.masks import COLOUR, VOID, Mapping, MaskFacts, mapping_of, mask_facts, propose, read_mask
+from eyespot.data.pairs import find_pairs
+from eyespot.errors import UserError
+from eyespot.prediction.maps import target, write_map
+from eyespot.training.crops import IGNORED, filled
+
+RNG = np.random.default_rng(0)
+
+
+def picture(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.astype(np.uint8))
+
+
+def paletted(values: np.ndarray) -> Image.Image:
+    image = Image.new("P", values.shape[::-1])
+    image.putdata(values.ravel().tolist())
+    image.putpalette([c for k in range(256) for c in (k, 255 - k, 7)])
+    return image
+
+
+def content(image: Image.Image, form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form)
+    return buffer.getvalue()
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(picture(np.zeros((4, 4)))))
+
+
+# Which mask belongs to which image.
+
+
+@pytest.mark.parametrize(
+    "names,pairs",
+    [
+        (["images/a.png", "masks/a.png"], [("images/a.png", "masks/a.png", "")]),
+        (["Images/a.jpg", "Labels/a.png"], [("Images/a.jpg", "Labels/a.png", "")]),
+        (["images/x/a.png", "masks/x/a.png", "images/y/a.png", "masks/y/a.png"],
+         [("images/x/a.png", "masks/x/a.png", ""), ("images/y/a.png", "masks/y/a.png", "")]),
+        (["a.png", "a_mask.png"], [("a.png", "a_mask.png", "")]),
+        (["images/a.png", "masks/a_mask.png"], [("images/a.png", "masks/a_mask.png", "")]),
+        (["train/images/a.png", "train/masks/a.png", "val/images/b.png", "val/masks/b.png"],
+         [("train/images/a.png", "train/masks/a.png", "train"), ("val/images/b.png", "val/masks/b.png", "val")]),
+        (["images/train/a.png", "masks/train/a.png"], [("images/train/a.png", "masks/train/a.png", "train")]),
+        (["images/a.png", "masks/a.png", "instances/a.png", "notes/z.png"], [("images/a.png", "masks/a.png", "")]),
+    ],
+)  # fmt: skip
+def test_pairs_are_found_by_folders_and_endings(tmp_path, names, pairs):
+    touch(tmp_path, *names)
+    found = find_pairs(tmp_path)
+    assert found is not None and not found.without_mask and not found.without_image
+    got = [
+        (str(s.path.relative_to(tmp_path)), str(s.mask.relative_to(tmp_path)), s.split) for s in found.samples
+    ]
+    assert got == pairs
+
+
+def test_what_has_no_partner_is_told(tmp_path):
+    touch(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/c.png")
+    found = find_pairs(tmp_path)
+    assert [p.name for p in found.without_mask] == ["b.png"] and [p.name for p in found.without_image] == [
+        "c.png"
+    ]
+
+
+def test_a_class_called_mask_is_a_class(tmp_path):
+    touch(tmp_path, "mask/1.png", "no_mask/2.png")
+    assert find_pairs(tmp_path) is None
+
+
+# What the values mean.
+
+
+def facts(*counts: dict[int, int], kind: str = "") -> dict[str, MaskFacts]:
+    return {f"{i}.png": MaskFacts((8, 8), c, kind) for i, c in enumerate(counts)}
+
+
+@pytest.mark.parametrize(
+    "counts,void,values,classes,found_void",
+    [
+        ([{0: 60, 255: 4}], None, (0, 255), ("background", "object"), None),
+        ([{0: 60, 1: 4}], None, (0, 1), ("background", "object"), None),
+        ([{0: 9, 1: 4, 2: 3}, {0: 9, 7: 2}], None, (0, 1, 2, 7), ("0", "1", "2", "7"), None),
+        ([{0: 9, 1: 4, 255: 3}], None, (0, 1), ("background", "object"), 255),
+        ([{0: 9, 1: 4, 255: 3}], "none", (0, 1, 255), ("0", "1", "255"), None),
+        ([{0: 9, 1: 4, 11: 3}], "11", (0, 1), ("background", "object"), 11),
+        (
+            [{COLOUR + 0xFF0000: 4, COLOUR: 9}],
+            None,
+            (COLOUR, COLOUR + 0xFF0000),
+            ("#000000", "#ff0000"),
+            None,
+        ),
+    ],
+)
+def test_the_mapping_that_is_proposed(counts, void, values, classes, found_void):
+    mapping = propose(facts(*counts), None, void).mapping
+    assert (mapping.values, mapping.classes, mapping.void) == (values, classes, found_void)
+    assert mapping_of(json.loads(json.dumps(mapping.as_dict()))) == mapping
+
+
+def test_numbered_objects_become_things_apart():
+    numbered = facts(*({k: 3 for k in range(n)} for n in (14, 20, 9, 17)))
+    mapping = propose(numbered, None, None).mapping
+    assert mapping.objects and mapping.classes == ("background", "object")
+    ids = np.array([[1, 1, 2, 2, 0], [1, 1, 2, 2, 0]])
+    assert mapping.labels(ids).tolist() == [[1, 0, 0, 1, 0]] * 2
+
+
+@pytest.mark.parametrize(
+    "counts,names,void,sentence",
+    [
+        ([{0: 64}], None, None, "hold the value 0 only"),
+        ([{0: 9, 1: 2}], ["a", "b", "c"], None, "3 class names are given, and the masks hold 2 values"),
+        ([{0: 9, 1: 2}], None, "7", "void is '7', and no mask has that value; they have 0, 1"),
+        (
+            [{0: 5000, 255: 3000} | {k: 1 for k in range(1, 90)}],
+            None,
+            None,
+            "has soft edges, 91 different values",
+        ),
+    ],
+)
+def test_masks_that_make_no_sense(counts, names, void, sentence):
+    with pytest.raises(UserError, match=sentence):
+        propose(facts(*counts), names, void)
+
+
+def test_every_kind_of_mask_file_gives_its_numbers():
+    values = RNG.integers(0, 4, (6, 7))
+    for image in (picture(values), paletted(values)):
+        np.testing.assert_array_equal(read_mask(content(image), 2)[0], values)
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [1, 2, 3]], np.uint8)[values]
+    got, kind = read_mask(content(picture(colours)), 2)
+    assert kind == "colours" and set(np.unique(got)) == {
+        COLOUR,
+        COLOUR + 0xFF0000,
+        COLOUR + 0x00FF00,
+        COLOUR + 0x010203,
+    }
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, (values * 1000).astype(np.uint16))
+    assert mask_facts(buffer.getvalue(), 2).counts == {k * 1000: int((values == k).sum()) for k in range(4)}
+    buffer = io.BytesIO()
+    np.save(buffer, values + 0.5)
+    with pytest.raises(Unreadable, match="fractions"):
+        read_mask(buffer.getvalue(), 2)
+
+
+def test_a_value_outside_the_mapping_names_value_and_pixels():
+    with pytest.raises(Unreadable, match="the value 9 in 2 pixels, which is none of 0, 1"):
+        Mapping((0, 1), ("a", "b")).labels(np.array([[0, 9], [9, 1]]))
+
+
+def test_small_images_are_filled_up_and_the_filling_does_not_count():
+    image, labels = RNG.integers(0, 9, (5, 7, 1)), np.ones((5, 7), np.uint8)
+    labels[0, 0] = VOID
+    x, y = filled(image, labels, 8)
+    assert x.shape == (8, 8, 1) and (x[:5, :7] == image).all()
+    assert (
+        (y[5:] == IGNORED).all()
+        and (y[:, 7:] == IGNORED).all()
+        and y[0, 0] == IGNORED
+        and (y == 1).sum() == 34
+    )
+
+
+# Written back.
+
+
+def test_masks_round_trip_with_values_names_and_resolution(tmp_path):
+    labels = RNG.integers(0, 2, (9, 11), dtype=np.uint8)
+    Image.fromarray(labels).save(tmp_path / "in.png", dpi=(300, 300))
+    write_map(labels, Mapping((0, 255), ("a", "b")), tmp_path / "out.png", tmp_path / "in.png")
+    with Image.open(tmp_path / "out.png") as got:
+        np.testing.assert_array_equal(np.asarray(got), labels * 255)
+        assert got.info["dpi"][0] == pytest.approx(300, abs=0.1)
+    tifffile.imwrite(tmp_path / "in.tif", labels, resolution=(25400.0, 25400.0), resolutionunit=3)
+    mapping = Mapping((COLOUR, COLOUR + 0xFF8000), ("a", "b"))
+    write_map(labels, mapping, tmp_path / "out.tif", tmp_path / "in.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        np.testing.assert_array_equal(file.asarray()[labels == 1], [[255, 128, 0]] * int(labels.sum()))
+        assert file.pages.first.tags["XResolution"].value == (25400, 1)
+    assert target(Path("/d/x/a.nii.gz"), Path("/o"), Path("/d"), 3) == Path("/o/x/a.tif")
+    assert target(Path("/d/x/a.jpg"), Path("/o"), None, 2) == Path("/o/a.png")
+
+
+# Through the commands.
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    """Bright squares on noise, of odd sizes, in folders like a user's."""
+    root = tmp_path_factory.mktemp("squares")
+    for i in range(16):
+        shape = (41 + i, 64 - i)
+        mask = np.zeros(shape, np.uint8)
+        y, x = RNG.integers(4, 20, 2)
+        mask[y : y + 15, x : x + 15] = 255
+        image = RNG.integers(0, 90, shape) + (mask > 0) * 100
+        (root / "images").mkdir(exist_ok=True)
+        (root / "masks").mkdir(exist_ok=True)
+        picture(image).save(root / "images" / f"{i:02}.png")
+        picture(mask).save(root / "masks" / f"{i:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(squares, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return eyespot.train(squares, epochs=30, batch=4, size=48, out=out)
+
+
+def test_train_and_evaluate_on_masks(run):
+    scores = run.evaluation.scores
+    assert scores["mean_iou"]["value"] > 0.9 and scores["mean_iou"]["n"] == 3
+    assert set(scores["classes"]) == {"background", "object"} and "v_rand" in scores
+    assert run.evaluate().scores["mean_iou"] == scores["mean_iou"]
+    text = str(run.evaluation)
+    assert "by bootstrap over images" in text and "macro" in text and "worst: " in text
+    report = (run.folder / "report.html").read_text()
+    assert "The worst images" in report and "data:image/png" in report
+    with Image.open(run.folder / "first-batch.png") as sheet:
+        assert sheet.width > 500
+
+
+def test_predict_writes_masks_of_the_inputs_sizes(run, squares, tmp_path):
+    answers = eyespot.predict(run.folder, sorted((squares / "images").iterdir()))
+    assert [a.labels.shape for a in answers] == [(41 + i, 64 - i) for i in range(16)]
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "eyespot", "predict", str(run.folder), str(squares / "images")]
+    done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for i, answer in enumerate(answers):
+        with Image.open(tmp_path / "out" / f"{i:02}.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), answer.labels * 255)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "name a folder for the masks with --out" in done.stderr
+
+
+def test_the_split_of_a_run_is_a_data_set(run):
+    found = eyespot.look(run.folder / "split.csv").as_dict()
+    assert found["images"] == 16 and found["mapping"]["values"] == ["0", "255"]
+
+
+def test_look_tells_what_is_wrong_with_masks(squares, tmp_path):
+    import shutil
+
+    shutil.copytree(squares, tmp_path / "bad")
+    bad = tmp_path / "bad"
+    picture(np.zeros((5, 5))).save(bad / "masks" / "00.png")
+    (bad / "masks" / "01.png").unlink()
+    (bad / "masks" / "02.png").write_bytes(b"no picture")
+    look = eyespot.look(bad).as_dict()
+    texts = " ".join(p["text"] for p in look["problems"])
+    assert "1 image without a mask" in texts and "2 pairs cannot be used" in texts
+    reasons = " ".join(look["unreadable"].values())
+    assert "its mask 00.png is 5 x 5, and it is 64 x 41" in reasons and "02.png cannot be read" in reasons
+    assert look["mapping"]["classes"] == ["background", "object"] and look["images"] == 13
+
+
+def test_empty_masks_are_refused(squares, tmp_path):
+    import shutil
+
+    shutil.copytree(squares, tmp_path / "empty")
+    for path in (tmp_path / "empty" / "masks").iterdir():
+        picture(np.zeros((5, 5))).save(path)
+    with pytest.raises(UserError, match="hold the value 0 only"):
+        eyespot.train(tmp_path / "empty", epochs=1, out=tmp_path / "run")
+
+
+def test_masks_of_signals_and_volumes(tmp_path):
+    for dim, shape in ((1, (90,)), (3, (16, 18, 10))):
+        root = tmp_path / str(dim)
+        for kind in ("images", "masks"):
+            (root / kind).mkdir(parents=True)
+        for i in range(6):
+            mask = np.zeros(shape, np.uint8)
+            mask[tuple(slice(3, n // 2 + i % 3) for n in shape)] = 1
+            values = RNG.normal(size=shape) * 0.3 + 2 * mask
+            np.save(root / "images" / f"{i}.npy", values.astype(np.float32))
+            np.save(root / "masks" / f"{i}.npy", mask)
+        run = eyespot.train(root, epochs=25, batch=4, out=tmp_path / f"run{dim}")
+        assert run.evaluation.scores["mean_iou"]["value"] > 0.8
+        assert eyespot.predict(run.folder, root / "images" / "0.npy")[0].labels.shape == shape
