@@ -11,9 +11,9 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files labels convolution kit weights checkpoints models anatomy augment data pictures looking "
-    "scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run cli "
-    "__main__"
+    "errors console files labels convolution kit weights checkpoints models anatomy warp augment data pictures "
+    "looking scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run "
+    "cli __main__"
 ).split()
 FILES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or p.stem != "__init__")
 
