@@ -172,8 +172,8 @@ def test_a_value_outside_the_mapping_names_value_and_pixels():
 def test_small_images_are_filled_up_and_the_filling_does_not_count():
     image, labels = RNG.integers(0, 9, (5, 7, 1)), np.ones((5, 7), np.uint8)
     labels[0, 0] = VOID
-    x, y = filled(image, labels, 8)
-    assert x.shape == (8, 8, 1) and (x[:5, :7] == image).all()
+    x, y = filled(image, labels, 8, [4.0])
+    assert x.shape == (8, 8, 1) and (x[:5, :7] == image).all() and (x[5:] == 4).all()
     assert (
         (y[5:] == IGNORED).all()
         and (y[:, 7:] == IGNORED).all()

@@ -1,5 +1,6 @@
 """The task of telling what each pixel is: crops of images and their label maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,7 +102,7 @@ class Segment:
             centre = np.array(np.unravel_index(self.rng.choice(places), shape))
         starts = np.clip(centre - side // 2, 0, np.maximum(shape - side, 0))
         window = tuple(slice(a, a + side) for a in starts)
-        image, labels = filled(self.pixels[i][window], self.maps[i][window], side)
+        image, labels = filled(self.pixels[i][window], self.maps[i][window], side, self.normal.mean)
         border = np.zeros(labels.shape, np.float32)
         if self.borders:
             part = self.borders[i][window]
@@ -140,13 +141,20 @@ def as_targets(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.where(labels == VOID, IGNORED, labels.astype(np.int64))
 
 
-def filled(image: Array, labels: NDArray[np.uint8], side: int) -> tuple[Array, NDArray[np.int64]]:
-    """A crop from an image smaller than it, mirrored to the size where it can be; what is added does not count."""
+def filled(
+    image: Array, labels: NDArray[np.uint8], side: int, value: Sequence[float]
+) -> tuple[Array, NDArray[np.int64]]:
+    """A crop from an image smaller than it, filled up at the far edges with a value per channel; that does not count.
+
+    With the channels' means it is what a network sees beyond an image: zeros, after the normalisation.
+    """
     y = as_targets(labels)
-    edges = [(0, side - n) for n in y.shape]
-    if not any(b for _, b in edges):
+    if y.shape == (side,) * y.ndim:
         return image, y
-    return np.pad(image, [*edges, (0, 0)], "symmetric"), np.pad(y, edges, constant_values=IGNORED)
+    whole = np.empty((*[side] * y.ndim, image.shape[-1]), image.dtype)
+    whole[...] = np.array(value).round().astype(image.dtype) if image.dtype.kind == "u" else np.array(value)
+    whole[tuple(slice(0, n) for n in y.shape)] = image
+    return whole, np.pad(y, [(0, side - n) for n in y.shape], constant_values=IGNORED)
 
 
 def _borders(labels: NDArray[np.uint8]) -> NDArray[np.float16]:
