@@ -69,7 +69,9 @@ class MaskPredictor:
     def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions"""
         if min(image.shape[:-1]) < int(self.network.smallest):  # type: ignore[arg-type]
-            return self.logits(image).argmax(0).to(torch.uint8).cpu().numpy()  # filled up, which tiles are not
+            return (
+                self.logits(image).argmax(0).to(torch.uint8).cpu().numpy()
+            )  # filled up, which tiles are not
         return np.concatenate(list(self.bands(lambda window: image[window], image.shape[:-1])))
 
     def __call__(self, images: Any) -> list[MaskPrediction]:

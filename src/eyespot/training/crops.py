@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment import parse
+from eyespot.augment import Light, Operation, augment_pair, parse
 from eyespot.data.facts import Array
 from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
@@ -26,6 +26,14 @@ CROP = {1: 1024, 2: 192, 3: 32}
 """Samples along each axis of a crop, at the most, by the number of axes."""
 RARE, KEPT = 1 / 3, 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
+USUAL: dict[int | str, str] = {
+    1: "scale(0.9,1.1)|bright(0.2)|noise(0.05)",
+    2: "flips|turn|elastic(10)|bright(0.2)|contrast(0.2)",
+    3: "flips|turn|bright(0.2)|contrast(0.2)",
+    "photo": "flip|scale(0.8,1.25)|bright(0.2)|contrast(0.2)",
+}
+"""The changes that are usual, by the number of axes, and for photographs."""
+WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
 GLANCE = 1024
 """Samples along an axis of a held-out image that are looked at while training."""
 
@@ -48,7 +56,9 @@ class Segment:
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
         self.pixels, self.maps = survey.images.pixels, survey.images.labels
-        self.operations = parse(config.augment or "")
+        operations = parse(config.augment or "", survey.reading.dim)
+        self.moves: list[Operation] = [o for o in operations if not isinstance(o, Light)]
+        self.lights: list[Operation] = [o for o in operations if isinstance(o, Light)]
         self.rng = np.random.default_rng(config.seed)
         self.loss_of, bordered = parse_loss(config.loss or "ce+dice")
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
@@ -92,7 +102,12 @@ class Segment:
         x = self.normal(np.stack([image for image, _, _ in crops]), self.config.device or "cpu")
         y = torch.from_numpy(np.stack([labels for _, labels, _ in crops])).to(x.device)
         borders = torch.from_numpy(np.stack([border for _, _, border in crops])).to(x.device)
-        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(y, borders if self.borders else None)
+        both = torch.cat([x, borders[:, None]], 1) if self.borders else x  # moved alike
+        both, moved = augment_pair(both, y, self.moves, generator)
+        x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
+        x, _ = augment_pair(x, None, self.lights, generator)
+        assert moved is not None
+        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(moved, borders)
 
     def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
         shape = np.array(self.maps[i].shape)
@@ -189,8 +204,12 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
         else "every pixel, and every class",
     )
     parse_loss(loss)
-    augment = settle("augment", "none", "")
-    parse(augment)
+    photo = survey.reading.channels == 3
+    kind = "photo" if photo and dim == 2 else dim
+    augment = settle(
+        "augment", USUAL[kind], "photographs: mirrored, nearer or further, in other light" if photo else WHY
+    )
+    parse(augment, dim)
     batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
     return replace(
         config, model=model, size=size, fit=survey.reading.fit, augment=augment, batch=batch, loss=loss
