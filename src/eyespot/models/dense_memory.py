@@ -106,24 +106,29 @@ def channels_last(like: Tensor, channels: int) -> Tensor:
     return like.new_empty(len(like), *like.shape[2:], channels).movedim(-1, 1)
 
 
+def packed(maps: Tensor) -> Tensor:
+    """(B, C, *S) -> (1, C, B * S, 1), channels last without gaps: the form for which torch's norms are quickest"""
+    rows = maps.movedim(1, -1).reshape(1, -1, 1, maps.shape[1])
+    return rows.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
+
+
+def spread(rows: Tensor, like: Tensor) -> Tensor:
+    """Undo `packed`: (1, C, B * S, 1) -> (B, C, *S)"""
+    return rows.movedim(1, -1).view(len(like), *like.shape[2:], -1).movedim(-1, 1)
+
+
 def measured(values: Tensor) -> Maps:
-    """With torch's own statistics, which are quick where the values lie without gaps."""
+    """With torch's own statistics"""
     kept = torch.zeros(2, values.shape[1], dtype=finer(values))  # makes the answer as fine as they are
-    return Maps(values, *torch.batch_norm_update_stats(values, *kept, 0.0))
-
-
-def column(per_map: Tensor, like: Tensor) -> Tensor:
-    """(C,) -> (C, 1, ...), to go with maps (B, C, *S)"""
-    return per_map.view(-1, *[1] * (like.dim() - 2))
+    return Maps(values, *torch.batch_norm_update_stats(packed(values), *kept, 0.0))
 
 
 def through_statistics(gradient: Maps, maps: Maps) -> Tensor:
     """The gradient of maps (B, C, *S): their own, and what comes by way of their mean and variance."""
-    slope = gradient.var * (2 / maps.count)
-    level = gradient.mean / maps.count - maps.mean * slope
-    x = maps.values
-    total = torch.addcmul(column(level, x), x, column(slope, x)).add_(gradient.values)
-    return total.to(x.dtype)
+    level, slope = gradient.mean / maps.count, gradient.var * (2 / maps.count)
+    one, x = torch.ones_like(slope), packed(maps.values)
+    extra = torch.native_batch_norm(x, slope, level, maps.mean, one, False, 0.0, 0.0)[0]
+    return spread(extra, maps.values).add_(gradient.values)
 
 
 def follow(norm: nn.Module, maps: Maps) -> None:
@@ -138,10 +143,9 @@ class Step:
     """Norm, ReLU and convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
 
     def __init__(self, maps: Maps, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
-        scale, shift, weight, bias = tensors
+        self.scale, self.shift, weight, bias = tensors
         x = maps.values
-        self.maps, self.rate = maps, (maps.var + norm.eps).rsqrt()
-        self.mean, self.scale, self.shift = (column(t, x) for t in (maps.mean, scale * self.rate, shift))
+        self.maps, self.eps = maps, norm.eps
         self.weight, self.bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
         self.mode, self.edge = conv.padding_mode, [n for p in reversed(conv.padding) for n in (p, p)]
         ones, zeros = [1] * len(conv.padding), [0] * len(conv.padding)
@@ -154,9 +158,9 @@ class Step:
         return (slice(i, i + n) for i in range(0, len(self.maps.values), n))
 
     def activation(self, part: slice) -> tuple[Tensor, Tensor]:
-        """The maps less their mean, and normalised, scaled, shifted and cut at 0."""
-        centred = self.maps.values[part] - self.mean
-        return centred, torch.addcmul(self.shift, centred, self.scale).relu_()
+        """Some of the maps, and these normalised and cut at 0, both packed"""
+        x, known = packed(self.maps.values[part]), (self.maps.mean, self.maps.var)
+        return x, torch.native_batch_norm(x, self.scale, self.shift, *known, False, 0.0, self.eps)[0].relu_()
 
     def beyond(self, a: Tensor) -> Tensor:
         """Continued past the edges, where the convolution does not do it"""
@@ -165,25 +169,25 @@ class Step:
     def forward(self) -> Tensor:
         y = channels_last(self.maps.values, len(self.weight))
         for part in self.parts():
-            a = self.beyond(self.activation(part)[1].to(y.dtype))
+            a = self.beyond(spread(self.activation(part)[1], y[part]))
             y[part] = torch.convolution(a, self.weight, self.bias, *self.how)
         return y
 
     def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
         """Gradients of scale, shift, weight and bias; those of the maps are added to `gradient`."""
-        total = []
+        total, known = [], (self.maps.mean, self.maps.var, None, None, False, self.eps, [True] * 3)
         for part in self.parts():
-            centred, a = self.activation(part)
-            da, *rest = self.through_convolution(dy[part], a.to(dy.dtype))
-            da = torch.ops.aten.threshold_backward(da.to(a.dtype), a, 0)
-            gradient.values[part].addcmul_(da, self.scale)
-            axes = [0, *range(2, a.dim())]
-            total.append([centred.mul_(da).sum(axes), da.sum(axes), *rest])
+            x, a = self.activation(part)
+            da, *rest = self.through_convolution(dy[part], spread(a, dy[part]))
+            da = torch.ops.aten.threshold_backward(packed(da), a, 0)
+            dx, *sums = torch.ops.aten.native_batch_norm_backward(da, x, self.scale, *known)
+            gradient.values[part] += spread(dx, dy[part])
+            total.append([*sums, *rest])
         dscale, dshift, dweight, dbias = (None if t[0] is None else sum(t) for t in zip(*total, strict=True))
-        scale = self.scale.flatten()
-        gradient.mean.sub_(scale * dshift)
-        gradient.var.sub_(scale * self.rate**2 * dscale / 2)
-        return [dscale * self.rate, dshift, dweight, dbias]
+        rate = (self.maps.var + self.eps).rsqrt()
+        gradient.mean.sub_(self.scale * rate * dshift)
+        gradient.var.sub_(self.scale * rate**2 * dscale / 2)
+        return [dscale, dshift, dweight, dbias]
 
     def through_convolution(self, dy: Tensor, a: Tensor) -> tuple[Tensor, ...]:
         """Gradients of the activation, the weight and the bias."""
