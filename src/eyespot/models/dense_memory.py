@@ -71,12 +71,14 @@ def layers_of(block: nn.Module) -> list[Layer]:
 
 def grown(x: Tensor, block: nn.Module) -> Tensor:
     """(B, cin, *S) -> (B, cin + new, *S): the input beside every layer's new maps"""
+    if x.dim() == 3:  # torch has no channels-last layout for one axis: (B, C, 1, L)
+        return grown(x.unsqueeze(2), block).squeeze(2)
     layers = layers_of(block)
     tensors = []
     for norm, conv in ((n, c) for layer in layers for n, c in zip(layer.norms, layer.convs, strict=True)):
         zero = torch.zeros_like(norm.running_mean)
-        scale, shift = (norm.weight, norm.bias) if norm.affine else (zero + 1, zero)
-        tensors += [scale, shift, conv.weight, conv.bias]
+        weight = conv.weight if conv.weight.dim() == x.dim() else conv.weight.unsqueeze(2)
+        tensors += [*((norm.weight, norm.bias) if norm.affine else (zero + 1, zero)), weight, conv.bias]
     return Grown.apply(x, layers, *tensors)
 
 
@@ -90,10 +92,14 @@ class Maps(NamedTuple):
     def channels(self, start: int, stop: int) -> "Maps":
         return Maps(self.values[:, start:stop], self.mean[start:stop], self.var[start:stop])
 
-    def put(self, start: int, new: "Maps") -> None:
-        """Write all three from channel `start`."""
-        for whole, part in zip(self.channels(start, start + len(new.mean)), new, strict=True):
-            whole.copy_(part)
+    def put(self, start: int, values: Tensor) -> None:
+        """Write maps from channel `start`, and their statistics as torch takes them."""
+        part = self.channels(start, start + values.shape[1])
+        kept = torch.zeros_like(part.mean)  # makes the answer as fine as they are
+        part.values.copy_(values)
+        mean, var = torch.batch_norm_update_stats(packed(values), kept, kept.clone(), 0.0)
+        part.mean.copy_(mean)
+        part.var.copy_(var)
 
     @property
     def count(self) -> int:
@@ -101,56 +107,77 @@ class Maps(NamedTuple):
         return self.values.numel() // self.values.shape[1]
 
 
-def channels_last(like: Tensor, channels: int) -> Tensor:
-    """(B, channels, *S), yet to be filled, in which the channels of one position are neighbours"""
-    return like.new_empty(len(like), *like.shape[2:], channels).movedim(-1, 1)
-
-
 def packed(maps: Tensor) -> Tensor:
-    """(B, C, *S) -> (1, C, B * S, 1), channels last without gaps: the form for which torch's norms are quickest"""
-    rows = maps.movedim(1, -1).reshape(1, -1, 1, maps.shape[1])
-    return rows.movedim(-1, 1).contiguous(memory_format=torch.channels_last)
+    """Channels last and without gaps, where torch's norms are quickest"""
+    return maps.contiguous(
+        memory_format=torch.channels_last if maps.dim() == 4 else torch.channels_last_3d
+    )
 
 
-def spread(rows: Tensor, like: Tensor) -> Tensor:
-    """Undo `packed`: (1, C, B * S, 1) -> (B, C, *S)"""
-    return rows.movedim(1, -1).view(len(like), *like.shape[2:], -1).movedim(-1, 1)
-
-
-def measured(values: Tensor) -> Maps:
-    """With torch's own statistics"""
-    kept = torch.zeros(2, values.shape[1], dtype=finer(values))  # makes the answer as fine as they are
-    return Maps(values, *torch.batch_norm_update_stats(packed(values), *kept, 0.0))
+def empty(like: Tensor, channels: int) -> Maps:
+    """(B, channels, *S) in which the channels of one position are neighbours, yet to be filled"""
+    values = like.new_empty(len(like), *like.shape[2:], channels).movedim(-1, 1)
+    return Maps(values, *torch.zeros(2, channels, dtype=finer(like)))
 
 
 def through_statistics(gradient: Maps, maps: Maps) -> Tensor:
     """The gradient of maps (B, C, *S): their own, and what comes by way of their mean and variance."""
     level, slope = gradient.mean / maps.count, gradient.var * (2 / maps.count)
-    one, x = torch.ones_like(slope), packed(maps.values)
-    extra = torch.native_batch_norm(x, slope, level, maps.mean, one, False, 0.0, 0.0)[0]
-    return spread(extra, maps.values).add_(gradient.values)
+    known = (maps.mean, torch.ones_like(slope), False, 0.0, 0.0)
+    return torch.native_batch_norm(packed(maps.values), slope, level, *known)[0].add_(gradient.values)
 
 
-def follow(norm: nn.Module, maps: Maps) -> None:
-    """Move a norm's running statistics towards those of the maps, as its own forward would."""
+def share(norm: nn.Module) -> float:
+    """Count a batch, and say how far the running statistics move towards its own."""
     norm.num_batches_tracked += 1
-    share = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(maps.mean, share)
-    norm.running_var.lerp_(maps.var * (maps.count / (maps.count - 1)), share)
+    return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
 
 
-class Step:
-    """Norm, ReLU and convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
+class Conv(NamedTuple):
+    """A convolution's parameters in the type of the maps, and how it reaches past the edges"""
+
+    weight: Tensor
+    bias: Tensor | None
+    padding: list[int]
+    mode: str
+
+    @classmethod
+    def of(cls, conv: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> "Conv":
+        padding = [0] * (x.dim() - 2 - len(conv.padding)) + list(conv.padding)
+        return cls(weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding, conv.padding_mode)
+
+    def beyond(self, a: Tensor) -> Tensor:
+        """Continued past the edges, where the convolution does not do it"""
+        edge = [n for p in reversed(self.padding) for n in (p, p)]
+        return a if self.mode == "zeros" else F.pad(a, edge, self.mode)
+
+    def how(self) -> tuple:
+        """Stride, padding, dilation, transposed, its padding, groups"""
+        one, zero = [1] * len(self.padding), [0] * len(self.padding)
+        return one, self.padding if self.mode == "zeros" else zero, one, False, zero, 1
+
+    def forward(self, a: Tensor) -> Tensor:
+        return torch.convolution(self.beyond(a), self.weight, self.bias, *self.how())
+
+    def backward(self, dy: Tensor, a: Tensor) -> tuple[Tensor, ...]:
+        """Gradients of a where that is above 0, as ReLU passes on; of the weight and of the bias"""
+        with torch.enable_grad():
+            inside = a.detach().requires_grad_()
+            seen = self.beyond(inside)
+        wanted, sizes = [True, True, self.bias is not None], None if self.bias is None else [len(self.bias)]
+        back = torch.ops.aten.convolution_backward
+        da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how(), wanted)
+        if self.mode != "zeros":
+            (da,) = torch.autograd.grad(seen, inside, da)
+        return torch.ops.aten.threshold_backward(packed(da), a, 0), dweight, dbias
+
+
+class FirstStep:
+    """Norm with known statistics, ReLU, convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
 
     def __init__(self, maps: Maps, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
-        self.scale, self.shift, weight, bias = tensors
-        x = maps.values
-        self.maps, self.eps = maps, norm.eps
-        self.weight, self.bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-        self.mode, self.edge = conv.padding_mode, [n for p in reversed(conv.padding) for n in (p, p)]
-        ones, zeros = [1] * len(conv.padding), [0] * len(conv.padding)
-        own = list(conv.padding) if self.mode == "zeros" else zeros
-        self.how = (ones, own, ones, False, zeros, 1)  # stride, padding, dilation, transposed, its padding, groups
+        self.scale, self.shift, *rest = tensors
+        self.maps, self.eps, self.conv = maps, norm.eps, Conv.of(conv, maps.values, *rest)
 
     def parts(self) -> Iterator[slice]:
         """A few images each"""
@@ -158,48 +185,52 @@ class Step:
         return (slice(i, i + n) for i in range(0, len(self.maps.values), n))
 
     def activation(self, part: slice) -> tuple[Tensor, Tensor]:
-        """Some of the maps, and these normalised and cut at 0, both packed"""
+        """Some of the maps, and what the convolution sees of them"""
         x, known = packed(self.maps.values[part]), (self.maps.mean, self.maps.var)
         return x, torch.native_batch_norm(x, self.scale, self.shift, *known, False, 0.0, self.eps)[0].relu_()
 
-    def beyond(self, a: Tensor) -> Tensor:
-        """Continued past the edges, where the convolution does not do it"""
-        return a if self.mode == "zeros" else F.pad(a, self.edge, self.mode)
-
-    def forward(self) -> Tensor:
-        y = channels_last(self.maps.values, len(self.weight))
-        for part in self.parts():
-            a = self.beyond(spread(self.activation(part)[1], y[part]))
-            y[part] = torch.convolution(a, self.weight, self.bias, *self.how)
-        return y
+    def forward(self, norm: nn.Module) -> Tensor:
+        mean, var, n, moved = self.maps.mean, self.maps.var, self.maps.count, share(norm)
+        norm.running_mean.lerp_(mean, moved)
+        norm.running_var.lerp_(var * (n / (n - 1)), moved)
+        return joined([self.conv.forward(self.activation(part)[1]) for part in self.parts()])
 
     def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
         """Gradients of scale, shift, weight and bias; those of the maps are added to `gradient`."""
         total, known = [], (self.maps.mean, self.maps.var, None, None, False, self.eps, [True] * 3)
         for part in self.parts():
             x, a = self.activation(part)
-            da, *rest = self.through_convolution(dy[part], spread(a, dy[part]))
-            da = torch.ops.aten.threshold_backward(packed(da), a, 0)
+            da, *rest = self.conv.backward(dy[part], a)
             dx, *sums = torch.ops.aten.native_batch_norm_backward(da, x, self.scale, *known)
-            gradient.values[part] += spread(dx, dy[part])
+            gradient.values[part] += dx
             total.append([*sums, *rest])
-        dscale, dshift, dweight, dbias = (None if t[0] is None else sum(t) for t in zip(*total, strict=True))
+        dscale, dshift, *rest = [None if t[0] is None else sum(t) for t in zip(*total, strict=True)]
         rate = (self.maps.var + self.eps).rsqrt()
         gradient.mean.sub_(self.scale * rate * dshift)
         gradient.var.sub_(self.scale * rate**2 * dscale / 2)
-        return [dscale, dshift, dweight, dbias]
+        return [dscale, dshift, *rest]
 
-    def through_convolution(self, dy: Tensor, a: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of the activation, the weight and the bias."""
-        with torch.enable_grad():
-            seen = self.beyond(a.requires_grad_(self.mode != "zeros"))
-        wanted = [True, True, self.bias is not None]
-        sizes = None if self.bias is None else [len(self.bias)]
-        back = torch.ops.aten.convolution_backward
-        da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how, wanted)
-        if seen is not a:
-            (da,) = torch.autograd.grad(seen, a, da)
-        return da, dweight, dbias
+
+class SecondStep:
+    """Norm, ReLU, convolution of maps that no other layer sees: (B, cin, *S) -> (B, cout, *S)"""
+
+    def __init__(self, x: Tensor, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
+        self.scale, self.shift, *rest = tensors
+        self.x, self.eps, self.conv = x, norm.eps, Conv.of(conv, x, *rest)
+
+    def forward(self, norm: nn.Module) -> Tensor:
+        kept = (norm.running_mean, norm.running_var)
+        y = torch.native_batch_norm(self.x, self.scale, self.shift, *kept, True, share(norm), self.eps)[0]
+        return self.conv.forward(y.relu_())
+
+    def backward(self, dy: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        """The gradient of the maps, and those of scale, shift, weight and bias"""
+        how = (self.x, self.scale, self.shift, None, None, True, 0.0, self.eps)
+        a, mean, rate = torch.native_batch_norm(*how)
+        da, *rest = self.conv.backward(dy, a.relu_())
+        known = (None, None, mean, rate, True, self.eps, [True] * 3)
+        dx, *sums = torch.ops.aten.native_batch_norm_backward(da, self.x, self.scale, *known)
+        return dx, [*sums, *rest]
 
 
 class Grown(torch.autograd.Function):
@@ -207,51 +238,50 @@ class Grown(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, layers: list[Layer], *tensors: Tensor) -> Tensor:
-        at, new = x.shape[1], sum(layer.convs[-1].out_channels for layer in layers)
-        maps = Maps(channels_last(x, at + new), *torch.empty(2, at + new, dtype=finer(x)))
-        maps.put(0, measured(x))
-        kept, given = [], iter(zip(*[iter(tensors)] * 4, strict=True))
+        at, kept, given = x.shape[1], [], list(tensors)
+        maps = empty(x, at + sum(layer.convs[-1].out_channels for layer in layers))
+        maps.put(0, x)
         for layer in layers:
-            seen = maps.channels(0, at)
-            for norm, conv in zip(layer.norms, layer.convs, strict=True):
-                parameters = next(given)
-                kept += [*seen, *parameters]
-                follow(norm, seen)
-                y = Step(seen, norm, conv, parameters).forward()
-                if conv is layer.convs[-1] and layer.dropout.p:
-                    kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
-                    y *= kept[-1]
-                seen = measured(y)
-            maps.put(at, seen)
+            given, parameters = given[4:], given[:4]
+            first = FirstStep(maps.channels(0, at), layer.norms[0], layer.convs[0], parameters)
+            y = first.forward(layer.norms[0])
+            if len(layer.norms) > 1:
+                kept.append(packed(y))
+                given, parameters = given[4:], given[:4]
+                second = SecondStep(kept[-1], layer.norms[1], layer.convs[1], parameters)
+                y = second.forward(layer.norms[1])
+            if layer.dropout.p:
+                kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
+                y = y * kept[-1]
+            maps.put(at, y)
             at += y.shape[1]
-        ctx.layers = layers
-        ctx.save_for_backward(*kept, *maps)
+        ctx.layers, ctx.parameters = layers, len(tensors)
+        ctx.save_for_backward(*maps, *tensors, *kept)
         return maps.values
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *dy: Tensor) -> tuple[Tensor | None, ...]:
-        kept = list(ctx.saved_tensors)
-        maps, at = Maps(*pop(kept, 3)), dy[0].shape[1]
-        gradient = Maps(channels_last(dy[0], at).copy_(dy[0]), *torch.zeros(2, at, dtype=finer(dy[0])))
-        found: list[Tensor | None] = []
+        values, mean, var, *rest = ctx.saved_tensors
+        maps, at, found = Maps(values, mean, var), len(mean), []
+        given, kept = rest[: ctx.parameters], rest[ctx.parameters :]
+        gradient = empty(values, at)
+        gradient.values.copy_(dy[0])
         for layer in reversed(ctx.layers):
-            start = at - layer.convs[-1].out_channels
-            d = through_statistics(gradient.channels(start, at), maps.channels(start, at))
-            at = start
+            stop, at = at, at - layer.convs[-1].out_channels
+            d = through_statistics(gradient.channels(at, stop), maps.channels(at, stop))
             if layer.dropout.p:
                 d *= kept.pop()
-            for i, (norm, conv) in reversed(list(enumerate(zip(layer.norms, layer.convs, strict=True)))):
-                *seen, scale, shift, weight, bias = pop(kept, 7)
-                seen = Maps(*seen)
-                own = Maps(*map(torch.zeros_like, seen)) if i else gradient.channels(0, at)
-                found[:0] = Step(seen, norm, conv, (scale, shift, weight, bias)).backward(d, own)
-                d = through_statistics(own, seen) if i else d
+            if len(layer.norms) > 1:
+                second = SecondStep(kept.pop(), layer.norms[1], layer.convs[1], given[-4:])
+                given = given[:-4]
+                d, grads = second.backward(d)
+                found[:0] = grads
+            first = FirstStep(maps.channels(0, at), layer.norms[0], layer.convs[0], given[-4:])
+            given = given[:-4]
+            found[:0] = first.backward(d, gradient.channels(0, at))
         return through_statistics(gradient.channels(0, at), maps.channels(0, at)), None, *found
 
 
-def pop(stack: list, n: int) -> list:
-    """The last n, which leave the stack, so that their memory can be used again"""
-    last = stack[-n:]
-    del stack[-n:]
-    return last
+def joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
