@@ -17,8 +17,9 @@ from torch.autograd.function import once_differentiable
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 KNOWN = {*NORMS, *CONVS, nn.ReLU, nn.Dropout}
-AT_ONCE = 2**18  # values of a tensor in flight: 1 MB of float32
+AT_ONCE = 2**22  # bytes of maps worked on at once, which a processor's cache holds
 
 
 def saves(block: nn.Module, x: Tensor) -> bool:
@@ -27,13 +28,13 @@ def saves(block: nn.Module, x: Tensor) -> bool:
     if tracing or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
         return False
     parts = [part for layer in block.children() for part in (layer, *layer.children())]
-    heard = any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in parts)
+    heard = any(any(getattr(part, hooks) for hooks in HOOKS) for part in parts)
     alone = x.numel() == x.shape[1]  # one value per map has no variance, which the norm says best
     return bool(parts) and not heard and not alone and all(fits(part, x) for part in parts)
 
 
 def fits(part: nn.Module, x: Tensor) -> bool:
-    """Whether a part trains, is as it was built, and computes in the type of the maps."""
+    """Whether a part trains, is what the kit makes, and computes in the type of the maps."""
     if next(part.children(), None) is not None:
         return part.training
     if isinstance(part, NORMS):
@@ -41,7 +42,8 @@ def fits(part: nn.Module, x: Tensor) -> bool:
         return part.training and type(part) in KNOWN and kept is not None and kept.dtype == finer(x)
     if isinstance(part, CONVS):
         cast = torch.is_autocast_enabled("cpu")
-        return type(part) in KNOWN and x.dtype == (torch.get_autocast_dtype("cpu") if cast else part.weight.dtype)
+        simple = {*part.stride, *part.dilation, part.groups} == {1} and type(part) in KNOWN
+        return simple and x.dtype == (torch.get_autocast_dtype("cpu") if cast else part.weight.dtype)
     return type(part) in KNOWN
 
 
@@ -82,6 +84,11 @@ def grown(x: Tensor, block: nn.Module) -> Tensor:
     return Grown.apply(x, layers, *tensors)
 
 
+def room_for(maps: Tensor) -> Tensor:
+    """Two rows to work in, each for one image at least: made once, since the allocator leaves holes between many"""
+    return maps.new_empty(2, max(AT_ONCE // maps.element_size(), prod(maps.shape[1:])))
+
+
 class Maps(NamedTuple):
     """Maps (B, C, *S) with the mean and variance of each (C,); or the gradient of each of the three"""
 
@@ -109,9 +116,7 @@ class Maps(NamedTuple):
 
 def packed(maps: Tensor) -> Tensor:
     """Channels last and without gaps, where torch's norms are quickest"""
-    return maps.contiguous(
-        memory_format=torch.channels_last if maps.dim() == 4 else torch.channels_last_3d
-    )
+    return maps.contiguous(memory_format=torch.channels_last if maps.dim() == 4 else torch.channels_last_3d)
 
 
 def empty(like: Tensor, channels: int) -> Maps:
@@ -169,31 +174,41 @@ class Conv(NamedTuple):
         da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how(), wanted)
         if self.mode != "zeros":
             (da,) = torch.autograd.grad(seen, inside, da)
-        return torch.ops.aten.threshold_backward(packed(da), a, 0), dweight, dbias
+        da = packed(da)
+        torch.ops.aten.threshold_backward.grad_input(da, a, 0, grad_input=da)
+        return da, dweight, dbias
 
 
 class FirstStep:
     """Norm with known statistics, ReLU, convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
 
-    def __init__(self, maps: Maps, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
+    def __init__(self, maps: Maps, room: Tensor, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
         self.scale, self.shift, *rest = tensors
-        self.maps, self.eps, self.conv = maps, norm.eps, Conv.of(conv, maps.values, *rest)
+        self.maps, self.room, self.eps, self.conv = maps, room, norm.eps, Conv.of(conv, maps.values, *rest)
 
     def parts(self) -> Iterator[slice]:
-        """A few images each"""
-        n = max(1, AT_ONCE // prod(self.maps.values.shape[1:]))
+        """As many images each as there is room for"""
+        n = self.room.shape[1] // prod(self.maps.values.shape[1:])
         return (slice(i, i + n) for i in range(0, len(self.maps.values), n))
 
     def activation(self, part: slice) -> tuple[Tensor, Tensor]:
-        """Some of the maps, and what the convolution sees of them"""
-        x, known = packed(self.maps.values[part]), (self.maps.mean, self.maps.var)
-        return x, torch.native_batch_norm(x, self.scale, self.shift, *known, False, 0.0, self.eps)[0].relu_()
+        """Some of the maps, and what the convolution sees of them, until the next part takes their room"""
+        maps = self.maps.values[part].movedim(1, -1)
+        x, a = (room[: maps.numel()].view(maps.shape).movedim(-1, 1) for room in self.room)
+        x.copy_(maps.movedim(-1, 1))
+        out = (a, *self.maps.mean.new_empty(2, 0))
+        known = (self.maps.mean, self.maps.var, False, 0.0, self.eps)
+        torch.native_batch_norm(x, self.scale, self.shift, *known, out=out)
+        return x, a.relu_()
 
-    def forward(self, norm: nn.Module) -> Tensor:
+    def forward(self, norm: nn.Module, y: Tensor) -> Tensor:
+        """Fill y, and move the norm's running statistics as its own forward would."""
         mean, var, n, moved = self.maps.mean, self.maps.var, self.maps.count, share(norm)
         norm.running_mean.lerp_(mean, moved)
         norm.running_var.lerp_(var * (n / (n - 1)), moved)
-        return joined([self.conv.forward(self.activation(part)[1]) for part in self.parts()])
+        for part in self.parts():
+            y[part] = self.conv.forward(self.activation(part)[1])
+        return y
 
     def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
         """Gradients of scale, shift, weight and bias; those of the maps are added to `gradient`."""
@@ -241,12 +256,15 @@ class Grown(torch.autograd.Function):
         at, kept, given = x.shape[1], [], list(tensors)
         maps = empty(x, at + sum(layer.convs[-1].out_channels for layer in layers))
         maps.put(0, x)
-        for layer in layers:
+        room = room_for(maps.values)
+        # Made together, since what stays among what goes would leave holes in the process's memory.
+        inner = [empty(x, layer.convs[0].out_channels).values for layer in layers]
+        for layer, z in zip(layers, inner, strict=True):
             given, parameters = given[4:], given[:4]
-            first = FirstStep(maps.channels(0, at), layer.norms[0], layer.convs[0], parameters)
-            y = first.forward(layer.norms[0])
+            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], parameters)
+            y = first.forward(layer.norms[0], z)
             if len(layer.norms) > 1:
-                kept.append(packed(y))
+                kept.append(z)
                 given, parameters = given[4:], given[:4]
                 second = SecondStep(kept[-1], layer.norms[1], layer.convs[1], parameters)
                 y = second.forward(layer.norms[1])
@@ -265,7 +283,7 @@ class Grown(torch.autograd.Function):
         values, mean, var, *rest = ctx.saved_tensors
         maps, at, found = Maps(values, mean, var), len(mean), []
         given, kept = rest[: ctx.parameters], rest[ctx.parameters :]
-        gradient = empty(values, at)
+        gradient, room = empty(values, at), room_for(values)
         gradient.values.copy_(dy[0])
         for layer in reversed(ctx.layers):
             stop, at = at, at - layer.convs[-1].out_channels
@@ -277,11 +295,7 @@ class Grown(torch.autograd.Function):
                 given = given[:-4]
                 d, grads = second.backward(d)
                 found[:0] = grads
-            first = FirstStep(maps.channels(0, at), layer.norms[0], layer.convs[0], given[-4:])
+            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], given[-4:])
             given = given[:-4]
             found[:0] = first.backward(d, gradient.channels(0, at))
         return through_statistics(gradient.channels(0, at), maps.channels(0, at)), None, *found
-
-
-def joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
