@@ -8,7 +8,7 @@ they stay in the processor's cache. Parameters, results and running statistics a
 
 from collections.abc import Iterator, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +24,8 @@ AT_ONCE = 2**22  # bytes of maps worked on at once, which a processor's cache ho
 
 def saves(block: nn.Module, x: Tensor) -> bool:
     """Whether `grown` can stand for the block: it trains on a processor, and nobody listens to a layer inside."""
-    tracing = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    if tracing or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
+    traced = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if traced or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
         return False
     parts = [part for layer in block.children() for part in (layer, *layer.children())]
     heard = any(any(getattr(part, hooks) for hooks in HOOKS) for part in parts)
@@ -33,7 +33,7 @@ def saves(block: nn.Module, x: Tensor) -> bool:
     return bool(parts) and not heard and not alone and all(fits(part, x) for part in parts)
 
 
-def fits(part: nn.Module, x: Tensor) -> bool:
+def fits(part: Any, x: Tensor) -> bool:
     """Whether a part trains, is what the kit makes, and computes in the type of the maps."""
     if next(part.children(), None) is not None:
         return part.training
@@ -55,27 +55,22 @@ def finer(x: Tensor) -> torch.dtype:
 class Layer(NamedTuple):
     """Norm, ReLU, convolution, once or twice; then dropout"""
 
-    norms: list
-    convs: list
-    dropout: nn.Module
+    norms: list[Any]
+    convs: list[Any]
+    dropout: Any
 
 
-def layers_of(block: nn.Module) -> list[Layer]:
-    found = []
-    for layer in block.children():
-        parts = list(layer.children())
-        norms, convs, dropouts = (
-            [m for m in parts if isinstance(m, kind)] for kind in (NORMS, CONVS, nn.Dropout)
-        )
-        found.append(Layer(norms, convs, dropouts[0]))
-    return found
+def layer_of(layer: nn.Module) -> Layer:
+    kinds = (NORMS, CONVS, nn.Dropout)
+    norms, convs, dropouts = ([m for m in layer.children() if isinstance(m, kind)] for kind in kinds)
+    return Layer(norms, convs, dropouts[0])
 
 
 def grown(x: Tensor, block: nn.Module) -> Tensor:
     """(B, cin, *S) -> (B, cin + new, *S): the input beside every layer's new maps"""
     if x.dim() == 3:  # torch has no channels-last layout for one axis: (B, C, 1, L)
         return grown(x.unsqueeze(2), block).squeeze(2)
-    layers = layers_of(block)
+    layers = [layer_of(layer) for layer in block.children()]
     tensors = []
     for norm, conv in ((n, c) for layer in layers for n, c in zip(layer.norms, layer.convs, strict=True)):
         zero = torch.zeros_like(norm.running_mean)
@@ -132,7 +127,7 @@ def through_statistics(gradient: Maps, maps: Maps) -> Tensor:
     return torch.native_batch_norm(packed(maps.values), slope, level, *known)[0].add_(gradient.values)
 
 
-def share(norm: nn.Module) -> float:
+def share(norm: Any) -> float:
     """Count a batch, and say how far the running statistics move towards its own."""
     norm.num_batches_tracked += 1
     return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
@@ -147,7 +142,7 @@ class Conv(NamedTuple):
     mode: str
 
     @classmethod
-    def of(cls, conv: nn.Module, x: Tensor, weight: Tensor, bias: Tensor | None) -> "Conv":
+    def of(cls, conv: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> "Conv":
         padding = [0] * (x.dim() - 2 - len(conv.padding)) + list(conv.padding)
         return cls(weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding, conv.padding_mode)
 
@@ -182,7 +177,7 @@ class Conv(NamedTuple):
 class FirstStep:
     """Norm with known statistics, ReLU, convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
 
-    def __init__(self, maps: Maps, room: Tensor, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
+    def __init__(self, maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
         self.scale, self.shift, *rest = tensors
         self.maps, self.room, self.eps, self.conv = maps, room, norm.eps, Conv.of(conv, maps.values, *rest)
 
@@ -201,26 +196,25 @@ class FirstStep:
         torch.native_batch_norm(x, self.scale, self.shift, *known, out=out)
         return x, a.relu_()
 
-    def forward(self, norm: nn.Module, y: Tensor) -> Tensor:
-        """Fill y, and move the norm's running statistics as its own forward would."""
+    def forward(self, norm: Any, y: Tensor) -> None:
+        """Fill y (B, cout, *S); the norm's running statistics move as its own forward would move them."""
         mean, var, n, moved = self.maps.mean, self.maps.var, self.maps.count, share(norm)
         norm.running_mean.lerp_(mean, moved)
         norm.running_var.lerp_(var * (n / (n - 1)), moved)
         for part in self.parts():
             y[part] = self.conv.forward(self.activation(part)[1])
-        return y
 
     def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
         """Gradients of scale, shift, weight and bias; those of the maps are added to `gradient`."""
         total, known = [], (self.maps.mean, self.maps.var, None, None, False, self.eps, [True] * 3)
+        zero, rate = torch.zeros((), dtype=self.scale.dtype), (self.maps.var + self.eps).rsqrt()
         for part in self.parts():
             x, a = self.activation(part)
             da, *rest = self.conv.backward(dy[part], a)
             dx, *sums = torch.ops.aten.native_batch_norm_backward(da, x, self.scale, *known)
             gradient.values[part] += dx
             total.append([*sums, *rest])
-        dscale, dshift, *rest = [None if t[0] is None else sum(t) for t in zip(*total, strict=True)]
-        rate = (self.maps.var + self.eps).rsqrt()
+        dscale, dshift, *rest = [None if t[0] is None else sum(t, zero) for t in zip(*total, strict=True)]
         gradient.mean.sub_(self.scale * rate * dshift)
         gradient.var.sub_(self.scale * rate**2 * dscale / 2)
         return [dscale, dshift, *rest]
@@ -229,11 +223,11 @@ class FirstStep:
 class SecondStep:
     """Norm, ReLU, convolution of maps that no other layer sees: (B, cin, *S) -> (B, cout, *S)"""
 
-    def __init__(self, x: Tensor, norm: nn.Module, conv: nn.Module, tensors: Sequence[Tensor]):
+    def __init__(self, x: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
         self.scale, self.shift, *rest = tensors
         self.x, self.eps, self.conv = x, norm.eps, Conv.of(conv, x, *rest)
 
-    def forward(self, norm: nn.Module) -> Tensor:
+    def forward(self, norm: Any) -> Tensor:
         kept = (norm.running_mean, norm.running_var)
         y = torch.native_batch_norm(self.x, self.scale, self.shift, *kept, True, share(norm), self.eps)[0]
         return self.conv.forward(y.relu_())
@@ -257,16 +251,16 @@ class Grown(torch.autograd.Function):
         maps = empty(x, at + sum(layer.convs[-1].out_channels for layer in layers))
         maps.put(0, x)
         room = room_for(maps.values)
-        # Made together, since what stays among what goes would leave holes in the process's memory.
+        # Made together: what stays, lying among what goes, leaves holes in the process's memory.
         inner = [empty(x, layer.convs[0].out_channels).values for layer in layers]
-        for layer, z in zip(layers, inner, strict=True):
+        for layer, y in zip(layers, inner, strict=True):
             given, parameters = given[4:], given[:4]
             first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], parameters)
-            y = first.forward(layer.norms[0], z)
+            first.forward(layer.norms[0], y)
             if len(layer.norms) > 1:
-                kept.append(z)
+                kept.append(y)
                 given, parameters = given[4:], given[:4]
-                second = SecondStep(kept[-1], layer.norms[1], layer.convs[1], parameters)
+                second = SecondStep(y, layer.norms[1], layer.convs[1], parameters)
                 y = second.forward(layer.norms[1])
             if layer.dropout.p:
                 kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
