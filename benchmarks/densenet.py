@@ -1,0 +1,115 @@
+"""DenseNet-121 in training against torchvision's: peak memory and time per step, batch 8 at 224 x 224, SGD."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import nn
+
+WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
+    "float32, channels first": (False, torch.contiguous_format),
+    "float32, channels last": (False, torch.channels_last),
+    "bfloat16, channels last": (True, torch.channels_last),
+}
+NETWORKS = ("eyespot", "torchvision")
+
+
+def build(network: str) -> nn.Module:
+    if network == "eyespot":
+        from eyespot.models import create
+
+        return create("densenet121")
+    from torchvision.models import densenet121
+
+    return densenet121()
+
+
+def step_of(network: str, way: str) -> Callable[[], None]:
+    """One training step of a new network, as a function to call again and again."""
+    half, layout = WAYS[way]
+    torch.manual_seed(0)
+    model = build(network).train().to(memory_format=layout)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    x, target = torch.randn(8, 3, 224, 224).to(memory_format=layout), torch.randint(1000, (8,))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = model(x)
+        nn.functional.cross_entropy(logits.float(), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def resident(field: str) -> float:
+    """MB of this process: VmRSS now, VmHWM at the peak"""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
+
+
+def print_peak(network: str, way: str) -> None:
+    """How far the process grows, from before the network is made, over two steps."""
+    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what torch sets up once
+    build(network)  # its modules are imported; its memory is given back
+    before = resident("VmRSS")
+    step = step_of(network, way)
+    step()
+    step()
+    print(resident("VmHWM") - before)
+
+
+def peak(network: str, way: str, threads: int) -> float:
+    command = [sys.executable, __file__, "--threads", str(threads), "--peak", network, way]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def times(way: str, rounds: int) -> dict[str, float]:
+    """Median seconds per step: each round takes one step of each network in turn."""
+    steps = {network: step_of(network, way) for network in NETWORKS}
+    seconds: dict[str, list[float]] = {network: [] for network in NETWORKS}
+    for i in range(rounds + 1):
+        for network, step in steps.items():
+            start = perf_counter()
+            step()
+            if i:  # the first is a warm-up
+                seconds[network].append(perf_counter() - start)
+    return {network: median(s) for network, s in seconds.items()}
+
+
+def show(way: str, what: str, unit: str, found: dict[str, float]) -> None:
+    ours, theirs = (found[network] for network in NETWORKS)
+    print(f"{way:25} {what:6} {ours:8.2f} {theirs:8.2f} {unit:2}  ratio {ours / theirs:.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each network that are timed")
+    parser.add_argument("--repeats", type=int, default=3, help="fresh processes per peak")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peak", nargs=2, metavar=("NETWORK", "WAY"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peak:
+        return print_peak(*options.peak)
+    try:
+        import torchvision
+    except ImportError:
+        sys.exit("this benchmark compares with torchvision: pip install torchvision beside eyespot")
+    version = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+    print(f"{platform.machine()}, {options.threads} threads of {os.cpu_count()}, {version}")
+    print(f"{'':32} {'eyespot':>8} {'torchvision':>8}")
+    for way in WAYS:
+        peaks = {n: [peak(n, way, options.threads) for _ in range(options.repeats)] for n in NETWORKS}
+        show(way, "memory", "MB", {network: median(values) for network, values in peaks.items()})
+        show(way, "time", "s", times(way, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
