@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -9,39 +10,56 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyespot.data.facts import Array
+from eyespot.console import say, track
+from eyespot.data.facts import Array, Decoded, Unreadable
 from eyespot.data.masks import Mapping
 from eyespot.errors import UserError
 from eyespot.files import cannot_write, write_whole
-from eyespot.prediction.masks import MaskPrediction
+from eyespot.prediction.masks import MaskPredictor
+from eyespot.prediction.stream import write_labels
+from eyespot.prediction.windows import open_windows
+
+LARGE = 2**25
+"""Samples from which an image is read and written in parts."""
 
 
 def write_maps(
-    answers: Iterable[MaskPrediction], mapping: Mapping, out: Path, common: Path | None
+    predictor: MaskPredictor, files: Iterable[Path], out: Path, common: Path | None
 ) -> tuple[dict[str, str], list[Path]]:
-    """Write each map as it comes; return the reason for each unreadable file, and what was written.
+    """Write the map of each file; return the reason for each unreadable one, and what was written.
 
     common   the folder below which the inputs lie; their own folders below it are kept
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(cannot_write(out, error)) from error
     unread: dict[str, str] = {}
     written: list[Path] = []
-    for answer in answers:
-        if answer.labels is None:
-            unread[answer.path] = answer.error or ""
-            continue
-        path = target(Path(answer.path), out, common, answer.labels.ndim)
+    for file in files:
+        path = target(file, out, common, predictor.reading.dim)
         if path in written:
-            raise UserError(
-                f"two inputs would be written to {path}: give their common folder, or one at a time"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_map(answer.labels, mapping, path, Path(answer.path))
-        written.append(path)
+            raise UserError(f"two inputs would be written to {path}: give their common folder, or one at a time")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(cannot_write(path, error)) from error
+        try:
+            written.append(_write_file(predictor, file, path))
+        except Unreadable as reason:
+            unread[str(file)] = str(reason)
     return unread, written
+
+
+def _write_file(predictor: MaskPredictor, file: Path, path: Path) -> Path:
+    """Predict one file, read and written in parts where it is large, and say where its map is."""
+    windows = open_windows(file, predictor.reading.dim)
+    values = predictor.mapping.value_of()
+    if prod(windows.shape) < LARGE or len(windows.shape) == 1 or values.ndim > 1:
+        array = windows(tuple(slice(0, n) for n in windows.shape))
+        write_map(predictor.labels(predictor.reading.of_decoded(Decoded(array))), predictor.mapping, path, file)
+        return path
+    path = path.with_suffix(".tif")
+    say(f"{file}: {predictor.plan(windows.shape)}")
+    bands = (values[band] for band in predictor.bands(windows, windows.shape))
+    write_labels(path, track(bands, 0, f"predicting {file.name}, rows of tiles"), windows.shape, windows.spacing)
+    return path
 
 
 def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eyespot.console import say
 from eyespot.data.facts import Array, Decoded, Unreadable
 from eyespot.data.masks import mapping_of
 from eyespot.data.read import load_bytes
@@ -18,7 +19,7 @@ from eyespot.kit import MEMORY
 from eyespot.models.network import run_whole
 from eyespot.prediction.predictor import as_array, reading_of
 from eyespot.prediction.tiles import Plan, Slices, plan
-from eyespot.prediction.whole import labels, predict_map
+from eyespot.prediction.whole import Seams, labels, predict_map
 from eyespot.training.batches import Normal
 from eyespot.weights import Card
 
@@ -61,10 +62,18 @@ class MaskPredictor:
 
     def bands(self, read: Callable[[Slices], Array], shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
         """Class positions of an image that is read in windows, (rows, *shape[1:]) of all of its width at a time"""
-        parts = predict_map(
-            lambda window: self.reading.of_decoded(Decoded(read(window))), self.logits, self.plan(shape)
-        )
-        return labels(parts, shape)  # type: ignore[return-value]
+        planned = self.plan(shape)
+
+        def logits(window: Array) -> torch.Tensor:
+            return self.logits(self.reading.of_decoded(Decoded(window)))
+
+        parts = predict_map(read, logits, planned)
+        if not planned.why:
+            yield from labels(parts, shape)  # type: ignore[misc]
+            return
+        seams = Seams(planned)
+        yield from labels(seams.watch(parts), shape)  # type: ignore[misc]
+        say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
     def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions"""
