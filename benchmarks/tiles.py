@@ -68,12 +68,13 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--levels", type=int, default=5)
     parser.add_argument("--limit", type=int, default=1000, help="MB")
-    parser.add_argument("--alone", action="store_true", help="only the whole, with nothing run in between")
+    parser.add_argument("--every", type=int, default=8, help="tiles after which the network runs alone")
     options = parser.parse_args()
     torch.manual_seed(0)
     network = create("unet_bn", channels=1, classes=3, width=options.width, levels=options.levels).eval()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    again: list[tuple[int, float]] = []  # pixels of the tile, seconds of the network alone
+    seen: list[int] = []  # pixels of each tile, borders included
+    again: list[tuple[int, float]] = []  # the same, and the seconds of the network alone
 
     def ask(x: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -82,7 +83,8 @@ def main() -> None:
     def logits(window: np.ndarray) -> torch.Tensor:
         x = torch.from_numpy(window).float().movedim(-1, 0)[None] / 255 - 0.5
         y = ask(x)
-        if not options.alone:
+        seen.append(x.numel())
+        if len(seen) % options.every == 1 or options.every == 1:
             del y
             start = perf_counter()
             y = ask(x)
@@ -101,8 +103,8 @@ def main() -> None:
         start = perf_counter()
         write_labels(out, labels(predict_map(image, logits, planned), image.shape), image.shape)
         taken, most = perf_counter() - start, peak.stop()
-        pixels, own = np.sum(again, axis=0) if again else (0, 0.0)
-        side, mega = options.side, options.side**2 / 1e6
+        pixels, own = np.sum(again, axis=0)
+        side, seconds = options.side, taken - own
         print(
             f"answer of {out.stat().st_size / 1e6:.0f} MB read back: {tifffile.TiffFile(out).pages.first.shape}"
         )
@@ -110,14 +112,12 @@ def main() -> None:
         f"peak {(most - START) / 1e9:.2f} GB over the process's start, {(most - loaded) / 1e9:.2f} GB over what was "
         f"loaded; stated {planned.bytes / 1e9:.2f} GB"
     )
-    print(f"{side} x {side} in {taken - own:.0f} s: {mega / (taken - own):.2f} million pixels a second")
-    if again:
-        rate = pixels / own / 1e6
-        print(
-            f"the network alone on the same tiles: {own:.0f} s, {rate:.2f} million pixels a second with the tiles' "
-            f"borders; the whole takes {own / (taken - own):.3f} of that pace, {mega / (taken - own) / rate:.3f} of it "
-            "counting only pixels of the image"
-        )
+    rate, whole = pixels / own, side**2 / seconds
+    print(f"{side} x {side} in {seconds:.0f} s: {whole / 1e6:.3f} million pixels a second")
+    print(f"the network alone on tiles in memory: {rate / 1e6:.3f} million pixels a second, borders counted")
+    print(
+        f"the whole keeps {sum(seen) / seconds / rate:.3f} of that with, {whole / rate:.3f} without the borders"
+    )
 
 
 if __name__ == "__main__":
