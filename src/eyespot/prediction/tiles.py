@@ -47,7 +47,7 @@ def up(n: int, grid: int) -> int:
 def reach(network: Network, channels: int) -> Reach:
     """How far a segmentation network looks. Raises UserError for one that does not answer for every sample."""
     stride, kind = network.total_stride, type(network).__name__
-    shape = (channels, *[up(max(network.smallest, 2), stride)] * network.kit.dim)
+    shape = (channels, *[up(max(network.smallest, 4 * stride), stride)] * network.kit.dim)
     _, follower, _, out = run_as_predicting(network, shape, "meta")
     if tuple(out.shape[2:]) != shape[1:]:
         raise UserError(
