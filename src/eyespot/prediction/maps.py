@@ -35,7 +35,9 @@ def write_maps(
     for file in files:
         path = target(file, out, common, predictor.reading.dim)
         if path in written:
-            raise UserError(f"two inputs would be written to {path}: give their common folder, or one at a time")
+            raise UserError(
+                f"two inputs would be written to {path}: give their common folder, or one at a time"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -53,12 +55,20 @@ def _write_file(predictor: MaskPredictor, file: Path, path: Path) -> Path:
     values = predictor.mapping.value_of()
     if prod(windows.shape) < LARGE or len(windows.shape) == 1 or values.ndim > 1:
         array = windows(tuple(slice(0, n) for n in windows.shape))
-        write_map(predictor.labels(predictor.reading.of_decoded(Decoded(array))), predictor.mapping, path, file)
+        write_map(
+            predictor.labels(predictor.reading.of_decoded(Decoded(array))), predictor.mapping, path, file
+        )
         return path
     path = path.with_suffix(".tif")
-    say(f"{file}: {predictor.plan(windows.shape)}")
+    plan = predictor.plan(windows.shape)
+    say(f"{file}: {plan}")
     bands = (values[band] for band in predictor.bands(windows, windows.shape))
-    write_labels(path, track(bands, 0, f"predicting {file.name}, rows of tiles"), windows.shape, windows.spacing)
+    write_labels(
+        path,
+        track(bands, plan.rows, f"predicting {file.name}, rows of tiles"),
+        windows.shape,
+        windows.spacing,
+    )
     return path
 
 

@@ -115,6 +115,11 @@ class Plan:
             return prod(len(p) for p in self.parts())
         return prod(ceil(n / t) for n, t in zip(self.shape, self.tile, strict=True))
 
+    @property
+    def rows(self) -> int:
+        """How many times a band of all of the width is made."""
+        return len(self.parts()[0]) if self.why else ceil(self.shape[0] / self.tile[0])
+
     def parts(self) -> list[list[slice]]:
         """Of each axis, the overlapping parts of tiles that are blended."""
         return [
