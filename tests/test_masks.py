@@ -288,6 +288,26 @@ def test_empty_masks_are_refused(squares, tmp_path):
         eyespot.train(tmp_path / "empty", epochs=1, out=tmp_path / "run")
 
 
+def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
+    with pytest.raises(UserError, match="fit is for data of classes"):
+        eyespot.train(squares, fit="crop", epochs=1, out=tmp_path / "a")
+    with pytest.raises(UserError, match="loss is for images with masks"):
+        eyespot.train("digits", loss="dice", epochs=1, out=tmp_path / "b")
+    with pytest.raises(UserError, match=r"loss 'ce\+dise' has 'dise'; did you mean 'dice'"):
+        eyespot.train(squares, loss="ce+dise", epochs=1, out=tmp_path / "c")
+
+
+def test_a_run_repeats_and_starts_another(run, squares, tmp_path):
+    again = eyespot.train(config=run.folder / "plan.toml", out=tmp_path / "again")
+    assert (again.folder / "history.csv").read_text().split(",")[0] == "epoch"
+    ours, theirs = (r.predictor.network.state_dict() for r in (run, again))
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    more = eyespot.train(
+        squares, start_from=run.folder, fine_tune=True, epochs=2, batch=4, size=48, out=tmp_path / "m"
+    )
+    assert more.predictor.card.preset == "unet_narrow" and more.evaluation.scores["mean_iou"]["value"] > 0.9
+
+
 def test_masks_of_signals_and_volumes(tmp_path):
     for dim, shape in ((1, (90,)), (3, (16, 18, 10))):
         root = tmp_path / str(dim)

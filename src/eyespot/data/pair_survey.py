@@ -13,7 +13,7 @@ from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.facts import WORD, Facts, Unreadable
 from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, mask_facts, propose
 from eyespot.data.read import load_bytes
-from eyespot.data.reading import Reading
+from eyespot.data.reading import OWN, Reading
 from eyespot.data.samples import Source
 from eyespot.data.sources import find
 from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, survey
@@ -46,6 +46,11 @@ def survey_any(
 
 def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey:
     """Scan, decode and judge. Raises UserError where nothing can be trained."""
+    if wishes.fit not in (None, OWN) or wishes.view not in (None, "samples"):
+        asked = "fit" if wishes.fit not in (None, OWN) else "view"
+        raise UserError(
+            f"{asked} is for data of classes: images with masks are taken at their own size, as they are"
+        )
     headers = settle_axes(scan(source), wishes.dim)
     if not headers.facts:
         raise UserError(

@@ -104,6 +104,11 @@ class Classify:
 def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the changes and the batch, each as typed or with its reason."""
     reading = survey.reading
+    for name in ("loss", "void"):
+        if getattr(config, name) is not None:
+            raise UserError(
+                f"{name} is for images with masks, and {survey.source.name} has classes: leave it out"
+            )
     model = settle("model", *usual_model(reading.size, None if config.model else config.start_from))
     photo = reading.channels == 3 and reading.dim == 2
     augment = settle(
