@@ -36,8 +36,8 @@ class Reach:
     why: str = ""
 
     def around(self, inner: slice, n: int) -> slice:
-        """The inner part and what it sees, of an axis of n samples."""
-        return slice(max(0, inner.start - self.before), min(n, up(inner.stop, self.grid) + self.after))
+        """An inner part, on the grid or up to the end, and what it sees, of an axis of n samples."""
+        return slice(max(0, inner.start - self.before), min(n, inner.stop + self.after))
 
 
 def up(n: int, grid: int) -> int:
