@@ -11,7 +11,7 @@ import resource
 import tempfile
 import threading
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 START = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
@@ -58,6 +58,11 @@ class Peak:
         return max(self.most, resident())
 
 
+def clocks() -> np.ndarray:
+    """Seconds of the clock and of the processor."""
+    return np.array([perf_counter(), process_time()])
+
+
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -74,7 +79,7 @@ def main() -> None:
     network = create("unet_bn", channels=1, classes=3, width=options.width, levels=options.levels).eval()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     seen: list[int] = []  # pixels of each tile, borders included
-    again: list[tuple[int, float]] = []  # the same, and the seconds of the network alone
+    again: list[np.ndarray] = []  # the same and the seconds of the network alone
 
     def ask(x: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -86,9 +91,9 @@ def main() -> None:
         seen.append(x.numel())
         if len(seen) % options.every == 1 or options.every == 1:
             del y
-            start = perf_counter()
+            start = clocks()
             y = ask(x)
-            again.append((x.numel(), perf_counter() - start))
+            again.append(np.append(clocks() - start, x.numel()))
         return y
 
     with tempfile.TemporaryDirectory() as folder:
@@ -100,11 +105,11 @@ def main() -> None:
         planned = plan(network, 1, (options.side, options.side), options.limit << 20)
         print(planned, flush=True)
         image = open_windows(path, 2)
-        start = perf_counter()
+        start = clocks()
         write_labels(out, labels(predict_map(image, logits, planned), image.shape), image.shape)
-        taken, most = perf_counter() - start, peak.stop()
-        pixels, own = np.sum(again, axis=0)
-        side, seconds = options.side, taken - own
+        taken, most = clocks() - start, peak.stop()
+        *own, pixels = np.sum(again, axis=0)
+        side = options.side
         print(
             f"answer of {out.stat().st_size / 1e6:.0f} MB read back: {tifffile.TiffFile(out).pages.first.shape}"
         )
@@ -112,12 +117,13 @@ def main() -> None:
         f"peak {(most - START) / 1e9:.2f} GB over the process's start, {(most - loaded) / 1e9:.2f} GB over what was "
         f"loaded; stated {planned.bytes / 1e9:.2f} GB"
     )
-    rate, whole = pixels / own, side**2 / seconds
-    print(f"{side} x {side} in {seconds:.0f} s: {whole / 1e6:.3f} million pixels a second")
-    print(f"the network alone on tiles in memory: {rate / 1e6:.3f} million pixels a second, borders counted")
-    print(
-        f"the whole keeps {sum(seen) / seconds / rate:.3f} of that with, {whole / rate:.3f} without the borders"
-    )
+    for what, seconds, alone in zip(("clock", "processor"), taken - own, own, strict=True):
+        rate, whole = pixels / alone, side**2 / seconds
+        print(
+            f"{what}: {side} x {side} in {seconds:.0f} s, {whole / 1e6:.3f} million pixels a second; the network alone on"
+        )
+        print(f"  {len(again)} tiles in memory {rate / 1e6:.3f}, borders counted; the whole keeps", end=" ")
+        print(f"{sum(seen) / seconds / rate:.3f} of that with, {whole / rate:.3f} without the borders")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import tifffile
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch.overrides import TorchFunctionMode
@@ -32,10 +33,10 @@ class InOrder(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = func.__name__
         if name.startswith("conv_transpose"):
-            return self.up(*args)
-        return self.conv(*args) if name in ("conv1d", "conv2d", "conv3d") else func(*args, **(kwargs or {}))
+            return self.up(*args, **(kwargs or {}))
+        return (self.conv if name in ("conv1d", "conv2d", "conv3d") else func)(*args, **(kwargs or {}))
 
-    def conv(self, x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
+    def conv(self, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         if groups > 1:  # the blur's fixed filter
             return torch.cat([self.conv(c, weight[:1], None, stride) for c in x.split(1, 1)], 1)
         dim = x.dim() - 2
@@ -89,12 +90,13 @@ def put_together(read, logits, planned):
     return whole
 
 
-def tiled_and_whole(model, shape, tile, dtype=torch.float32):
-    how = reach(model.float(), 1)
+def tiled_and_whole(model, shape, tile, dtype, convolutions=nullcontext):
+    how = reach(model, 1)
     assert not how.why
     image = np.random.default_rng(1).normal(size=(*shape, 1))
     logits = answer_of(model.to(dtype), dtype)
-    return put_together(image.__getitem__, logits, Plan(shape, tile, how, 0)), logits(image)
+    with convolutions():
+        return put_together(image.__getitem__, logits, Plan(shape, tile, how, 0)), logits(image)
 
 
 SIZES = {1: (40, 500), 2: (17, 90), 3: (9, 34)}
@@ -110,22 +112,20 @@ def cases(draw):
     return dim, levels, shape, tuple(draw(st.integers(max(1, n // 3), n)) for n in shape)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(cases(), st.integers(0, 99))
-def test_tiles_equal_the_whole(case, seed):
+def test_tiled_equals_whole(case, seed):
     """Not one bit differs in float64, where sums have a fixed order."""
     dim, levels, shape, tile = case
-    with InOrder():
-        tiled, whole = tiled_and_whole(
-            network(seed=seed, dim=dim, width=1, levels=levels), shape, tile, torch.float64
-        )
+    model = network(seed=seed, dim=dim, width=1, levels=levels)
+    tiled, whole = tiled_and_whole(model, shape, tile, torch.float64, InOrder)
     assert torch.equal(tiled, whole)
 
 
 @pytest.mark.parametrize(
     ("name", "settings", "shape", "tile"),
     [
-        ("unet_bn", dict(width=1), (331, 250), (64, 112)),  # of depth 4, as published
+        ("unet_bn", dict(width=1), (250, 187), (64, 112)),  # of depth 4, as published
         ("unet_bn", dict(width=1, levels=3, padding="reflect", blur=3), (157, 90), (16, 40)),
         ("unet_bn", dict(width=1, levels=3, padding="replicate", subsample="average"), (101, 75), (30, 30)),
         ("fcdensenet56", dict(width=2, growth=1, depths=(1, 1), bottom=1), (121, 65), (24, 40)),
@@ -133,23 +133,23 @@ def test_tiles_equal_the_whole(case, seed):
     ],
 )
 def test_other_networks_are_exact_as_well(name, settings, shape, tile):
-    with InOrder():
-        tiled, whole = tiled_and_whole(network(name, **settings), shape, tile, torch.float64)
+    tiled, whole = tiled_and_whole(network(name, **settings), shape, tile, torch.float64, InOrder)
     assert torch.equal(tiled, whole)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     ("dim", "levels", "shape", "tile"),
-    [(1, 5, (3001,), (500,)), (2, 5, (333, 285), (112, 80)), (3, 3, (61, 45, 50), (20, 24, 32))],
+    [(1, 5, (3001,), (500,)), (2, 5, (251, 205), (112, 80)), (3, 3, (41, 45, 30), (20, 24, 32))],
 )
 def test_with_torchs_own_convolutions_rounding_is_all_that_differs(dim, levels, shape, tile, dtype):
-    tiled, whole = tiled_and_whole(network(dim=dim, width=8, levels=levels), shape, tile, dtype)
-    most = {torch.float32: 1e-5, torch.float64: 1e-13}[dtype]
+    width, most = {torch.float32: (8, 1e-5), torch.float64: (2, 1e-13)}[dtype]
+    tiled, whole = tiled_and_whole(network(dim=dim, width=width, levels=levels), shape, tile, dtype)
     assert (tiled - whole).abs().max() < most * whole.std()
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=2), st.integers(1, 99), st.sampled_from([1, 2, 8]))
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=2), st.integers(4, 50), st.sampled_from([1, 2, 8]))
 def test_tiles_lie_on_the_grid_and_are_the_image(shape, side, grid):
     how = Reach(3 * grid, 5 * grid, grid)
     times = np.zeros(shape, int)
@@ -191,8 +191,8 @@ def test_a_plan_keeps_to_its_memory():
     outer = [t + 192 for t in large.tile]
     assert cost(model, 1, large.shape, outer, blended=False) == large.bytes
     assert plan(model, 1, (200, 300), 500 << 20).count == 1
-    tight = plan(model, 1, (2_000, 2_000), 165 << 20)
-    assert tight.bytes <= 165 << 20 and "looks 192 samples far" in tight.why
+    tight = plan(model, 1, (2_000, 2_000), 156 << 20)
+    assert tight.bytes <= 156 << 20 and "looks 192 samples far" in tight.why
     group = plan(network(width=8, norm="group"), 1, (3000, 20_000), 700 << 20)
     assert group.bytes <= 700 << 20 and "blended, since the statistics of group_norm" in str(group)
     assert not plan(network(width=8, norm="group"), 1, (300, 200), 700 << 20).why  # in one piece
@@ -200,6 +200,7 @@ def test_a_plan_keeps_to_its_memory():
         plan(model, 1, (2_000, 2_000), 100_000_000)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400), st.integers(1, 99), st.sampled_from([1, 2, 8]))
 def test_weights_of_overlapping_tiles_add_up_to_one(n, side, grid):
     parts = overlapping(n, side, grid)
@@ -211,11 +212,15 @@ def test_weights_of_overlapping_tiles_add_up_to_one(n, side, grid):
 
 
 def test_blended_tiles_of_a_constant_are_constant_and_have_no_seams():
-    model = network(width=8, levels=3, norm="group", padding="reflect")
-    planned = Plan((150, 133), (48, 64), reach(model, 1), 0, "tiles differ")
+    planned = Plan((150, 133), (48, 64), Reach(0, 0, 4), 0, "tiles differ")
     seams, image = Seams(planned), np.ones((150, 133, 1), np.float32)
-    blended = put_together(image.__getitem__, answer_of(model), planned)
-    assert (blended - blended[:, :1, :1]).abs().max() < 1e-5
+
+    def standard(window):  # depends on all of the tile
+        x = torch.from_numpy(window)[..., 0]
+        return torch.stack([(x - x.mean()) / (x.std() + 1), x.mean() + x])
+
+    blended = put_together(image.__getitem__, standard, planned)
+    assert (blended - torch.tensor([0.0, 2.0]).view(2, 1, 1)).abs().max() < 1e-6
     y, x = np.mgrid[:150, :133] / 20
     smooth = torch.from_numpy(np.stack([np.sin(x), np.cos(y), x * y / 40])).float()
     image = np.moveaxis(smooth.numpy(), 0, -1)
@@ -233,8 +238,8 @@ def test_seams_that_are_there_are_scored():
     steps = [np.searchsorted(e, np.arange(n), "right") for e, n in zip(ends, planned.shape, strict=True)]
     for axis in (0, 1):
         level = rng.normal(size=20)[steps[axis]]
-        field = level[:, None] if axis == 0 else level[None]
-        logits = torch.from_numpy(field + rng.normal(0, 0.01, (2, 96, 80)))
+        logits = torch.from_numpy(rng.normal(0, 0.01, (2, 96, 80)))
+        logits[0] += torch.from_numpy(level[:, None] if axis == 0 else level[None])
         seams = Seams(planned)
         bands = [((slice(a, a + 16), slice(0, 80)), logits[:, a : a + 16]) for a in range(0, 96, 16)]
         assert len(list(seams.watch(bands))) == 6

@@ -36,8 +36,8 @@ class Reach:
     why: str = ""
 
     def around(self, inner: slice, n: int) -> slice:
-        """The inner part and what it sees, of an axis of n samples."""
-        return slice(max(0, inner.start - self.before), min(n, up(inner.stop, self.grid) + self.after))
+        """An inner part, on the grid or up to the end, and what it sees, of an axis of n samples."""
+        return slice(max(0, inner.start - self.before), min(n, inner.stop + self.after))
 
 
 def up(n: int, grid: int) -> int:
@@ -148,18 +148,18 @@ def plan(network: Network, channels: int, shape: Sequence[int], limit: int) -> P
     Blended tiles overlap by half along each axis, so exact ones are chosen where their inner half or more is kept.
     """
     shape, how = tuple(shape), reach(network, channels)
-    side = largest_tile(network, channels, shape, limit, blended=False)
-    inner = (side - how.before - how.after) // how.grid * how.grid
-    if side >= max(shape) or (not how.why and 2 * inner >= side):
+    outer = largest_tile(network, channels, shape, limit, blended=False)
+    side, beside = max(outer), how.before + how.after
+    inner = (side - beside) // how.grid * how.grid
+    if outer == shape or (not how.why and 2 * inner >= side):
         tile = tuple(n if n <= side else evenly(n, inner, how.grid) for n in shape)
-        outer = [min(n, t + how.before + how.after) for n, t in zip(shape, tile, strict=True)]
+        outer = [min(n, t + beside) for n, t in zip(shape, tile, strict=True)]
         return Plan(shape, tile, how, cost(network, channels, shape, outer, blended=False))
-    field = how.before + how.after
     why = (
-        how.why or f"the network looks {field} samples far and only {side} at a time fit in {in_words(limit)}"
+        how.why
+        or f"the network looks {beside} samples far and only {side} at a time fit in {in_words(limit)}"
     )
-    side = largest_tile(network, channels, shape, limit, blended=True)
-    outer = tuple(min(n, side) for n in shape)
+    outer = largest_tile(network, channels, shape, limit, blended=True)
     return Plan(shape, outer, how, cost(network, channels, shape, outer, blended=True), why)
 
 
@@ -168,31 +168,45 @@ def evenly(n: int, most: int, grid: int) -> int:
     return up(ceil(n / ceil(n / most)), grid)
 
 
-def largest_tile(network: Network, channels: int, shape: Sequence[int], limit: int, blended: bool) -> int:
-    """The longest side of a tile, halo included, that takes at most `limit` bytes; sides end where the image does."""
-    grid = 2 * network.total_stride
+def largest_tile(
+    network: Network, channels: int, shape: tuple[int, ...], limit: int, blended: bool
+) -> tuple[int, ...]:
+    """The largest tile, halo included, that takes at most `limit` bytes; its sides are alike or end with the image.
+
+    A blended one is shorter along the first axis where the rows that are held would take more than half of the memory.
+    """
+    grid, dim = 2 * network.total_stride, len(shape)
     least = up(network.smallest, grid)
+    probe = 2 * least - 1  # filled up to 2 * least, as at the image's end; values rise with the area
+    each = memory(network, channels, [probe] * dim) / (2 * least) ** dim
+    row = held(network, shape, 1, blended) - BESIDE
+    rows = max(least, limit // (2 * row) // grid * grid) if blended else max(shape)
 
-    def taken(side: int) -> int:
-        return cost(network, channels, shape, [min(n, side) for n in shape], blended)
+    def outer(side: int) -> tuple[int, ...]:
+        return (min(rows, side, shape[0]), *(min(n, side) for n in shape[1:]))
 
-    least_cost = taken(least)
-    if least_cost > limit:
+    def taken(side: int) -> float:
+        sides = outer(side)
+        return each * prod(up(n, grid) for n in sides) + held(network, shape, sides[0], blended)
+
+    if taken(least) > limit:
         raise UserError(
             f"the memory allowed is {in_words(limit)}, and the smallest tile of this {type(network).__name__}, "
-            f"{least} samples wide, takes {in_words(least_cost)}; allow more"
+            f"{least} samples wide, takes {in_words(taken(least))}; allow more"
         )
     low, high = least, up(max(*shape, least), grid)
-    while high - low >= grid:  # the cost rises with the side
+    while low < high:
         middle = up((low + high) // 2 + 1, grid)
         low, high = (middle, high) if taken(middle) <= limit else (low, middle - grid)
-    return low
+    return outer(low)
 
 
 def cost(network: Network, channels: int, shape: Sequence[int], outer: Sequence[int], blended: bool) -> int:
-    """Bytes for one tile and for the rows of the answer that are held until they are written."""
-    rows = outer[0] * prod(shape[1:])
-    held = (
-        rows * (6 * network.classes if blended else 0) + 4 * rows
-    )  # logits in float32, half of them twice; labels
-    return memory(network, channels, outer) + held + BESIDE
+    """Bytes for one tile and for all that is held beside it."""
+    return memory(network, channels, outer) + held(network, shape, outer[0], blended)
+
+
+def held(network: Network, shape: Sequence[int], rows: int, blended: bool) -> int:
+    """Bytes for the rows of the answer that are kept until they are written, and BESIDE."""
+    labels, logits = 4, 6 * network.classes if blended else 0  # logits in float32, half of them twice
+    return rows * prod(shape[1:]) * (labels + logits) + BESIDE
