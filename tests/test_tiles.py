@@ -332,6 +332,18 @@ def test_windows_are_cut_from_what_decode_reads(tmp_path, how, kind):
         assert np.array_equal(windows(window), whole[window]) and windows(window).dtype == whole.dtype
 
 
+def test_a_plain_tiff_of_one_strip_is_mapped(tmp_path, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 9999, (300, 200)).astype(">u2")
+    tifffile.imwrite(tmp_path / "a.tif", values, byteorder=">")
+    monkeypatch.setattr("eyespot.prediction.windows.SEGMENT", 1000)
+    windows = open_windows(tmp_path / "a.tif", 2)
+    assert not windows.held and np.array_equal(windows((slice(5, 9), slice(0, 99)))[..., 0], values[5:9, :99])
+    tifffile.imwrite(tmp_path / "b.tif", values, compression="zlib", rowsperstrip=300)
+    assert (
+        open_windows(tmp_path / "b.tif", 2).held == values.nbytes
+    )  # one strip, larger than is decoded at a time
+
+
 def test_windows_of_arrays_and_of_files_that_are_decoded_whole(tmp_path):
     values = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
     np.save(tmp_path / "a.npy", values)

@@ -79,11 +79,14 @@ def _tiff(path: Path, dim: int) -> Windows | None:
         with tifffile.TiffFile(path) as file:
             pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
             spacing = stack_spacing(file) if dim == 3 else ()
+            plain = all(
+                [_plain(p) for p in pages]
+            )  # asked of an open file, which alone knows what can be mapped
     except Exception:  # whatever tifffile meets in a damaged file; reading it whole tells the reason
         return None
     first = pages[0]
     alike = {(p.shape, p.dtype, p.compression) for p in pages}
-    if len(alike) > 1 or not all(_plain(p) for p in pages) or (dim == 3 and len(pages) < 2):
+    if len(alike) > 1 or not plain or (dim == 3 and len(pages) < 2):
         return None
     size = (first.imagelength, first.imagewidth)
 
