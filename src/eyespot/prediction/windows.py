@@ -79,9 +79,8 @@ def _tiff(path: Path, dim: int) -> Windows | None:
         with tifffile.TiffFile(path) as file:
             pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
             spacing = stack_spacing(file) if dim == 3 else ()
-            plain = all(
-                [_plain(p) for p in pages]
-            )  # asked of an open file, which alone knows what can be mapped
+            # asked while the file is open: tifffile maps no closed one
+            plain = all([_plain(p) for p in pages])
     except Exception:  # whatever tifffile meets in a damaged file; reading it whole tells the reason
         return None
     first = pages[0]
