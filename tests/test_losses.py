@@ -41,7 +41,7 @@ def test_values_are_those_of_loops_over_pixels(shape):
             per_class.append(1 - hits / (hits + fp * false + fn * missed))
         regions.append(np.mean(per_class))
     ce, focal = -np.log(true).mean(), (-((1 - true) ** 2) * np.log(true)).mean()
-    expected = {"ce": ce, "focal": focal, "dice": regions[0], "tversky": regions[1]}
+    expected = {"ce": ce, "border": ce, "focal": focal, "dice": regions[0], "tversky": regions[1]}
     assert {name: f(logits, labels).item() for name, f in LOSSES.items()} == pytest.approx(expected)
     assert parse_loss(" ce + dice ")[0](logits, labels).item() == pytest.approx(ce + regions[0])
 
@@ -104,9 +104,13 @@ def test_descending_a_loss_learns_the_labels(name):
 
 
 def test_losses_are_parsed_strictly():
-    for text, message in (("ce+dicce", "did you mean 'dice'"), ("", "known: ce, dice"), ("ce+", "has ''")):
+    for text, message in (
+        ("ce+dicce", "did you mean 'dice'"),
+        ("", "known: border, ce, dice"),
+        ("ce+", "has ''"),
+    ):
         with pytest.raises(UserError, match=message):
-            parse_loss(text)[0]
+            parse_loss(text)
 
 
 @pytest.mark.parametrize("shape", [(30,), (16, 18), (8, 9, 10)])
