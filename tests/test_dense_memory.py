@@ -92,8 +92,9 @@ def test_every_number_is_that_of_the_plain_form(form, dim, monkeypatch, calls):
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_few_images_at_a_time_or_all_at_once(layout, monkeypatch, calls):
-    monkeypatch.setattr(dense_memory, "AT_ONCE", 8 * 2 * 40 * 6 * 5)  # two of three images, and a rest
+@pytest.mark.parametrize("room", [1, 8 * 2 * 40 * 6 * 5])  # one image; two of three, and a rest
+def test_a_few_images_at_a_time(room, layout, monkeypatch, calls):
+    monkeypatch.setattr(dense_memory, "AT_ONCE", room)
     x = images().to(memory_format=layout)
     saving, plain = both(network().double().to(memory_format=layout), x, monkeypatch, calls)
     assert far(saving, plain) < 1e-10
@@ -113,6 +114,14 @@ def test_bfloat16_is_as_near_as_the_plain_form(monkeypatch, calls):
     saving, plain = both(model, x, monkeypatch, calls, half=True)
     for part in ("logits", "denseblock", "running"):
         assert far(saving, exact, part) < 1.5 * far(plain, exact, part), part
+
+
+def test_statistics_of_bfloat16_maps_are_float32(calls):
+    block, x = network().features.denseblock1, (torch.randn(4, 16, 8, 8) + 3).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        block(x)
+    assert calls
+    assert torch.allclose(block.denselayer1.norm1.running_mean, 0.1 * x.float().mean((0, 2, 3)), rtol=1e-5)
 
 
 def test_momentum_none_is_the_mean_of_all_batches(monkeypatch, calls):

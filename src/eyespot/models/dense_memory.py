@@ -38,8 +38,8 @@ def fits(part: Any, x: Tensor) -> bool:
     if next(part.children(), None) is not None:
         return part.training
     if isinstance(part, NORMS):
-        kept = part.running_mean
-        return part.training and type(part) in KNOWN and kept is not None and kept.dtype == finer(x)
+        kept, finer = part.running_mean, torch.promote_types(x.dtype, torch.float32)
+        return part.training and type(part) in KNOWN and kept is not None and kept.dtype == finer
     if isinstance(part, CONVS):
         cast = torch.is_autocast_enabled("cpu")
         simple = {*part.stride, *part.dilation, part.groups} == {1} and type(part) in KNOWN
@@ -47,30 +47,21 @@ def fits(part: Any, x: Tensor) -> bool:
     return type(part) in KNOWN
 
 
-def finer(x: Tensor) -> torch.dtype:
-    """The type of statistics: float32 for half precision, else that of x."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
-class Layer(NamedTuple):
+class Layer:
     """Norm, ReLU, convolution, once or twice; then dropout"""
 
-    norms: list[Any]
-    convs: list[Any]
-    dropout: Any
-
-
-def layer_of(layer: nn.Module) -> Layer:
-    kinds = (NORMS, CONVS, nn.Dropout)
-    norms, convs, dropouts = ([m for m in layer.children() if isinstance(m, kind)] for kind in kinds)
-    return Layer(norms, convs, dropouts[0])
+    def __init__(self, layer: nn.Module):
+        parts = list(layer.children())
+        self.norms: list[Any] = [m for m in parts if isinstance(m, NORMS)]
+        self.convs: list[Any] = [m for m in parts if isinstance(m, CONVS)]
+        self.dropout: Any = parts[-1]
 
 
 def grown(x: Tensor, block: nn.Module) -> Tensor:
     """(B, cin, *S) -> (B, cin + new, *S): the input beside every layer's new maps"""
     if x.dim() == 3:  # torch has no channels-last layout for one axis: (B, C, 1, L)
         return grown(x.unsqueeze(2), block).squeeze(2)
-    layers = [layer_of(layer) for layer in block.children()]
+    layers = [Layer(layer) for layer in block.children()]
     tensors = []
     for norm, conv in ((n, c) for layer in layers for n, c in zip(layer.norms, layer.convs, strict=True)):
         zero = torch.zeros_like(norm.running_mean)
@@ -98,10 +89,9 @@ class Maps(NamedTuple):
         """Write maps from channel `start`, and their statistics as torch takes them."""
         part = self.channels(start, start + values.shape[1])
         kept = torch.zeros_like(part.mean)  # makes the answer as fine as they are
-        part.values.copy_(values)
-        mean, var = torch.batch_norm_update_stats(packed(values), kept, kept.clone(), 0.0)
-        part.mean.copy_(mean)
-        part.var.copy_(var)
+        statistics = torch.batch_norm_update_stats(packed(values), kept, kept.clone(), 0.0)
+        for whole, new in zip(part, (values, *statistics), strict=True):
+            whole.copy_(new)
 
     @property
     def count(self) -> int:
@@ -117,7 +107,7 @@ def packed(maps: Tensor) -> Tensor:
 def empty(like: Tensor, channels: int) -> Maps:
     """(B, channels, *S) in which the channels of one position are neighbours, yet to be filled"""
     values = like.new_empty(len(like), *like.shape[2:], channels).movedim(-1, 1)
-    return Maps(values, *torch.zeros(2, channels, dtype=finer(like)))
+    return Maps(values, *torch.zeros(2, channels, dtype=torch.promote_types(like.dtype, torch.float32)))
 
 
 def through_statistics(gradient: Maps, maps: Maps) -> Tensor:
@@ -133,31 +123,30 @@ def share(norm: Any) -> float:
     return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
 
 
-class Conv(NamedTuple):
-    """A convolution's parameters in the type of the maps, and how it reaches past the edges"""
+class Conv:
+    """A convolution's parameters in the type of maps x, and how it reaches past the edges"""
 
-    weight: Tensor
-    bias: Tensor | None
-    padding: list[int]
-    mode: str
-
-    @classmethod
-    def of(cls, conv: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> "Conv":
-        padding = [0] * (x.dim() - 2 - len(conv.padding)) + list(conv.padding)
-        return cls(weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding, conv.padding_mode)
+    def __init__(self, conv: Any, x: Tensor, weight: Tensor, bias: Tensor | None):
+        self.padding = [0] * (x.dim() - 2 - len(conv.padding)) + list(conv.padding)
+        self.weight, self.bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        self.mode, one, zero = conv.padding_mode, [1] * len(self.padding), [0] * len(self.padding)
+        own = self.padding if self.mode == "zeros" else zero
+        self.how = (
+            one,
+            own,
+            one,
+            False,
+            zero,
+            1,
+        )  # stride, padding, dilation, transposed, its padding, groups
 
     def beyond(self, a: Tensor) -> Tensor:
         """Continued past the edges, where the convolution does not do it"""
         edge = [n for p in reversed(self.padding) for n in (p, p)]
         return a if self.mode == "zeros" else F.pad(a, edge, self.mode)
 
-    def how(self) -> tuple:
-        """Stride, padding, dilation, transposed, its padding, groups"""
-        one, zero = [1] * len(self.padding), [0] * len(self.padding)
-        return one, self.padding if self.mode == "zeros" else zero, one, False, zero, 1
-
     def forward(self, a: Tensor) -> Tensor:
-        return torch.convolution(self.beyond(a), self.weight, self.bias, *self.how())
+        return torch.convolution(self.beyond(a), self.weight, self.bias, *self.how)
 
     def backward(self, dy: Tensor, a: Tensor) -> tuple[Tensor, ...]:
         """Gradients of a where that is above 0, as ReLU passes on; of the weight and of the bias"""
@@ -166,7 +155,7 @@ class Conv(NamedTuple):
             seen = self.beyond(inside)
         wanted, sizes = [True, True, self.bias is not None], None if self.bias is None else [len(self.bias)]
         back = torch.ops.aten.convolution_backward
-        da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how(), wanted)
+        da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how, wanted)
         if self.mode != "zeros":
             (da,) = torch.autograd.grad(seen, inside, da)
         da = packed(da)
@@ -179,7 +168,7 @@ class FirstStep:
 
     def __init__(self, maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
         self.scale, self.shift, *rest = tensors
-        self.maps, self.room, self.eps, self.conv = maps, room, norm.eps, Conv.of(conv, maps.values, *rest)
+        self.maps, self.room, self.eps, self.conv = maps, room, norm.eps, Conv(conv, maps.values, *rest)
 
     def parts(self) -> Iterator[slice]:
         """As many images each as there is room for"""
@@ -225,7 +214,7 @@ class SecondStep:
 
     def __init__(self, x: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
         self.scale, self.shift, *rest = tensors
-        self.x, self.eps, self.conv = x, norm.eps, Conv.of(conv, x, *rest)
+        self.x, self.eps, self.conv = x, norm.eps, Conv(conv, x, *rest)
 
     def forward(self, norm: Any) -> Tensor:
         kept = (norm.running_mean, norm.running_var)
@@ -247,20 +236,18 @@ class Grown(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, layers: list[Layer], *tensors: Tensor) -> Tensor:
-        at, kept, given = x.shape[1], [], list(tensors)
+        at, kept, given = x.shape[1], [], zip(*[iter(tensors)] * 4, strict=True)
         maps = empty(x, at + sum(layer.convs[-1].out_channels for layer in layers))
         maps.put(0, x)
         room = room_for(maps.values)
         # Made together: what stays, lying among what goes, leaves holes in the process's memory.
         inner = [empty(x, layer.convs[0].out_channels).values for layer in layers]
         for layer, y in zip(layers, inner, strict=True):
-            given, parameters = given[4:], given[:4]
-            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], parameters)
+            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], next(given))
             first.forward(layer.norms[0], y)
             if len(layer.norms) > 1:
                 kept.append(y)
-                given, parameters = given[4:], given[:4]
-                second = SecondStep(y, layer.norms[1], layer.convs[1], parameters)
+                second = SecondStep(y, layer.norms[1], layer.convs[1], next(given))
                 y = second.forward(layer.norms[1])
             if layer.dropout.p:
                 kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
@@ -276,7 +263,7 @@ class Grown(torch.autograd.Function):
     def backward(ctx, *dy: Tensor) -> tuple[Tensor | None, ...]:
         values, mean, var, *rest = ctx.saved_tensors
         maps, at, found = Maps(values, mean, var), len(mean), []
-        given, kept = rest[: ctx.parameters], rest[ctx.parameters :]
+        given, kept = list(zip(*[iter(rest[: ctx.parameters])] * 4, strict=True)), rest[ctx.parameters :]
         gradient, room = empty(values, at), room_for(values)
         gradient.values.copy_(dy[0])
         for layer in reversed(ctx.layers):
@@ -285,11 +272,8 @@ class Grown(torch.autograd.Function):
             if layer.dropout.p:
                 d *= kept.pop()
             if len(layer.norms) > 1:
-                second = SecondStep(kept.pop(), layer.norms[1], layer.convs[1], given[-4:])
-                given = given[:-4]
-                d, grads = second.backward(d)
-                found[:0] = grads
-            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], given[-4:])
-            given = given[:-4]
+                second = SecondStep(kept.pop(), layer.norms[1], layer.convs[1], given.pop())
+                d, found[:0] = second.backward(d)
+            first = FirstStep(maps.channels(0, at), room, layer.norms[0], layer.convs[0], given.pop())
             found[:0] = first.backward(d, gradient.channels(0, at))
         return through_statistics(gradient.channels(0, at), maps.channels(0, at)), None, *found
