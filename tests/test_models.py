@@ -379,7 +379,7 @@ def test_the_list_of_presets_needs_no_torch():
 
 
 def test_every_preset_of_the_papers_is_there():
-    named = ["small", *GOLDEN, *PARAMETERS, "unet_bn"]
+    named = ["small", *GOLDEN, *PARAMETERS, "unet_bn", "unet_narrow"]
     assert sorted(named) == sorted(presets())
 
 
