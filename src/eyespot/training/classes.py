@@ -44,18 +44,7 @@ class Classify:
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
     def network(self) -> Network:
-        """The planned network, its weights drawn from the seed."""
-        c, reading = self.config, self.survey.reading
-        torch.manual_seed(c.seed)
-        assert c.model
-        network = create(
-            c.model,
-            classes=len(self.survey.source.classes),
-            channels=reading.channels,
-            dim=reading.dim,
-            weights=c.start_from,
-        )
-        return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
+        return new_network(self.survey, self.config)
 
     def prepare(self, network: nn.Module) -> None:
         """What is set from the data before the first step."""
@@ -99,6 +88,17 @@ class Classify:
                 logits.append(network(x).float().cpu())
         z, y = torch.cat(logits), self.labels[rows]
         return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
+
+
+def new_network(survey: Survey, config: Config) -> Network:
+    """The planned network, its weights drawn from the seed or those to start from."""
+    torch.manual_seed(config.seed)
+    assert config.model
+    classes, reading = len(survey.classes), survey.reading
+    network = create(
+        config.model, classes=classes, channels=reading.channels, dim=reading.dim, weights=config.start_from
+    )
+    return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
 
 
 def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:

@@ -16,9 +16,9 @@ from eyespot.data.pair_survey import PairSurvey
 from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights
-from eyespot.models import create
 from eyespot.models.network import Network, run_whole
 from eyespot.training.batches import Normal, autocast
+from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import cross_entropy, parse_loss, pixel_weights
 
@@ -65,18 +65,7 @@ class Segment:
         self.places = {int(i): _places(self.maps[i], len(survey.classes), self.rng) for i in train}
 
     def network(self) -> Network:
-        """The planned network, its weights drawn from the seed."""
-        c, reading = self.config, self.survey.reading
-        torch.manual_seed(c.seed)
-        assert c.model
-        network = create(
-            c.model,
-            classes=len(self.survey.classes),
-            channels=reading.channels,
-            dim=reading.dim,
-            weights=c.start_from,
-        )
-        return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
+        return new_network(self.survey, self.config)
 
     def prepare(self, network: nn.Module) -> None:
         """Nothing is set from the data."""
@@ -190,11 +179,11 @@ def _places(labels: NDArray[np.uint8], classes: int, rng: np.random.Generator) -
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
     dim = survey.reading.dim
-    model = settle(
-        "model", "unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train"
-    )
-    usual = int(np.median([max(survey.images.labels[i].shape) for i in train]))
-    size = settle("size", min(CROP[dim], -(-usual // 16) * 16), "crops of this size from the images")
+    usual = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
+    of_weights = config.start_from is not None and config.model is None
+    model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
+    longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
+    size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
     things = survey.classes[0] == "background" and len(survey.classes) == 2
     loss = settle(
         "loss",
