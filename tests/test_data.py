@@ -115,7 +115,7 @@ def test_decoded_once_then_mapped(photos, monkeypatch):
     source, reading = find(photos), Reading(24)
     headers = arrays.scan(source)
     first = arrays.load(source, headers, reading)
-    monkeypatch.setattr(arrays, "_decode_into", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
     again = arrays.load(source, headers, reading)
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert isinstance(again.pixels, np.memmap) and again.pixels.shape == (60, 24, 24, 3)
@@ -134,7 +134,7 @@ def test_an_edited_file_is_decoded_anew_and_a_renamed_one_is_not(photos, monkeyp
     assert (images.pixels[row] == [255, 0, 0]).all()
     photos.rename(photos.with_name("moved"))
     moved = find(photos.with_name("moved"))
-    monkeypatch.setattr(arrays, "_decode_into", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
     arrays.load(moved, arrays.scan(moved), Reading(24))
 
 

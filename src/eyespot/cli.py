@@ -262,13 +262,14 @@ def predict(
 
 
 def _write_masks(predictor, files, paths: list[str], out: Path | None) -> tuple[dict[str, str], int]:
+    from eyespot.console import count
     from eyespot.prediction.maps import write_maps
 
     if out is None:
         raise UserError("the run tells what each pixel is: name a folder for the masks with --out")
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
     unread, written = write_maps(predictor, files, out, common)
-    print(f"{len(written)} masks in {out}")
+    print(f"{count(len(written), 'mask')} in {out}")
     return unread, len(written)
 
 

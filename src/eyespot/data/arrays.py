@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -96,7 +96,7 @@ def load(source: Source, headers: Headers, reading: Reading) -> Images:
     folder = cache_folder() / "arrays" / _key(headers, reading)
     if not (folder / "meta.json").exists():
         make_room(folder.parent, len(headers.facts) * _row_bytes(reading), folder)
-        _decode_into(folder, source, headers, reading)
+        decode_into(folder, lambda working: _write(working, source, headers, reading))
     os.utime(folder)  # the least recently used is the first to go
     meta = json.loads((folder / "meta.json").read_text())
     small = np.load(folder / "small.npz", allow_pickle=False)
@@ -122,12 +122,12 @@ def _row_bytes(reading: Reading) -> int:
     return math.prod(reading.shape) * np.dtype(reading.depth).itemsize + 1024
 
 
-def _decode_into(folder: Path, source: Source, headers: Headers, reading: Reading) -> None:
+def decode_into(folder: Path, write: Callable[[Path], None]) -> None:
     """Write to a temporary folder, then rename: an interrupted decoding leaves nothing half done."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
     try:
-        _write(working, source, headers, reading)
+        write(working)
         try:
             working.rename(folder)
         except OSError:

@@ -1,8 +1,7 @@
 """Images and their label maps at their own sizes, decoded once into the cache: what crops are cut from."""
 
 import json
-import shutil
-import tempfile
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.data.arrays import FORMAT, Headers, Images, make_room
+from eyespot.data.arrays import FORMAT, Headers, Images, decode_into, make_room
 from eyespot.data.duplicates import thumbnail
 from eyespot.data.facts import Array, Unreadable
 from eyespot.data.masks import Mapping, read_mask
 from eyespot.data.read import load_bytes
 from eyespot.data.reading import Reading
 from eyespot.data.samples import Sample, Source
-from eyespot.errors import UserError
-from eyespot.files import cache_folder, cannot_write, in_order
+from eyespot.files import cache_folder, in_order
 
 
 class Ragged(Sequence[Array]):
@@ -50,8 +48,8 @@ def load_pairs(source: Source, headers: Headers, reading: Reading, mapping: Mapp
     """The decoded images and label maps, from the cache or put there now."""
     folder = cache_folder() / "pairs" / _key(source, headers, reading, mapping)
     if not (folder / "meta.json").exists():
-        make_room(folder.parent, 0, folder)
-        _decode_into(folder, source, headers, reading, mapping)
+        make_room(folder.parent, _bytes(headers, reading), folder)
+        decode_into(folder, lambda working: _write(working, source, headers, reading, mapping))
     meta = json.loads((folder / "meta.json").read_text())
     shapes = [tuple(shape) for shape in meta["shapes"]]
     thumbs = np.load(folder / "thumbs.npy")
@@ -77,18 +75,10 @@ def _key(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -
     return key.hexdigest()
 
 
-def _decode_into(folder: Path, source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
-    try:
-        _write(working, source, headers, reading, mapping)
-        if not folder.exists():
-            working.rename(folder)
-    except OSError as error:
-        if not (folder / "meta.json").exists():
-            raise UserError(cannot_write(folder.parent, error) + ", by setting EYESPOT_CACHE") from error
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
+def _bytes(headers: Headers, reading: Reading) -> int:
+    """Of all images and their label maps"""
+    each = reading.channels * np.dtype(reading.depth).itemsize + 1
+    return sum(math.prod(f.shape) * each for f in headers.facts.values())
 
 
 def _write(folder: Path, source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> None:
