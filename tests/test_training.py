@@ -63,9 +63,9 @@ def test_the_rate_has_one_peak_and_ends_at_nothing():
 
 
 def test_images_grow_to_their_size():
-    assert [side(f, 32) for f in (0, 0.5, 0.7, 0.85, 1)] == [20, 24, 28, 32, 32]
-    assert side(0, 16) == 16 and side(1, 45) == 45
-    assert mean_cost(16) == 1 and 0.5 < mean_cost(32) < 0.6
+    assert [side(f, 32, "grow_long") for f in (0, 0.5, 0.7, 0.85, 1)] == [20, 24, 28, 32, 32]
+    assert side(0, 16, "grow_long") == 16 and side(1, 45, "grow_long") == 45
+    assert mean_cost(16, "grow_short") == 1 and 0.5 < mean_cost(32, "grow_long") < 0.6
 
 
 def test_orthogonal_leaves_directions_and_evens_lengths():
@@ -138,13 +138,20 @@ def test_class_weights_answer_imbalance():
 def test_the_plan_obeys_what_is_typed_and_says_why(photos):
     found = survey(photos, Wishes(20, "crop"))
     asked = Config(
-        str(photos), epochs=2, model="resnet18", batch=7, augment="none", device="cpu", precision="float32"
+        str(photos),
+        epochs=2,
+        model="resnet18",
+        batch=7,
+        augment="none",
+        device="cpu",
+        precision="float32",
+        recipe="muon",
     )
     plan = make_plan(found, asked, clock())
     assert plan.config == replace(
         asked, size=20, fit="crop", dim=2, view="samples", threads=plan.config.threads
     )
-    for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit"):
+    for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit", "recipe"):
         assert plan.reasons[name] == "as you asked"
     chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
     assert (

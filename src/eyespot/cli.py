@@ -122,6 +122,12 @@ def train(
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Parts of training, such as 'whiten|muon|average'; none for plain AdamW.", show_default=False
+        ),
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -168,7 +174,7 @@ def train(
     from eyespot.run import train
 
     run = train(
-        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, loss=loss, batch=batch, augment=augment, group=group,
+        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
         seed=seed, device=device, start_from=start_from, fine_tune=fine_tune or None, out=out, config=config, force=force,
         elapsed=lambda: time.monotonic() - START,
     )  # fmt: skip

@@ -1,14 +1,11 @@
 """Files written whole or not at all, folders of ours, threads that keep the order."""
 
-import ctypes
 import errno
 import os
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -61,17 +58,6 @@ def cache_folder() -> Path:
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def keep_no_freed_memory() -> None:
-    """Have blocks of 1 MB or more go back to the system when they are freed, for all of this process.
-
-    glibc otherwise keeps those below 32 MB, in pieces that no other size fits: a network over many tiles then takes up
-    to twice the memory that is alive at once.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:

@@ -16,6 +16,7 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
+from eyespot.heap import keep_freed, return_freed
 from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
 from eyespot.models import check_preset
 from eyespot.prediction.loading import load
@@ -91,6 +92,7 @@ def train(
     void: str | None = None,
     loss: str | None = None,
     batch: int | None = None,
+    recipe: str | None = None,
     augment: str | None = None,
     group: str | None = None,
     held_out: float | None = None,
@@ -125,6 +127,7 @@ def train(
         batch=batch,
     )
     given |= dict(
+        recipe=recipe,
         augment=augment,
         group=group,
         held_out=held_out,
@@ -144,6 +147,7 @@ def train(
         return _train(settings, folder, elapsed)
     finally:
         torch.set_num_threads(threads)
+        return_freed()
 
 
 def evaluate(
@@ -171,6 +175,7 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     for problem in found.problems:
         if problem.level != "note":
             say(f"{problem.level}: {problem.text}")
+    keep_freed()
     plan = make_plan(found, settings, elapsed)
     show_plan(plan, found)
     start_folder(folder, found, plan)

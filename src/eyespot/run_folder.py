@@ -69,6 +69,8 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
         "side": side,
         "mean": list(plan.task.normal.mean),
         "std": list(plan.task.normal.std),
+        "precision": c.precision,
+        "mirror": plan.task.views() > 1,
     }
     if isinstance(found, PairSurvey):
         preprocessing |= {"mapping": found.mapping.as_dict()}

@@ -29,6 +29,7 @@ PLAIN = dict(squeeze=0, compression=1.0, width=16)
 # name: (module:class, its arguments and the kit's)
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "small": ("eyespot.models.small:Small", dict(classes=10)),
+    "tiny": ("eyespot.models.small:Small", dict(classes=10, window=3)),
     **{f"vgg{d}": (VGG, dict(depths=depths, norm="none")) for d, depths in VGG_DEPTHS.items()},
     **{f"vgg{d}_bn": (VGG, dict(depths=depths)) for d, depths in VGG_DEPTHS.items()},
     "resnet18": (RESNET, dict(depths=(2, 2, 2, 2))),

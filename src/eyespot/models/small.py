@@ -1,4 +1,4 @@
-"""A network for images up to about 64 pixels: quick on a CPU, any input size from 8.
+"""A network for images up to about 64 pixels: quick on a CPU.
 
 The shape follows the networks of the CIFAR-10 speed records (Jordan 2024): a first layer that whitens patches, then
 three blocks of two convolutions, pooled before the norm.
@@ -31,6 +31,8 @@ class Small(Network):
     """(B, channels, *S) -> (B, classes) logits, S halved once per width.
 
     stem     filters of the first layer; training sets them to whiten the images' patches, and keeps them fixed
+    window   samples of such a patch along each axis: an even one is not padded, so that 32 become 31, 15, 7 and 3,
+             which takes a fifth less time than 32, 16, 8 and 4
     widths   channels of the blocks
     """
 
@@ -40,10 +42,13 @@ class Small(Network):
         classes: int = 10,
         kit: Kit = Kit(),
         stem: int = 24,
+        window: int = 2,
         widths: tuple[int, ...] = (64, 256, 256),
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(widths))
-        self.stem = kit.conv(channels, stem, bias=True)
+        lost = 0 if window % 2 else window - 1
+        self.smallest, self.lone = self.smallest + lost, self.lone + lost
+        self.stem = kit.conv(channels, stem, window, bias=True, padded=not lost)
         self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in pairwise((stem, *widths))))
         self.fc = nn.Linear(widths[-1], classes)
         initialise(self, kit.init)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
-from eyespot.training.batches import Normal, resized
+from eyespot.training.batches import Normal, answering, autocast, resized
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
 
 BATCH = 64
@@ -63,13 +64,23 @@ class Predictor:
         self.card, self.classes, self.device = card, card.classes, device
         self.reading = reading_of(p)
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
+        self.views = (False, True) if p.get("mirror") else (False,)
+        self.precision = answering(p.get("precision"), device)
         self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def logits(self, images: Array) -> NDArray[np.float32]:
-        """(N, *S, C) images, read by `reading` -> (N, classes), in float32"""
-        x = resized(self.normal(images, self.device), self.card.preprocessing["side"])
-        return self.network(x).float().cpu().numpy()
+        """(N, *S, C) images, read by `reading` -> (N, classes), in float32
+
+        Of several views, the logarithm of the mean of their probabilities.
+        """
+        x, of_views = resized(self.normal(images, self.device), self.card.preprocessing["side"]), []
+        for mirrored in self.views:
+            with autocast(self.device, self.precision):
+                of_views.append(self.network(x.flip(-1) if mirrored else x).float())
+        if len(of_views) == 1:
+            return of_views[0].cpu().numpy()
+        return torch.stack(of_views).log_softmax(-1).logsumexp(0).sub(log(len(of_views))).cpu().numpy()
 
     def probabilities(self, images: Array) -> NDArray[np.float64]:
         """(N, H, W, C) -> (N, classes), each row of sum 1"""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eyespot.data.facts import Array
-from eyespot.files import keep_no_freed_memory
+from eyespot.heap import return_freed
 from eyespot.prediction.tiles import Plan, Slices, shares, tiles
 
 Read = Callable[[Slices], Array]
@@ -21,7 +21,7 @@ Parts = Iterable[tuple[Slices, Tensor]]
 
 def predict_map(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
     """The logits of the whole image in parts, as planned; it keeps no freed memory, so that the plan's bytes hold."""
-    keep_no_freed_memory()
+    return_freed()
     return _blended(read, logits, plan) if plan.why else _exact(read, logits, plan)
 
 

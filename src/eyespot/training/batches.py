@@ -67,6 +67,15 @@ def _filters(n: int, side: int, device: torch.device) -> Tensor:
     return torch.from_numpy(filters(n, side).toarray()).float().to(device)
 
 
+def answering(precision: str | None, device: str) -> str:
+    """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
+    if precision != "bfloat16":
+        return "float32"
+    if device.startswith("cpu"):
+        return "bfloat16" if torch.cpu._is_avx512_bf16_supported() else "float32"  # emulated, it is slower
+    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
+
+
 def autocast(device: str, precision: str | None) -> Any:
     """Products in bfloat16 where the plan says so."""
     return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment import augment, parse
+from eyespot.augment import Flip, augment, parse
 from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
@@ -20,14 +20,17 @@ from eyespot.models.network import Network
 from eyespot.training.batches import Normal, autocast, resized
 from eyespot.training.config import Config, Settle
 from eyespot.training.optimise import whiten
-from eyespot.training.schedule import mean_cost, side
+from eyespot.training.recipe import GROW, parse_recipe
+from eyespot.training.schedule import mean_cost, side, usual_growth
 from eyespot.weights import read_card
 
-SMALL = 64
-"""Samples along an axis up to which the small network is the better choice."""
+TINY, SMALL = 16, 64
+"""Samples along an axis below which, and up to which, the networks of these names are the better choice."""
 VALUES = 2**20
 """Positions in a batch, at the most."""
 SMOOTHING = 0.1
+WHITENED = ("tiny", "small")
+"""Networks whose first layer is set from the data."""
 
 
 class Classify:
@@ -40,7 +43,8 @@ class Classify:
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
         self.labels, self.pixels = torch.from_numpy(survey.labels), survey.images.pixels
         self.weights, self.why_weights = class_weights(survey.labels[train], len(survey.source.classes))
-        self.operations = parse(config.augment or "")
+        self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
+        self.growth = next((part for part in GROW if part in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
     def network(self) -> Network:
@@ -48,7 +52,7 @@ class Classify:
 
     def prepare(self, network: nn.Module) -> None:
         """What is set from the data before the first step."""
-        if self.config.model == "small" and self.config.start_from is None:
+        if self.config.model in WHITENED and "whiten" in self.parts and self.config.start_from is None:
             whiten(network.stem, self.normal(self.pixels[self._some_rows()]))  # type: ignore[arg-type]
 
     def _some_rows(self, most: int = 2000, positions: int = 2**21) -> NDArray[np.int64]:
@@ -63,12 +67,16 @@ class Classify:
     def side(self, fraction: float) -> int:
         """Samples along each axis at this stage; what has a scale keeps it."""
         size = self.survey.reading.size
-        return side(fraction, size) if self.survey.reading.spacing is None else size
+        return side(fraction, size, self.growth) if self.survey.reading.spacing is None else size
 
     def cost(self) -> float:
-        """Values per image over a whole run, as a share of full-size images."""
+        """Time per image over a whole run, as a share of a full-size image's."""
         reading = self.survey.reading
-        return mean_cost(reading.size, reading.dim) if reading.spacing is None else 1.0
+        return mean_cost(reading.size, self.growth, reading.dim) if reading.spacing is None else 1.0
+
+    def views(self) -> int:
+        """Forward passes that an answer takes."""
+        return 2 if "mirror" in self.parts else 1
 
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """(B, C, side, ...) changed at random, and their labels (B,)"""
@@ -76,7 +84,8 @@ class Classify:
         return resized(x, side), self.labels[rows].to(x.device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), y, self.loss_weights, label_smoothing=SMOOTHING)
+        smoothing = SMOOTHING if "smooth" in self.parts else 0.0
+        return F.cross_entropy(logits.float(), y, self.loss_weights, label_smoothing=smoothing)
 
     @torch.inference_mode()
     def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
@@ -119,16 +128,27 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
         else f"a mirrored {survey.word} may mean something else",
     )
     parse(augment)  # a mistake in it is said before anything is timed
-    usual = min(512 if model == "small" else 64, max(16, VALUES // reading.size**reading.dim))
+    usual = min(512 if model in WHITENED else 64, max(16, VALUES // reading.size**reading.dim))
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
     why = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
     batch = min(settle("batch", max(16, min(usual, fitting)), why), len(train))
     return replace(config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch)
 
 
+def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
+    """The parts of training for so many passes over full-size images; and why."""
+    growth = usual_growth(passes)
+    parts = ["whiten"] * (config.model in WHITENED) + ["muon", growth, "average", "smooth"]
+    mirrored = any(isinstance(operation, Flip) for operation in parse(config.augment or ""))
+    why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"
+    return "|".join(parts + ["mirror"] * mirrored), why
+
+
 def usual_model(size: int, start_from: str | None) -> tuple[str, str]:
     """The preset for images of this size, or of the weights to start from; and why."""
     if start_from is None:
+        if size < TINY:
+            return "tiny", f"under {TINY} samples along an axis"
         kind = "small" if size <= SMALL else "resnet18"
         return kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis"
     if start_from == IMAGENET:

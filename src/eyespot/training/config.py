@@ -10,6 +10,7 @@ import tomli_w
 
 from eyespot.errors import UserError, nearest
 from eyespot.files import write_whole
+from eyespot.training.recipe import parse_recipe
 
 TABLES = ("reasons", "timed")
 """Tables of plan.toml that explain the settings; they are not settings, and are passed over when it is read."""
@@ -29,6 +30,7 @@ class Config:
     void        of masks: the value of pixels that do not count, or "none"
     loss        for masks: "ce", "dice", "focal", "tversky", "border", or sums such as "ce+dice"
     batch       images per step
+    recipe      parts of training, e.g. "whiten|muon|average": see `eyespot.training.recipe`; "none" for plain AdamW
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
     held_out    share of each class that is held out, where the data has no val or test folder
@@ -50,6 +52,7 @@ class Config:
     void: str | None = None
     loss: str | None = None
     batch: int | None = None
+    recipe: str | None = None
     augment: str | None = None
     group: str | None = None
     held_out: float = 0.2
@@ -78,6 +81,7 @@ class Config:
             raise UserError(
                 f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}"
             )
+        parse_recipe(self.recipe or "")
         if self.fine_tune and self.start_from is None:
             raise UserError(
                 "fine-tuning needs weights to start from: name them with start_from (--start-from)"
@@ -89,7 +93,8 @@ Settle = Callable[[str, Any, str], Any]
 NUMBER = (int, float)
 KINDS: dict[str, Any] = {
     **dict.fromkeys(
-        ("data", "model", "fit", "view", "void", "loss", "augment", "group", "precision", "device"), str
+        ("data", "model", "fit", "view", "void", "loss", "recipe", "augment", "group", "precision", "device"),
+        str,
     ),
     "start_from": str,
     "fine_tune": bool,

@@ -85,6 +85,9 @@ class Segment:
     def cost(self) -> float:
         return 1.0
 
+    def views(self) -> int:
+        return 1
+
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """Crops (B, C, side, ...) and what is to be said of them, changed alike"""
         crops = [self._crop(int(i), side) for i in rows]
@@ -174,6 +177,11 @@ def _places(labels: NDArray[np.uint8], classes: int, rng: np.random.Generator) -
         if len(here):
             found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
     return found
+
+
+def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
+    """The parts of training for masks; and why."""
+    return "muon|average", "what is known to help with masks"
 
 
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:

@@ -11,6 +11,7 @@ from torch import nn
 from eyespot.training.batches import autocast, forever
 from eyespot.training.optimise import Average, optimisers, set_rates, tuners
 from eyespot.training.plan import MONITOR, Plan
+from eyespot.training.recipe import parse_recipe
 from eyespot.training.schedule import rate
 from eyespot.training.threads import Threads, options
 
@@ -64,8 +65,9 @@ def fit(
     network = task.network()
     task.prepare(network)
     network = network.to(c.device).train()
-    average, draws = Average(network), task.draws(plan.train)
-    steppers = (tuners if c.fine_tune else optimisers)(network, c.batch)
+    parts = parse_recipe(c.recipe or "")
+    average, draws = Average(network, "average" in parts), task.draws(plan.train)
+    steppers = tuners(network, c.batch) if c.fine_tune else optimisers(network, c.batch, "muon" in parts)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)

@@ -11,6 +11,8 @@ from eyespot.training.schedule import HEAD_ALONE, rate
 
 MUON_RATE, ADAM_RATE, USUAL_BATCH = 0.24, 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
+ALL_ADAM_RATE = 0.003
+"""The same where AdamW trains the filters too."""
 HEAD_RATE, BODY_RATE = 0.05, 0.02
 """The same for fine-tuning, of the head and of the layers before it."""
 LEVELS, FALL = 6, 0.7
@@ -54,12 +56,14 @@ def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     return (x if wide else x.T).to(matrix.dtype)
 
 
-def optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
-    """Muon for what has a kernel, AdamW for matrices, norms and biases."""
+def optimisers(network: nn.Module, batch: int, muon: bool = True) -> Sequence[torch.optim.Optimizer]:
+    """Muon for what has a kernel, AdamW for matrices, norms and biases; or AdamW for all."""
     learned = [p for p in network.parameters() if p.requires_grad]
+    scale = (batch / USUAL_BATCH) ** 0.5
+    if not muon:
+        return [torch.optim.AdamW(learned, ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.01)]
     filters = [p for p in learned if p.dim() > 2]
     rest = [p for p in learned if p.dim() <= 2]
-    scale = (batch / USUAL_BATCH) ** 0.5
     adam = torch.optim.AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
     return [Muon(filters, MUON_RATE * scale), adam] if filters else [adam]
 
@@ -87,17 +91,17 @@ def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> Non
 
 
 class Average:
-    """The weights averaged over about the last twentieth of the steps so far: steadier than the last ones."""
+    """The weights averaged over about the last twentieth of the steps so far, steadier than the last ones; or these."""
 
-    def __init__(self, network: nn.Module):
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, network: nn.Module, on: bool = True):
+        self.on, self.network = on, copy.deepcopy(network).eval().requires_grad_(False)
         self.steps = 0
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Take in the weights after one more step."""
         self.steps += 1
-        share = 1 / (1 + 0.05 * self.steps)
+        share = 1 / (1 + 0.05 * self.steps) if self.on else 1.0
         mine, new = self.network.state_dict(), network.state_dict()
         floats = [name for name in mine if mine[name].is_floating_point()]
         torch._foreach_lerp_([mine[n] for n in floats], [new[n] for n in floats], share)

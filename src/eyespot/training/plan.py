@@ -13,7 +13,7 @@ from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training import classes, crops
-from eyespot.training.batches import Normal, autocast, measure
+from eyespot.training.batches import Normal, answering, autocast, measure
 from eyespot.training.config import Config
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
@@ -21,6 +21,8 @@ from eyespot.training.threads import options
 
 DEFAULT_MINUTES = 10.0
 """Without --minutes."""
+REPORT, CARE = 6.0, 1.3
+"""Seconds for loading, scoring and the report; and how much more than timed the answers may take."""
 Task = classes.Classify | crops.Segment
 MONITOR = 2000
 """Held-out images, at the most, that the table during training is about."""
@@ -103,19 +105,23 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     )
     torch.set_num_threads(threads)
     config = replace(config, precision=precision, threads=threads)
-    task = make_task(survey, config, task.normal, train)
     if config.minutes is None and config.epochs is None:
         config = replace(config, minutes=DEFAULT_MINUTES)
         reasons["minutes"] = f"the default; ends sooner after {task.most_epochs} epochs"
     elif config.minutes is not None:
         reasons["minutes"] = typed
-    reserve = 8 + 1.5 * len(task.draws(test if len(test) else held)) / timed["predict"]
-    seconds = None
+    seconds, left = None, float("inf")
     if config.minutes is not None:
-        seconds = 60 * config.minutes - reserve
+        left = 60 * config.minutes - reserve(task, test if len(test) else held, timed) - elapsed()
+    passes = min(left * timed[fastest] / len(draws), (config.epochs or task.most_epochs) / 2)
+    recipe = settle("recipe", *(crops if pairs else classes).usual_recipe(config, max(0.0, passes)))
+    task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
+    if config.minutes is not None:
+        after = reserve(task, test if len(test) else held, timed)
+        seconds = 60 * config.minutes - after
         if seconds <= elapsed() + 1:
             raise UserError(
-                f"{config.minutes:g} minutes are not enough: reading took {elapsed():.0f} s and the evaluation takes {reserve:.0f} s; give at least --minutes {(elapsed() + reserve) / 60 * 1.5 + 0.2:.1f}"
+                f"{config.minutes:g} minutes are not enough: reading took {elapsed():.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {(elapsed() + after) / 60 * 1.5 + 0.2:.1f}"
             )
     epochs = config.epochs if config.epochs is not None else task.most_epochs
     reasons["epochs"] = (
@@ -124,6 +130,13 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         else expected(timed[fastest] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
     )
     return Plan(config, reasons, train, held, test, groups, task, timed, seconds, epochs * len(draws))
+
+
+def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
+    """Seconds kept for what comes after training: the answers for these rows at the last size, and the report."""
+    assert task.config.size
+    share = (task.side(1.0) / task.config.size) ** task.survey.reading.dim
+    return REPORT + CARE * task.views() * share * len(task.draws(rows)) / timed["predict"]
 
 
 def _as_asked(way: str, config: Config) -> bool:
@@ -160,9 +173,10 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
             timed[f"{name} {number}"] = images_per_second(
                 lambda n=name: _step(task, network, x, y, n), len(x), c.device
             )
-    torch.set_num_threads(int(max(timed, key=lambda key: timed[key]).split()[1]))
+    fastest = max(timed, key=lambda key: timed[key])
+    torch.set_num_threads(int(fastest.split()[1]))
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(c.device, answering(c.precision or fastest.split()[0], c.device)):
         timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
     return {name: round(value, 1) for name, value in timed.items()}
 

@@ -3,8 +3,15 @@
 WARM_UP = 0.1
 HEAD_ALONE = 0.15
 """The share of the run in which fine-tuning changes only the head."""
-GROWTH = ((0.85, 8), (0.70, 7), (0.50, 6), (0.0, 5))
-"""From this fraction of the run on, so many eighths of the final image size."""
+GROWTH = {
+    "grow_short": ((0.75, 6), (0.40, 5), (0.0, 4)),
+    "grow_medium": ((0.85, 7), (0.60, 6), (0.0, 5)),
+    "grow_long": ((0.85, 8), (0.70, 7), (0.50, 6), (0.0, 5)),
+    "": ((0.0, 8),),
+}
+"""By the recipe's part: from this fraction of the run on, so many eighths of the full image size."""
+PASSES = {"grow_short": 3.0, "grow_medium": 10.0, "grow_long": float("inf")}
+"""Up to so many passes over full-size images, as long as they would take, a growth is the best."""
 
 
 def rate(fraction: float) -> float:
@@ -19,18 +26,22 @@ def rate(fraction: float) -> float:
     return 0.0
 
 
-def side(fraction: float, size: int) -> int:
+def side(fraction: float, size: int, growth: str) -> int:
     """The image size in pixels: small images are cheap and teach the coarse things first. Below 32 it stays."""
     if size < 32:
         return size
-    eighths = next(n for start, n in GROWTH if fraction >= start)
+    eighths = next(n for start, n in GROWTH[growth] if fraction >= start)
     return max(16, round(size * eighths / 8 / 4) * 4) if eighths < 8 else size
 
 
-def mean_cost(size: int, dim: int = 2) -> float:
-    """Values per image over a whole run, as a share of full-size images."""
-    ends = [1.0, *(start for start, _ in GROWTH[:-1])]
-    return sum(
-        (end - start) * (side(start, size) / size) ** dim
-        for end, (start, _) in zip(ends, GROWTH, strict=True)
-    )
+def mean_cost(size: int, growth: str, dim: int = 2) -> float:
+    """Time per image over a whole run, as a share of a full-size image's."""
+    ends = [1.0, *(start for start, _ in GROWTH[growth][:-1])]
+    shares = [end - start for end, (start, _) in zip(ends, GROWTH[growth], strict=True)]
+    speeds = [(size / side(start, size, growth)) ** dim for start, _ in GROWTH[growth]]
+    return 1 / sum(share * speed for share, speed in zip(shares, speeds, strict=True))
+
+
+def usual_growth(passes: float) -> str:
+    """The growth for a run in which so many passes over full-size images would fit."""
+    return next(growth for growth, most in PASSES.items() if passes <= most)

@@ -1,0 +1,29 @@
+"""The parts of training that are not the network: each by a name, each left out by leaving out its name.
+
+What each is worth, over several seeds, is in benchmarks/recipe.md.
+"""
+
+from eyespot.errors import UserError, nearest
+
+PARTS = {
+    "whiten": "the first layer decorrelates patches of the images, and is not trained (tiny and small)",
+    "muon": "orthogonal updates for the filters of convolutions, AdamW for the rest; without it AdamW for all",
+    "grow_short": "image sizes for a few passes over the images, up to three quarters of the full size",
+    "grow_medium": "image sizes for about ten passes",
+    "grow_long": "image sizes for more",
+    "average": "the network kept is the average over the last twentieth of the steps",
+    "smooth": "a tenth of each label is spread over all classes",
+    "mirror": "the answer is the mean over an image and its mirror image",
+}
+GROW = ("grow_short", "grow_medium", "grow_long")
+
+
+def parse_recipe(text: str) -> frozenset[str]:
+    """ "whiten|muon" -> its parts; "none" has none. Raises UserError for an unknown one."""
+    parts = [] if text.strip() in ("", "none") else [part.strip() for part in text.split("|")]
+    for part in parts:
+        if part not in PARTS:
+            raise UserError(f"recipe has the unknown part {part!r}; {nearest(part, list(PARTS))}")
+    if sum(part in GROW for part in parts) > 1:
+        raise UserError(f"recipe {text!r} names two ways to grow: keep one of {', '.join(GROW)}")
+    return frozenset(parts)

@@ -1,0 +1,99 @@
+"""The parts of training: each can be left out, and each does what its name says."""
+
+import numpy as np
+import pytest
+import torch
+
+import eyespot
+from eyespot.data.survey import survey
+from eyespot.errors import UserError
+from eyespot.training.config import Config
+from eyespot.training.loop import clock
+from eyespot.training.optimise import Average, Muon, optimisers
+from eyespot.training.plan import make_plan, reserve
+from eyespot.training.recipe import GROW, PARTS, parse_recipe
+from eyespot.training.schedule import GROWTH, PASSES, mean_cost, side, usual_growth
+
+
+def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
+    assert (
+        parse_recipe("whiten | muon") == {"whiten", "muon"}
+        and parse_recipe("none") == parse_recipe("") == set()
+    )
+    with pytest.raises(UserError, match=r"unknown part 'whitten'; did you mean 'whiten'"):
+        Config(recipe="whitten")
+    with pytest.raises(UserError, match="two ways to grow"):
+        parse_recipe("grow_short|grow_long")
+    assert set(GROW) == set(PASSES) == set(GROWTH) - {""} and set(GROW) < set(PARTS)
+
+
+def test_more_passes_end_with_larger_images():
+    assert [usual_growth(passes) for passes in (1, 8, 30)] == list(GROW)
+    assert [side(1, 32, growth) for growth in GROW] == [24, 28, 32] and side(0, 32, "") == 32
+    assert all(side(a, 64, g) <= side(b, 64, g) for g in GROW for a, b in [(0, 0.4), (0.4, 0.8), (0.8, 1)])
+
+
+def test_the_mean_cost_is_that_of_the_images_seen():
+    """Equal shares of time at sizes a and b give images in the ratio of their speeds."""
+    for growth in GROW:
+        steps = np.linspace(0, 1, 100_001)[:-1]
+        images = np.mean([(32 / side(f, 32, growth)) ** 2 for f in steps])
+        assert mean_cost(32, growth) == pytest.approx(1 / images, rel=1e-4)
+
+
+def planned(photos, **settings):
+    return make_plan(survey(photos), Config(str(photos), epochs=2, device="cpu", **settings), clock())
+
+
+def test_each_part_can_be_left_out(photos):
+    whole = planned(photos).task
+    plain = planned(photos, recipe="none").task
+    assert (
+        whole.parts == {"whiten", "muon", "grow_short", "average", "smooth", "mirror"}
+        and plain.parts == set()
+    )
+    assert (whole.views(), plain.views()) == (2, 1)
+    logits, y = torch.tensor([[9.0, 0.0, 0.0]]), torch.tensor([0])
+    assert whole.loss(logits, y) > 0.1 > plain.loss(logits, y)
+    for task, fixed in ((whole, True), (plain, False)):
+        network = task.network()
+        before = network.stem.weight.clone()
+        task.prepare(network)
+        assert torch.equal(before, network.stem.weight) != fixed
+        assert network.stem.weight.requires_grad != fixed
+    network = plain.network()
+    kinds = [{type(o) for o in optimisers(network, 16, muon)} for muon in (True, False)]
+    assert kinds == [{Muon, torch.optim.AdamW}, {torch.optim.AdamW}]
+
+
+def test_the_average_is_the_last_network_where_it_is_left_out():
+    network = torch.nn.Linear(1, 1)
+    kept = [Average(network), Average(network, on=False)]
+    for value in (1.0, 2.0, 3.0):
+        torch.nn.init.constant_(network.weight, value)
+        for average in kept:
+            average.update(network)
+    assert 1 < kept[0].network.weight.item() < 3 and kept[1].network.weight.item() == 3
+
+
+def test_the_reserve_grows_with_views_and_images(photos):
+    timed = {"predict": 10.0}
+    plain, mirrored = planned(photos, recipe="none").task, planned(photos, recipe="mirror").task
+    few, many = np.arange(10), np.arange(20)
+    assert reserve(plain, few, timed) < reserve(plain, many, timed) == reserve(mirrored, few, timed)
+
+
+def test_the_answer_is_the_mean_over_both_views_and_the_file_says_so(photos, tmp_path):
+    run = eyespot.train(photos, epochs=1, batch=16, device="cpu", out=tmp_path / "a")
+    predictor = eyespot.load(run.folder)
+    assert predictor.card.preprocessing["mirror"] is True and len(predictor.views) == 2
+    pixels = survey(photos).images.pixels[:5]
+    both = predictor.probabilities(pixels)
+    np.testing.assert_allclose(predictor.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
+    predictor.card.__dict__["temperature"] = 1.0
+    both, single = predictor.probabilities(pixels), []
+    for views in ((False,), (True,)):
+        predictor.views = views
+        single.append(predictor.probabilities(pixels))
+    np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
+    assert np.abs(single[0] - single[1]).max() > 1e-4
