@@ -22,6 +22,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,18 +72,20 @@ def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int)
         if o.busy_from is not None:
             timer.start()
         log, start = Path(folder) / "log", monotonic()
+        command = [str(part) for part in command_of(who, split, minutes, seed, Path(folder))]
         with log.open("w") as errors:
-            command = [str(part) for part in command_of(who, split, minutes, seed, Path(folder))]
             process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
             )
+        try:
             answer = process.stdout.read()  # type: ignore[union-attr]
             _, status, used = os.wait4(process.pid, 0)
-        seconds = monotonic() - start
-        timer.cancel()
-        for other in busy:
-            other.kill()
-            other.wait()
+            seconds = monotonic() - start
+        finally:
+            timer.cancel()
+            for other in (process, *busy):
+                other.kill()
+                other.wait()
         if status:
             raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
     result = found(who, answer) | {
@@ -159,6 +162,7 @@ def main() -> None:
     o = parser.parse_args()
     if o.show:
         return show(read(o.results))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # and what was started with it
     folder = Path(tempfile.mkdtemp(prefix="accuracy-"))
     try:
         make_split(o.data, folder / "split")
