@@ -1,0 +1,189 @@
+"""Seconds and memory of a training step, ours against the peers' networks: forward, loss, backward, optimiser.
+
+    ENV/bin/python benchmarks/step.py --networks resnet18 unet_bn --peers torchvision monai --modes default tuned
+
+where eyespot and the peers are installed side by side. Classifiers take 224 x 224, batch 8; U-Nets 256 x 256, batch 4.
+Every network runs in a process of its own, and these take turns, two at a time: ours, the peer, ours, the peer. A
+ratio is the peer's seconds (or memory) over ours, of two steps next to each other; given are the median and, in
+brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
+All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it.
+
+The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
+up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
+another build, much cheaper at full size.
+"""
+
+import argparse
+import gc
+import multiprocessing
+import os
+import platform
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.metadata import version
+from math import exp, log
+from multiprocessing.connection import Connection
+from statistics import mean, median
+from time import perf_counter
+
+import torch
+from torch import nn
+
+CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
+PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
+MODES = {  # of the peers: bfloat16 by autocast, channels_last, compiled
+    "default": (False, torch.contiguous_format, False),
+    "tuned": (True, torch.channels_last, False),
+    "compiled": (True, torch.channels_last, True),
+}
+DISTRIBUTIONS = {"smp": "segmentation-models-pytorch"}
+OURS, WARM_UP = "eyespot", 2
+Setup = tuple[nn.Module, bool, torch.memory_format]
+"""A network, whether it runs in bfloat16, and the layout of its images."""
+
+
+def ours(name: str) -> Setup:
+    """As `eyespot train` runs it."""
+    import eyespot
+
+    return eyespot.create(name).train().to(memory_format=torch.channels_last), True, torch.channels_last
+
+
+def peers(peer: str, name: str, mode: str) -> Setup:
+    half, layout, compiled = MODES[mode]
+    network = build(peer, name).train().to(memory_format=layout)
+    return (torch.compile(network) if compiled else network), half, layout  # type: ignore[return-value]
+
+
+def build(peer: str, name: str) -> nn.Module:
+    if peer == "torchvision":
+        import torchvision
+
+        return getattr(torchvision.models, name)()
+    if peer == "timm":
+        import timm
+
+        return timm.create_model(name)
+    if peer == "monai":
+        from monai.networks.nets import BasicUNet
+
+        features, act = (64, 128, 256, 512, 1024, 64), ("relu", {"inplace": True})
+        return BasicUNet(2, in_channels=3, out_channels=2, features=features, act=act, norm="batch")
+    import segmentation_models_pytorch as smp
+
+    return smp.Unet("resnet34", encoder_weights=None, in_channels=3, classes=2)
+
+
+def step_of(setup: Setup, batch: int, masks: bool) -> Callable[[], None]:
+    """One training step, as a function to call again and again."""
+    network, half, layout = setup
+    side, classes, places = (256, 2, (256, 256)) if masks else (224, 1000, ())
+    x = torch.randn(batch, 3, side, side).to(memory_format=layout)
+    target = torch.randint(classes, (batch, *places))
+    optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = network(x)
+        nn.functional.cross_entropy(logits.float(), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def resident(field: str) -> float:
+    """MB of this process: VmRSS now, VmHWM at the peak"""
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
+
+
+def work(line: Connection, who: str, name: str, mode: str, batch: int, threads: int) -> None:
+    """In a process of its own: say the parameters; then, whenever told, take a step and say its seconds and the MB."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+
+    def setup() -> Setup:
+        return ours(name) if who == OURS else peers(who, name, mode)
+
+    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what torch sets up once
+    line.send(
+        sum(p.numel() for p in setup()[0].parameters())
+    )  # its modules are imported; its memory is given back
+    gc.collect()
+    before, step = resident("VmRSS"), step_of(setup(), batch, name in UNETS)
+    while line.recv():
+        start = perf_counter()
+        step()
+        line.send((perf_counter() - start, resident("VmHWM") - before))
+
+
+@contextmanager
+def worker(o: argparse.Namespace, who: str, name: str, mode: str = ""):
+    """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
+    context = multiprocessing.get_context("spawn")
+    line, other = context.Pipe()
+    batch = o.batch or (4 if name in UNETS else 8)
+    process = context.Process(target=work, args=(other, who, name, mode, batch, o.threads), daemon=True)
+    process.start()
+    other.close()  # so that its death ends our waiting
+
+    def take() -> tuple[float, float]:
+        line.send(True)
+        return line.recv()
+
+    parameters = line.recv()
+    for _ in range(WARM_UP):
+        take()
+    yield parameters, take
+    line.send(False)
+    process.join()
+
+
+def compare(o: argparse.Namespace, take, name: str, peer: str, mode: str) -> tuple[float, float]:
+    """Print a line; the ratios of time and memory."""
+    with worker(o, peer, name, mode) as (parameters, take_peer):
+        rounds = [(take(), take_peer()) for _ in range(o.rounds)]
+    ratios = [theirs[0] / mine[0] for mine, theirs in rounds]
+    mine, theirs = ([median(r[who][0] for r in rounds), rounds[-1][who][1]] for who in (0, 1))
+    memory = theirs[1] / mine[1]
+    spread = f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+    print(
+        f"{name:12} {peer:12} {mode:9} {parameters / 1e6:6.1f} M {mine[0]:7.3f} {theirs[0]:7.3f} s  {spread:18}"
+        f"{mine[1]:6.0f} {theirs[1]:6.0f} MB  {memory:.2f}",
+        flush=True,
+    )
+    return median(ratios), memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument(
+        "--networks", nargs="+", choices=[*CLASSIFIERS, *UNETS], default=[*CLASSIFIERS, *UNETS]
+    )
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["torchvision", "monai", "smp"])
+    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["default", "tuned"])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, help="images; 8, and 4 for U-Nets, if not given")
+    o = parser.parse_args()
+    found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
+    versions = ", ".join(f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers))
+    print(f"{platform.machine()}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds")
+    print(f"{'network':12} {'peer':12} {'mode':9} {'size':>8} {'ours':>7} {'peer':>7}", end="")
+    print(f"    {'ratio':18}{'ours':>6} {'peer':>6}     ratio")
+    for name in o.networks:
+        with worker(o, OURS, name) as (_, take):
+            for peer in (p for p in o.peers if name in PEERS[p]):
+                for mode in o.modes:
+                    found[mode].append(compare(o, take, name, peer, mode))
+    for mode, ratios in found.items():
+        if ratios:
+            times, memories = (exp(mean(log(r[i]) for r in ratios)) for i in (0, 1))
+            print(
+                f"all {len(ratios)}, {mode}: the peers take {times:.2f} of our time, {memories:.2f} of our memory (geometric mean)"
+            )
+
+
+if __name__ == "__main__":
+    main()
