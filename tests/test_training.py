@@ -1,6 +1,7 @@
 """Settings, schedule, optimiser, plan and loop."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from eyespot.errors import UserError
 from eyespot.training.batches import forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
-from eyespot.training.loop import Mark, clock
+from eyespot.training.loop import Mark, clock, progress, slowness
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
 from eyespot.training.plan import make_plan
 from eyespot.training.schedule import mean_cost, rate, side
@@ -256,3 +257,11 @@ def test_the_callers_threads_are_left_as_they_were(photos, tmp_path):
     eyespot.train(photos, epochs=0.2, out=tmp_path / "run")
     assert torch.get_num_threads() == 3
     torch.set_num_threads(before)
+
+
+def test_a_machine_that_slows_down_ends_training_sooner():
+    """What comes after training takes longer too: twice the 10 seconds kept for it."""
+    plan = SimpleNamespace(seconds=50.0, reserve=10.0, images=None)
+    assert progress(30.0, 10.0, 0, plan, 1.0) == 0.5  # type: ignore[arg-type]
+    assert progress(40.0, 10.0, 0, plan, 2.0) == 1.0 and progress(39.0, 10.0, 0, plan, 2.0) < 1  # type: ignore[arg-type]
+    assert slowness([]) == 1 and slowness([2.0, 1.0, 3.0]) == 1 and slowness([2.0, 1.0, 3.0, 2.0]) == 2

@@ -72,11 +72,12 @@ def fit(
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
+    looks: list[float] = []  # seconds for each, by its size: they tell when the machine slows down
     threads = Threads(options(c.device) if c.minutes else [1], elapsed())
     try:
         for rows in forever(draws, c.batch, c.seed):
             # 1. how far the run is, by the clock or by the images, whichever is further
-            fraction = progress(elapsed() - start, start, seen, plan)
+            fraction = progress(elapsed(), start, seen, plan, slowness(looks))
             if fraction >= 1:
                 break
             set_rates(steppers, fraction)
@@ -106,6 +107,7 @@ def fit(
                 break
             now = elapsed()
             scored = task.glance(average.network, watched, outcome.side)
+            looks.append((elapsed() - now) / outcome.side**task.survey.reading.dim)
             row = Row(
                 seen / len(draws),
                 elapsed(),
@@ -143,9 +145,17 @@ class Mark:
         return fraction - self.fraction >= 1 / ROWS and (now is None or now - self.seconds >= 30 * self.cost)
 
 
-def progress(spent: float, start: float, seen: int, plan: Plan) -> float:
-    """The fraction done."""
-    by_time = spent / (plan.seconds - start) if plan.seconds is not None else 0.0
+def slowness(looks: list[float]) -> float:
+    """How many times as long as the quickest look the last two took, the better of them: one may be bad luck."""
+    return min(looks[-2:]) / min(looks) if looks else 1.0
+
+
+def progress(now: float, start: float, seen: int, plan: Plan, slower: float) -> float:
+    """The fraction done. A machine that has become slower needs more time for what comes after, so training ends sooner."""
+    by_time = 0.0
+    if plan.seconds is not None:
+        end = plan.seconds - plan.reserve * (slower - 1)
+        by_time = (now - start) / max(end - start, 1e-9)
     by_images = seen / plan.images if plan.images is not None else 0.0
     return max(by_time, by_images)
 

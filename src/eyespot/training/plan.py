@@ -35,6 +35,7 @@ class Plan:
     train, held    rows of the decoded images
     task           what is learned: batches, loss and the look at held-out images
     seconds        of the clock at which training has to end, counted from the command's start; or None
+    reserve        seconds kept after it for the answers, scores and report, on the machine as it was timed
     images         at most so many images are seen; or None
     timed          images per second, by what was timed
     """
@@ -48,6 +49,7 @@ class Plan:
     task: Task
     timed: dict[str, float]
     seconds: float | None
+    reserve: float
     images: float | None
 
 
@@ -116,6 +118,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     passes = min(left * timed[fastest] / len(draws), (config.epochs or task.most_epochs) / 2)
     recipe = settle("recipe", *(crops if pairs else classes).usual_recipe(config, max(0.0, passes)))
     task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
+    after = 0.0
     if config.minutes is not None:
         after = reserve(task, test if len(test) else held, timed)
         seconds = 60 * config.minutes - after
@@ -129,7 +132,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         if config.epochs is not None
         else expected(timed[fastest] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
     )
-    return Plan(config, reasons, train, held, test, groups, task, timed, seconds, epochs * len(draws))
+    return Plan(config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(draws))
 
 
 def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
