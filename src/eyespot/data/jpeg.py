@@ -44,9 +44,7 @@ def decode_jpeg(content: bytes, size: int | None = None) -> Decoded:
     if plain is None or not _same_library() or (size and min(plain.height, plain.width) >= 4 * size):
         return decode_image(content, size)
     end = MARKER.search(content, plain.start)
-    if (
-        end is None or end[0] != b"\xff\xd9"
-    ):  # cut short, which imagecodecs does not tell, or of several scans
+    if end is None or end[0] != b"\xff\xd9":  # several scans; or cut short, which imagecodecs does not tell
         return decode_image(content, size)
     import imagecodecs
 
