@@ -84,6 +84,24 @@ def test_damage_is_told_as_pillow_tells_it():
             check_as_pillow(bytes(damaged))
 
 
+def test_headers_that_lie_are_told_as_pillow_tells_them():
+    content = jpeg()
+    frame, middle = content.index(b"\xff\xc0"), len(content) - 99
+    for at, value in ((4, 12), (5, 255), (6, 0), (8, 0), (9, 1), (9, 4), (11, 0x12), (11, 0x41)):
+        lying = bytearray(content)
+        lying[frame + at] = value
+        check_as_pillow(bytes(lying))
+    for segment in (
+        b"\xff\xfe\xff\xff",
+        b"\xff\xfe\0\x09",
+        b"\xff\xda\0\x0c",
+        b"\xff\xc4\0\x03\0",
+        b"\xff\xd8",
+    ):
+        check_as_pillow(content[:middle] + segment + content[middle:])
+        check_as_pillow(content[:-2] + segment + content[-2:])
+
+
 def test_what_follows_the_image_changes_nothing():
     content = jpeg()
     np.testing.assert_array_equal(decode(content + b"more" * 9).array, decode(content).array)
