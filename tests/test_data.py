@@ -217,7 +217,7 @@ def test_small_work_stays_in_this_thread_and_keeps_its_order():
     assert list(in_order(work, asked, alone=10)) == [(s, True) for s in asked]
     assert list(in_order(work, asked)) == [(s, False) for s in asked]
     slow = [0.0, 0.3, *asked]
-    assert list(in_order(work, slow, alone=0.1)) == [(s, k < 2) for k, s in enumerate(slow)]
+    assert list(in_order(work, slow, alone=0.02)) == [(s, k < 2) for k, s in enumerate(slow)]
 
 
 def test_whole_headers_of_images_all_cut_short(photos):
