@@ -195,7 +195,7 @@ def test_chunks_and_threads_change_nothing(photos, tmp_path, monkeypatch, alone)
     source = find(photos)
     expected = arrays.load(source, arrays.scan(source), Reading(24))
     monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(arrays, "CHUNK", 7)
+    monkeypatch.setattr(arrays, "_chunk", lambda *_: 7)
     monkeypatch.setattr(arrays, "SMALL", alone)
     got = arrays.load(source, arrays.scan(source), Reading(24))
     assert got.errors == expected.errors and len(got.errors) == 9

@@ -29,7 +29,7 @@ from eyespot.files import batched, cache_folder, cannot_write, in_order
 R = TypeVar("R")
 FORMAT = 2
 CHUNK = 128
-"""Files per task at the most: a small file is less work than handing it to a thread."""
+"""Files per task at the most, of many: a small file is less work than handing it to a thread."""
 SMALL = 150e-6
 """Seconds for a file below which threads spend more time on waiting for the interpreter than they save."""
 CHUNK_BYTES = 1 << 21
@@ -68,10 +68,19 @@ class Images:
 def scan(source: Source) -> Headers:
     """Read every file's header, and fingerprint its content."""
     found, errors = {}, {}
-    parts = in_order(_scan_some, batched(source.samples, CHUNK), alone=SMALL * CHUNK)
+    n = _chunk(len(source.samples))
+    parts = in_order(_scan_some, batched(source.samples, n), alone=SMALL * n)
     for i, outcome in enumerate(track(_flat(parts), len(source.samples), "reading headers")):
         (found if isinstance(outcome, Facts) else errors)[i] = outcome
     return Headers(found, errors)
+
+
+def _chunk(files: int, each: int = 1) -> int:
+    """Files per task: of few files, which may be large, few enough to keep the threads equally busy.
+
+    each   bytes of a file's result
+    """
+    return max(1, min(CHUNK, CHUNK_BYTES // each, files // 32))
 
 
 def _scan_some(samples: Sequence[Sample]) -> list[Facts | str]:
@@ -163,7 +172,7 @@ def _write(folder: Path, source: Source, headers: Headers, reading: Reading) -> 
     parts = [_decode_some(source, reading, [])]
 
     def written(file: BinaryIO) -> Iterator[int]:
-        n = max(1, min(CHUNK, CHUNK_BYTES // _row_bytes(reading)))
+        n = _chunk(len(wanted), _row_bytes(reading))
         work = partial(_decode_some, source, reading)
         for part in in_order(work, batched(wanted, n), alone=SMALL * n):
             file.write(part.images.data)
