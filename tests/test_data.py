@@ -1,6 +1,9 @@
 """Finding, splitting and caching: sources, duplicates, hold-out, arrays."""
 
 import os
+import threading
+import time
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -10,11 +13,13 @@ from PIL import Image
 
 from conftest import write_set
 from eyespot.data import arrays
-from eyespot.data.duplicates import clusters, near, thumbnail
+from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
 from eyespot.data.reading import Reading
 from eyespot.data.sources import find
 from eyespot.data.split import groups_of, hold_out
+from eyespot.data.survey import survey
 from eyespot.errors import UserError
+from eyespot.files import in_order
 
 
 def test_classes_are_the_union_over_splits_in_a_fixed_order(tmp_path):
@@ -102,6 +107,40 @@ def test_near_duplicates_are_found_among_many():
     assert near(thumbs, 8).size == 0
 
 
+def test_pairs_are_those_of_comparing_each_with_each():
+    """Of pictures made less and less alike, on both sides of the limit."""
+    rng = np.random.default_rng(1)
+    thumbs = rng.standard_normal((60, 256)).astype(np.float32)
+    thumbs = np.concatenate(
+        [thumbs, thumbs + rng.uniform(0.05, 0.15, (60, 1)) * rng.standard_normal((60, 256))]
+    )
+    thumbs -= thumbs.mean(1, keepdims=True)
+    thumbs = (thumbs / np.linalg.norm(thumbs, axis=1, keepdims=True)).astype(np.float32)
+    a, b = np.nonzero(np.triu(thumbs @ thumbs.T > 0.995, 1))
+    assert 10 < len(a) < 50
+    assert near(thumbs, 48).tolist() == np.stack([a, b], 1).tolist()
+
+
+@pytest.mark.parametrize("shape", [(33, 20, 3), (9, 7, 1), (40, 30, 6), (300, 2), (20, 18, 17, 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_thumbnails_of_many_are_those_of_each(shape, dtype):
+    """Means over cells, computed cell by cell."""
+    rng = np.random.default_rng(0)
+    top = 1 if dtype == "float32" else np.iinfo(dtype).max
+    images = (rng.random((5, *shape)) * top).astype(dtype)
+    images[2] = images[2].flat[0]
+    images[3], images[3, : shape[0] // 2] = 0.4 * top, 0.425 * top  # too flat to be compared
+    grey = images.mean(-1, keepdims=True, dtype=float) if shape[-1] <= 4 else images.astype(float)
+    edges = [np.linspace(0, n, min(256 if len(shape) == 2 else 16, n) + 1).astype(int) for n in shape[:-1]]
+    cuts = [[slice(a, b) for a, b in pairwise(e)] for e in edges]
+    for image, thumb in zip(grey, thumbnails(images), strict=True):
+        cells = np.array([image[cell].mean(tuple(range(len(shape) - 1))) for cell in product(*cuts)]).ravel()
+        cells /= top
+        cells -= cells.mean()
+        wanted = cells / np.linalg.norm(cells) if cells.std() > 0.02 else np.zeros(len(cells))
+        np.testing.assert_allclose(thumb, wanted, atol=1e-6)
+
+
 def test_flat_images_are_not_called_alike():
     thumbs = np.stack([thumbnail(np.full((20, 20, 3), v, np.uint8)) for v in (10, 200, 200)])
     assert near(thumbs, 20).size == 0
@@ -145,6 +184,48 @@ def test_no_sample_is_replaced_by_another(photos):
     assert len(images.pixels) == 59 and list(images.errors) == [5] and 5 not in images.rows
     for row, i in enumerate(images.rows[:12]):
         np.testing.assert_array_equal(images.pixels[row], np.asarray(Image.open(source.samples[i].path)))
+
+
+@pytest.mark.parametrize("alone", [0, 1])
+def test_chunks_and_threads_change_nothing(photos, tmp_path, monkeypatch, alone):
+    """Damaged files within a chunk, a whole chunk of them, and a chunk that is not full."""
+    for i in (3, *range(7, 14), 19):
+        path = photos / "rows" / f"{i:03}.png"
+        path.write_bytes(path.read_bytes()[:-200])
+    source = find(photos)
+    expected = arrays.load(source, arrays.scan(source), Reading(24))
+    monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(arrays, "_chunk", lambda *_: 7)
+    monkeypatch.setattr(arrays, "SMALL", alone)
+    got = arrays.load(source, arrays.scan(source), Reading(24))
+    assert got.errors == expected.errors and len(got.errors) == 9
+    for name in ("pixels", "rows", "low", "high"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
+    np.testing.assert_allclose(got.thumbs, expected.thumbs, atol=1e-6)
+    for row, i in enumerate(got.rows):
+        image = np.asarray(Image.open(source.samples[i].path))
+        np.testing.assert_array_equal(got.pixels[row], image)
+        assert (got.low[row], got.high[row]) == (image.min(), image.max())
+
+
+def test_small_work_stays_in_this_thread_and_keeps_its_order():
+    def work(seconds: float) -> tuple[float, bool]:
+        time.sleep(seconds)
+        return seconds, threading.current_thread() is threading.main_thread()
+
+    asked = [0.001, 0.002, 0.0] * 3
+    assert list(in_order(work, asked, alone=10)) == [(s, True) for s in asked]
+    assert list(in_order(work, asked)) == [(s, False) for s in asked]
+    slow = [0.0, 0.3, *asked]
+    assert list(in_order(work, slow, alone=0.02)) == [(s, k < 2) for k, s in enumerate(slow)]
+
+
+def test_whole_headers_of_images_all_cut_short(photos):
+    for path in photos.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:-200])
+    found = survey(photos)
+    assert len(found.images.errors) == 60 and found.images.thumbs.shape == (0, 256)
+    assert "no readable image" in found.problems[0].text
 
 
 def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):

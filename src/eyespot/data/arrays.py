@@ -7,16 +7,18 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.data.duplicates import thumbnail
+from eyespot.data.duplicates import thumbnails
 from eyespot.data.facts import Array, Facts, Unreadable
 from eyespot.data.read import facts, load_bytes
 from eyespot.data.reading import Reading
@@ -24,9 +26,14 @@ from eyespot.data.samples import Sample, Source
 from eyespot.errors import UserError
 from eyespot.files import batched, cache_folder, cannot_write, in_order
 
+R = TypeVar("R")
 FORMAT = 2
-CHUNK = 32
-"""Files per task: one file is too little work for the cost of handing it to a thread."""
+CHUNK = 128
+"""Files per task at the most, of many: a small file is less work than handing it to a thread."""
+SMALL = 150e-6
+"""Seconds for a file below which threads spend more time on waiting for the interpreter than they save."""
+CHUNK_BYTES = 1 << 21
+"""Of the decoded images of a task, so that they stay in a core's cache."""
 DAY = 86_400.0
 CACHE_GB = float(os.environ.get("EYESPOT_CACHE_GB", 50))
 
@@ -61,19 +68,28 @@ class Images:
 def scan(source: Source) -> Headers:
     """Read every file's header, and fingerprint its content."""
     found, errors = {}, {}
-    parts = in_order(_scan_some, batched(source.samples, CHUNK))
+    n = _chunk(len(source.samples))
+    parts = in_order(_scan_some, batched(source.samples, n), alone=SMALL * n)
     for i, outcome in enumerate(track(_flat(parts), len(source.samples), "reading headers")):
         (found if isinstance(outcome, Facts) else errors)[i] = outcome
     return Headers(found, errors)
 
 
+def _chunk(files: int, each: int = 1) -> int:
+    """Files per task: of few files, which may be large, few enough to keep the threads equally busy.
+
+    each   bytes of a file's result
+    """
+    return max(1, min(CHUNK, CHUNK_BYTES // each, files // 32))
+
+
 def _scan_some(samples: Sequence[Sample]) -> list[Facts | str]:
-    return [_or_reason(lambda s=s: facts(load_bytes(s.path))) for s in samples]
+    return [_or_reason(facts, s.path) for s in samples]
 
 
-def _or_reason(work):
+def _or_reason(work: Callable[[bytes], R], path: Path) -> R | str:
     try:
-        return work()
+        return work(load_bytes(path))
     except Unreadable as reason:
         return str(reason)
 
@@ -139,33 +155,51 @@ def decode_into(folder: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(working, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Some samples decoded: images (n, size, ..., C), and of each its row, thumbnail and value range; or why not."""
+
+    images: Array
+    rows: list[int]
+    thumbs: NDArray[np.float32]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    errors: dict[int, str]
+
+
 def _write(folder: Path, source: Source, headers: Headers, reading: Reading) -> None:
-    wanted = [(i, source.samples[i].path) for i in sorted(headers.facts)]
-    parts = in_order(lambda chunk: [_decode_one(path, reading) for _, path in chunk], batched(wanted, CHUNK))
-    rows, thumbs, ranges, errors = [], [], [], {}
+    wanted = sorted(headers.facts)
+    parts = [_decode_some(source, reading, [])]
+
+    def written(file: BinaryIO) -> Iterator[int]:
+        n = _chunk(len(wanted), _row_bytes(reading))
+        work = partial(_decode_some, source, reading)
+        for part in in_order(work, batched(wanted, n), alone=SMALL * n):
+            file.write(part.images.data)
+            parts.append(replace(part, images=part.images[:0].copy()))
+            yield from (*part.rows, *part.errors)
+
     # Plain writes, not a writable map: a full disk is then an error that can be reported, not a crash.
     with (folder / "pixels").open("wb") as file:
-        for (i, _), outcome in zip(wanted, track(_flat(parts), len(wanted), "decoding"), strict=True):
-            if isinstance(outcome, str):
-                errors[i] = outcome
-                continue
-            image, thumb, low, high = outcome
-            file.write(np.ascontiguousarray(image).data)
-            rows.append(i)
-            thumbs.append(thumb)
-            ranges.append((low, high))
-    low, high = np.array(ranges, float).reshape(-1, 2).T
-    stacked = np.array(thumbs, np.float32).reshape(len(thumbs), -1)
-    np.savez(folder / "small.npz", rows=np.array(rows, np.int64), thumbs=stacked, low=low, high=high)
+        for _ in track(written(file), len(wanted), "decoding"):
+            pass
+    rows = np.array([i for part in parts for i in part.rows], np.int64)
+    thumbs, low, high = (
+        np.concatenate([getattr(part, k) for part in parts]) for k in ("thumbs", "low", "high")
+    )
+    np.savez(folder / "small.npz", rows=rows, thumbs=thumbs, low=low, high=high)
+    errors = {i: reason for part in parts for i, reason in part.errors.items()}
     (folder / "meta.json").write_text(json.dumps({"errors": errors, "reading": reading.as_dict()}))
 
 
-def _decode_one(path: Path, reading: Reading):
-    try:
-        image = reading(load_bytes(path))
-    except Unreadable as reason:
-        return str(reason)
-    return image, thumbnail(image), float(image.min()), float(image.max())
+def _decode_some(source: Source, reading: Reading, rows: list[int]) -> _Part:
+    outcomes = {i: _or_reason(reading, source.samples[i].path) for i in rows}
+    errors = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
+    good = {i: outcome for i, outcome in outcomes.items() if not isinstance(outcome, str)}
+    images = np.stack([*good.values()]) if good else np.zeros((0, *reading.shape), reading.depth)
+    values = images.reshape(len(good), math.prod(reading.shape))
+    low, high = values.min(1).astype(float), values.max(1).astype(float)
+    return _Part(images, [*good], thumbnails(images), low, high, errors)
 
 
 def make_room(cache: Path, wanted: int, keep: Path) -> None:

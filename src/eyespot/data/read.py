@@ -5,12 +5,14 @@ from pathlib import Path
 
 from eyespot.data.facts import Decoded, Facts, Unreadable, reason
 from eyespot.data.images import decode_image, image_facts
+from eyespot.data.jpeg import decode_jpeg, is_jpeg, jpeg_facts
 from eyespot.data.signals import decode_table, decode_wav, is_wav, looks_like_table, table_facts, wav_facts
 from eyespot.data.tiff import decode_tiff, is_tiff, tiff_facts
 from eyespot.data.volumes import decode_nifti, decode_numpy, is_nifti, is_numpy, nifti_facts, numpy_facts
 
 KINDS = (
     # how it is known, its header read, its values decoded for so many axes at about this size
+    (is_jpeg, jpeg_facts, lambda content, dim, size: decode_jpeg(content, size)),
     (is_tiff, tiff_facts, decode_tiff),
     (is_wav, wav_facts, lambda content, dim, size: decode_wav(content)),
     (is_numpy, numpy_facts, lambda content, dim, size: decode_numpy(content, dim)),
@@ -24,7 +26,10 @@ KINDS = (
 def load_bytes(path: Path) -> bytes:
     """The file's content. Raises Unreadable for what is missing, empty or forbidden."""
     try:
-        content = path.read_bytes()
+        with open(
+            path, "rb", buffering=0
+        ) as file:  # a buffer would cost as much as the reading of a small file
+            content = file.read()
     except OSError as error:
         raise Unreadable((error.strerror or str(error)).lower()) from error
     if not content:

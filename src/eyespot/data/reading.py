@@ -130,9 +130,9 @@ def _channels(n: int) -> str:
 
 def _to_depth(array: Array, depth: str, word: str) -> Array:
     """uint8 0-255 becomes uint16 0-65535 or float 0-1, without a loss; the other way is refused but for 16 to 8 bits."""
-    have = str(array.dtype)
-    if have == depth:
+    if array.dtype == depth:
         return array
+    have = str(array.dtype)
     if (have, depth) == ("uint8", "uint16"):
         return array.astype(np.uint16) * 257
     if (have, depth) == ("uint16", "uint8"):

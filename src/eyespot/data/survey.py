@@ -124,6 +124,7 @@ def _classes(found: Survey) -> list[Problem]:
             )
         )
         return out
+    splits = source.splits
     readable = Counter(zip(found.splits.tolist(), found.labels.tolist(), strict=True))
     for k, name in enumerate(names):
         total = sum(n for (_, label), n in readable.items() if label == k)
@@ -132,16 +133,16 @@ def _classes(found: Survey) -> list[Problem]:
                 Problem(ERROR, f"class {name!r} has no readable {found.word}: add some or remove its folder")
             )
             continue
-        if total == 1 and source.splits == ("",):
+        if total == 1 and splits == ("",):
             out.append(
                 Problem(
                     ERROR,
                     f"class {name!r} has one {found.word} only, so none can be held out: add some or remove the class",
                 )
             )
-        missing = [s for s in source.splits if s and not readable[s, k]]
+        missing = [s for s in splits if s and not readable[s, k]]
         if missing:
-            have = next(s for s in source.splits if readable[s, k])
+            have = next(s for s in splits if readable[s, k])
             out.append(
                 Problem(
                     ERROR,
@@ -180,7 +181,7 @@ def doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) ->
     for kind, found_pairs in pairs.items():
         leaks = [p for p in found_pairs if splits[p[0]] != splits[p[1]]]
         clash = [p for p in found_pairs if labels[p[0]] != labels[p[1]]]
-        within = [p for p in found_pairs if p not in set(leaks)]
+        within = [p for p in found_pairs if splits[p[0]] == splits[p[1]]]
         if leaks:
             out.append(
                 Problem(
