@@ -139,7 +139,7 @@ class TiledFile:
     def _write(self, part: Array) -> None:
         """One row of tiles of every channel, or one plane; noted when it is on the disk."""
         for page, index, content in in_order(self._packed, self._tiles(part)):
-            self._put(self.end, content)
+            self._put(self.end, content + bytes(len(content) % 2))
             for (table, code), value in zip(self.places[page], (self.end, len(content)), strict=True):
                 number = struct.pack(code, value)
                 self._put(table + index * len(number), number)

@@ -120,7 +120,7 @@ class Seams:
         joined = torch.cat([self.last, p], 1) if self.last.dim() > 1 else p
         first = rows.stop - joined.shape[1]
         for end in self.ends[0]:
-            if rows.start <= end + 1 < rows.stop:
+            if rows.start <= end + 1 < rows.stop and end - 2 >= first:  # not where a stopped run left off
                 self._add(joined[:, end - 2 - first : end + 2 - first])
         self.last = joined[:, -3:].clone()
 
