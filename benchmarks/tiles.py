@@ -26,9 +26,9 @@ import tifffile  # noqa: E402
 import torch  # noqa: E402
 
 from eyespot.models import create  # noqa: E402
-from eyespot.prediction.stream import write_labels  # noqa: E402
+from eyespot.prediction.stream import TiledFile  # noqa: E402
 from eyespot.prediction.tiles import plan  # noqa: E402
-from eyespot.prediction.whole import labels, predict_map  # noqa: E402
+from eyespot.prediction.whole import maps, predict_map  # noqa: E402
 from eyespot.prediction.windows import open_windows  # noqa: E402
 
 
@@ -112,7 +112,9 @@ def main() -> None:
         print(planned, flush=True)
         image = open_windows(path, 2)
         start = clocks()
-        write_labels(out, labels(predict_map(image, logits, planned), image.shape), image.shape)
+        with TiledFile(out, image.shape, np.uint8) as file:
+            for top, band, _ in maps(predict_map(image, logits, planned), image.shape):
+                file.add(top, band)
         taken, most = clocks() - start, peak.stop()
         *own, pixels = np.sum(again, axis=0)
         side = options.side

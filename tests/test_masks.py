@@ -188,13 +188,13 @@ def test_small_images_are_filled_up_and_the_filling_does_not_count():
 def test_masks_round_trip_with_values_names_and_resolution(tmp_path):
     labels = RNG.integers(0, 2, (9, 11), dtype=np.uint8)
     Image.fromarray(labels).save(tmp_path / "in.png", dpi=(300, 300))
-    write_map(labels, Mapping((0, 255), ("a", "b")), tmp_path / "out.png", tmp_path / "in.png")
+    write_map(Mapping((0, 255), ("a", "b")).value_of()[labels], tmp_path / "out.png", tmp_path / "in.png")
     with Image.open(tmp_path / "out.png") as got:
         np.testing.assert_array_equal(np.asarray(got), labels * 255)
         assert got.info["dpi"][0] == pytest.approx(300, abs=0.1)
     tifffile.imwrite(tmp_path / "in.tif", labels, resolution=(25400.0, 25400.0), resolutionunit=3)
     mapping = Mapping((COLOUR, COLOUR + 0xFF8000), ("a", "b"))
-    write_map(labels, mapping, tmp_path / "out.tif", tmp_path / "in.tif")
+    write_map(mapping.value_of()[labels], tmp_path / "out.tif", tmp_path / "in.tif")
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         np.testing.assert_array_equal(file.asarray()[labels == 1], [[255, 128, 0]] * int(labels.sum()))
         assert file.pages.first.tags["XResolution"].value == (25400, 1)

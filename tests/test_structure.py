@@ -11,7 +11,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files heap labels convolution kit weights checkpoints models anatomy warp augment data pictures "
+    "errors console files heap labels watershed convolution kit weights checkpoints models anatomy warp augment data pictures "
     "looking scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run "
     "cli __main__"
 ).split()
@@ -53,7 +53,7 @@ def test_a_file_holds_one_idea(path):
 
 def test_the_package_stays_small():
     """docs/decisions/0005: more lines need a reason written there, or something deleted."""
-    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 13_500
+    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 14_500
 
 
 def test_help_and_names_import_nothing_heavy():

@@ -21,9 +21,9 @@ from eyespot.data.facts import Unreadable
 from eyespot.data.read import decode
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.prediction.stream import write_labels
+from eyespot.prediction.stream import TiledFile
 from eyespot.prediction.tiles import Plan, Reach, cost, overlapping, plan, reach, shares, tiles
-from eyespot.prediction.whole import Seams, labels, predict_map
+from eyespot.prediction.whole import Seams, maps, predict_map
 from eyespot.prediction.windows import open_windows
 
 
@@ -79,6 +79,18 @@ def answer_of(model, dtype=torch.float32):
             return model(torch.from_numpy(window).to(dtype).movedim(-1, 0)[None])[0]
 
     return logits
+
+
+def write_labels(path, bands, shape, spacing=(), dtype=np.uint8):
+    with TiledFile(path, shape, dtype, spacing=spacing) as file:
+        top = 0
+        for band in bands:
+            file.add(top, band)
+            top += len(band)
+
+
+def labels(parts, shape):
+    return (band for _, band, _ in maps(parts, shape))
 
 
 def put_together(read, logits, planned):
@@ -189,7 +201,7 @@ def test_a_plan_keeps_to_its_memory():
     large = plan(model, 1, (20_000, 20_001), 500 << 20)
     assert not large.why and large.bytes <= 500 << 20 and "exact; at most" in str(large)
     outer = [t + 192 for t in large.tile]
-    assert cost(model, 1, large.shape, outer, blended=False) == large.bytes
+    assert cost(model, 1, large.shape, outer, 4, blended=False) == large.bytes
     assert plan(model, 1, (200, 300), 500 << 20).count == 1
     tight = plan(model, 1, (2_000, 2_000), 156 << 20)
     assert tight.bytes <= 156 << 20 and "looks 192 samples far" in tight.why
@@ -278,12 +290,13 @@ def test_a_run_that_ends_early_leaves_no_half_answer(tmp_path):
     out = tmp_path / "a.tif"
     code = (
         "import os, signal, sys, numpy as np; from pathlib import Path\n"
-        "from eyespot.prediction.stream import write_labels\n"
+        "from eyespot.prediction.stream import TiledFile\n"
         "def bands():\n"
         "    yield np.random.default_rng(0).integers(0, 255, (600, 9000), dtype=np.uint8)\n"
         "    yield np.zeros((6000, 9000), np.uint8)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "write_labels(Path(sys.argv[1]), bands(), (9000, 9000))"
+        "with TiledFile(Path(sys.argv[1]), (9000, 9000), np.uint8) as file:\n"
+        "    for band in bands(): file.add(0, band)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, out], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

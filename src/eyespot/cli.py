@@ -244,6 +244,17 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    instances: Annotated[
+        bool | None,
+        typer.Option(
+            help="Of masks: a number for each object; by default where the training masks had that.",
+            show_default=False,
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Of masks: NAME_probabilities.tif too, a channel per class."),
+    ] = False,
     device: Device = None,
 ) -> None:
     """Say what is on each image. Any number of images in constant memory."""
@@ -255,7 +266,11 @@ def predict(
     predictor = load(run, device=device or "cpu")
     files = expand(paths, sys.stdin, predictor.reading.dim)
     if isinstance(predictor, MaskPredictor):
-        unread, done = _write_masks(predictor, files, paths, out)
+        unread, done = _write_masks(predictor, files, paths, out, instances, probabilities)
+    elif instances is not None or probabilities:
+        raise UserError(
+            f"--{'probabilities' if probabilities else 'instances'} is for masks, and {run} was trained on classes: leave it out"
+        )
     else:
         unread, done = write_predictions(predictor.stream(files), out, format)
     _list_unread(unread)
@@ -267,14 +282,16 @@ def predict(
         raise typer.Exit(IN_PART)
 
 
-def _write_masks(predictor, files, paths: list[str], out: Path | None) -> tuple[dict[str, str], int]:
+def _write_masks(
+    predictor, files, paths: list[str], out: Path | None, instances: bool | None, probabilities: bool
+) -> tuple[dict[str, str], int]:
     from eyespot.console import count
     from eyespot.prediction.maps import write_maps
 
     if out is None:
         raise UserError("the run tells what each pixel is: name a folder for the masks with --out")
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
-    unread, written = write_maps(predictor, files, out, common)
+    unread, written = write_maps(predictor, files, out, common, instances, probabilities)
     print(f"{count(len(written), 'mask')} in {out}")
     return unread, len(written)
 

@@ -23,7 +23,7 @@ def components(mask: NDArray[Any]) -> NDArray[np.int64]:
 def border(inside: Mask, valid: Mask) -> Mask:
     """Pixels inside that have a face neighbour outside; void and what lies beyond the array are neither."""
     out = np.zeros_like(inside)
-    for first, second in _neighbours(inside.ndim):
+    for first, second in neighbours(inside.ndim):
         differ = (inside[first] != inside[second]) & valid[first] & valid[second]
         out[first] |= differ & inside[first]
         out[second] |= differ & inside[second]
@@ -39,7 +39,7 @@ def thinned(ids: Labels) -> Labels:
     found: Any = ndimage.distance_transform_edt(ids <= 0, return_indices=True)
     distance, grown = found[0], ids[tuple(found[1])]
     line = np.zeros(ids.shape, bool)
-    for one, other in (pair[::step] for pair in _neighbours(ids.ndim) for step in (1, -1)):
+    for one, other in (pair[::step] for pair in neighbours(ids.ndim) for step in (1, -1)):
         further = (distance[one] > distance[other]) | (
             (distance[one] == distance[other]) & (grown[one] > grown[other])
         )
@@ -70,7 +70,7 @@ def border_weights(mask: NDArray[Any], w0: float = 10, sigma: float = 5) -> NDAr
     return np.where(ids > 0, 0, weights).astype(np.float32)
 
 
-def _neighbours(dim: int) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+def neighbours(dim: int) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """Along each axis, the part without the last and the part without the first"""
     whole, before, after = slice(None), slice(None, -1), slice(1, None)
     return [

@@ -13,7 +13,7 @@ from eyespot.console import count, track
 from eyespot.data.arrays import scan
 from eyespot.data.choice import settle_axes
 from eyespot.data.facts import WORD, Array
-from eyespot.data.masks import VOID
+from eyespot.data.masks import VOID, are_objects
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.sources import find
 from eyespot.data.whole import Pairs, load_pairs
@@ -115,7 +115,7 @@ def assess_masks(
         truth = np.where(labels == VOID, IGNORED, labels.astype(np.int64))
         counts.append(overlap.count(truth, said, len(classes)))
         if are_objects(classes):
-            objects.append(partition.compare(components(truth), components(said)))
+            objects.append(partition.compare(components(truth), predictor.ids(said)))
         cases.append(Case(path, _iou(counts[-1].matrix), image, labels, said))
     scores = overlap.score(counts, classes, groups)
     if objects:
@@ -124,11 +124,6 @@ def assess_masks(
     worst = [cases[i] if k < KEPT else Case(cases[i].path, cases[i].iou) for k, i in enumerate(order)]
     word = WORD[predictor.reading.dim]
     return MaskEvaluation(scores, classes, worst, word, errors or {}, notes, groups is not None)
-
-
-def are_objects(classes: list[str]) -> bool:
-    """Whether one class lies on a background, so that its connected parts are things."""
-    return len(classes) == 2 and classes[0] == "background"
 
 
 def _iou(matrix: NDArray[np.int64]) -> float:

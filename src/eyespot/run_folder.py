@@ -73,7 +73,8 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
         "mirror": plan.task.views() > 1,
     }
     if isinstance(found, PairSurvey):
-        preprocessing |= {"mapping": found.mapping.as_dict()}
+        assert isinstance(plan.task, Segment)
+        preprocessing |= {"mapping": found.mapping.as_dict(), "parted": plan.task.parted}
     data = {
         "name": found.source.name,
         "images": len(found.labels),

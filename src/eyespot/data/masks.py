@@ -1,6 +1,7 @@
 """Masks: which value of a file means which class, found by reading every mask."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +107,11 @@ class Mapping:
 
 def _shown(value: int) -> str:
     return f"#{value - COLOUR:06x}" if value >= COLOUR else str(value)
+
+
+def are_objects(classes: Sequence[str]) -> bool:
+    """Whether one class lies on a background, so that its connected parts are things."""
+    return len(classes) == 2 and classes[0] == "background"
 
 
 def mapping_of(content: dict[str, Any]) -> Mapping:

@@ -1,37 +1,50 @@
 """Predicted label maps on their way out: files of the inputs' names, with the masks' own values."""
 
+import hashlib
 import io
 from collections.abc import Iterable
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot.console import say, track
-from eyespot.data.facts import Array, Decoded, Unreadable
-from eyespot.data.masks import Mapping
+from eyespot.data.facts import Array, Unreadable
 from eyespot.errors import UserError
 from eyespot.files import cannot_write, write_whole
-from eyespot.prediction.masks import MaskPredictor
-from eyespot.prediction.stream import write_labels
+from eyespot.prediction.masks import MEMORY_MB, MaskPredictor
+from eyespot.prediction.stream import TiledFile
 from eyespot.prediction.windows import open_windows
+from eyespot.watershed import BYTES
 
 LARGE = 2**25
 """Samples from which an image is read and written in parts."""
 
 
 def write_maps(
-    predictor: MaskPredictor, files: Iterable[Path], out: Path, common: Path | None
+    predictor: MaskPredictor,
+    files: Iterable[Path],
+    out: Path,
+    common: Path | None,
+    instances: bool | None = None,
+    probabilities: bool = False,
 ) -> tuple[dict[str, str], list[Path]]:
     """Write the map of each file; return the reason for each unreadable one, and what was written.
 
-    common   the folder below which the inputs lie; their own folders below it are kept
+    common          the folder below which the inputs lie; their own folders below it are kept
+    instances       ids of objects in place of classes; None for ids where the training masks numbered objects
+    probabilities   write NAME_probabilities.tif beside each map: a channel per class, in 255ths
     """
     unread: dict[str, str] = {}
     written: list[Path] = []
+    if instances is None:
+        instances = predictor.mapping.objects
+    if instances:
+        predictor.check_objects()
     for file in files:
         path = target(file, out, common, predictor.reading.dim)
         if path in written:
@@ -43,33 +56,76 @@ def write_maps(
         except OSError as error:
             raise UserError(cannot_write(path, error)) from error
         try:
-            written.append(_write_file(predictor, file, path))
+            written.append(_write_file(predictor, file, path, instances, probabilities))
         except Unreadable as reason:
             unread[str(file)] = str(reason)
     return unread, written
 
 
-def _write_file(predictor: MaskPredictor, file: Path, path: Path) -> Path:
+def _write_file(
+    predictor: MaskPredictor, file: Path, path: Path, instances: bool, probabilities: bool
+) -> Path:
     """Predict one file, read and written in parts where it is large, and say where its map is."""
     windows = open_windows(file, predictor.reading.dim)
-    values = predictor.mapping.value_of()
-    if prod(windows.shape) < LARGE or len(windows.shape) == 1 or values.ndim > 1:
-        array = windows(tuple(slice(0, n) for n in windows.shape))
-        write_map(
-            predictor.labels(predictor.reading.of_decoded(Decoded(array))), predictor.mapping, path, file
-        )
+    shape, values = windows.shape, predictor.mapping.value_of()
+    if instances:
+        _room_for_ids(file, prod(shape))
+    large = prod(shape) >= LARGE and len(shape) > 1 and values.ndim == 1 and not instances
+    soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
+    path = path.with_suffix(".tif") if large else path
+    how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
+    if large:
+        plan = predictor.plan(shape, probabilities)
+        say(f"{file}: {plan}")
+        how["key"] = _key(file, predictor.digest, plan, values.tolist())
+    held, kept = [], []
+    with ExitStack() as stack:
+        hard = stack.enter_context(TiledFile(path, shape, values.dtype, **how)) if large else None
+        named = {"names": predictor.classes, **how}
+        pages = probabilities and len(shape) > 1
+        softer = stack.enter_context(TiledFile(soft, shape, np.uint8, **named)) if pages else None
+        first = min(hard.rows, softer.rows if softer else hard.rows) if hard else 0
+        if first:
+            say(f"{file}: {first:,} of {windows.shape[0]:,} rows are there from a run that was stopped")
+        bands = predictor.bands(windows, shape, first, probabilities)
+        if large:
+            bands = track(
+                bands, predictor.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
+            )
+        for top, band, shares in bands:
+            if hard:
+                hard.add(top, values[band])
+            else:
+                held.append(band)
+            if softer:
+                softer.add(top, shares)  # type: ignore[arg-type]
+            elif probabilities:
+                kept.append(shares)
+    if kept:
+        write_whole(soft, _npy(np.concatenate(kept, 1)))
+    if large:
         return path
-    path = path.with_suffix(".tif")
-    plan = predictor.plan(windows.shape)
-    say(f"{file}: {plan}")
-    bands = (values[band] for band in predictor.bands(windows, windows.shape))
-    write_labels(
-        path,
-        track(bands, plan.rows, f"predicting {file.name}, rows of tiles"),
-        windows.shape,
-        windows.spacing,
-    )
-    return path
+    labels = np.concatenate(held)
+    return write_map(_numbers(predictor.ids(labels)) if instances else values[labels], path, file)
+
+
+def _room_for_ids(file: Path, samples: int) -> None:
+    need = -(-samples * BYTES >> 20)
+    if need > MEMORY_MB:
+        raise UserError(
+            f"ids of the objects in {file} take {need:,} MB, since they are found on the whole image, and {MEMORY_MB:,} MB are allowed: set EYESPOT_MEMORY_MB={need}, or use --no-instances"
+        )
+
+
+def _numbers(ids: Array) -> Array:
+    return ids.astype(np.uint16 if ids.max(initial=0) < 2**16 else np.uint32)
+
+
+def _key(file: Path, *about: Any) -> str:
+    """What an answer that was half written must have been made from, so that the rest fits to it"""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return hashlib.sha256(repr((digest, about)).encode()).hexdigest()
 
 
 def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:
@@ -81,40 +137,50 @@ def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:
     return out / inside.with_name(stem + ending)
 
 
-def write_map(labels: NDArray[np.uint8], mapping: Mapping, path: Path, source: Path) -> None:
-    """One label map, whole, with the resolution of the image that it belongs to where that has one."""
-    values = mapping.value_of()[labels]
+def write_map(values: Array, path: Path, source: Path) -> Path:
+    """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
+    if path.suffix == ".png" and values.dtype == np.uint32:  # which PNG cannot hold
+        path = path.with_suffix(".tif")
     if path.suffix == ".npy":
-        buffer = io.BytesIO()
-        np.save(buffer, values)
+        content = _npy(values)
     elif path.suffix == ".png":
         buffer = io.BytesIO()
         Image.fromarray(values).save(buffer, "PNG", **_resolution(source))
+        content = buffer.getvalue()
     else:
-        buffer = _tiff(values, source)
-    write_whole(path, buffer.getvalue())
+        buffer = io.BytesIO()
+        colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
+        photometric = "rgb" if colours else "minisblack"
+        tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **_scale(source))
+        content = buffer.getvalue()
+    write_whole(path, content)
+    return path
+
+
+def _npy(values: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
 
 
 def _resolution(source: Path) -> dict:
     try:
         with Image.open(source) as image:
             return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return {}
 
 
-def _tiff(values: Array, source: Path) -> io.BytesIO:
-    buffer, kept = io.BytesIO(), {}
+def _scale(source: Path) -> dict:
+    """The resolution of an image, as tifffile writes it"""
     try:
         with tifffile.TiffFile(source) as file:
             tags = file.pages.first.tags
             ratios = [tags[name].value for name in ("XResolution", "YResolution") if name in tags]
             if len(ratios) == 2 and all(r[0] and r[1] for r in ratios):
                 unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
-                kept = {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
+                return {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
     except (OSError, tifffile.TiffFileError):
-        kept = {}
-    colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
-    photometric = "rgb" if colours else "minisblack"
-    tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **kept)
-    return buffer
+        dpi = _resolution(source).get("dpi")
+        return {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if dpi and all(dpi) else {}
+    return {}

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,19 @@ from numpy.typing import NDArray
 
 from eyespot.console import say
 from eyespot.data.facts import Array, Decoded, Unreadable
-from eyespot.data.masks import mapping_of
+from eyespot.data.masks import are_objects, mapping_of
 from eyespot.data.read import load_bytes
+from eyespot.errors import UserError
 from eyespot.files import in_order
 from eyespot.kit import MEMORY
+from eyespot.labels import components
 from eyespot.models.network import run_whole
 from eyespot.prediction.predictor import as_array, reading_of
-from eyespot.prediction.tiles import Plan, Slices, plan
-from eyespot.prediction.whole import Seams, labels, predict_map
+from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
+from eyespot.prediction.whole import Seams, maps, predict_map
 from eyespot.training.batches import Normal
-from eyespot.weights import Card
+from eyespot.watershed import parted
+from eyespot.weights import Card, versions
 
 MEMORY_MB = int(os.environ.get("EYESPOT_MEMORY_MB", 1200))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
@@ -43,7 +48,8 @@ class MaskPredictor:
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
         self.reading, self.mapping = reading_of(p), mapping_of(p["mapping"])
-        self._plans: dict[tuple[int, ...], Plan] = {}
+        self.parted: bool = p.get("parted", False)  # told since 0.1: older runs were tested with whole parts
+        self._plans: dict[tuple[tuple[int, ...], bool], Plan] = {}
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
         self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
 
@@ -53,35 +59,62 @@ class MaskPredictor:
         x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.reading.dim])
         return run_whole(self.network, x)[0].float()
 
-    def plan(self, shape: tuple[int, ...]) -> Plan:
-        """How an image of this shape (*S) is cut so that the memory is enough: in one piece, or in tiles."""
-        if shape not in self._plans:
-            network: Any = self.network
-            self._plans[shape] = plan(network, self.reading.channels, shape, MEMORY_MB << 20)
-        return self._plans[shape]
+    @cached_property
+    def digest(self) -> str:
+        """Of the card, the weights and the software: what an answer depends on, beside the image"""
+        content = blake2b(repr((self.card, versions(), self.device)).encode(), digest_size=16)
+        for name, tensor in self.network.state_dict().items():
+            content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return content.hexdigest()
 
-    def bands(self, read: Callable[[Slices], Array], shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-        """Class positions of an image that is read in windows, (rows, *shape[1:]) of all of its width at a time"""
-        planned = self.plan(shape)
+    def plan(self, shape: tuple[int, ...], soft: bool = False) -> Plan:
+        """How an image of this shape (*S) is cut so that the memory is enough: in one piece, or in tiles.
+
+        soft   whether probabilities are kept as well
+        """
+        if (shape, soft) not in self._plans:
+            network: Any = self.network
+            answer = LABELS + (LABELS * len(self.classes) if soft else 0)
+            made = plan(network, self.reading.channels, shape, MEMORY_MB << 20, answer)
+            self._plans[shape, soft] = made
+        return self._plans[shape, soft]
+
+    def bands(
+        self, read: Callable[[Slices], Array], shape: tuple[int, ...], first: int = 0, soft: bool = False
+    ) -> Iterator[tuple[int, Array, Array | None]]:
+        """`whole.maps` of an image that is read in windows, from the band that holds row `first` on"""
 
         def logits(window: Array) -> torch.Tensor:
             return self.logits(self.reading.of_decoded(Decoded(window)))
 
-        parts = predict_map(read, logits, planned)
+        if min(shape) < int(self.network.smallest):  # type: ignore[arg-type]
+            whole = tuple(slice(0, n) for n in shape)  # filled up, which tiles are not
+            yield from maps([(whole, logits(read(whole)))], shape, soft)
+            return
+        planned = self.plan(shape, soft)
+        parts = predict_map(read, logits, planned, first)
         if not planned.why:
-            yield from labels(parts, shape)  # type: ignore[misc]
+            yield from maps(parts, shape, soft)
             return
         seams = Seams(planned)
-        yield from labels(seams.watch(parts), shape)  # type: ignore[misc]
+        yield from maps(seams.watch(parts), shape, soft)
         say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
     def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions"""
-        if min(image.shape[:-1]) < int(self.network.smallest):  # type: ignore[arg-type]
-            return (
-                self.logits(image).argmax(0).to(torch.uint8).cpu().numpy()
-            )  # filled up, which tiles are not
-        return np.concatenate(list(self.bands(lambda window: image[window], image.shape[:-1])))
+        return np.concatenate([band for _, band, _ in self.bands(image.__getitem__, image.shape[:-1])])
+
+    def ids(self, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """(*S) class positions -> ids 1, 2, ... of objects: connected parts, cut at necks if the training masks allow"""
+        self.check_objects()
+        return parted(labels == 1) if self.parted else components(labels == 1)
+
+    def check_objects(self) -> None:
+        """Raises UserError for other classes than background and one more."""
+        if not are_objects(self.classes):
+            raise UserError(
+                f"only objects on a background have ids, and the classes of this run are {', '.join(self.classes[:6])}: predict without --instances"
+            )
 
     def __call__(self, images: Any) -> list[MaskPrediction]:
         """Label maps for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S)."""

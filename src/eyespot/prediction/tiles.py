@@ -19,6 +19,8 @@ from eyespot.errors import UserError
 from eyespot.models.network import Network
 
 Slices = tuple[slice, ...]
+LABELS = 4
+"""Bytes for a sample's label until it is written, copies included."""
 BESIDE = 150 << 20
 """Bytes that torch's kernels and the compression of the answer take beside what is counted."""
 
@@ -142,25 +144,27 @@ def memory(network: Network, channels: int, outer: Sequence[int]) -> int:
     return run_as_predicting(network, (channels, *outer), "meta")[2].peak
 
 
-def plan(network: Network, channels: int, shape: Sequence[int], limit: int) -> Plan:
+def plan(network: Network, channels: int, shape: Sequence[int], limit: int, answer: int = LABELS) -> Plan:
     """The largest tiles that take at most `limit` bytes: exact ones, or blended where these would cost less.
+
+    `answer` is how many bytes are held for each sample of a band until it is written.
 
     Blended tiles overlap by half along each axis, so exact ones are chosen where their inner half or more is kept.
     """
     shape, how = tuple(shape), reach(network, channels)
-    outer = largest_tile(network, channels, shape, limit, blended=False)
+    outer = largest_tile(network, channels, shape, limit, answer, blended=False)
     side, beside = max(outer), how.before + how.after
     inner = (side - beside) // how.grid * how.grid
     if outer == shape or (not how.why and 2 * inner >= side):
         tile = tuple(n if n <= side else evenly(n, inner, how.grid) for n in shape)
         outer = [min(n, t + beside) for n, t in zip(shape, tile, strict=True)]
-        return Plan(shape, tile, how, cost(network, channels, shape, outer, blended=False))
+        return Plan(shape, tile, how, cost(network, channels, shape, outer, answer, blended=False))
     why = (
         how.why
         or f"the network looks {beside} samples far and only {side} at a time fit in {in_words(limit)}"
     )
-    outer = largest_tile(network, channels, shape, limit, blended=True)
-    return Plan(shape, outer, how, cost(network, channels, shape, outer, blended=True), why)
+    outer = largest_tile(network, channels, shape, limit, answer, blended=True)
+    return Plan(shape, outer, how, cost(network, channels, shape, outer, answer, blended=True), why)
 
 
 def evenly(n: int, most: int, grid: int) -> int:
@@ -169,7 +173,7 @@ def evenly(n: int, most: int, grid: int) -> int:
 
 
 def largest_tile(
-    network: Network, channels: int, shape: tuple[int, ...], limit: int, blended: bool
+    network: Network, channels: int, shape: tuple[int, ...], limit: int, answer: int, blended: bool
 ) -> tuple[int, ...]:
     """The largest tile, halo included, that takes at most `limit` bytes; its sides are alike or end with the image.
 
@@ -179,7 +183,7 @@ def largest_tile(
     least = up(network.smallest, grid)
     probe = 2 * least - 1  # filled up to 2 * least, as at the image's end; values rise with the area
     each = memory(network, channels, [probe] * dim) / (2 * least) ** dim
-    row = held(network, shape, 1, blended) - BESIDE
+    row = held(network, shape, 1, answer, blended) - BESIDE
     rows = max(least, limit // (2 * row) // grid * grid) if blended else max(shape)
 
     def outer(side: int) -> tuple[int, ...]:
@@ -187,7 +191,7 @@ def largest_tile(
 
     def taken(side: int) -> float:
         sides = outer(side)
-        return each * prod(up(n, grid) for n in sides) + held(network, shape, sides[0], blended)
+        return each * prod(up(n, grid) for n in sides) + held(network, shape, sides[0], answer, blended)
 
     if taken(least) > limit:
         raise UserError(
@@ -201,12 +205,14 @@ def largest_tile(
     return outer(low)
 
 
-def cost(network: Network, channels: int, shape: Sequence[int], outer: Sequence[int], blended: bool) -> int:
+def cost(
+    network: Network, channels: int, shape: Sequence[int], outer: Sequence[int], answer: int, blended: bool
+) -> int:
     """Bytes for one tile and for all that is held beside it."""
-    return memory(network, channels, outer) + held(network, shape, outer[0], blended)
+    return memory(network, channels, outer) + held(network, shape, outer[0], answer, blended)
 
 
-def held(network: Network, shape: Sequence[int], rows: int, blended: bool) -> int:
+def held(network: Network, shape: Sequence[int], rows: int, answer: int, blended: bool) -> int:
     """Bytes for the rows of the answer that are kept until they are written, and BESIDE."""
-    labels, logits = 4, 6 * network.classes if blended else 0  # logits in float32, half of them twice
-    return rows * prod(shape[1:]) * (labels + logits) + BESIDE
+    logits = 6 * network.classes if blended else 0  # in float32, half of them twice
+    return rows * prod(shape[1:]) * (answer + logits) + BESIDE

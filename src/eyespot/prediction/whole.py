@@ -19,24 +19,33 @@ Parts = Iterable[tuple[Slices, Tensor]]
 """Places in the image and the logits there, (classes, *S), row by row, so that what came before is whole."""
 
 
-def predict_map(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
-    """The logits of the whole image in parts, as planned; it keeps no freed memory, so that the plan's bytes hold."""
+def predict_map(read: Read, logits: Logits, plan: Plan, first: int = 0) -> Iterator[tuple[Slices, Tensor]]:
+    """The logits of the whole image in parts, as planned; it keeps no freed memory, so that the plan's bytes hold.
+
+    first   the row that is wanted first: parts that end before it are left out
+    """
     return_freed()
-    return _blended(read, logits, plan) if plan.why else _exact(read, logits, plan)
+    return _blended(read, logits, plan, first) if plan.why else _exact(read, logits, plan, first)
 
 
-def _exact(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
+def _exact(read: Read, logits: Logits, plan: Plan, first: int) -> Iterator[tuple[Slices, Tensor]]:
     for inner, outer in tiles(plan.shape, plan.tile, plan.reach):
+        if inner[0].stop <= first:
+            continue
         within = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
         yield inner, logits(read(outer))[(slice(None), *within)]
 
 
-def _blended(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, Tensor]]:
+def _blended(read: Read, logits: Logits, plan: Plan, first: int) -> Iterator[tuple[Slices, Tensor]]:
     """Means of overlapping tiles, weighted by their distance from the tile's end; all of the width at a time."""
     axes = plan.parts()
     weights = [[torch.from_numpy(w) for w in shares(parts)] for parts in axes]
+    wanted = sum(part.start <= first for part in axes[0]) - 1
     held, top = None, 0
     for k, (rows, end) in enumerate(pairwise([*axes[0], slice(plan.shape[0], None)])):
+        if k < wanted - 1:  # what is wanted reaches into the row of tiles before it, and no further
+            top = end.start
+            continue
         band = None
         for places in product(*(range(len(parts)) for parts in axes[1:])):
             outer = (rows, *(axis[i] for axis, i in zip(axes[1:], places, strict=True)))
@@ -50,23 +59,32 @@ def _blended(read: Read, logits: Logits, plan: Plan) -> Iterator[tuple[Slices, T
             band[(slice(None), slice(rows.start - top, rows.stop - top), *outer[1:])] += y
         assert band is not None
         held = band[:, end.start - top :].clone()
-        yield (slice(top, end.start), *(slice(0, n) for n in plan.shape[1:])), band[:, : end.start - top]
+        if k >= wanted:
+            yield (slice(top, end.start), *(slice(0, n) for n in plan.shape[1:])), band[:, : end.start - top]
         top = end.start
 
 
-def labels(parts: Parts, shape: Sequence[int]) -> Iterator[Array]:
-    """The likeliest class of every sample, of all of the width at a time: (rows, *shape[1:]) of uint8 or uint16"""
-    band, rows = None, slice(0, 0)
+def maps(parts: Parts, shape: Sequence[int], soft: bool = False) -> Iterator[tuple[int, Array, Array | None]]:
+    """(first row, labels, probabilities) of all of the width at a time
+
+    labels          the likeliest class of every sample: (rows, *shape[1:]) of uint8 or uint16
+    probabilities   of every class, where they are wanted: (classes, rows, *shape[1:]) of uint8, 255 for 1
+    """
+    band, shares, rows = None, None, slice(0, 0)
     for place, logits in parts:
         if band is None or place[0] != rows:
             if band is not None:
-                yield band
+                yield rows.start, band, shares
             rows = place[0]
-            depth = np.uint8 if len(logits) <= 256 else np.uint16
-            band = np.empty((rows.stop - rows.start, *shape[1:]), depth)
+            size = (rows.stop - rows.start, *shape[1:])
+            band = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
+            shares = np.empty((len(logits), *size), np.uint8) if soft else None
         band[(slice(None), *place[1:])] = logits.argmax(0).cpu().numpy()
+        if shares is not None:
+            p = logits.float().softmax(0).mul_(255).round_()
+            shares[(slice(None), slice(None), *place[1:])] = p.to(torch.uint8).cpu().numpy()
     if band is not None:
-        yield band
+        yield rows.start, band, shares
 
 
 class Seams:
@@ -102,7 +120,7 @@ class Seams:
         joined = torch.cat([self.last, p], 1) if self.last.dim() > 1 else p
         first = rows.stop - joined.shape[1]
         for end in self.ends[0]:
-            if rows.start <= end + 1 < rows.stop:
+            if rows.start <= end + 1 < rows.stop and end - 2 >= first:  # not where a stopped run left off
                 self._add(joined[:, end - 2 - first : end + 2 - first])
         self.last = joined[:, -3:].clone()
 

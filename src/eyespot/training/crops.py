@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eyespot.augment import Light, Operation, augment_pair, parse
 from eyespot.data.facts import Array
-from eyespot.data.masks import VOID
+from eyespot.data.masks import VOID, are_objects
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
@@ -21,6 +21,7 @@ from eyespot.training.batches import Normal, autocast
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import cross_entropy, parse_loss, pixel_weights
+from eyespot.watershed import keeps_whole
 
 CROP = {1: 1024, 2: 192, 3: 32}
 """Samples along each axis of a crop, at the most, by the number of axes."""
@@ -62,6 +63,8 @@ class Segment:
         self.rng = np.random.default_rng(config.seed)
         self.loss_of, bordered = parse_loss(config.loss or "ce+dice")
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
+        seen = [_middle(self.maps[i]) == 1 for i in train[:: max(1, len(train) // 16)]]
+        self.parted = are_objects(survey.classes) and keeps_whole(seen)
         self.places = {int(i): _places(self.maps[i], len(survey.classes), self.rng) for i in train}
 
     def network(self) -> Network:
@@ -126,13 +129,10 @@ class Segment:
         device, classes = self.config.device or "cpu", len(self.survey.classes)
         table, losses = np.zeros((classes, classes)), []
         for i in rows[:: max(1, len(rows) // 16)]:
-            window = tuple(
-                slice(max(0, (n - GLANCE) // 2), max(0, (n - GLANCE) // 2) + GLANCE)
-                for n in self.maps[i].shape
-            )
-            y = as_targets(self.maps[i][window])
+            y = as_targets(_middle(self.maps[i]))
+            image = _middle(self.pixels[i], axes=y.ndim)
             with autocast(device, self.config.precision):
-                z = run_whole(network, self.normal(self.pixels[i][window][None], device)).float().cpu()
+                z = run_whole(network, self.normal(image[None], device)).float().cpu()
             losses.append(cross_entropy(z, torch.from_numpy(y)[None]).item())
             counted, said = y != IGNORED, z[0].argmax(0).numpy()
             table += np.bincount(y[counted] * classes + said[counted], minlength=classes**2).reshape(
@@ -141,6 +141,12 @@ class Segment:
         both, either = np.diag(table), table.sum(0) + table.sum(1) - np.diag(table)
         present = table.sum(1) > 0
         return float(np.mean(losses)), float((both[present] / either[present]).mean())
+
+
+def _middle(whole: Array, axes: int | None = None) -> Array:
+    """At most GLANCE samples of each of the first axes, of all if not told"""
+    sizes = whole.shape[:axes]
+    return whole[tuple(slice(max(0, (n - GLANCE) // 2), max(0, (n - GLANCE) // 2) + GLANCE) for n in sizes)]
 
 
 def as_targets(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -192,7 +198,7 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
     model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
     longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
     size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
-    things = survey.classes[0] == "background" and len(survey.classes) == 2
+    things = are_objects(survey.classes)
     loss = settle(
         "loss",
         "border+dice" if things else "ce+dice",

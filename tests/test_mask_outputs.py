@@ -1,0 +1,180 @@
+"""What `predict` writes for masks: ids of objects, probabilities, and the rest of what a killed run left."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from conftest import one_sentence
+from eyespot.data.masks import Mapping
+from eyespot.data.read import decode
+from eyespot.data.reading import Reading
+from eyespot.errors import UserError
+from eyespot.models import create
+from eyespot.prediction import maps as module
+from eyespot.prediction.loading import load
+from eyespot.prediction.maps import write_map, write_maps
+from eyespot.prediction.masks import MaskPredictor
+from eyespot.prediction.stream import TiledFile
+from eyespot.weights import Card, write_model
+
+RNG = np.random.default_rng(0)
+
+
+def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> MaskPredictor:
+    """A network of random weights in a model file."""
+    mapping = Mapping(tuple(range(len(classes))), tuple(classes), objects=settings.pop("objects", False))
+    about = Reading(1, "own", 1, (1,), "uint8", dim).as_dict() | {"side": 32, "mean": [90.0], "std": [60.0]}
+    about |= {"mapping": mapping.as_dict(), "parted": True}
+    changes = {"width": 2, "levels": 3, **settings}
+    torch.manual_seed(0)
+    network = create("unet_bn", classes=len(classes), channels=1, dim=dim, **changes)
+    card = Card("unet_bn", changes, list(classes), about, task="segment")
+    folder.mkdir(exist_ok=True)
+    write_model(folder / "model.safetensors", network.state_dict(), card)
+    predictor = load(folder)
+    assert isinstance(predictor, MaskPredictor)
+    return predictor
+
+
+def blobs(shape):
+    return np.kron(RNG.integers(0, 255, [-(-n // 8) for n in shape]), np.ones([8] * len(shape)))[
+        tuple(slice(n) for n in shape)
+    ].astype(np.uint8)
+
+
+def test_ids_are_written_where_masks_numbered_objects_or_where_asked(tmp_path, cli):
+    tifffile.imwrite(tmp_path / "a.tif", blobs((70, 50)), resolution=(300.0, 300.0), resolutionunit=3)
+    Image.fromarray(blobs((40, 45))).save(tmp_path / "b.png", dpi=(300, 300))
+    files = [tmp_path / "a.tif", tmp_path / "b.png"]
+    plain, numbered = make(tmp_path / "plain"), make(tmp_path / "numbered", objects=True)
+    for predictor, asked in ((plain, True), (numbered, None)):
+        write_maps(predictor, files, tmp_path / "out", None, asked)
+        for file, answer in zip(files, predictor(files), strict=True):
+            ids = decode((tmp_path / "out" / file.name).read_bytes(), 2).array[..., 0]
+            assert ids.dtype == np.uint16 and ids.max() > 1
+            np.testing.assert_array_equal(ids, predictor.ids(answer.labels))
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as file:
+        assert file.pages.first.tags["XResolution"].value == (300, 1)
+    for predictor, arguments in ((plain, ()), (numbered, ("--no-instances",))):
+        folder = tmp_path / ("numbered" if predictor is numbered else "plain")
+        assert cli("predict", folder, files[1], "-o", tmp_path / "classes", *arguments).code == 0
+        with Image.open(tmp_path / "classes" / "b.png") as image:
+            classes = np.asarray(image)
+        assert set(np.unique(classes)) == ({0, 255} if predictor is numbered else {0, 1})
+
+
+def test_ids_beyond_16_bits_and_where_there_can_be_none(tmp_path, cli, monkeypatch):
+    ids = np.arange(70_000, dtype=np.uint32).reshape(700, 100)
+    path = write_map(ids, tmp_path / "a.png", tmp_path / "none.png")
+    assert path.suffix == ".tif" and np.array_equal(tifffile.imread(path), ids)
+    assert module._numbers(ids[:600].astype(int)).dtype == np.uint16
+    Image.fromarray(blobs((40, 45))).save(tmp_path / "b.png")
+    make(tmp_path / "three", ("a", "b", "c"))
+    said = one_sentence(
+        cli("predict", tmp_path / "three", tmp_path / "b.png", "-o", tmp_path / "o", "--instances")
+    )
+    assert "classes of this run are a, b, c" in said
+    monkeypatch.setattr(module, "MEMORY_MB", 0)
+    with pytest.raises(UserError, match=r"b.png take 1 MB, .* EYESPOT_MEMORY_MB=1, or use --no-instances"):
+        write_maps(make(tmp_path / "two"), [tmp_path / "b.png"], tmp_path / "o", None, True)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("shape", [(90, 75), (6, 40, 36), (50,)])
+def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, large):
+    monkeypatch.setattr(module, "LARGE", 1 if large else 2**25)
+    predictor = make(tmp_path / "run", ("a", "b", "c"), dim=len(shape))
+    image = blobs(shape)
+    np.save(tmp_path / "in.npy", image)
+    _, (path,) = write_maps(predictor, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
+    wanted = predictor.logits(image[..., None]).softmax(0).numpy() * 255
+    if len(shape) == 1:
+        got = np.load(tmp_path / "out" / "in_probabilities.npy")
+    else:
+        with tifffile.TiffFile(tmp_path / "out" / "in_probabilities.tif") as file:
+            series, got = file.series[0], file.asarray()
+            assert series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, c" in file.pages.first.description
+        got = got if len(shape) == 2 else np.moveaxis(got, 1, 0)
+        np.testing.assert_array_equal(module.tifffile.imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path)), wanted.argmax(0))  # fmt: skip
+    assert got.dtype == np.uint8 and got.shape == wanted.shape and abs(got - wanted).max() < 0.51
+    assert sorted(os.listdir(tmp_path / "out"))[0].startswith("in") and len(os.listdir(tmp_path / "out")) == 2
+
+
+def predict(predictor, tmp_path, out, stop=0):
+    """The two files' bytes; or, in a process of its own that is killed at that write, the signal that ended it."""
+
+    def work():
+        write_maps(predictor, [tmp_path / "in.tif"], tmp_path / out, None, None, True)
+
+    names = ["in.tif", "in_probabilities.tif"]
+    if not stop:
+        work()
+        assert sorted(os.listdir(tmp_path / out)) == names
+        return [(tmp_path / out / name).read_bytes() for name in names]
+    child = os.fork()
+    if child:
+        return os.WTERMSIG(os.waitpid(child, 0)[1])
+    put, left = TiledFile._put, iter(range(stop))
+
+    def counted(self, at, content):
+        if next(left, None) is None:
+            self.file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        put(self, at, content)
+
+    TiledFile._put = counted
+    work()
+    os._exit(0)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
+    """Exact tiles and blended ones; the bytes are those of a run that was not stopped."""
+    for name, attribute, value in (
+        ("maps", "LARGE", 1), ("stream", "SIDE", 64), ("masks", "MEMORY_MB", 152)
+    ):  # fmt: skip
+        monkeypatch.setattr(f"eyespot.prediction.{name}.{attribute}", value)
+    predictor = make(tmp_path / "run", width=8, norm=norm)
+    tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)), resolution=(300.0, 200.0), resolutionunit=3)
+    plan = predictor.plan((500, 150), True)
+    assert plan.rows > 3 and bool(plan.why) == (norm == "group")
+    whole = predict(predictor, tmp_path, "whole")
+    assert predict(predictor, tmp_path, "out", 60) == signal.SIGKILL
+    for name in ("in.tif", "in_probabilities.tif"):  # readable, and as far as it is right
+        half, full = (tifffile.imread(tmp_path / p) for p in (f"out/{name}.partial", f"whole/{name}"))
+        assert (half[..., :64, :] == full[..., :64, :]).all() and not half[..., -64:, :].any()
+    capsys.readouterr()
+    assert predict(predictor, tmp_path, "out") == whole
+    assert "of 500 rows are there from a run that was stopped" in " ".join(capsys.readouterr().err.split())
+    # Of another image nothing is kept.
+    assert predict(predictor, tmp_path, "out", 60) == signal.SIGKILL
+    tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)))
+    assert predict(predictor, tmp_path, "out") == predict(predictor, tmp_path, "again") != whole
+    assert "are there from" not in capsys.readouterr().err
+
+
+def test_what_is_left_is_used_only_where_it_fits(tmp_path):
+    path, band = tmp_path / "a.tif", np.ones((512, 30), np.uint8)
+
+    def left(key):
+        with pytest.raises(KeyboardInterrupt), TiledFile(path, (1100, 30), np.uint8, key=key) as file:
+            rows = file.rows
+            if not rows:
+                file.add(0, band)
+            raise KeyboardInterrupt
+        return rows
+
+    assert [left("a"), left("a"), left("b"), left("b")] == [0, 512, 0, 512]
+    (tmp_path / "a.tif.partial").write_bytes((tmp_path / "a.tif.partial").read_bytes()[:200])  # cut short
+    assert left("b") == 0
+    (tmp_path / "a.tif.partial.json").write_text("{")
+    assert left("b") == 0 and left("b") == 512
+    other = make(tmp_path / "one"), make(tmp_path / "two", width=3)
+    assert other[0].digest == load(tmp_path / "one").digest != other[1].digest  # type: ignore[union-attr]
