@@ -10,6 +10,7 @@ from eyespot.convolution.edges import cut_out, extend
 from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
+SMALL = 1 << 13  # numbers below which one call for all axes costs less than leaving out the zeros, axis by axis
 CHUNK = 1 << 16  # numbers transformed at a time, so that they stay in a core's cache
 
 
@@ -45,6 +46,8 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
 
 def forward(x: np.ndarray, lengths, real: bool) -> np.ndarray:
     """The transform of x (..., *S) with zeros up to `lengths`, which are added axis by axis: no zeros are transformed."""
+    if len(lengths) > 1 and prod(lengths) < SMALL:
+        return (scipy.fft.rfftn if real else scipy.fft.fftn)(x, lengths, range(-len(lengths), 0))  # type: ignore[return-value]
     x_hat: Any = (scipy.fft.rfft if real else scipy.fft.fft)(x, lengths[-1])
     for axis, n in enumerate(lengths[:-1], -len(lengths)):
         x_hat = scipy.fft.fft(x_hat, n, axis, overwrite_x=True)
@@ -54,6 +57,9 @@ def forward(x: np.ndarray, lengths, real: bool) -> np.ndarray:
 def inverse(y_hat: np.ndarray, lengths, hops, real: bool) -> np.ndarray:
     """The first `hops` values along each axis of an inverse transform; what is not wanted is dropped axis by axis."""
     y: Any = y_hat
+    if len(lengths) > 1 and prod(lengths) < SMALL:
+        y = (scipy.fft.irfftn if real else scipy.fft.ifftn)(y, lengths, range(-len(lengths), 0), overwrite_x=True)
+        return y[(..., *map(slice, hops))]
     for axis, (n, hop) in enumerate(zip(lengths[:-1], hops[:-1], strict=True), -len(lengths)):
         y = scipy.fft.ifft(y, n, axis, overwrite_x=True)
         y = y[(..., slice(hop), *[slice(None)] * (-axis - 1))]
