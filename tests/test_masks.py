@@ -319,6 +319,6 @@ def test_masks_of_signals_and_volumes(tmp_path):
             values = RNG.normal(size=shape) * 0.3 + 2 * mask
             np.save(root / "images" / f"{i}.npy", values.astype(np.float32))
             np.save(root / "masks" / f"{i}.npy", mask)
-        run = eyespot.train(root, epochs=12, batch=4, out=tmp_path / f"run{dim}")
+        run = eyespot.train(root, epochs=20, batch=4, out=tmp_path / f"run{dim}")
         assert run.evaluation.scores["mean_iou"]["value"] > 0.8
         assert eyespot.predict(run.folder, root / "images" / "0.npy")[0].labels.shape == shape

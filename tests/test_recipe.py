@@ -62,7 +62,7 @@ def test_each_part_can_be_left_out(photos):
         assert torch.equal(before, network.stem.weight) != fixed
         assert network.stem.weight.requires_grad != fixed
     network = plain.network()
-    kinds = [{type(o) for o in optimisers(network, 16, muon)} for muon in (True, False)]
+    kinds = [{type(o) for o in optimisers(network, 16, muon)} for muon in (0.1, 0.0)]
     assert kinds == [{Muon, torch.optim.AdamW}, {torch.optim.AdamW}]
 
 

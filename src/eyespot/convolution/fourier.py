@@ -10,7 +10,9 @@ from eyespot.convolution.edges import cut_out, extend
 from eyespot.convolution.pieces import each, pieces
 from eyespot.convolution.windows import Windows
 
-SMALL = 1 << 13  # numbers below which one call for all axes costs less than leaving out the zeros, axis by axis
+SMALL = (
+    1 << 13
+)  # numbers below which one call for all axes costs less than leaving out the zeros, axis by axis
 CHUNK = 1 << 16  # numbers transformed at a time, so that they stay in a core's cache
 
 
@@ -58,7 +60,9 @@ def inverse(y_hat: np.ndarray, lengths, hops, real: bool) -> np.ndarray:
     """The first `hops` values along each axis of an inverse transform; what is not wanted is dropped axis by axis."""
     y: Any = y_hat
     if len(lengths) > 1 and prod(lengths) < SMALL:
-        y = (scipy.fft.irfftn if real else scipy.fft.ifftn)(y, lengths, range(-len(lengths), 0), overwrite_x=True)
+        y = (scipy.fft.irfftn if real else scipy.fft.ifftn)(
+            y, lengths, range(-len(lengths), 0), overwrite_x=True
+        )
         return y[(..., *map(slice, hops))]
     for axis, (n, hop) in enumerate(zip(lengths[:-1], hops[:-1], strict=True), -len(lengths)):
         y = scipy.fft.ifft(y, n, axis, overwrite_x=True)

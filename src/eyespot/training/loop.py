@@ -67,7 +67,11 @@ def fit(
     network = network.to(c.device).train()
     parts = parse_recipe(c.recipe or "")
     average, draws = Average(network, "average" in parts), task.draws(plan.train)
-    steppers = tuners(network, c.batch) if c.fine_tune else optimisers(network, c.batch, "muon" in parts)
+    steppers = (
+        tuners(network, c.batch)
+        if c.fine_tune
+        else optimisers(network, c.batch, task.muon if "muon" in parts else 0.0)
+    )
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)

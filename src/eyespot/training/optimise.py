@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from eyespot.checkpoints.adapting import ends, within
 from eyespot.training.schedule import HEAD_ALONE, rate
 
-MUON_RATE, ADAM_RATE, USUAL_BATCH = 0.15, 0.02, 512
+ADAM_RATE, USUAL_BATCH = 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
 ALL_ADAM_RATE = 0.003
 """The same where AdamW trains the filters too."""
@@ -66,8 +66,8 @@ def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     return (x if wide else x.T).to(matrix.dtype)
 
 
-def optimisers(network: nn.Module, batch: int, muon: bool = True) -> Sequence[torch.optim.Optimizer]:
-    """Muon for what has a kernel, AdamW for matrices, norms and biases; or AdamW for all."""
+def optimisers(network: nn.Module, batch: int, muon: float = 0.15) -> Sequence[torch.optim.Optimizer]:
+    """Muon, at this rate, for what has a kernel, AdamW for matrices, norms and biases; for all, where the rate is 0."""
     learned = [p for p in network.parameters() if p.requires_grad]
     scale = (batch / USUAL_BATCH) ** 0.5
     if not muon:
@@ -75,7 +75,7 @@ def optimisers(network: nn.Module, batch: int, muon: bool = True) -> Sequence[to
     filters = [p for p in learned if p.dim() > 2]
     rest = [p for p in learned if p.dim() <= 2]
     adam = torch.optim.AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
-    return [Muon(filters, MUON_RATE * scale), adam] if filters else [adam]
+    return [Muon(filters, muon * scale), adam] if filters else [adam]
 
 
 def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
