@@ -97,3 +97,14 @@ def test_the_answer_is_the_mean_over_both_views_and_the_file_says_so(photos, tmp
         single.append(predictor.probabilities(pixels))
     np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
     assert np.abs(single[0] - single[1]).max() > 1e-4
+
+
+def test_alternate_shows_each_image_both_ways_in_turn(photos):
+    task = planned(photos, recipe="alternate", augment="flip").task
+    rows = np.arange(12)
+    seen = [task.batch(rows, 24, torch.Generator().manual_seed(k))[0] for k in range(3)]
+    assert torch.equal(seen[0].flip(-1), seen[1]) and torch.equal(seen[0], seen[2])
+    plain = task.normal(task.pixels[rows])
+    as_it_is = [torch.equal(a, b) for a, b in zip(plain, seen[0], strict=True)]
+    assert 0 < sum(as_it_is) < 12
+    assert planned(photos, recipe="alternate", augment="shift(0.1)").task.mirrored is None

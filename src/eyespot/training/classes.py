@@ -28,7 +28,7 @@ TINY, SMALL = 16, 64
 """Samples along an axis below which, and up to which, the networks of these names are the better choice."""
 VALUES = 2**20
 """Positions in a batch, at the most."""
-SMOOTHING = 0.1
+SMOOTHING = 0.2
 WHITENED = ("tiny", "small")
 """Networks whose first layer is set from the data."""
 
@@ -44,8 +44,17 @@ class Classify:
         self.labels, self.pixels = torch.from_numpy(survey.labels), survey.images.pixels
         self.weights, self.why_weights = class_weights(survey.labels[train], len(survey.source.classes))
         self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
+        self.mirrored = self._first_sides() if "alternate" in self.parts else None
         self.growth = next((part for part in GROW if part in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
+
+    def _first_sides(self) -> Tensor | None:
+        """(N,) which images are mirrored when they are seen next (Jordan 2024); None where none may be."""
+        if not any(isinstance(operation, Flip) for operation in self.operations):
+            return None
+        self.operations = [operation for operation in self.operations if not isinstance(operation, Flip)]
+        generator = torch.Generator().manual_seed(self.config.seed)
+        return torch.rand(len(self.labels), generator=generator) < 0.5
 
     def network(self) -> Network:
         return new_network(self.survey, self.config)
@@ -80,7 +89,11 @@ class Classify:
 
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """(B, C, side, ...) changed at random, and their labels (B,)"""
-        x = augment(self.normal(self.pixels[rows], self.config.device or "cpu"), self.operations, generator)
+        x = self.normal(self.pixels[rows], self.config.device or "cpu")
+        if self.mirrored is not None:
+            mirrored = self.mirrored[rows]
+            x, self.mirrored[rows] = Flip().apply(x, mirrored), ~mirrored
+        x = augment(x, self.operations, generator)
         return resized(x, side), self.labels[rows].to(x.device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
@@ -140,6 +153,7 @@ def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     growth = usual_growth(passes)
     parts = ["whiten"] * (config.model in WHITENED) + ["muon", growth, "average", "smooth"]
     mirrored = any(isinstance(operation, Flip) for operation in parse(config.augment or ""))
+    parts += ["alternate"] * (mirrored and growth != "grow_short")
     why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"
     return "|".join(parts + ["mirror"] * mirrored), why
 

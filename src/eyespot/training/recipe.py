@@ -11,8 +11,9 @@ PARTS = {
     "grow_short": "image sizes for a few passes over the images, up to three quarters of the full size",
     "grow_medium": "image sizes for about ten passes",
     "grow_long": "image sizes for more",
+    "alternate": "an image is seen as it is and mirrored in turn, and not by chance, where flip is among the changes",
     "average": "the network kept is the average over the last twentieth of the steps",
-    "smooth": "a tenth of each label is spread over all classes",
+    "smooth": "a fifth of each label is spread over all classes",
     "mirror": "the answer is the mean over an image and its mirror image",
 }
 GROW = ("grow_short", "grow_medium", "grow_long")
