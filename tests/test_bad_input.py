@@ -96,14 +96,14 @@ def test_all_files_bad(cli, tmp_path):
 
 def test_a_file_without_permission(cli, photos, tmp_path, monkeypatch):
     """Tests may run as root, whom no permission stops, so the refusal is simulated where the file is opened."""
-    original = read.Path.open
+    original = read.Path.read_bytes
 
-    def guarded(path, *how, **more):
+    def guarded(path):
         if path.name == "004.png" and path.parent.name == "rows":
             raise PermissionError(errno.EACCES, "Permission denied")
-        return original(path, *how, **more)
+        return original(path)
 
-    monkeypatch.setattr(read.Path, "open", guarded)
+    monkeypatch.setattr(read.Path, "read_bytes", guarded)
     result = cli("look", photos, "-o", tmp_path / "s.png")
     assert f"{photos / 'rows' / '004.png'}: permission denied" in result.out
 

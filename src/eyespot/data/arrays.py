@@ -196,7 +196,9 @@ def _decode_some(source: Source, reading: Reading, rows: list[int]) -> _Part:
     outcomes = {i: _or_reason(reading, source.samples[i].path) for i in rows}
     errors = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, str)}
     good = {i: outcome for i, outcome in outcomes.items() if not isinstance(outcome, str)}
-    images = np.stack([*good.values()]) if good else np.zeros((0, *reading.shape), reading.depth)
+    images = np.zeros((0, *reading.shape), reading.depth)
+    if good:
+        images = np.ascontiguousarray(np.stack([*good.values()]))  # stack keeps the order of transposed ones
     values = images.reshape(len(good), math.prod(reading.shape))
     low, high = values.min(1).astype(float), values.max(1).astype(float)
     return _Part(images, [*good], thumbnails(images), low, high, errors)

@@ -26,8 +26,7 @@ KINDS = (
 def load_bytes(path: Path) -> bytes:
     """The file's content. Raises Unreadable for what is missing, empty or forbidden."""
     try:
-        with path.open("rb", buffering=0) as file:  # a buffer costs as much as the reading of a small file
-            content = file.read()
+        content = path.read_bytes()
     except OSError as error:
         raise Unreadable((error.strerror or str(error)).lower()) from error
     if not content:
