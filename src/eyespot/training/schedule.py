@@ -5,7 +5,7 @@ HEAD_ALONE = 0.15
 """The share of the run in which fine-tuning changes only the head."""
 GROWTH = {
     "grow_short": ((0.75, 6), (0.40, 5), (0.0, 4)),
-    "grow_medium": ((0.85, 7), (0.60, 6), (0.0, 5)),
+    "grow_medium": ((0.75, 8), (0.50, 7), (0.0, 6)),
     "grow_long": ((0.85, 8), (0.70, 7), (0.50, 6), (0.0, 5)),
     "": ((0.0, 8),),
 }
