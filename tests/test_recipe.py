@@ -49,7 +49,7 @@ def test_each_part_can_be_left_out(photos):
     whole = planned(photos).task
     plain = planned(photos, recipe="none").task
     assert (
-        whole.parts == {"whiten", "muon", "grow_short", "average", "smooth", "mirror"}
+        whole.parts == {"whiten", "muon", "grow_short", "average", "smooth", "alternate", "mirror"}
         and plain.parts == set()
     )
     assert (whole.views(), plain.views()) == (2, 1)

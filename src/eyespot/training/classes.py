@@ -153,7 +153,7 @@ def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     growth = usual_growth(passes)
     parts = ["whiten"] * (config.model in WHITENED) + ["muon", growth, "average", "smooth"]
     mirrored = any(isinstance(operation, Flip) for operation in parse(config.augment or ""))
-    parts += ["alternate"] * (mirrored and growth != "grow_short")
+    parts += ["alternate"] * mirrored
     why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"
     return "|".join(parts + ["mirror"] * mirrored), why
 
