@@ -1,5 +1,6 @@
 """Images beside their masks: which belongs to which, by folders, endings or a CSV."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +17,19 @@ ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-lab
 
 @dataclass(frozen=True)
 class Found:
-    """Pairs, and what has no partner."""
+    """Pairs, and what has no partner; the classes where each has a folder of masks."""
 
     samples: list[Sample]
     without_mask: list[Path]
     without_image: list[Path]
+    classes: tuple[str, ...] = ()
 
 
 def find_pairs(root: Path) -> Found | None:
-    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count."""
+    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count.
+
+    Where no image has a mask of its name, the folders in masks/ are taken as classes.
+    """
     files = [path for path in walk(root) if is_known(path)]
     masks = {path for path in files if _is_mask(path, root)}
     if not masks:
@@ -32,6 +37,10 @@ def find_pairs(root: Path) -> Found | None:
     images = [path for path in files if path not in masks]
     named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
     images = named or images
+    return _one_each(root, images, masks) or _one_per_class(root, images, masks)
+
+
+def _one_each(root: Path, images: list[Path], masks: set[Path]) -> Found | None:
     by_key = {_key(path, root): path for path in sorted(masks, reverse=True)}
     samples, without, used = [], [], set()
     for path in images:
@@ -42,6 +51,28 @@ def find_pairs(root: Path) -> Found | None:
             used.add(mask)
             samples.append(Sample(path, "", _split(path, root), mask))
     return Found(samples, without, sorted(masks - used)) if samples else None
+
+
+def _one_per_class(root: Path, images: list[Path], masks: set[Path]) -> Found | None:
+    """masks/CLASS/NAME: an image without a file in a class's folder has nothing of it; without any, it has no mask."""
+    by_key: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    for path in sorted(masks, reverse=True):
+        parts = path.relative_to(root).parts[:-1]
+        below = next((i + 1 for i, part in enumerate(parts) if part.lower() in MASKS), len(parts))
+        at = next((i for i in range(below, len(parts)) if parts[i].lower() not in SPLITS), None)
+        if at is not None:
+            rest = root.joinpath(*parts[:at], *parts[at + 1 :], path.name)
+            by_key[_key(rest, root)][parts[at]] = path
+    samples = [
+        Sample(path, "", _split(path, root), masks=tuple(sorted(by_key[_key(path, root)].items())))
+        for path in images
+        if _key(path, root) in by_key
+    ]
+    paired = {sample.path for sample in samples}
+    used = {file for sample in samples for file in sample.mask_files}
+    classes = {name for found in by_key.values() for name in found}
+    without = [path for path in images if path not in paired]
+    return Found(samples, without, sorted(masks - used), tuple(sorted(classes))) if samples else None
 
 
 def _parts(path: Path, root: Path) -> list[str]:
