@@ -165,11 +165,9 @@ def _count_lines(d: dict[str, Any]) -> list[str]:
     splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
     header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
     if "shares" in d:
-        values = dict(zip(d["classes"], d["mapping"]["values"] or [""] * len(d["classes"]), strict=True))
-        header = (
-            "class".ljust(width)
-            + f"{'value' if any(values.values()) else '':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
-        )
+        values = d["mapping"]["values"] or ["nonzero"] * len(d["classes"])
+        values = dict(zip(d["classes"], values, strict=True))
+        header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
         body = [
             f"{name.ljust(width)}{values[name]:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
             for name in d["classes"]

@@ -155,23 +155,13 @@ def assess_pairs(
     return assess_masks(predictor, found.images, rows, paths, groups, (), errors)
 
 
-def _check_classes(source: Source, predictor: MaskPredictor, data: str) -> tuple[str, ...]:
-    """Notes on classes without masks. Raises UserError for masks of another kind, or of a class that is not known."""
-    if not source.by_class:
-        return ()
-    if not predictor.multilabel:
+def _check_classes(source: Source, predictor: MaskPredictor, data: str) -> None:
+    """Raises UserError where the classes that have masks of their own are not those of the run."""
+    if source.by_class and not (predictor.multilabel and set(source.classes) == set(predictor.classes)):
+        of = "a mask for each of" if predictor.multilabel else "one mask per image, with"
         raise UserError(
-            f"{data} has masks for each class, and the run gives each pixel one class: give one mask per image"
+            f"{data} has masks for each of {', '.join(source.classes)}; this run needs {of} {', '.join(predictor.classes)}"
         )
-    foreign = sorted(set(source.classes) - set(predictor.classes))
-    if foreign:
-        raise UserError(
-            f"{data} has masks of {foreign[0]!r}, and the classes of the run are {', '.join(predictor.classes)}: take them away"
-        )
-    absent = [name for name in predictor.classes if name not in source.classes]
-    return (f"warning: there are no masks of {', '.join(absent)}, so that it is taken to be nowhere",) * bool(
-        absent
-    )
 
 
 def evaluate_masks(
@@ -181,7 +171,7 @@ def evaluate_masks(
     source = part(find(data), "test") if data is not None else held_out(run)
     if not source.has_masks:
         raise UserError(f"{data} has no masks, and {run} tells what each pixel is: give images/ and masks/")
-    missing = _check_classes(source, predictor, str(data or run))
+    _check_classes(source, predictor, str(data or run))
     headers = settle_axes(scan(source), predictor.reading.dim)
     pairs = load_pairs(source, headers, predictor.reading, predictor.mapping)
     errors = {str(source.samples[i].path): why for i, why in sorted(pairs.errors.items())}
@@ -193,6 +183,6 @@ def evaluate_masks(
         (f"warning: {known} of these {len(pairs.rows)} images were trained on, so the scores are too good",)
         if known
         else ()
-    ) + missing
+    )
     paths = [str(source.samples[int(i)].path) for i in pairs.rows]
     return assess_masks(predictor, pairs, np.arange(len(pairs.rows)), paths, None, notes, errors)

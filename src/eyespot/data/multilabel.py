@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from eyespot.console import count
 from eyespot.data.facts import Array, Unreadable, as_depth, channels_last, check_size, reason
 from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, asked_void, read_mask, refuse_soft, shown
 from eyespot.data.read import decode, load_bytes
@@ -25,11 +26,11 @@ MOST = 7
 def read_channels(content: bytes, dim: int) -> Array:
     """(*S, classes) of a TIFF (pages or channels), a NumPy or a NIfTI file. Raises Unreadable."""
     if not is_tiff(content):
-        if not (is_numpy(content) or is_nifti(content)):
-            raise Unreadable(
-                "a channel per class is read from TIFF and NumPy: or give a folder per class in masks/"
-            )
-        return decode(content, dim).array
+        if is_numpy(content) or is_nifti(content):
+            return decode(content, dim).array
+        raise Unreadable(
+            "a channel per class is read from TIFF and NumPy: or give a folder per class in masks/"
+        )
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             series = file.series[0]
@@ -126,9 +127,8 @@ def propose_multilabel(
     asked = asked_void(void, values)
     for file, f in facts.items():
         _refuse_values(file, {v: n for v, n in f.counts.items() if v != asked}, void)
-    how = "a folder each" if by_class else "a channel each"
-    reason = f"multi-label masks, {len(classes)} {'class' if len(classes) == 1 else 'classes'}, {how}"
-    return Proposal(Mapping((), classes, asked, multilabel=True), reason)
+    how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
+    return Proposal(Mapping((), classes, asked, multilabel=True), f"multi-label masks, {how}")
 
 
 def _refuse_values(file: str, counts: dict[int, int], void: str | None) -> None:

@@ -28,7 +28,8 @@ class Found:
 def find_pairs(root: Path) -> Found | None:
     """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count.
 
-    Where no image has a mask of its name, the folders in masks/ are taken as classes.
+    Where no image has a mask of its name, the folders in masks/ are taken as classes: an image without a file in one has
+    nothing of that class, and without a file in any it has no mask.
     """
     files = [path for path in walk(root) if is_known(path)]
     masks = {path for path in files if _is_mask(path, root)}
@@ -37,41 +38,35 @@ def find_pairs(root: Path) -> Found | None:
     images = [path for path in files if path not in masks]
     named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
     images = named or images
-    return _one_each(root, images, masks) or _one_per_class(root, images, masks)
+    one_each = {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
+    return _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
 
 
-def _one_each(root: Path, images: list[Path], masks: set[Path]) -> Found | None:
-    by_key = {_key(path, root): path for path in sorted(masks, reverse=True)}
-    samples, without, used = [], [], set()
-    for path in images:
-        mask = by_key.get(_key(path, root))
-        if mask is None:
-            without.append(path)
-        else:
-            used.add(mask)
-            samples.append(Sample(path, "", _split(path, root), mask))
-    return Found(samples, without, sorted(masks - used)) if samples else None
-
-
-def _one_per_class(root: Path, images: list[Path], masks: set[Path]) -> Found | None:
-    """masks/CLASS/NAME: an image without a file in a class's folder has nothing of it; without any, it has no mask."""
-    by_key: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+def _by_class(root: Path, masks: set[Path]) -> dict[tuple[str, ...], dict[str, Path]]:
+    """The masks of each key, by class, where they lie in masks/CLASS/"""
+    found: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
     for path in sorted(masks, reverse=True):
         parts = path.relative_to(root).parts[:-1]
         below = next((i + 1 for i, part in enumerate(parts) if part.lower() in MASKS), len(parts))
         at = next((i for i in range(below, len(parts)) if parts[i].lower() not in SPLITS), None)
         if at is not None:
-            rest = root.joinpath(*parts[:at], *parts[at + 1 :], path.name)
-            by_key[_key(rest, root)][parts[at]] = path
-    samples = [
-        Sample(path, "", _split(path, root), masks=tuple(sorted(by_key[_key(path, root)].items())))
-        for path in images
-        if _key(path, root) in by_key
-    ]
-    paired = {sample.path for sample in samples}
-    used = {file for sample in samples for file in sample.mask_files}
-    classes = {name for found in by_key.values() for name in found}
-    without = [path for path in images if path not in paired]
+            found[_key(root.joinpath(*parts[:at], *parts[at + 1 :], path.name), root)][parts[at]] = path
+    return found
+
+
+def _paired(
+    root: Path, images: list[Path], masks: set[Path], by_key: dict[tuple[str, ...], dict[str, Path]]
+) -> Found | None:
+    samples, without, used = [], [], set()
+    for path in images:
+        own = by_key.get(_key(path, root), {})
+        if own:
+            used.update(own.values())
+            of_class = tuple(sorted((name, file) for name, file in own.items() if name))
+            samples.append(Sample(path, "", _split(path, root), own.get(""), of_class))
+        else:
+            without.append(path)
+    classes = {name for own in by_key.values() for name in own if name}
     return Found(samples, without, sorted(masks - used), tuple(sorted(classes))) if samples else None
 
 

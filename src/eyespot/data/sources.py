@@ -36,13 +36,8 @@ def _from_folder(root: Path, name: str) -> Source:
     pairs = find_pairs(root)
     if pairs is not None:
         without = {"mask": tuple(pairs.without_mask), "image": tuple(pairs.without_image)}
-        return Source(
-            name,
-            tuple(pairs.samples),
-            pairs.classes or class_names(root),
-            {},
-            {k: v for k, v in without.items() if v},
-        )
+        classes, without = pairs.classes or class_names(root), {k: v for k, v in without.items() if v}
+        return Source(name, tuple(pairs.samples), classes, {}, without)
     below = folders(root)
     splits = {folder: SPLITS[folder.name.lower()] for folder in below if folder.name.lower() in SPLITS}
     if "train" not in splits.values():
@@ -94,9 +89,8 @@ def _from_csv(path: Path) -> Source:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")
     columns = [c for c in rows[0] if c]
     by_class = tuple(c.removeprefix(MASK_OF) for c in columns if c.startswith(MASK_OF))
-    missing = (
-        {"path", "mask" if "mask" in columns else "label"} - set(columns) - ({"label"} if by_class else set())
-    )
+    what = {"mask" if "mask" in columns else "label"} if not by_class else set()
+    missing = ({"path"} | what) - set(columns)
     if missing:
         raise UserError(
             f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}"
