@@ -46,6 +46,9 @@ Void = Annotated[
     str | None,
     typer.Option(help="Of masks: the value of pixels that do not count, or none.", show_default=False),
 ]
+Multilabel = Annotated[
+    bool, typer.Option("--multilabel", help="Masks have a channel per class: a pixel may be of several.")
+]
 View = Annotated[str | None, typer.Option(help="Of sounds: spectrum or samples.", show_default=False)]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.", show_default=False)
@@ -75,6 +78,7 @@ def look(
     dim: Dim = None,
     view: View = None,
     void: Void = None,
+    multilabel: Multilabel = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -87,7 +91,7 @@ def look(
     from eyespot.looking import look
 
     name = Path(data).resolve().stem if Path(data).exists() else data
-    found = look(data, size=size, fit=fit, dim=dim, view=view, void=void, sheet=out or f"{name}-look.png")
+    found = look(data, size=size, fit=fit, dim=dim, view=view, void=void, multilabel=multilabel, sheet=out or f"{name}-look.png")  # fmt: skip
     print(found.as_json() if json else found)
 
 
@@ -115,10 +119,12 @@ def train(
     dim: Dim = None,
     view: View = None,
     void: Void = None,
+    multilabel: Multilabel = False,
     loss: Annotated[
         str | None,
         typer.Option(
-            help="For masks: ce, dice, focal, tversky, border, or a sum: ce+dice.", show_default=False
+            help="For masks: ce, dice, focal, tversky, border, or a sum: ce+dice; multi-label: bce, dice.",
+            show_default=False,
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
@@ -174,7 +180,7 @@ def train(
     from eyespot.run import train
 
     run = train(
-        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
+        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, multilabel=multilabel or None, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
         seed=seed, device=device, start_from=start_from, fine_tune=fine_tune or None, out=out, config=config, force=force,
         elapsed=lambda: time.monotonic() - START,
     )  # fmt: skip

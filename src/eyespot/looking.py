@@ -98,14 +98,15 @@ def look(
     dim: int | None = None,
     view: str | None = None,
     void: str | None = None,
+    multilabel: bool = False,
     sheet: str | os.PathLike | None = None,
 ) -> Look:
     """Say what is in a data set before anything is trained.
 
-    size, fit, dim, view, void   as for `train`
+    size, fit, dim, view, void, multilabel   as for `train`
     sheet       where to write a picture with images of each class (PNG), if anywhere
     """
-    found = survey_any(data, Wishes(size, fit, dim, view), void=void)
+    found = survey_any(data, Wishes(size, fit, dim, view), void=void, multilabel=multilabel)
     if sheet is None:
         return Look(found)
     pictures.save(contact_sheet(found), Path(sheet))
@@ -117,7 +118,7 @@ def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
     if isinstance(found, PairSurvey):
         rows = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:12])
         pairs = [(found.images.pixels[i], found.images.labels[i]) for i in rows]
-        shown = [pictures.overlay(image, labels) for image, labels in pairs]
+        shown = [pictures.overlay(image, found.as_shown(labels)) for image, labels in pairs]
         plain = [pictures.overlay(image, np.zeros_like(labels)) for image, labels in pairs]
         names = ", ".join(found.classes[:12])
         return pictures.sheet([(f"{found.word}s", plain), (f"masks: {names}", shown)], tile=144, columns=6)
@@ -132,6 +133,7 @@ def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
 def _of_masks(s: PairSurvey) -> dict[str, Any]:
     return {
         "mapping": s.mapping.as_dict(),
+        "overlap": round(s.overlap, 6),
         "shares": dict(zip(s.classes, s.shares.mean(0).round(6).tolist(), strict=True)),
         "images_with": dict(zip(s.classes, (s.shares > 0).sum(0).tolist(), strict=True)),
     }
@@ -163,7 +165,8 @@ def _count_lines(d: dict[str, Any]) -> list[str]:
     splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
     header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
     if "shares" in d:
-        values = dict(zip(d["classes"], d["mapping"]["values"], strict=True))
+        values = d["mapping"]["values"] or ["nonzero"] * len(d["classes"])
+        values = dict(zip(d["classes"], values, strict=True))
         header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
         body = [
             f"{name.ljust(width)}{values[name]:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"

@@ -13,8 +13,10 @@ from eyespot.console import count, track
 from eyespot.data.arrays import scan
 from eyespot.data.choice import settle_axes
 from eyespot.data.facts import WORD, Array
-from eyespot.data.masks import VOID, are_objects
+from eyespot.data.masks import VOID
+from eyespot.data.multilabel import unpack
 from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.samples import Source
 from eyespot.data.sources import find
 from eyespot.data.whole import Pairs, load_pairs
 from eyespot.errors import UserError
@@ -41,7 +43,10 @@ KEPT = 24
 
 @dataclass(frozen=True)
 class Case:
-    """One image of an evaluation: its mean IoU over the classes that occur in it, and the maps if it is kept."""
+    """One image of an evaluation: its mean IoU over the classes that occur in it, and the maps if it is kept.
+
+    Maps are class positions, or bit fields of multi-label masks.
+    """
 
     path: str
     iou: float
@@ -112,11 +117,10 @@ def assess_masks(
     for i, path in zip(track(iter(rows), len(rows), "evaluating"), paths, strict=True):
         image, labels = pairs.pixels[i], pairs.labels[i]
         said = predictor.labels(image)
-        truth = np.where(labels == VOID, IGNORED, labels.astype(np.int64))
-        counts.append(overlap.count(truth, said, len(classes)))
-        if are_objects(classes):
-            objects.append(partition.compare(components(truth), predictor.ids(said)))
-        cases.append(Case(path, _iou(counts[-1].matrix), image, labels, said))
+        counts.append(_count(labels, said, predictor))
+        if predictor.mapping.things:
+            objects.append(partition.compare(components(_truth(labels)), predictor.ids(said)))
+        cases.append(Case(path, _iou(counts[-1]), image, labels, said))
     scores = overlap.score(counts, classes, groups)
     if objects:
         scores |= partition.score(objects, groups)
@@ -126,12 +130,20 @@ def assess_masks(
     return MaskEvaluation(scores, classes, worst, word, errors or {}, notes, groups is not None)
 
 
-def _iou(matrix: NDArray[np.int64]) -> float:
-    both, there = np.diag(matrix), matrix.sum(1)
-    occurs = there > 0
-    if not occurs.any():
-        return 1.0
-    return float((both[occurs] / (there + matrix.sum(0) - both)[occurs]).mean())
+def _truth(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.where(labels == VOID, IGNORED, labels.astype(np.int64))
+
+
+def _count(labels: NDArray[np.uint8], said: NDArray[np.uint8], predictor: MaskPredictor) -> overlap.Counts:
+    k = len(predictor.classes)
+    if predictor.multilabel:
+        return overlap.count_each(unpack(labels, k), unpack(said, k), labels != VOID)
+    return overlap.count(_truth(labels), said, k)
+
+
+def _iou(counts: overlap.Counts) -> float:
+    both, there, said = counts.regions[counts.regions[:, 1] > 0].T
+    return float((both / (there + said - both)).mean()) if len(both) else 1.0
 
 
 def assess_pairs(
@@ -143,6 +155,15 @@ def assess_pairs(
     return assess_masks(predictor, found.images, rows, paths, groups, (), errors)
 
 
+def _check_classes(source: Source, predictor: MaskPredictor, data: str) -> None:
+    """Raises UserError where the classes that have masks of their own are not those of the run."""
+    if source.by_class and not (predictor.multilabel and set(source.classes) == set(predictor.classes)):
+        of = "a mask for each of" if predictor.multilabel else "one mask per image, with"
+        raise UserError(
+            f"{data} has masks for each of {', '.join(source.classes)}; this run needs {of} {', '.join(predictor.classes)}"
+        )
+
+
 def evaluate_masks(
     predictor: MaskPredictor, run: Path, data: str | os.PathLike | None = None
 ) -> MaskEvaluation:
@@ -150,6 +171,7 @@ def evaluate_masks(
     source = part(find(data), "test") if data is not None else held_out(run)
     if not source.has_masks:
         raise UserError(f"{data} has no masks, and {run} tells what each pixel is: give images/ and masks/")
+    _check_classes(source, predictor, str(data or run))
     headers = settle_axes(scan(source), predictor.reading.dim)
     pairs = load_pairs(source, headers, predictor.reading, predictor.mapping)
     errors = {str(source.samples[i].path): why for i, why in sorted(pairs.errors.items())}

@@ -18,13 +18,16 @@ OF_CLASS = ("iou", "dice", "recall", "precision", "boundary_f")
 
 @dataclass(frozen=True)
 class Counts:
-    """One image: `matrix` (K, K) pixels, rows the truth, columns the prediction; `edges` (K, 4) boundary pixels.
+    """One image: `regions` (K, 3) and `edges` (K, 4) pixels of each class; `matrix` (K, K) where it has one class each.
 
-    edges  predicted, those of them near a true one, true, those of them near a predicted one
+    regions  in both, true, predicted
+    edges    predicted, those of them near a true one, true, those of them near a predicted one
+    matrix   rows the truth, columns the prediction
     """
 
-    matrix: NDArray[np.int64]
+    regions: NDArray[np.int64]
     edges: NDArray[np.int64]
+    matrix: NDArray[np.int64] | None = None
 
 
 def count(truth: Labels, predicted: Labels, k: int, tolerance: float = 2.0) -> Counts:
@@ -34,7 +37,15 @@ def count(truth: Labels, predicted: Labels, k: int, tolerance: float = 2.0) -> C
     edges = np.zeros((k, 4), np.int64)
     for i in np.flatnonzero(matrix.sum(0) + matrix.sum(1)):
         edges[i] = _near((predicted == i) & valid, (truth == i) & valid, valid, tolerance)
-    return Counts(matrix, edges)
+    return Counts(np.column_stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)]), edges, matrix)
+
+
+def count_each(truth: Mask, predicted: Mask, valid: Mask, tolerance: float = 2.0) -> Counts:
+    """Of classes that may overlap: (K, *S) where each is and was said to be; `valid` (*S) where that counts."""
+    both = [(t & valid, p & valid) for t, p in zip(truth, predicted, strict=True)]
+    regions = [((t & p).sum(), t.sum(), p.sum()) for t, p in both]
+    edges = [_near(p, t, valid, tolerance) for t, p in both]
+    return Counts(np.array(regions, np.int64), np.array(edges, np.int64))
 
 
 def _near(predicted: Mask, truth: Mask, valid: Mask, tolerance: float) -> list[int]:
@@ -68,19 +79,23 @@ def score(
     out: dict[str, Any] = dict(
         zip(("pixel_accuracy", "mean_iou", "mean_dice", "boundary_f"), scores, strict=False)
     )
+    matrices = [c.matrix for c in images if c.matrix is not None]
+    if not matrices:  # where classes overlap, pixels are right in some and wrong in others
+        del out["pixel_accuracy"]
     alone = scores[4:]
     out["classes"] = {
         name: {what: alone[j * k + i] for j, what in enumerate(OF_CLASS)}
         | {"false_alarm": _alarm(counts[:, i])}
         for i, name in enumerate(classes)
     }
-    out["confusion"] = sum(c.matrix for c in images).tolist()  # type: ignore[union-attr]
+    if matrices:
+        out["confusion"] = np.sum(matrices, 0).tolist()
     return out
 
 
 def _flat(c: Counts) -> NDArray[np.int64]:
     """(K, 7): hits, true and predicted pixels, then the edges"""
-    return np.column_stack([np.diag(c.matrix), c.matrix.sum(1), c.matrix.sum(0), c.edges])
+    return np.column_stack([c.regions, c.edges])
 
 
 def summed(counts: Float, groups: Sequence[Any] | None) -> Float:

@@ -48,18 +48,21 @@ def _curves(signal: Array, size: int = 144) -> Image.Image:
 def overlay(array: Array, labels: Array) -> Array:
     """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in grey, classes but the first as colours over it.
 
+    Where classes overlap, labels are (classes, *S): 1 where each is, painted one over the other.
     A signal is drawn as its first channel over a band of colours.
     """
+    axis = labels.ndim - array.ndim + 1  # of labels: the first in space
     if array.ndim == 4:
-        return overlay(array[len(array) // 2], labels[len(labels) // 2])
+        return overlay(array[len(array) // 2], labels.take(labels.shape[axis] // 2, axis))
     if array.ndim == 2:
-        array, labels = np.repeat(array[None], 24, 0)[..., :1], np.repeat(labels[None], 24, 0)
-    grey = np.asarray(to_display(array).convert("L").convert("RGB")).astype(np.float32)
+        array = np.repeat(array[None], 24, 0)[..., :1]
+        labels = np.repeat(np.expand_dims(labels, axis), 24, axis)
+    mixed = np.asarray(to_display(array).convert("L").convert("RGB")).astype(np.float32)
     colours = np.array([ImageColor.getrgb(c) for c in MAP_COLOURS], np.float32)
-    shade = np.zeros_like(grey)
-    some = (labels > 0) & (labels < VOID_FROM)
-    shade[some] = colours[(labels[some] - 1) % len(colours)]
-    mixed = np.where(some[..., None], 0.55 * grey + 0.45 * shade, grey)
+    planes = [np.where(plane == 1, k + 1, 0) for k, plane in enumerate(labels)] if axis else [labels]
+    for plane in planes:
+        some = (plane > 0) & (plane < VOID_FROM)
+        mixed[some] = 0.55 * mixed[some] + 0.45 * colours[(plane[some] - 1) % len(colours)]
     return mixed.clip(0, 255).astype(np.uint8)
 
 

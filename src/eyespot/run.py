@@ -90,6 +90,7 @@ def train(
     dim: int | None = None,
     view: str | None = None,
     void: str | None = None,
+    multilabel: bool | None = None,
     loss: str | None = None,
     batch: int | None = None,
     recipe: str | None = None,
@@ -123,6 +124,7 @@ def train(
         dim=dim,
         view=view,
         void=void,
+        multilabel=multilabel,
         loss=loss,
         batch=batch,
     )
@@ -167,7 +169,8 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
         check_preset(settings.model)
     device = choose_device(settings.device)
     wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
-    found = survey_any(settings.data, wishes, LARGEST if device == "cpu" else ON_GPU, settings.void)
+    largest = LARGEST if device == "cpu" else ON_GPU
+    found = survey_any(settings.data, wishes, largest, settings.void, settings.multilabel)
     found.refuse_errors()
     say(
         f"{found.source.name}: {count(len(found.labels), found.word)} in {count(len(found.classes), 'class', 'classes')}"

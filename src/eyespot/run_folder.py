@@ -17,6 +17,7 @@ from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
 from eyespot.data.arrays import fingerprint
 from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.sources import MASK_OF
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
@@ -116,12 +117,16 @@ def split_csv(found: Survey, plan: Plan) -> str:
     side[plan.held], side[plan.test] = "val", "test"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    what = "mask" if found.source.has_masks else "label"
-    writer.writerow(["path", what, "split", "content"] + ["group"] * (plan.groups is not None))
+    of_class = [MASK_OF + name for name in found.classes] if found.source.by_class else []
+    what = of_class or ["mask" if found.source.has_masks else "label"]
+    writer.writerow(["path", *what, "split", "content"] + ["group"] * (plan.groups is not None))
     for r, i in enumerate(found.images.rows.tolist()):
         sample = found.source.samples[i]
-        told = sample.mask.resolve() if sample.mask else sample.label
-        row = [sample.path.resolve(), told, side[r], found.facts[r].digest.hex()]
+        masks = {MASK_OF + name: file.resolve() for name, file in sample.masks}
+        told = [masks.get(name, "") for name in of_class] or [
+            sample.mask.resolve() if sample.mask else sample.label
+        ]
+        row = [sample.path.resolve(), *told, side[r], found.facts[r].digest.hex()]
         writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
     return text.getvalue()
 

@@ -1,7 +1,6 @@
 """Masks: which value of a file means which class, found by reading every mask."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +27,7 @@ class MaskFacts:
     shape: tuple[int, ...]
     counts: dict[int, int]
     kind: str = ""
+    channels: int = 1
 
 
 def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
@@ -61,22 +61,30 @@ def mask_facts(content: bytes, dim: int) -> MaskFacts:
 class Mapping:
     """From the values of masks to classes.
 
-    values   of each class, in the order of the classes
-    void     the value that means "do not count this pixel", if there is one
-    objects  values above zero number objects: one class "object", and pixels between two touching ones are background
+    values      of each class, in the order of the classes
+    void        the value that means "do not count this pixel", if there is one
+    objects     values above zero number objects: one class "object", and pixels between two touching ones are background
+    multilabel  a pixel may belong to several classes or none: each has a mask of its own, and no value (`multilabel`)
     """
 
     values: tuple[int, ...]
     classes: tuple[str, ...]
     void: int | None = None
     objects: bool = False
+    multilabel: bool = False
+
+    @property
+    def things(self) -> bool:
+        """Whether one class lies on a background, so that its connected parts are objects."""
+        return not self.multilabel and len(self.classes) == 2 and self.classes[0] == "background"
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "values": [_shown(v) for v in self.values],
+            "values": [shown(v) for v in self.values],
             "classes": list(self.classes),
-            "void": None if self.void is None else _shown(self.void),
+            "void": None if self.void is None else shown(self.void),
             "objects": self.objects,
+            "multilabel": self.multilabel,
         }
 
     def labels(self, values: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -92,7 +100,7 @@ class Mapping:
         if not known.all():
             odd, n = Counter(values[~known].tolist()).most_common(1)[0]
             raise Unreadable(
-                f"its mask has the value {_shown(odd)} in {n:,} pixels, which is none of {', '.join(map(_shown, self.values))}"
+                f"its mask has the value {shown(odd)} in {n:,} pixels, which is none of {', '.join(map(shown, self.values))}"
             )
         return out
 
@@ -105,13 +113,8 @@ class Mapping:
         return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 
 
-def _shown(value: int) -> str:
+def shown(value: int) -> str:
     return f"#{value - COLOUR:06x}" if value >= COLOUR else str(value)
-
-
-def are_objects(classes: Sequence[str]) -> bool:
-    """Whether one class lies on a background, so that its connected parts are things."""
-    return len(classes) == 2 and classes[0] == "background"
 
 
 def mapping_of(content: dict[str, Any]) -> Mapping:
@@ -120,7 +123,11 @@ def mapping_of(content: dict[str, Any]) -> Mapping:
     void = content["void"]
     void = None if void is None else COLOUR + int(void[1:], 16) if void.startswith("#") else int(void)
     return Mapping(
-        tuple(number[s] for s in content["values"]), tuple(content["classes"]), void, content["objects"]
+        tuple(number[s] for s in content["values"]),
+        tuple(content["classes"]),
+        void,
+        content["objects"],
+        content.get("multilabel", False),  # told since 0.1: older runs have none
     )
 
 
@@ -156,19 +163,14 @@ def propose(facts: dict[str, MaskFacts], names: list[str] | None, void: str | No
     for each in facts.values():
         total.update(each.counts)
     values, notes = sorted(total), []
-    asked = _asked_void(void, values)
-    soft = next((name for name, f in facts.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
-    if soft is not None:
-        how = "JPEG blurs them" if facts[soft].kind == "JPEG" else "it was saved with smoothed edges"
-        raise UserError(
-            f"the mask {soft} has soft edges, {len(facts[soft].counts)} different values ({how}): save masks as PNG with one value per class"
-        )
+    asked = asked_void(void, values)
+    refuse_soft(facts)
     if len(values) > MOST_CLASSES or _numbered(facts):
         return Proposal(
             Mapping((0, 1), ("background", "object"), objects=True),
             f"{len(values):,} values: objects with a number each",
         )
-    reason = f"the values {', '.join(map(_shown, values[:12]))}{' ...' if len(values) > 12 else ''}"
+    reason = f"the values {', '.join(map(shown, values[:12]))}{' ...' if len(values) > 12 else ''}"
     if asked is None and void is None and VOID in values and len(values) > 2:
         asked = VOID
         notes.append(
@@ -177,26 +179,37 @@ def propose(facts: dict[str, MaskFacts], names: list[str] | None, void: str | No
     kept = tuple(v for v in values if v != asked)
     if len(kept) < 2:
         raise UserError(
-            f"the masks hold the value {_shown(kept[0]) if kept else _shown(values[0])} only: there is nothing to tell apart; are these the masks?"
+            f"the masks hold the value {shown(kept[0]) if kept else shown(values[0])} only: there is nothing to tell apart; are these the masks?"
         )
     if names and len(names) != len(kept):
         raise UserError(
-            f"{len(names)} class names are given, and the masks hold {len(kept)} values ({', '.join(map(_shown, kept[:12]))})"
+            f"{len(names)} class names are given, and the masks hold {len(kept)} values ({', '.join(map(shown, kept[:12]))})"
         )
     binary = kept in ((0, 255), (0, 1))
-    classes = tuple(names or (("background", "object") if binary else map(_shown, kept)))
+    classes = tuple(names or (("background", "object") if binary else map(shown, kept)))
     return Proposal(Mapping(kept, classes, asked), reason, notes)
 
 
-def _asked_void(void: str | None, values: list[int]) -> int | None:
+def asked_void(void: str | None, values: list[int]) -> int | None:
+    """The value that the user named, if any. Raises UserError for one that no mask has."""
     if void in (None, "none"):
         return None
     value = COLOUR + int(void[1:], 16) if void.startswith("#") else int(void) if void.isdigit() else -1
     if value not in values:
         raise UserError(
-            f"void is {void!r}, and no mask has that value; they have {', '.join(map(_shown, values[:12]))}"
+            f"void is {void!r}, and no mask has that value; they have {', '.join(map(shown, values[:12]))}"
         )
     return value
+
+
+def refuse_soft(facts: dict[str, MaskFacts]) -> None:
+    """Raises UserError for a mask with soft edges."""
+    soft = next((name for name, f in facts.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
+    if soft is not None:
+        how = "JPEG blurs them" if facts[soft].kind == "JPEG" else "it was saved with smoothed edges"
+        raise UserError(
+            f"the mask {soft} has soft edges, {len(facts[soft].counts)} different values ({how}): save masks as PNG with one value per class"
+        )
 
 
 def _soft(facts: MaskFacts) -> bool:

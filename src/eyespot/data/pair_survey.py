@@ -10,8 +10,9 @@ from eyespot.console import count, track
 from eyespot.data.arrays import scan
 from eyespot.data.choice import LARGEST, Wishes, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
-from eyespot.data.facts import WORD, Facts, Unreadable
+from eyespot.data.facts import WORD, Array, Facts, Unreadable
 from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, mask_facts, propose
+from eyespot.data.multilabel import channel_facts, propose_multilabel, unpack
 from eyespot.data.read import load_bytes
 from eyespot.data.reading import OWN, Reading
 from eyespot.data.samples import Source
@@ -30,22 +31,39 @@ class PairSurvey(Survey):
     mapping: Mapping
     shares: NDArray[np.float64]
     """(images, classes) the share of each image's counted pixels that each class has."""
+    overlap: float = 0.0
+    """The share of all counted pixels that belong to several classes."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.mapping.classes
 
+    def as_shown(self, labels: NDArray[np.uint8]) -> Array:
+        """(*S) labels as `pictures.overlay` takes them: (classes, *S) where classes may overlap"""
+        return unpack(labels, len(self.classes)) if self.mapping.multilabel else labels
+
 
 def survey_any(
-    data: str | os.PathLike, wishes: Wishes, largest: dict[int, int] = LARGEST, void: str | None = None
+    data: str | os.PathLike,
+    wishes: Wishes,
+    largest: dict[int, int] = LARGEST,
+    void: str | None = None,
+    multilabel: bool = False,
 ) -> Survey:
     """Scan, decode and judge a data set of classes, or of images and masks. See `survey` and `survey_pairs`."""
     source = find(data)
-    return survey_pairs(source, wishes, void) if source.has_masks else survey(source, wishes, largest)
+    if source.has_masks:
+        return survey_pairs(source, wishes, void, multilabel)
+    if multilabel:
+        raise UserError(f"multilabel is for images with masks, and {source.name} has classes: leave it out")
+    return survey(source, wishes, largest)
 
 
-def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey:
-    """Scan, decode and judge. Raises UserError where nothing can be trained."""
+def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: bool = False) -> PairSurvey:
+    """Scan, decode and judge. Raises UserError where nothing can be trained.
+
+    multilabel   a mask has a channel per class; where classes have masks of their own, this need not be said
+    """
     if wishes.fit not in (None, OWN) or wishes.view not in (None, "samples"):
         asked = "fit" if wishes.fit not in (None, OWN) else "view"
         raise UserError(
@@ -57,17 +75,24 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey
             f"none of the {len(source.samples)} images can be read; the first: {headers.errors[0]}"
         )
     reading, reasons = choose_own_size(list(headers.facts.values()))
-    masks, errors = _read_masks(source, sorted(headers.facts), reading.dim)
+    multilabel = multilabel or source.by_class
+    masks, errors = _read_masks(source, sorted(headers.facts), reading.dim, multilabel)
     headers.errors.update(errors)
     for i in errors:
         del headers.facts[i]
     if not masks:
         raise UserError(f"no mask can be read; the first: {next(iter(errors.values()))}")
-    proposal = propose(masks, list(source.classes) or None, void)
+    if multilabel:
+        proposal = propose_multilabel(masks, source.classes, source.by_class, void)
+    else:
+        proposal = propose(masks, list(source.classes) or None, void)
     reasons["classes"] = proposal.reason
     pairs = load_pairs(source, headers, reading, proposal.mapping)
     if not len(pairs.rows):
         raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
+    shares, overlap = _shares(pairs, proposal.mapping)
+    if multilabel:
+        reasons["classes"] += f"; {overlap:.1%} of the pixels belong to several"
     facts = [headers.facts[int(i)] for i in pairs.rows]
     same = exact(dict(enumerate(facts)))
     similar = near(pairs.thumbs, min(min(f.shape) for f in facts))
@@ -82,7 +107,8 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None) -> PairSurvey
         clusters(len(facts), [*same, *similar.tolist()]),
         facts,
         proposal.mapping,
-        _shares(pairs, len(proposal.mapping.classes)),
+        shares,
+        overlap,
     )
     found.problems.extend(_problems(found, proposal, masks) + doubles(found, same, similar))
     found.problems.sort(key=lambda p: (ERROR, WARNING, NOTE).index(p.level))
@@ -104,31 +130,38 @@ def choose_own_size(facts: list[Facts]) -> tuple[Reading, dict[str, str]]:
     return Reading(1, "own", channels, accepts, depth, facts[0].dim), reasons
 
 
-def _read_masks(source: Source, wanted: list[int], dim: int) -> tuple[dict[str, MaskFacts], dict[int, str]]:
-    """What each mask holds, by its file, and the reason for each that cannot be read."""
+def _read_masks(
+    source: Source, wanted: list[int], dim: int, multilabel: bool
+) -> tuple[dict[str, MaskFacts], dict[int, str]]:
+    """What each mask holds, by its file, and the reason for each sample with one that cannot be read."""
 
-    def read(i: int) -> MaskFacts | str:
-        mask = source.samples[i].mask
-        assert mask is not None
-        try:
-            return mask_facts(load_bytes(mask), dim)
-        except Unreadable as reason:
-            return f"its mask {mask.name} cannot be read: {reason}"
+    def read(i: int) -> dict[str, MaskFacts] | str:
+        facts, facts_of = {}, channel_facts if multilabel and source.samples[i].mask else mask_facts
+        for mask in source.samples[i].mask_files:
+            try:
+                facts[str(mask)] = facts_of(load_bytes(mask), dim)
+            except Unreadable as reason:
+                return f"its mask {mask.name} cannot be read: {reason}"
+        return facts
 
     found, errors = {}, {}
     for i, outcome in zip(wanted, track(in_order(read, wanted), len(wanted), "reading masks"), strict=True):
         if isinstance(outcome, str):
             errors[i] = outcome
         else:
-            found[str(source.samples[i].mask)] = outcome
+            found |= outcome
     return found, errors
 
 
-def _shares(pairs: Pairs, classes: int) -> NDArray[np.float64]:
-    counts = np.array(
-        [np.bincount(labels.ravel(), minlength=256)[:classes] for labels in pairs.labels], float
-    )
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+def _shares(pairs: Pairs, mapping: Mapping) -> tuple[NDArray[np.float64], float]:
+    """(images, classes) of the pixels that count; and of all of them, what share belongs to several classes"""
+    counts = np.array([np.bincount(labels.ravel(), minlength=256)[:VOID] for labels in pairs.labels], float)
+    if not mapping.multilabel:
+        counts = counts[:, : len(mapping.classes)]
+        return counts / np.maximum(counts.sum(1, keepdims=True), 1), 0.0
+    belongs = np.arange(VOID)[:, None] >> np.arange(len(mapping.classes)) & 1
+    several = counts[:, belongs.sum(1) > 1].sum() / max(1, counts.sum())
+    return counts @ belongs / np.maximum(counts.sum(1, keepdims=True), 1), float(several)
 
 
 def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskFacts]) -> list[Problem]:
@@ -168,12 +201,14 @@ def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskFacts]
             out.append(
                 Problem(ERROR, f"class {name!r} has no pixel in any mask: is classes.txt or --void right?")
             )
-    first = found.shares[:, 0]
-    empty = tuple(n for n, share in zip(names, first, strict=True) if share == 1.0)
+    several = found.mapping.multilabel
+    blank = found.shares.sum(1) == 0 if several else found.shares[:, 0] == 1.0
+    empty = tuple(n for n, nothing in zip(names, blank, strict=True) if nothing)
     if len(empty) == len(names):
         out.append(Problem(ERROR, f"all {len(names)} masks are empty: are these the masks?"))
-    elif empty and found.classes[0] == "background":
-        out.append(Problem(NOTE, f"{count(len(empty), word)} with background only", empty))
+    elif empty and (several or found.classes[0] == "background"):
+        what = "nothing of any class" if several else "background only"
+        out.append(Problem(NOTE, f"{count(len(empty), word)} with {what}", empty))
     nothing = tuple(n for n, labels in zip(names, found.images.labels, strict=True) if (labels == VOID).all())
     if nothing:
         out.append(

@@ -1,5 +1,6 @@
 """Images beside their masks: which belongs to which, by folders, endings or a CSV."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +17,20 @@ ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-lab
 
 @dataclass(frozen=True)
 class Found:
-    """Pairs, and what has no partner."""
+    """Pairs, and what has no partner; the classes where each has a folder of masks."""
 
     samples: list[Sample]
     without_mask: list[Path]
     without_image: list[Path]
+    classes: tuple[str, ...] = ()
 
 
 def find_pairs(root: Path) -> Found | None:
-    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count."""
+    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count.
+
+    Where no image has a mask of its name, the folders in masks/ are taken as classes: an image without a file in one has
+    nothing of that class, and without a file in any it has no mask.
+    """
     files = [path for path in walk(root) if is_known(path)]
     masks = {path for path in files if _is_mask(path, root)}
     if not masks:
@@ -32,16 +38,36 @@ def find_pairs(root: Path) -> Found | None:
     images = [path for path in files if path not in masks]
     named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
     images = named or images
-    by_key = {_key(path, root): path for path in sorted(masks, reverse=True)}
+    one_each = {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
+    return _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
+
+
+def _by_class(root: Path, masks: set[Path]) -> dict[tuple[str, ...], dict[str, Path]]:
+    """The masks of each key, by class, where they lie in masks/CLASS/"""
+    found: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    for path in sorted(masks, reverse=True):
+        parts = path.relative_to(root).parts[:-1]
+        below = next((i + 1 for i, part in enumerate(parts) if part.lower() in MASKS), len(parts))
+        at = next((i for i in range(below, len(parts)) if parts[i].lower() not in SPLITS), None)
+        if at is not None:
+            found[_key(root.joinpath(*parts[:at], *parts[at + 1 :], path.name), root)][parts[at]] = path
+    return found
+
+
+def _paired(
+    root: Path, images: list[Path], masks: set[Path], by_key: dict[tuple[str, ...], dict[str, Path]]
+) -> Found | None:
     samples, without, used = [], [], set()
     for path in images:
-        mask = by_key.get(_key(path, root))
-        if mask is None:
-            without.append(path)
+        own = by_key.get(_key(path, root), {})
+        if own:
+            used.update(own.values())
+            of_class = tuple(sorted((name, file) for name, file in own.items() if name))
+            samples.append(Sample(path, "", _split(path, root), own.get(""), of_class))
         else:
-            used.add(mask)
-            samples.append(Sample(path, "", _split(path, root), mask))
-    return Found(samples, without, sorted(masks - used)) if samples else None
+            without.append(path)
+    classes = {name for own in by_key.values() for name in own if name}
+    return Found(samples, without, sorted(masks - used), tuple(sorted(classes))) if samples else None
 
 
 def _parts(path: Path, root: Path) -> list[str]:

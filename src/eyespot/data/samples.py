@@ -22,19 +22,27 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, signal or volume: where it is, its class or its mask, and the split that the user put it in ("" if none)."""
+    """One image, signal or volume: where it is, its class or its mask, and the split that the user put it in ("" if none).
+
+    masks   (class, file) where each class has a mask of its own; a class that is not among them is not in the image
+    """
 
     path: Path
     label: str
     split: str = ""
     mask: Path | None = None
+    masks: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        return (self.mask,) if self.mask else tuple(file for _, file in self.masks)
 
 
 @dataclass(frozen=True)
 class Source:
     """A data set as found: its samples in a fixed order and the class names, sorted, over all splits.
 
-    Where samples have masks, these tell the classes, and `classes` has only names that the user gave for them, if any.
+    Where samples have a mask, this tells the classes, and `classes` has only names that the user gave for them, if any.
     """
 
     name: str
@@ -47,7 +55,12 @@ class Source:
 
     @property
     def has_masks(self) -> bool:
-        return bool(self.samples) and self.samples[0].mask is not None
+        return bool(self.samples) and bool(self.samples[0].mask_files)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether each class has masks of its own."""
+        return any(s.masks for s in self.samples)
 
     @property
     def splits(self) -> tuple[str, ...]:

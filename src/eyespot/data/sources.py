@@ -10,12 +10,16 @@ from eyespot.data.pairs import find_pairs
 from eyespot.data.samples import KNOWN, PICTURES, SPLITS, TABLES, Sample, Source, folders, is_known, walk
 from eyespot.errors import UserError, nearest
 
+MASK_OF = "mask:"
+"""Before the name of a class: the column of its masks in a CSV."""
+
 
 def find(data: str | os.PathLike) -> Source:
     """List a data set's files without opening one.
 
     data   a folder with a folder per class, or with images/ and masks/, perhaps below train/, val/ and test/; a CSV
-           with the columns path and label or mask, and perhaps split; or the name of a built-in set
+           with the columns path and label or mask (or mask:CLASS for each), and perhaps split; or the name of a
+           built-in set
     """
     path = Path(data)
     if path.is_file():
@@ -32,9 +36,8 @@ def _from_folder(root: Path, name: str) -> Source:
     pairs = find_pairs(root)
     if pairs is not None:
         without = {"mask": tuple(pairs.without_mask), "image": tuple(pairs.without_image)}
-        return Source(
-            name, tuple(pairs.samples), class_names(root), {}, {k: v for k, v in without.items() if v}
-        )
+        classes, without = pairs.classes or class_names(root), {k: v for k, v in without.items() if v}
+        return Source(name, tuple(pairs.samples), classes, {}, without)
     below = folders(root)
     splits = {folder: SPLITS[folder.name.lower()] for folder in below if folder.name.lower() in SPLITS}
     if "train" not in splits.values():
@@ -85,7 +88,9 @@ def _from_csv(path: Path) -> Source:
     if not rows:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")
     columns = [c for c in rows[0] if c]
-    missing = {"path", "mask" if "mask" in columns else "label"} - set(columns)
+    by_class = tuple(c.removeprefix(MASK_OF) for c in columns if c.startswith(MASK_OF))
+    what = {"mask" if "mask" in columns else "label"} if not by_class else set()
+    missing = ({"path"} | what) - set(columns)
     if missing:
         raise UserError(
             f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}"
@@ -101,22 +106,28 @@ def _from_csv(path: Path) -> Source:
         raise UserError(
             f"{path} names splits, but {what}: give each row train, val or test, or leave the column out"
         )
-    if samples[0].mask is not None:
-        return Source(path.stem, tuple(samples), class_names(path.parent), {})
+    if samples[0].mask_files:
+        return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {})
     classes = tuple(sorted({s.label for s in samples}))
     return Source(path.stem, tuple(samples), classes, {})
 
 
 def _from_row(csv_path: Path, line: int, row: dict[str, str | None]) -> Sample:
-    what = "mask" if "mask" in row else "label"
-    name, label, split = row["path"] or "", row[what] or "", row.get("split") or ""
+    folder = csv_path.parent
+    masks = {k.removeprefix(MASK_OF): folder / v for k, v in row.items() if k and k.startswith(MASK_OF) and v}
+    by_class = any(k and k.startswith(MASK_OF) for k in row)
+    what = "mask" if "mask" in row or by_class else "label"
+    label = next(iter(masks), "") if by_class else row[what] or ""
+    name, split = row["path"] or "", row.get("split") or ""
     if not name or not label:
         raise UserError(
             f"{csv_path} line {line} has no {what if name else 'path'}: fill it in or delete the line"
         )
     if split and split.lower() not in SPLITS:
         raise UserError(f"{csv_path} line {line} has the split {split!r}; known: train, val, test")
-    known, folder = SPLITS.get(split.lower(), ""), csv_path.parent
+    known = SPLITS.get(split.lower(), "")
+    if masks:
+        return Sample(folder / name, "", known, masks=tuple(sorted(masks.items())))
     if what == "mask":
         return Sample(folder / name, "", known, folder / label)
     return Sample(folder / name, label, known)

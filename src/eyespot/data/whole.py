@@ -15,6 +15,7 @@ from eyespot.data.arrays import FORMAT, Headers, Images, decode_into, make_room
 from eyespot.data.duplicates import thumbnail
 from eyespot.data.facts import Array, Unreadable
 from eyespot.data.masks import Mapping, read_mask
+from eyespot.data.multilabel import check_fit, read_bits
 from eyespot.data.read import load_bytes
 from eyespot.data.reading import Reading
 from eyespot.data.samples import Sample, Source
@@ -39,7 +40,10 @@ class Ragged(Sequence[Array]):
 
 @dataclass(frozen=True)
 class Pairs(Images):
-    """Images as read, `pixels[i]` (*S, C), and `labels[i]` (*S) with VOID where nothing counts."""
+    """Images as read, `pixels[i]` (*S, C), and `labels[i]` (*S) with VOID where nothing counts.
+
+    Labels are class positions, or bit fields where masks are multi-label.
+    """
 
     labels: Ragged
 
@@ -69,9 +73,10 @@ def load_pairs(source: Source, headers: Headers, reading: Reading, mapping: Mapp
 def _key(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -> str:
     key = blake2b(repr((FORMAT, reading, mapping)).encode(), digest_size=16)
     for i, found in sorted(headers.facts.items()):
-        mask = source.samples[i].mask
-        assert mask is not None
-        key.update(i.to_bytes(8, "little") + found.digest + blake2b(load_bytes(mask)).digest())
+        sample = source.samples[i]
+        key.update(i.to_bytes(8, "little") + found.digest + repr([name for name, _ in sample.masks]).encode())
+        for mask in sample.mask_files:
+            key.update(blake2b(load_bytes(mask)).digest())
     return key.hexdigest()
 
 
@@ -109,13 +114,13 @@ def _stacked(thumbs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _decode_pair(sample: Sample, reading: Reading, mapping: Mapping) -> tuple[Array, NDArray[np.uint8]] | str:
-    assert sample.mask is not None
     try:
         image = reading(load_bytes(sample.path))
+        if mapping.multilabel:
+            return image, read_bits(sample, mapping, image.shape[:-1])
+        assert sample.mask is not None
         values, _ = read_mask(load_bytes(sample.mask), reading.dim)
-        if values.shape != image.shape[:-1]:
-            have, want = (" x ".join(map(str, reversed(s))) for s in (values.shape, image.shape[:-1]))
-            return f"its mask {sample.mask.name} is {have}, and it is {want}"
+        check_fit(values.shape, image.shape[:-1], sample.mask.name)
         return image, mapping.labels(values)
     except Unreadable as reason:
         return str(reason)

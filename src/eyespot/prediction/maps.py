@@ -14,6 +14,7 @@ from PIL import Image
 
 from eyespot.console import say, track
 from eyespot.data.facts import Array, Unreadable
+from eyespot.data.multilabel import folder_of
 from eyespot.errors import UserError
 from eyespot.files import cannot_write, write_whole
 from eyespot.prediction.masks import MEMORY_MB, MaskPredictor
@@ -35,56 +36,86 @@ def write_maps(
 ) -> tuple[dict[str, str], list[Path]]:
     """Write the map of each file; return the reason for each unreadable one, and what was written.
 
+    Of multi-label masks a map for each class, in a folder of its name: the layout in which masks are read.
+
     common          the folder below which the inputs lie; their own folders below it are kept
     instances       ids of objects in place of classes; None for ids where the training masks numbered objects
     probabilities   write NAME_probabilities.tif beside each map: a channel per class, in 255ths
     """
     unread: dict[str, str] = {}
     written: list[Path] = []
+    taken: set[Path] = set()
     if instances is None:
         instances = predictor.mapping.objects
     if instances:
         predictor.check_objects()
     for file in files:
         path = target(file, out, common, predictor.reading.dim)
-        if path in written:
+        if path in taken:
             raise UserError(
                 f"two inputs would be written to {path}: give their common folder, or one at a time"
             )
+        taken.add(path)
+        tables = _tables(predictor, path, out)
+        for each in (path, *tables):
+            try:
+                each.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(cannot_write(each, error)) from error
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(cannot_write(path, error)) from error
-        try:
-            written.append(_write_file(predictor, file, path, instances, probabilities))
+            written += _write_file(predictor, file, path, tables, instances, probabilities)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
     return unread, written
 
 
+def _tables(predictor: MaskPredictor, path: Path, out: Path) -> dict[Path, Array]:
+    """Each file that is written of a map: of every label, the value that it has there"""
+    mapping = predictor.mapping
+    if not mapping.multilabel:
+        return {path: mapping.value_of()}
+    bits = np.arange(1 << len(mapping.classes))
+    return {
+        out / folder_of(name) / path.relative_to(out): ((bits >> k & 1) * 255).astype(np.uint8)
+        for k, name in enumerate(mapping.classes)
+    }
+
+
 def _write_file(
-    predictor: MaskPredictor, file: Path, path: Path, instances: bool, probabilities: bool
-) -> Path:
-    """Predict one file, read and written in parts where it is large, and say where its map is."""
+    predictor: MaskPredictor,
+    file: Path,
+    path: Path,
+    tables: dict[Path, Array],
+    instances: bool,
+    probabilities: bool,
+) -> list[Path]:
+    """Predict one file, read and written in parts where it is large, and say where its maps are.
+
+    path     after which the file of probabilities is named
+    """
     windows = open_windows(file, predictor.reading.dim)
-    shape, values = windows.shape, predictor.mapping.value_of()
+    shape = windows.shape
     if instances:
         _room_for_ids(file, prod(shape))
-    large = prod(shape) >= LARGE and len(shape) > 1 and values.ndim == 1 and not instances
+    plain = all(values.ndim == 1 for values in tables.values())
+    large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
-    path = path.with_suffix(".tif") if large else path
+    tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = predictor.plan(shape, probabilities)
         say(f"{file}: {plan}")
-        how["key"] = _key(file, predictor.digest, plan, values.tolist())
+        how["key"] = _key(file, predictor.digest, plan, [values.tolist() for values in tables.values()])
     held, kept = [], []
     with ExitStack() as stack:
-        hard = stack.enter_context(TiledFile(path, shape, values.dtype, **how)) if large else None
+        hard = [
+            (stack.enter_context(TiledFile(to, shape, values.dtype, **how)), values)
+            for to, values in (tables if large else {}).items()
+        ]
         named = {"names": predictor.classes, **how}
         pages = probabilities and len(shape) > 1
         softer = stack.enter_context(TiledFile(soft, shape, np.uint8, **named)) if pages else None
-        first = min(hard.rows, softer.rows if softer else hard.rows) if hard else 0
+        first = min(f.rows for f in (*(f for f, _ in hard), *filter(None, [softer]))) if hard else 0
         if first:
             say(f"{file}: {first:,} of {windows.shape[0]:,} rows are there from a run that was stopped")
         bands = predictor.bands(windows, shape, first, probabilities)
@@ -93,9 +124,9 @@ def _write_file(
                 bands, predictor.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
             )
         for top, band, shares in bands:
-            if hard:
-                hard.add(top, values[band])
-            else:
+            for to, values in hard:
+                to.add(top, values[band])
+            if not hard:
                 held.append(band)
             if softer:
                 softer.add(top, shares)  # type: ignore[arg-type]
@@ -104,9 +135,11 @@ def _write_file(
     if kept:
         write_whole(soft, _npy(np.concatenate(kept, 1)))
     if large:
-        return path
+        return list(tables)
     labels = np.concatenate(held)
-    return write_map(_numbers(predictor.ids(labels)) if instances else values[labels], path, file)
+    if instances:
+        return [write_map(_numbers(predictor.ids(labels)), path, file)]
+    return [write_map(values[labels], to, file) for to, values in tables.items()]
 
 
 def _room_for_ids(file: Path, samples: int) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from eyespot.console import say
 from eyespot.data.facts import Array, Decoded, Unreadable
-from eyespot.data.masks import are_objects, mapping_of
+from eyespot.data.masks import mapping_of
+from eyespot.data.multilabel import unpack
 from eyespot.data.read import load_bytes
 from eyespot.errors import UserError
 from eyespot.files import in_order
@@ -34,10 +35,13 @@ MEMORY_MB = int(os.environ.get("EYESPOT_MEMORY_MB", 1200))
 
 @dataclass(frozen=True)
 class MaskPrediction:
-    """The answer for one image: `labels` (*S), class positions; or the reason why there is none."""
+    """The answer for one image: `labels` (*S), class positions; or the reason why there is none.
+
+    Of multi-label masks: `labels` (classes, *S), whether each pixel belongs to the class.
+    """
 
     path: str
-    labels: NDArray[np.uint8] | None = None
+    labels: NDArray[np.uint8] | NDArray[np.bool_] | None = None
     error: str | None = None
 
 
@@ -48,6 +52,7 @@ class MaskPredictor:
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
         self.reading, self.mapping = reading_of(p), mapping_of(p["mapping"])
+        self.multilabel = self.mapping.multilabel
         self.parted: bool = p.get("parted", False)  # told since 0.1: older runs were tested with whole parts
         self._plans: dict[tuple[tuple[int, ...], bool], Plan] = {}
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
@@ -89,19 +94,19 @@ class MaskPredictor:
 
         if min(shape) < int(self.network.smallest):  # type: ignore[arg-type]
             whole = tuple(slice(0, n) for n in shape)  # filled up, which tiles are not
-            yield from maps([(whole, logits(read(whole)))], shape, soft)
+            yield from maps([(whole, logits(read(whole)))], shape, soft, self.multilabel)
             return
         planned = self.plan(shape, soft)
         parts = predict_map(read, logits, planned, first)
         if not planned.why:
-            yield from maps(parts, shape, soft)
+            yield from maps(parts, shape, soft, self.multilabel)
             return
-        seams = Seams(planned)
-        yield from maps(seams.watch(parts), shape, soft)
+        seams = Seams(planned, self.multilabel)
+        yield from maps(seams.watch(parts), shape, soft, self.multilabel)
         say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
     def labels(self, image: Array) -> NDArray[np.uint8]:
-        """(*S, C) as read -> (*S) class positions"""
+        """(*S, C) as read -> (*S) class positions, or bit fields of multi-label masks"""
         return np.concatenate([band for _, band, _ in self.bands(image.__getitem__, image.shape[:-1])])
 
     def ids(self, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -111,7 +116,11 @@ class MaskPredictor:
 
     def check_objects(self) -> None:
         """Raises UserError for other classes than background and one more."""
-        if not are_objects(self.classes):
+        if self.multilabel:
+            raise UserError(
+                "objects have ids where each pixel is of one class, and this run has multi-label masks: predict without --instances"
+            )
+        if not self.mapping.things:
             raise UserError(
                 f"only objects on a background have ids, and the classes of this run are {', '.join(self.classes[:6])}: predict without --instances"
             )
@@ -126,7 +135,9 @@ class MaskPredictor:
             if isinstance(image, str):
                 yield MaskPrediction(name, error=image)
             else:
-                yield MaskPrediction(name, self.labels(image))
+                labels = self.labels(image)
+                told = unpack(labels, len(self.classes)) if self.multilabel else labels
+                yield MaskPrediction(name, told)
 
     def _read(self, image: Any) -> tuple[str, Array | str]:
         name = str(image) if isinstance(image, str | Path) else "(image)"

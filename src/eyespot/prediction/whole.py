@@ -64,10 +64,24 @@ def _blended(read: Read, logits: Logits, plan: Plan, first: int) -> Iterator[tup
         top = end.start
 
 
-def maps(parts: Parts, shape: Sequence[int], soft: bool = False) -> Iterator[tuple[int, Array, Array | None]]:
+def probabilities(logits: Tensor, multilabel: bool = False) -> Tensor:
+    """(classes, ...) of one class each, or of each class on its own"""
+    return logits.float().sigmoid() if multilabel else logits.float().softmax(0)
+
+
+def hard(logits: Tensor, multilabel: bool = False) -> Tensor:
+    """(classes, ...) -> (...) the likeliest class; or bit k where class k has a probability above 0.5"""
+    if not multilabel:
+        return logits.argmax(0)
+    return sum((plane > 0).to(torch.uint8) << k for k, plane in enumerate(logits))  # type: ignore[return-value]
+
+
+def maps(
+    parts: Parts, shape: Sequence[int], soft: bool = False, multilabel: bool = False
+) -> Iterator[tuple[int, Array, Array | None]]:
     """(first row, labels, probabilities) of all of the width at a time
 
-    labels          the likeliest class of every sample: (rows, *shape[1:]) of uint8 or uint16
+    labels          the likeliest class of every sample, or bit fields: (rows, *shape[1:]) of uint8 or uint16
     probabilities   of every class, where they are wanted: (classes, rows, *shape[1:]) of uint8, 255 for 1
     """
     band, shares, rows = None, None, slice(0, 0)
@@ -79,9 +93,9 @@ def maps(parts: Parts, shape: Sequence[int], soft: bool = False) -> Iterator[tup
             size = (rows.stop - rows.start, *shape[1:])
             band = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
             shares = np.empty((len(logits), *size), np.uint8) if soft else None
-        band[(slice(None), *place[1:])] = logits.argmax(0).cpu().numpy()
+        band[(slice(None), *place[1:])] = hard(logits, multilabel).cpu().numpy()
         if shares is not None:
-            p = logits.float().softmax(0).mul_(255).round_()
+            p = probabilities(logits, multilabel).mul_(255).round_()
             shares[(slice(None), slice(None), *place[1:])] = p.to(torch.uint8).cpu().numpy()
     if band is not None:
         yield rows.start, band, shares
@@ -94,7 +108,8 @@ class Seams:
     by the mean jump one sample before and after: 1 where no end can be seen.
     """
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, multilabel: bool = False):
+        self.multilabel = multilabel
         ends = [{e for p in parts for e in (p.start, p.stop)} for parts in plan.parts()]
         self.ends = [
             sorted(e for e in found if 2 <= e < n - 1) for found, n in zip(ends, plan.shape, strict=True)
@@ -108,7 +123,7 @@ class Seams:
     def watch(self, parts: Parts) -> Iterator[tuple[Slices, Tensor]]:
         """The same parts, each of the full width."""
         for place, logits in parts:
-            p = logits.float().softmax(0)
+            p = probabilities(logits, self.multilabel)
             for axis, ends in enumerate(self.ends[1:], start=2):
                 for end in ends:
                     self._add(p.narrow(axis, end - 2, 4).movedim(axis, 1))

@@ -113,17 +113,18 @@ def write_mask_report(
             )
             for k, name in enumerate(evaluation.classes)
         ],
-        worst=[_compared(case) for case in evaluation.cases[:WORST] if case.image is not None],
+        worst=[_compared(case, found) for case in evaluation.cases[:WORST] if case.image is not None],
     )
     write_whole(path, html)
 
 
-def _compared(case: Case) -> dict[str, Any]:
+def _compared(case: Case, found: PairSurvey) -> dict[str, Any]:
     """One image, its mask, the prediction and the difference, side by side."""
     assert case.image is not None and case.truth is not None and case.said is not None
     wrong = ((case.truth != case.said) & (case.truth != VOID)).astype(np.uint8)
     nothing = np.zeros_like(case.truth)
-    shown = [overlay(case.image, labels) for labels in (nothing, case.truth, case.said, wrong)]
+    truth, said = (found.as_shown(labels) for labels in (case.truth, case.said))
+    shown = [overlay(case.image, labels) for labels in (nothing, truth, said, wrong)]
     pictures = [Image.fromarray(each) for each in shown]
     for picture in pictures:
         picture.thumbnail((480, 480))

@@ -28,7 +28,8 @@ class Config:
     dim         1 to take the files as signals, 2 as images, 3 as volumes
     view        of sounds: "spectrum" over time, or their "samples"
     void        of masks: the value of pixels that do not count, or "none"
-    loss        for masks: "ce", "dice", "focal", "tversky", "border", or sums such as "ce+dice"
+    multilabel  each mask has a channel per class; where classes have masks of their own, this need not be said
+    loss        for masks: "ce", "dice", "focal", "tversky", "border" (multi-label: "bce", "dice"), or sums: "ce+dice"
     batch       images per step
     recipe      parts of training, e.g. "whiten|muon|average": see `eyespot.training.recipe`; "none" for plain AdamW
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
@@ -50,6 +51,7 @@ class Config:
     dim: int | None = None
     view: str | None = None
     void: str | None = None
+    multilabel: bool = False
     loss: str | None = None
     batch: int | None = None
     recipe: str | None = None
@@ -97,7 +99,7 @@ KINDS: dict[str, Any] = {
         str,
     ),
     "start_from": str,
-    "fine_tune": bool,
+    **dict.fromkeys(("fine_tune", "multilabel"), bool),
     **dict.fromkeys(("minutes", "epochs", "held_out"), NUMBER),
     **dict.fromkeys(("size", "dim", "batch", "threads", "seed"), int),
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eyespot.augment import Light, Operation, augment_pair, parse
 from eyespot.data.facts import Array
-from eyespot.data.masks import VOID, are_objects
+from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
@@ -20,7 +20,7 @@ from eyespot.models.network import Network, run_whole
 from eyespot.training.batches import Normal, autocast
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
-from eyespot.training.losses import cross_entropy, parse_loss, pixel_weights
+from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
 from eyespot.watershed import keeps_whole
 
 CROP = {1: 1024, 2: 192, 3: 32}
@@ -41,7 +41,7 @@ GLANCE = 1024
 
 @dataclass(frozen=True)
 class Targets:
-    """labels (B, *S), and how much more than others each pixel counts, where borders do"""
+    """labels (B, *S), or (B, K, *S) of multi-label masks; how much more than others each pixel counts, where borders do"""
 
     labels: Tensor
     borders: Tensor | None
@@ -61,11 +61,13 @@ class Segment:
         self.moves: list[Operation] = [o for o in operations if not isinstance(o, Light)]
         self.lights: list[Operation] = [o for o in operations if isinstance(o, Light)]
         self.rng = np.random.default_rng(config.seed)
-        self.loss_of, bordered = parse_loss(config.loss or "ce+dice")
+        self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
+        self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
+        self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
         seen = [_middle(self.maps[i]) == 1 for i in train[:: max(1, len(train) // 16)]]
-        self.parted = are_objects(survey.classes) and keeps_whole(seen)
-        self.places = {int(i): _places(self.maps[i], len(survey.classes), self.rng) for i in train}
+        self.parted = survey.mapping.things and keeps_whole(seen)
+        self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, self.rng) for i in train}
 
     def network(self) -> Network:
         return new_network(self.survey, self.config)
@@ -102,7 +104,8 @@ class Segment:
         x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
         x, _ = augment_pair(x, None, self.lights, generator)
         assert moved is not None
-        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(moved, borders)
+        targets = unpack(moved, self.k) if self.multilabel else moved
+        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(targets, borders)
 
     def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
         shape = np.array(self.maps[i].shape)
@@ -126,21 +129,25 @@ class Segment:
     @torch.inference_mode()
     def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
         """Loss and mean IoU over the classes that occur, on the middle of some held-out images."""
-        device, classes = self.config.device or "cpu", len(self.survey.classes)
-        table, losses = np.zeros((classes, classes)), []
+        device, table, losses = self.config.device or "cpu", np.zeros((self.k, 3)), []
         for i in rows[:: max(1, len(rows) // 16)]:
             y = as_targets(_middle(self.maps[i]))
             image = _middle(self.pixels[i], axes=y.ndim)
             with autocast(device, self.config.precision):
                 z = run_whole(network, self.normal(image[None], device)).float().cpu()
-            losses.append(cross_entropy(z, torch.from_numpy(y)[None]).item())
-            counted, said = y != IGNORED, z[0].argmax(0).numpy()
-            table += np.bincount(y[counted] * classes + said[counted], minlength=classes**2).reshape(
-                classes, -1
-            )
-        both, either = np.diag(table), table.sum(0) + table.sum(1) - np.diag(table)
-        present = table.sum(1) > 0
-        return float(np.mean(losses)), float((both[present] / either[present]).mean())
+            labels = torch.from_numpy(y)[None]
+            labels = unpack(labels, self.k) if self.multilabel else labels
+            losses.append(self.glanced(z, labels).item())
+            table += self._regions(z[0], labels[0])
+        present, both, there, said = table[:, 1] > 0, *table.T
+        return float(np.mean(losses)), float((both / np.maximum(there + said - both, 1))[present].mean())
+
+    def _regions(self, logits: Tensor, labels: Tensor) -> NDArray[np.int64]:
+        """(K, 3) pixels of each class: in both, true, predicted"""
+        every = torch.arange(self.k).view(-1, *[1] * (logits.dim() - 1))
+        true = labels == (1 if self.multilabel else every)
+        said = (logits > 0 if self.multilabel else logits.argmax(0) == every) & (labels != IGNORED)
+        return torch.stack([t.flatten(1).sum(1) for t in (true & said, true, said)], 1).numpy()
 
 
 def _middle(whole: Array, axes: int | None = None) -> Array:
@@ -175,11 +182,13 @@ def _borders(labels: NDArray[np.uint8]) -> NDArray[np.float16]:
     return border_weights((labels == 1).astype(np.int64)).astype(np.float16)
 
 
-def _places(labels: NDArray[np.uint8], classes: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+def _places(
+    labels: NDArray[np.uint8], classes: int, multilabel: bool, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
     """For each class in the map, some of its flat positions."""
     flat, found = labels.ravel(), []
     for k in range(classes):
-        here = np.flatnonzero(flat == k)
+        here = np.flatnonzero((flat != VOID) & (flat >> k & 1 == 1) if multilabel else flat == k)
         if len(here):
             found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
     return found
@@ -190,6 +199,15 @@ def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     return "muon|average", "what is known to help with masks"
 
 
+def usual_loss(survey: PairSurvey) -> tuple[str, str]:
+    """The loss that fits the masks; and why."""
+    if survey.mapping.multilabel:
+        return "bce+dice", "every class on its own, at every pixel and as a whole"
+    if survey.mapping.things:
+        return "border+dice", "lines between touching objects count more (U-Net's weights)"
+    return "ce+dice", "every pixel, and every class"
+
+
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
     dim = survey.reading.dim
@@ -198,15 +216,8 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
     model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
     longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
     size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
-    things = are_objects(survey.classes)
-    loss = settle(
-        "loss",
-        "border+dice" if things else "ce+dice",
-        "lines between touching objects count more (U-Net's weights)"
-        if things
-        else "every pixel, and every class",
-    )
-    parse_loss(loss)
+    loss = settle("loss", *usual_loss(survey))
+    parse_loss(loss, survey.mapping.multilabel)
     photo = survey.reading.channels == 3
     kind = "photo" if photo and dim == 2 else dim
     augment = settle(

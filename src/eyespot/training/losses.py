@@ -1,6 +1,7 @@
 """Losses of logits (B, K, *S) against labels (B, *S) int64, where void is ignored; a sum of them is named "ce+dice".
 
-Pixels may have weights (B, *S), for the losses that are means over pixels. Without a labelled pixel a loss is 0.
+Those for multi-label masks take labels (B, K, *S): 1 where the class is, 0 where it is not, or void. Pixels may have
+weights (B, *S), for the losses that are means over pixels. Without a labelled pixel a loss is 0.
 """
 
 from collections.abc import Callable
@@ -66,15 +67,48 @@ LOSSES: dict[str, Loss] = {
 """border: cross-entropy to which the border weights are given"""
 
 
-def parse_loss(text: str) -> tuple[Loss, bool]:
+def binary_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The mean of -log p of what is true, over pixels and classes, each class on its own; no weights"""
+    targets = (labels == 1).to(_floats(logits).dtype)
+    losses = functional.binary_cross_entropy_with_logits(_floats(logits), targets, reduction="none")
+    return _mean(losses, labels, None)
+
+
+def binary_dice(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """1 - soft Dice of each class on its own over the batch, averaged over those that occur; no weights"""
+    p = _floats(logits).sigmoid() * (labels != VOID)
+    true = (labels == 1).to(p.dtype)
+    hits, there, said = ((t.transpose(0, 1).flatten(1)).sum(1) for t in (p * true, true, p))
+    occurs = there > 0
+    missing = 1 - 2 * hits / torch.where(occurs, there + said, 1)
+    return (missing * occurs).sum() / occurs.sum().clamp_min(1)
+
+
+MULTILABEL: dict[str, Loss] = {"bce": binary_cross_entropy, "dice": binary_dice}
+
+
+def unpack(labels: Tensor, classes: int) -> Tensor:
+    """Bit fields (B, *S), or void -> (B, classes, *S) of 0, 1 and void"""
+    shifts = torch.arange(classes, device=labels.device).view(1, -1, *[1] * (labels.dim() - 1))
+    return torch.where(labels[:, None] == VOID, VOID, labels[:, None] >> shifts & 1)
+
+
+def parse_loss(text: str, multilabel: bool = False) -> tuple[Loss, bool]:
     """The sum of losses that a string names, e.g. "ce+dice"; and whether it wants border weights."""
+    known, others = (MULTILABEL, LOSSES) if multilabel else (LOSSES, MULTILABEL)
     names = [part.strip() for part in text.split("+")]
     for name in names:
-        if name not in LOSSES:
-            raise UserError(f"loss {text!r} has {name!r}; {nearest(name, list(LOSSES))}")
+        if name not in known and name in others:
+            kinds = ("multi-label masks", "masks of one class per pixel")
+            this, other = kinds if multilabel else kinds[::-1]
+            raise UserError(
+                f"loss {text!r} has {name!r}, which is for {other}; {this} take {', '.join(known)} or a sum"
+            )
+        if name not in known:
+            raise UserError(f"loss {text!r} has {name!r}; {nearest(name, list(known))}")
 
     def total(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-        return torch.stack([LOSSES[name](logits, labels, weights) for name in names]).sum()
+        return torch.stack([known[name](logits, labels, weights) for name in names]).sum()
 
     return total, "border" in names
 

@@ -1,0 +1,148 @@
+"""Multi-label masks: of each class on its own, whether a pixel belongs to it. Kept as one bit field per pixel."""
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from eyespot.console import count
+from eyespot.data.facts import Array, Unreadable, as_depth, channels_last, check_size, reason
+from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, asked_void, read_mask, refuse_soft, shown
+from eyespot.data.read import decode, load_bytes
+from eyespot.data.samples import Sample
+from eyespot.data.tiff import is_tiff
+from eyespot.data.volumes import is_nifti, is_numpy
+from eyespot.errors import UserError
+
+MOST = 7
+"""Classes of a set: bits of a byte but one, since VOID is all of them."""
+
+
+def read_channels(content: bytes, dim: int) -> Array:
+    """(*S, classes) of a TIFF (pages or channels), a NumPy or a NIfTI file. Raises Unreadable."""
+    if not is_tiff(content):
+        if is_numpy(content) or is_nifti(content):
+            return decode(content, dim).array
+        raise Unreadable(
+            "a channel per class is read from TIFF and NumPy: or give a folder per class in masks/"
+        )
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            series = file.series[0]
+            check_size(series.shape)
+            values, axes = np.asarray(series.asarray()), series.axes
+    except Unreadable:
+        raise
+    except Exception as error:  # tifffile raises whatever it meets in a damaged file
+        raise Unreadable(reason(error)) from error
+    named = [i for i, axis in enumerate(axes) if axis in "CS"] if values.ndim == dim + 1 else []
+    return as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim))
+
+
+def channel_facts(content: bytes, dim: int) -> MaskFacts:
+    """Of all channels together."""
+    array = read_channels(content, dim)
+    found, counts = np.unique(array, return_counts=True)
+    if (found != np.rint(found)).any():
+        raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
+    table = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    return MaskFacts(array.shape[:-1], table, channels=array.shape[-1])
+
+
+def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """(*S) bit k where class k is, VOID where nothing counts. Raises Unreadable for a mask that does not fit."""
+    bits, void = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    for name, file, values in _planes(sample, mapping, len(shape)):
+        check_fit(values.shape, shape, file)
+        outside = np.zeros(shape, bool) if mapping.void is None else values == mapping.void
+        odd = Counter(values[~outside & ~np.isin(values, (0, 1, 255))].tolist()).most_common(1)
+        if odd:
+            value, n = odd[0]
+            raise Unreadable(
+                f"its mask {file} has the value {shown(int(value))} in {n:,} pixels, which is none of 0, 1, 255"
+            )
+        void |= outside
+        bits |= (values != 0).astype(np.uint8) << mapping.classes.index(name)
+    bits[void] = VOID
+    return bits
+
+
+def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, str, Array]]:
+    """The class, what its mask is called, and its values (*S)"""
+    for name, file in sample.masks:
+        yield name, f"{name}/{file.name}", read_mask(load_bytes(file), dim)[0]
+    if sample.mask:
+        channels, name = read_channels(load_bytes(sample.mask), dim), sample.mask.name
+        if channels.shape[-1] != len(mapping.classes):
+            raise Unreadable(
+                f"its mask {name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"
+            )
+        yield from zip(mapping.classes, repeat(name), np.moveaxis(channels, -1, 0), strict=False)
+
+
+def check_fit(have: tuple[int, ...], want: tuple[int, ...], name: str) -> None:
+    """Raises Unreadable where a mask has another size than its image."""
+    if have != want:
+        have_, want_ = (" x ".join(map(str, reversed(s))) for s in (have, want))
+        raise Unreadable(f"its mask {name} is {have_}, and it is {want_}")
+
+
+def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:
+    """Bit fields (*S) -> (classes, *S) where each class is; nowhere in what does not count"""
+    counted = np.where(bits == VOID, 0, bits).astype(np.uint8)
+    return np.stack([counted >> k & 1 for k in range(classes)]).astype(bool)
+
+
+def propose_multilabel(
+    facts: dict[str, MaskFacts], names: Sequence[str], by_class: bool, void: str | None
+) -> Proposal:
+    """The mapping of multi-label masks. Raises UserError for masks that are none.
+
+    names      of the classes, as far as they are known
+    by_class   whether each class has files of its own, else each file has a channel per class
+    """
+    refuse_soft(facts)
+    widths = Counter(f.channels for f in facts.values())
+    classes = tuple(names) or tuple(str(k + 1) for k in range(max(widths)))
+    if not by_class and set(widths) != {len(classes)}:
+        file, other = next((n, f.channels) for n, f in facts.items() if f.channels != len(classes))
+        known = "classes.txt names" if names else "another mask has"
+        raise UserError(
+            f"the mask {file} has {other} channels, and {known} {len(classes)}: save one for each class"
+        )
+    if len(classes) > MOST:
+        raise UserError(
+            f"the masks have {len(classes)} classes, and multi-label masks can have up to {MOST}: leave some out"
+        )
+    if len({folder_of(name).lower() for name in classes}) < len(classes):
+        raise UserError(
+            f"two of the classes {', '.join(classes)} have one name: give each its own, since masks of each get a folder"
+        )
+    values = sorted({v for f in facts.values() for v in f.counts})
+    asked = asked_void(void, values)
+    for file, f in facts.items():
+        _refuse_values(file, {v: n for v, n in f.counts.items() if v != asked}, void)
+    how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
+    return Proposal(Mapping((), classes, asked, multilabel=True), f"multi-label masks, {how}")
+
+
+def _refuse_values(file: str, counts: dict[int, int], void: str | None) -> None:
+    odd = max(set(counts) - {0, 1, VOID}, key=lambda v: counts[v], default=None)
+    if odd is not None:
+        raise UserError(
+            f"the mask {file} has the value {shown(odd)} in {counts[odd]:,} pixels, and a multi-label mask has 0, and 1 or 255 for what belongs: save it so, or say --void {shown(odd)} if these do not count"
+        )
+    if void is None and {1, VOID} <= set(counts):
+        raise UserError(
+            f"the mask {file} has the value 1 in {counts[1]:,} pixels and 255 in {counts[VOID]:,}: say --void 255 if these do not count, or --void none if they belong to the class"
+        )
+
+
+def folder_of(name: str) -> str:
+    """A class's name as that of a folder"""
+    return re.sub(r"[/\\:]|^\.+", "_", name)
