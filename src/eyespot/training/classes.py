@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment import Flip, augment, parse
+from eyespot.augment import Flip, Operation, augment, parse
 from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
@@ -52,7 +52,8 @@ class Classify:
         """(N,) which images are mirrored when they are seen next (Jordan 2024); None where none may be."""
         if not any(isinstance(operation, Flip) for operation in self.operations):
             return None
-        self.operations = [operation for operation in self.operations if not isinstance(operation, Flip)]
+        others: list[Operation] = [o for o in self.operations if not isinstance(o, Flip)]
+        self.operations = others
         generator = torch.Generator().manual_seed(self.config.seed)
         return torch.rand(len(self.labels), generator=generator) < 0.5
 
