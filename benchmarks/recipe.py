@@ -1,6 +1,6 @@
 """What each part of the recipe is worth: accuracy with all parts, and with each left out, over several seeds.
 
-`python benchmarks/recipe.py cifar10-train --images 10000 --test 10000 --epochs 8 --seeds 3`
+`python benchmarks/recipe.py cifar10-train --images 7000 --test 5000 --epochs 7 --seeds 3`
 The same images, the same number of them seen, and the same held-out images in all runs; time is not compared (with
 another image size it differs: see the column). Prints the mean difference to all parts, paired by seed, and the least
 and the largest of them. The results are in benchmarks/recipe.md.
