@@ -45,7 +45,9 @@ Setup = tuple[nn.Module, bool, torch.memory_format]
 def ours(name: str) -> Setup:
     """As `eyespot train` runs it."""
     import eyespot
+    from eyespot.heap import keep_freed
 
+    keep_freed()
     return eyespot.create(name).train().to(memory_format=torch.channels_last), True, torch.channels_last
 
 

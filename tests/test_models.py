@@ -236,9 +236,7 @@ def test_the_unpadded_unet_is_the_middle_of_the_padded_one():
 @pytest.mark.parametrize(
     "change", [dict(), dict(blur=3), dict(subsample="max"), dict(blur=2, subsample="average")]
 )
-@pytest.mark.parametrize(
-    "name", [n for n in CLASSIFIERS if n != "small"]
-)  # whose first layer is never padded
+@pytest.mark.parametrize("name", CLASSIFIERS)
 @torch.no_grad()
 def test_a_circular_shift_by_the_total_stride_changes_nothing(name, change):
     model = seeded(name, padding="circular", **CLASSIFIERS[name], **change).eval()

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eyespot.kit import Kit
+from eyespot.kit import Kit, Pad
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
 
@@ -31,8 +31,8 @@ class Small(Network):
     """(B, channels, *S) -> (B, classes) logits, S halved once per width.
 
     stem     filters of the first layer; training sets them to whiten the images' patches, and keeps them fixed
-    window   samples of such a patch along each axis: an even one is not padded, so that 32 become 31, 15, 7 and 3,
-             which takes a fifth less time than 32, 16, 8 and 4
+    window   samples of such a patch along each axis: an even one is not padded with zeros, so that 32 become 31, 15, 7
+             and 3, which takes a fifth less time than 32, 16, 8 and 4
     widths   channels of the blocks
     """
 
@@ -46,14 +46,16 @@ class Small(Network):
         widths: tuple[int, ...] = (64, 256, 256),
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(widths))
-        lost = 0 if window % 2 else window - 1
+        even, beyond = window % 2 == 0, kit.padding != "zeros"
+        lost = window - 1 if even and not beyond else 0
         self.smallest, self.lone = self.smallest + lost, self.lone + lost
-        self.stem = kit.conv(channels, stem, window, bias=True, padded=not lost)
+        self.edge = Pad(kit, (0, window - 1)) if even and beyond else nn.Identity()
+        self.stem = kit.conv(channels, stem, window, bias=True, padded=not even)
         self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in pairwise((stem, *widths))))
         self.fc = nn.Linear(widths[-1], classes)
         initialise(self, kit.init)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.blocks(F.gelu(self.stem(x)))  # (B, widths[-1], *S / 8)
+        x = self.blocks(F.gelu(self.stem(self.edge(x))))  # (B, widths[-1], *S / 8)
         return self.fc(x.flatten(2).amax(2))  # (B, classes)
