@@ -27,6 +27,7 @@ from statistics import median
 from time import perf_counter
 
 import torch
+from step import resident, take_step
 from torch import nn
 
 WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
@@ -56,21 +57,7 @@ def step_of(network: str, way: str) -> Callable[[], None]:
     model = build(network).train().to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     x, target = torch.randn(8, 3, 224, 224).to(memory_format=layout), torch.randint(1000, (8,))
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = model(x)
-        nn.functional.cross_entropy(logits.float(), target).backward()
-        optimizer.step()
-
-    return step
-
-
-def resident(field: str) -> float:
-    """MB of this process: VmRSS now, VmHWM at the peak"""
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
+    return lambda: take_step(model, optimizer, x, target, half)
 
 
 def print_peak(network: str, way: str) -> None:

@@ -83,15 +83,16 @@ def step_of(setup: Setup, batch: int, masks: bool) -> Callable[[], None]:
     x = torch.randn(batch, 3, side, side).to(memory_format=layout)
     target = torch.randint(classes, (batch, *places))
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, fused=True)
+    return lambda: take_step(network, optimizer, x, target, half)
 
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = network(x)
-        nn.functional.cross_entropy(logits.float(), target).backward()
-        optimizer.step()
 
-    return step
+def take_step(network: nn.Module, optimizer, x: torch.Tensor, target: torch.Tensor, half: bool) -> None:
+    """Forward, loss, backward, optimiser; the network in bf16 where `half`."""
+    optimizer.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        logits = network(x)
+    nn.functional.cross_entropy(logits.float(), target).backward()
+    optimizer.step()
 
 
 def resident(field: str) -> float:

@@ -1,5 +1,7 @@
 """The parts of training: each can be left out, and each does what its name says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 import eyespot
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
+from eyespot.training.classes import usual_recipe
 from eyespot.training.config import Config
 from eyespot.training.loop import clock
 from eyespot.training.optimise import Average, Muon, optimisers
@@ -108,3 +111,10 @@ def test_alternate_shows_each_image_both_ways_in_turn(photos):
     as_it_is = [torch.equal(a, b) for a, b in zip(plain, seen[0], strict=True)]
     assert 0 < sum(as_it_is) < 12
     assert planned(photos, recipe="alternate", augment="shift(0.1)").task.mirrored is None
+
+
+def test_the_plan_names_only_the_parts_that_are_used():
+    config = Config(model="small", augment="none", start_from="x.pth")
+    assert usual_recipe(config, 1.0)[0] == "muon|grow_short|average|smooth"
+    assert usual_recipe(replace(config, fine_tune=True), 1.0)[0] == "grow_short|average|smooth"
+    assert usual_recipe(replace(config, start_from=None), 1.0)[0].startswith("whiten|muon|")

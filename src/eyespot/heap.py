@@ -55,7 +55,6 @@ def _glibc() -> Any:
     return libc
 
 
-@cache
 def _ask_for_huge_pages() -> None:
     """Ask for a stretch of addresses at the heap's end, say that it may use huge pages, and free it: it takes no memory."""
     libc, size = _glibc(), min(MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)

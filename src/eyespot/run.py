@@ -116,28 +116,11 @@ def train(
     """
     elapsed = elapsed or clock()
     given = dict(
-        minutes=minutes,
-        epochs=epochs,
-        model=model,
-        size=size,
-        fit=fit,
-        dim=dim,
-        view=view,
-        void=void,
-        multilabel=multilabel,
-        loss=loss,
-        batch=batch,
-    )
-    given |= dict(
-        recipe=recipe,
-        augment=augment,
-        group=group,
-        held_out=held_out,
-        seed=seed,
-        device=device,
-        data=None if data is None else str(data),
-    )
-    given |= dict(start_from=None if start_from is None else str(start_from), fine_tune=fine_tune)
+        data=None if data is None else str(data), minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim,
+        view=view, void=void, multilabel=multilabel, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
+        held_out=held_out, seed=seed, device=device, start_from=None if start_from is None else str(start_from),
+        fine_tune=fine_tune,
+    )  # fmt: skip
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:

@@ -152,7 +152,11 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
 def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     """The parts of training for so many passes over full-size images; and why."""
     growth = usual_growth(passes)
-    parts = ["whiten"] * (config.model in WHITENED) + ["muon", growth, "average", "smooth"]
+    new = (
+        config.start_from is None
+    )  # weights that know something keep their first layer, and tuning has its own rates
+    parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
+    parts += [growth, "average", "smooth"]
     mirrored = any(isinstance(operation, Flip) for operation in parse(config.augment or ""))
     parts += ["alternate"] * mirrored
     why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"

@@ -196,7 +196,7 @@ def _places(
 
 def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     """The parts of training for masks; and why."""
-    return "muon|average", "what is known to help with masks"
+    return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
 
 
 def usual_loss(survey: PairSurvey) -> tuple[str, str]:
