@@ -45,10 +45,13 @@ Setup = tuple[nn.Module, bool, torch.memory_format]
 def ours(name: str) -> Setup:
     """As `eyespot train` runs it."""
     import eyespot
-    from eyespot.heap import keep_freed
+    from eyespot.heap import keep_freed, physical_memory
+    from eyespot.models.dense_memory import give_room
 
     keep_freed()
-    return eyespot.create(name).train().to(memory_format=torch.channels_last), True, torch.channels_last
+    network = eyespot.create(name).train().to(memory_format=torch.channels_last)
+    give_room(network, physical_memory() / 16)
+    return network, True, torch.channels_last
 
 
 def peers(peer: str, name: str, mode: str) -> Setup:

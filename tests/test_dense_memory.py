@@ -49,6 +49,19 @@ def calls(monkeypatch) -> list[nn.Module]:
     return found
 
 
+@pytest.fixture
+def transitions(monkeypatch) -> list[nn.Module]:
+    """The norms of the transitions that took the saving form."""
+    found = []
+
+    def again(x: Tensor, norm: nn.Module, conv: nn.Module) -> Tensor:
+        found.append(norm)
+        return dense_memory.again(x, norm, conv)
+
+    monkeypatch.setattr(densenet, "again", again)
+    return found
+
+
 def step(model: nn.Module, x: Tensor, half: bool = False) -> dict[str, Tensor]:
     """The logits of a copy, all gradients, and the running statistics afterwards."""
     model, x = copy.deepcopy(model), x.clone().requires_grad_()
@@ -69,7 +82,7 @@ def both(model: nn.Module, x: Tensor, monkeypatch, calls: list, half: bool = Fal
     assert calls
     calls.clear()
     for module in (densenet, fcdensenet):
-        monkeypatch.setattr(module, "saves", lambda block, x: False)
+        monkeypatch.setattr(module, "saves", lambda block, x, room: False)
     plain = step(model, x, half)
     assert not calls
     return saving, plain
@@ -89,6 +102,27 @@ def far(a: dict[str, Tensor], b: dict[str, Tensor], part: str = "") -> float:
 def test_every_number_is_that_of_the_plain_form(form, dim, monkeypatch, calls):
     saving, plain = both(network(form, dim).double(), images(dim), monkeypatch, calls)
     assert far(saving, plain) < 1e-10
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_transitions_keep_their_input_only(dim, transitions):
+    model = network(dim=dim)
+    assert model(images(dim, torch.float32)).grad_fn
+    assert transitions == [model.features.transition1.norm, model.features.transition2.norm]
+    model.eval()(images(dim, torch.float32))
+    model.train().features.transition1.conv.register_forward_hook(lambda *seen: None)
+    model(images(dim, torch.float32))
+    assert transitions[2:] == [model.features.transition2.norm]
+
+
+@pytest.mark.parametrize(
+    "room,saving", [(2 * (16 + 32) * 2 * 64 * 4 - 1, 1), (2 * (16 + 32) * 2 * 64 * 4, 0)]
+)
+def test_a_block_with_room_keeps_its_activations(room, saving, calls):
+    model = network()
+    dense_memory.give_room(model, room)
+    model.features.denseblock1(torch.randn(2, 16, 8, 8))
+    assert len(calls) == saving
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -233,8 +267,8 @@ def test_float32_maps_under_autocast_are_the_plain_form(calls):
 def test_transforms_and_tracing_take_the_plain_form(calls):
     answers = []
     block = network().features.denseblock1
-    assert dense_memory.saves(block, torch.randn(2, 16, 8, 8))
-    torch.func.grad(lambda x: [answers.append(dense_memory.saves(block, x)), x.sum()][1])(
+    assert dense_memory.saves(block.children(), torch.randn(2, 16, 8, 8), 0)
+    torch.func.grad(lambda x: [answers.append(dense_memory.saves(block.children(), x, 0)), x.sum()][1])(
         torch.ones(2, 16, 8)
     )
     assert answers == [False]

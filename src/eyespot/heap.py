@@ -41,6 +41,14 @@ def return_freed() -> None:
         libc.malloc_trim(0)
 
 
+def physical_memory() -> int:
+    """Bytes of this machine, or 8 GB where the system does not tell."""
+    known = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in known:
+        return 2**33
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 @cache
 def _glibc() -> Any:
     """The C library, or None where it is another."""
@@ -57,7 +65,7 @@ def _glibc() -> Any:
 
 def _ask_for_huge_pages() -> None:
     """Ask for a stretch of addresses at the heap's end, say that it may use huge pages, and free it: it takes no memory."""
-    libc, size = _glibc(), min(MOST, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4)
+    libc, size = _glibc(), min(MOST, physical_memory() // 4)
     start = libc.malloc(size)
     if start:
         first = -(-start // PAGE) * PAGE

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.kit import Kit, choose
-from eyespot.models.dense_memory import grown, saves
+from eyespot.models.dense_memory import Saver, again, grown, saves
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
 
@@ -38,7 +38,7 @@ class BottleneckLayer(nn.Module):
         return self.dropout(self.conv2(self.norm2(x).relu()))
 
 
-class DenseBlock(nn.Module):
+class DenseBlock(Saver):
     """(B, cin, *S) -> (B, cin + depth * growth, *S): the input beside every layer's new maps"""
 
     def __init__(self, depth: int, cin: int, growth: int, squeeze: int, dropout: float, kit: Kit):
@@ -48,7 +48,7 @@ class DenseBlock(nn.Module):
             self.add_module(f"denselayer{i + 1}", layer(cin + i * growth, growth, dropout, kit))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and saves(self, x):
+        if self.training and saves(self.children(), x, self.room):
             return grown(x, self)  # the same in less memory and time
         maps = [x]
         for layer in self.children():
@@ -56,13 +56,18 @@ class DenseBlock(nn.Module):
         return torch.cat(maps, 1)
 
 
-def transition(cin: int, cout: int, kit: Kit) -> nn.Sequential:
+class Transition(Saver):
     """Fewer maps on half the grid: (B, cin, *S) -> (B, cout, *floor(S / 2))"""
-    return nn.Sequential(
-        OrderedDict(
-            norm=kit.norm_of(cin), relu=nn.ReLU(), conv=kit.conv(cin, cout, 1), pool=kit.pool("average")
-        )
-    )
+
+    def __init__(self, cin: int, cout: int, kit: Kit):
+        super().__init__()
+        self.norm, self.relu, self.conv = kit.norm_of(cin), nn.ReLU(), kit.conv(cin, cout, 1)
+        self.pool = kit.pool("average")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and saves((self.norm, self.relu, self.conv), x, self.room):
+            return self.pool(again(x, self.norm, self.conv))  # the same in less memory
+        return self.pool(self.conv(self.relu(self.norm(x))))
 
 
 class DenseNet(Network):
@@ -101,7 +106,7 @@ class DenseNet(Network):
             cin += depth * growth
             if i < len(depths):
                 cout = int(cin * compression)
-                layers[f"transition{i}"] = transition(cin, cout, kit)
+                layers[f"transition{i}"] = Transition(cin, cout, kit)
                 cin = cout
         layers[f"norm{len(depths) + 1}"] = kit.norm_of(cin)
         self.features = nn.Sequential(layers)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.kit import Kit
-from eyespot.models.dense_memory import grown, saves
+from eyespot.models.dense_memory import Saver, grown, saves
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network, cut_back, fill_up
 
@@ -16,14 +16,14 @@ def unit(cin: int, cout: int, size: int, dropout: float, kit: Kit) -> nn.Sequent
     )
 
 
-class NewMaps(nn.ModuleList):
+class NewMaps(Saver, nn.ModuleList):
     """A dense block that returns only what it adds: (B, cin, *S) -> (B, depth * growth, *S)"""
 
     def __init__(self, depth: int, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__(unit(cin + i * growth, growth, 3, dropout, kit) for i in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and saves(self, x):
+        if self.training and saves(self, x, self.room):
             return grown(x, self)[:, x.shape[1] :]  # the same in less memory and time
         maps = [x]
         for layer in self:
