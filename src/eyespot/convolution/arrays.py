@@ -6,7 +6,7 @@ import numpy as np
 
 from eyespot.convolution.blocks import blocks
 from eyespot.convolution.cost import choose
-from eyespot.convolution.direct import rows, spread, table, taps
+from eyespot.convolution.direct import line, rows, spread, table, taps
 from eyespot.convolution.fourier import tiles
 from eyespot.convolution.windows import Windows
 from eyespot.errors import UserError
@@ -31,6 +31,8 @@ def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> n
 
 def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
     """One method's answer, or the plain sum's where a value that is not finite has spread beyond its windows."""
+    if name == "rows" and w.line:
+        return line(x.astype(dtype, copy=False), kernel.astype(dtype, copy=False), w)
     x = x.astype(dtype, copy=False).reshape(w.x_shape)
     kernel = kernel.astype(dtype, copy=False).reshape(w.kernel_shape)[w.turned]
     if name in ("taps", "table"):
@@ -39,7 +41,7 @@ def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: st
         return rows(x, spread(kernel, w), w, setting)[w.kept]
     with np.errstate(all="ignore"):
         y = METHODS[name](x, spread(kernel, w), w, setting)
-        finite = isfinite(abs(np.vdot(y, y)))
+        finite = isfinite(abs(np.vdot(y, y) if y.flags.c_contiguous else y.sum()))  # vdot copies the others
     if not finite:
         return taps(x, kernel, w)
     return y[w.kept] if max(w.stride) == 1 else np.ascontiguousarray(y[w.kept])

@@ -7,8 +7,9 @@ rows    3000 (in 1-D, else 8000) + R (2000 + P t) for R rows of k taps over P po
         taps and 6.6 + k / 10 beyond; in more than 1-D 0.4 more, or 2 beyond 2^15 points
 table   6500 + 1.15 M K                                           one channel
 taps    1000 + K (3400 + 0.6 M)
-blocks  9000 + 15000 pieces + 0.017 flops + 0.06 inputs + 1.5 outputs + 0.43 sums + 2 rows + 1 per Toeplitz entry
-fft     17000 + 32000 pieces + 1.3 points of tiles + P (0.1 log2(T) + 1.2, in 2-D 2.2, in 3-D 3.8, 0.4 more beyond 2^13 and 3 beyond 2^17)
+blocks  9000 + 15000 pieces + 0.017 flops + 0.06 inputs + 1.5 outputs + 0.43 sums + 2 rows + 1 per Toeplitz entry;
+        1.2 times that where the last of several axes is cut
+fft     17000 + 32000 pieces + 1.3 points of tiles + P (0.1 log2(T) + 1.2, in 2-D 2.2, in 3-D 3.8, 0.4 more beyond 7000 and 3 beyond 2^17)
         for P points transformed in tiles of T; and 1.3 per product of spectra where there are channels
 
 M counts every position, also those that a stride skips, except for taps and table.
@@ -63,7 +64,8 @@ def blocks_cost(w: Windows, cut: int, block: int) -> float:
     flops = 2 * rows * taps * wide * columns / min(1, columns / 8)
     pieces = 1 + rows * wide / BLOCK_CHUNK
     moves = rows * (2 + 0.06 * wide + columns * (1.5 + 0.43 * (taps / height - 1)))
-    return 9000 + 15000 * pieces + 0.017 * flops + moves + 1.0 * g * taps * wide * columns
+    cost = 9000 + 15000 * pieces + 0.017 * flops + moves + 1.0 * g * taps * wide * columns
+    return cost * (1.2 if cut == w.dim - 1 > 0 else 1)
 
 
 def tiling(w: Windows) -> tuple[tuple[int, int], ...]:
@@ -90,7 +92,7 @@ def fft_cost(w: Windows, tiles: tuple[tuple[int, int], ...]) -> float:
     images, points = w.x_shape[0] * prod(counts), prod(lengths)
     transformed = points * g * (images * (o + c) + o * c)
     per_point = 0.1 * log2(points) + (1.2, 2.2, 3.8)[min(w.dim, 3) - 1]
-    per_point += 0.4 * (points > 1 << 13) + 2.6 * (points > 1 << 17)
+    per_point += 0.4 * (points > 7000) + 2.6 * (points > 1 << 17)
     products = images * points * g * (1.3 * c + 1.3 * o * c * (o * c > 1))
     return 17000 + 32000 * (1 + images * points * g * c / FFT_CHUNK) + transformed * per_point + products
 

@@ -35,6 +35,18 @@ def taps(x: np.ndarray, kernel: np.ndarray, w: Windows) -> np.ndarray:
     return sum_of_taps(extend(x, w.before, w.after, w.boundary), kernel, w)
 
 
+def line(x: np.ndarray, kernel: np.ndarray, w: Windows) -> np.ndarray:
+    """A series (n,) and a kernel (k,) -> (out,), in as few calls as can be: short ones take microseconds."""
+    if kernel.dtype.kind == "c":
+        kernel = kernel.conj()
+    if w.flip:
+        kernel = kernel[::-1]
+    if not (w.before[0] or w.after[0]):
+        return np.correlate(x, kernel)
+    first = w.reach[0] - w.before[0]
+    return np.correlate(x, kernel, "full")[first : first + w.dense[0]]
+
+
 def rows(x: np.ndarray, kernel: np.ndarray, w: Windows, axis: int) -> np.ndarray:
     """One channel: x (N, 1, 1, *S) -> (N, 1, 1, *(>= dense)), each row of taps along `axis` by NumPy's own loop.
 
@@ -42,9 +54,6 @@ def rows(x: np.ndarray, kernel: np.ndarray, w: Windows, axis: int) -> np.ndarray
     and the start of the next lies beyond the outputs.
     """
     kernel = (kernel if kernel.dtype.kind != "c" else kernel.conj())[0, 0, 0]
-    if w.dim == 1 and w.boundary == "zero" and x.shape[0] == 1 and (w.before[0] or w.after[0]):
-        first = w.reach[0] - w.before[0]
-        return np.correlate(x[0, 0, 0], kernel, "full")[None, None, None, first : first + w.dense[0]]
     x = extend(x, w.before, w.after, w.boundary)
     if w.dim == 1 and x.shape[0] == 1:
         return np.correlate(x[0, 0, 0], kernel)[None, None, None]

@@ -23,6 +23,8 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
             both sides: a transform is circular, so those after the last sample serve before the first one too
     """
     counts, lengths = zip(*tiling, strict=True)
+    if w.plain and w.boundary == "zero" and prod(counts) == x.shape[0] == 1:
+        return one_tile(x, kernel, w, lengths)
     hops = [-(-o // m) for o, m in zip(w.dense, counts, strict=True)]
     if w.boundary != "zero":
         x = extend(x, w.before, w.after, w.boundary)
@@ -39,11 +41,21 @@ def tiles(x: np.ndarray, kernel: np.ndarray, w: Windows, tiling) -> np.ndarray:
         part = cut_out(x, w.source(batch, [t.start * h for t, h in zip(grid, hops, strict=True)], ends))
         seen = tiled(part, [t.stop - t.start for t in grid], lengths, hops)
         y_hat = multiply(forward(seen, lengths, real), k_hat, w.plain)
-        made[(batch, slice(None), slice(None), *grid)] = inverse(y_hat, lengths, hops, real)
+        made[(batch, slice(None), slice(None), *grid)] = inverse(y_hat, lengths, [*map(slice, hops)], real)
 
     per_cell = prod(lengths) * kernel.shape[0] * kernel.shape[2]
     each(transform, list(pieces((x.shape[0], *counts), CHUNK // per_cell)))
     return y
+
+
+def one_tile(x: np.ndarray, kernel: np.ndarray, w: Windows, lengths) -> np.ndarray:
+    """One image in one tile: with the kernel flipped back, the answer lies where no zeros need be put before x."""
+    real = x.dtype.kind == "f"
+    flipped = kernel[(..., *[slice(None, None, -1)] * w.dim)]
+    y_hat = forward(x, lengths, real)
+    y_hat *= forward(flipped, lengths, real)
+    kept = [slice(r - b, r - b + m) for r, b, m in zip(w.reach, w.before, w.dense, strict=True)]
+    return inverse(y_hat, lengths, kept, real)
 
 
 def forward(x: np.ndarray, lengths, real: bool) -> np.ndarray:
@@ -56,19 +68,19 @@ def forward(x: np.ndarray, lengths, real: bool) -> np.ndarray:
     return x_hat
 
 
-def inverse(y_hat: np.ndarray, lengths, hops, real: bool) -> np.ndarray:
-    """The first `hops` values along each axis of an inverse transform; what is not wanted is dropped axis by axis."""
+def inverse(y_hat: np.ndarray, lengths, kept, real: bool) -> np.ndarray:
+    """A slice along each axis of an inverse transform; what is not wanted is dropped axis by axis."""
     y: Any = y_hat
     if len(lengths) > 1 and prod(lengths) < SMALL:
         y = (scipy.fft.irfftn if real else scipy.fft.ifftn)(
             y, lengths, range(-len(lengths), 0), overwrite_x=True
         )
-        return y[(..., *map(slice, hops))]
-    for axis, (n, hop) in enumerate(zip(lengths[:-1], hops[:-1], strict=True), -len(lengths)):
+        return y[(..., *kept)]
+    for axis, (n, part) in enumerate(zip(lengths[:-1], kept[:-1], strict=True), -len(lengths)):
         y = scipy.fft.ifft(y, n, axis, overwrite_x=True)
-        y = y[(..., slice(hop), *[slice(None)] * (-axis - 1))]
+        y = y[(..., part, *[slice(None)] * (-axis - 1))]
     y = (scipy.fft.irfft if real else scipy.fft.ifft)(y, lengths[-1])
-    return y[..., : hops[-1]]
+    return y[..., kept[-1]]
 
 
 def fast_length(points: int) -> int:

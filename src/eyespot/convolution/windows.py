@@ -101,6 +101,12 @@ class Windows:
         """Whether there is one group of one channel."""
         return prod(self.kernel_shape[:3]) == 1
 
+    @cached_property
+    def line(self) -> bool:
+        """Whether it is one series and one kernel, with zeros outside and every output kept."""
+        one = len(self.y_shape) == 1 and self.plain and self.stride == self.dilation == (1,)
+        return one and self.x_shape[0] == 1 and self.boundary == "zero"
+
 
 def flips(operation: str) -> bool:
     """Whether the operation flips its kernel."""
