@@ -295,6 +295,8 @@ def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
         eyespot.train("digits", loss="dice", epochs=1, out=tmp_path / "b")
     with pytest.raises(UserError, match=r"loss 'ce\+dise' has 'dise'; did you mean 'dice'"):
         eyespot.train(squares, loss="ce+dise", epochs=1, out=tmp_path / "c")
+    with pytest.raises(UserError, match="recipe part 'whiten' is not for masks, which know average and muon"):
+        eyespot.train(squares, epochs=1, recipe="muon|whiten", out=tmp_path / "parts")
 
 
 def test_a_run_repeats_and_starts_another(run, squares, tmp_path):

@@ -13,6 +13,7 @@ from eyespot.augment import Light, Operation, augment_pair, parse
 from eyespot.data.facts import Array
 from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
+from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights
@@ -21,6 +22,7 @@ from eyespot.training.batches import Normal, autocast
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
+from eyespot.training.recipe import parse_recipe
 from eyespot.watershed import keeps_whole
 
 CROP = {1: 1024, 2: 192, 3: 32}
@@ -194,6 +196,10 @@ def _places(
     return found
 
 
+PARTS = {"muon", "average"}
+"""Of the recipe, what training with masks knows."""
+
+
 def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     """The parts of training for masks; and why."""
     return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
@@ -210,7 +216,9 @@ def usual_loss(survey: PairSurvey) -> tuple[str, str]:
 
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
-    dim = survey.reading.dim
+    dim, others = survey.reading.dim, sorted(parse_recipe(config.recipe or "none") - PARTS)
+    if others:
+        raise UserError(f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}")
     usual = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
     of_weights = config.start_from is not None and config.model is None
     model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
