@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+from eyespot.checkpoints import find
+from eyespot.checkpoints.published import IMAGENET
+from eyespot.checkpoints.reading import read
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.choice import LARGEST, Wishes
@@ -150,6 +153,8 @@ def predict(run: str | os.PathLike, images: Any) -> Predictions | list[MaskPredi
 def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     if settings.model is not None:
         check_preset(settings.model)
+    if settings.start_from not in (None, IMAGENET):
+        read(find(settings.start_from, ""))  # refused before minutes go into reading the images
     device = choose_device(settings.device)
     wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
     largest = LARGEST if device == "cpu" else ON_GPU

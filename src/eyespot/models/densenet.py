@@ -21,7 +21,7 @@ class PlainLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.conv1(self.norm1(x).relu()))
+        return self.dropout(self.conv1(self.norm1(x).relu_()))
 
 
 class BottleneckLayer(nn.Module):
@@ -34,8 +34,8 @@ class BottleneckLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(self.norm1(x).relu())
-        return self.dropout(self.conv2(self.norm2(x).relu()))
+        x = self.conv1(self.norm1(x).relu_())
+        return self.dropout(self.conv2(self.norm2(x).relu_()))
 
 
 class DenseBlock(Saver):
@@ -61,7 +61,7 @@ class Transition(Saver):
 
     def __init__(self, cin: int, cout: int, kit: Kit):
         super().__init__()
-        self.norm, self.relu, self.conv = kit.norm_of(cin), nn.ReLU(), kit.conv(cin, cout, 1)
+        self.norm, self.relu, self.conv = kit.norm_of(cin), nn.ReLU(inplace=True), kit.conv(cin, cout, 1)
         self.pool = kit.pool("average")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class DenseNet(Network):
         super().__init__(channels, classes, kit, halvings=[7, 3] * large + [2] * (len(depths) - 1))
         layers = OrderedDict(conv0=kit.conv(channels, width, stem, stride=2 if large else 1))
         if large:
-            layers |= OrderedDict(norm0=kit.norm_of(width), relu0=nn.ReLU(), pool0=kit.pool("max", 3))
+            layers |= OrderedDict(norm0=kit.norm_of(width), relu0=nn.ReLU(inplace=True), pool0=kit.pool("max", 3))
         cin = width
         for i, depth in enumerate(depths, start=1):
             layers[f"denseblock{i}"] = DenseBlock(depth, cin, growth, squeeze, dropout, kit)
@@ -115,5 +115,5 @@ class DenseNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.features(x).relu()  # (B, C, *S / 32), or *S / 4 in the CIFAR form
+        x = self.features(x).relu_()  # (B, C, *S / 32), or *S / 4 in the CIFAR form
         return self.classifier(x.flatten(2).mean(2))  # (B, classes)

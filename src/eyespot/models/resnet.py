@@ -20,9 +20,9 @@ class Basic(nn.Module):
         self.downsample = SHORTCUTS[shortcut](cin, width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu()
+        y = self.bn1(self.conv1(x)).relu_()
         y = self.bn2(self.conv2(y))
-        return (y + self.downsample(x)).relu()
+        return y.add_(self.downsample(x)).relu_()
 
 
 class Bottleneck(nn.Module):
@@ -41,10 +41,10 @@ class Bottleneck(nn.Module):
         self.downsample = SHORTCUTS[shortcut](cin, 4 * width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu()
-        y = self.bn2(self.conv2(y)).relu()
+        y = self.bn1(self.conv1(x)).relu_()
+        y = self.bn2(self.conv2(y)).relu_()
         y = self.bn3(self.conv3(y))
-        return (y + self.downsample(x)).relu()
+        return y.add_(self.downsample(x)).relu_()
 
 
 def projection(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
@@ -115,7 +115,7 @@ class ResNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.maxpool(self.bn1(self.conv1(x)).relu())  # (B, width, *S / 4), or *S in the CIFAR form
+        x = self.maxpool(self.bn1(self.conv1(x)).relu_())  # (B, width, *S / 4), or *S in the CIFAR form
         for stage in self.stages:
             x = self.get_submodule(stage)(x)  # each halves *S and doubles C, but the first
         return self.fc(x.flatten(2).mean(2))  # (B, classes)

@@ -18,10 +18,10 @@ def double_conv(cin: int, mid: int, cout: int, padded: bool, dropout: float, kit
         OrderedDict(
             conv1=kit.conv(cin, mid, bias=True, padded=padded),
             norm1=kit.norm_of(mid),
-            relu1=nn.ReLU(),
+            relu1=nn.ReLU(inplace=True),
             conv2=kit.conv(mid, cout, bias=True, padded=padded),
             norm2=kit.norm_of(cout),
-            relu2=nn.ReLU(),
+            relu2=nn.ReLU(inplace=True),
             dropout=nn.Dropout(dropout),
         )
     )

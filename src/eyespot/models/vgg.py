@@ -31,14 +31,14 @@ class VGG(Network):
         for i, depth in enumerate(depths):
             cout = width * min(2**i, 8)
             for _ in range(depth):
-                layers += [kit.conv(cin, cout, bias=True), *norms(kit, cout), nn.ReLU()]
+                layers += [kit.conv(cin, cout, bias=True), *norms(kit, cout), nn.ReLU(inplace=True)]
                 cin = cout
             layers += [kit.pool()]
         self.features = nn.Sequential(*layers)
         self.avgpool = kit.to_size(grid)
         self.classifier = nn.Sequential(
-            *(nn.Linear(cin * grid**kit.dim, hidden), nn.ReLU(), nn.Dropout(dropout)),
-            *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout)),
+            *(nn.Linear(cin * grid**kit.dim, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)),
+            *(nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)),
             nn.Linear(hidden, classes),
         )
         initialise(self, kit.init)

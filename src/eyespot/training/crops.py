@@ -218,7 +218,9 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
     dim, others = survey.reading.dim, sorted(parse_recipe(config.recipe or "none") - PARTS)
     if others:
-        raise UserError(f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}")
+        raise UserError(
+            f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
+        )
     usual = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
     of_weights = config.start_from is not None and config.model is None
     model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
