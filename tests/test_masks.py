@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,18 @@ import tifffile
 from PIL import Image
 
 import eyespot
+from eyespot import overlap
+from eyespot.data.choice import Wishes
 from eyespot.data.facts import Unreadable
 from eyespot.data.masks import COLOUR, VOID, Mapping, MaskFacts, mapping_of, mask_facts, propose, read_mask
+from eyespot.data.pair_survey import survey_any
 from eyespot.data.pairs import find_pairs
 from eyespot.errors import UserError
 from eyespot.prediction.maps import target, write_map
+from eyespot.training.config import Config
 from eyespot.training.crops import IGNORED, filled
+from eyespot.training.loop import clock
+from eyespot.training.plan import make_plan, reserve
 
 RNG = np.random.default_rng(0)
 
@@ -324,3 +331,15 @@ def test_masks_of_signals_and_volumes(tmp_path):
         run = eyespot.train(root, epochs=20, batch=4, out=tmp_path / f"run{dim}")
         assert run.evaluation.scores["mean_iou"]["value"] > 0.8
         assert eyespot.predict(run.folder, root / "images" / "0.npy")[0].labels.shape == shape
+
+
+def test_time_for_scoring_whole_images_is_kept(squares, monkeypatch):
+    plan = make_plan(
+        survey_any(str(squares), Wishes()), Config(str(squares), epochs=1, size=48, device="cpu"), clock()
+    )
+    task, quick = plan.task, reserve(plan.task, plan.held, plan.timed)
+    assert task.answering() == "float32"
+    count = overlap.count
+    monkeypatch.setattr(overlap, "count", lambda *maps: (time.sleep(0.5), count(*maps))[1])
+    assert task.scoring(plan.held) > 0.5 * len(plan.held)
+    assert reserve(task, plan.held, plan.timed) > quick + 0.5 * len(plan.held)

@@ -99,7 +99,9 @@ class DenseNet(Network):
         super().__init__(channels, classes, kit, halvings=[7, 3] * large + [2] * (len(depths) - 1))
         layers = OrderedDict(conv0=kit.conv(channels, width, stem, stride=2 if large else 1))
         if large:
-            layers |= OrderedDict(norm0=kit.norm_of(width), relu0=nn.ReLU(inplace=True), pool0=kit.pool("max", 3))
+            layers |= OrderedDict(
+                norm0=kit.norm_of(width), relu0=nn.ReLU(inplace=True), pool0=kit.pool("max", 3)
+            )
         cin = width
         for i, depth in enumerate(depths, start=1):
             layers[f"denseblock{i}"] = DenseBlock(depth, cin, growth, squeeze, dropout, kit)

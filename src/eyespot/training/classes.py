@@ -90,6 +90,14 @@ class Classify:
         """Forward passes that an answer takes."""
         return 2 if "mirror" in self.parts else 1
 
+    def answering(self) -> str:
+        """The precision of answers, where the plan's is usual."""
+        return self.config.precision or ""
+
+    def scoring(self, rows: NDArray[np.int64]) -> float:
+        """Seconds to compare answers with the truth: hardly any."""
+        return 0.0
+
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """(B, C, side, ...) changed at random, and their labels (B,)"""
         x = self.normal(self.pixels[rows], self.config.device or "cpu")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from eyespot import overlap, partition
 from eyespot.augment import Light, Operation, augment_pair, parse
 from eyespot.data.facts import Array
 from eyespot.data.masks import VOID
+from eyespot.data.multilabel import unpack as unpack_bits
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
-from eyespot.labels import border_weights
+from eyespot.labels import border_weights, components
 from eyespot.models.network import Network, run_whole
 from eyespot.training.batches import Normal, autocast
 from eyespot.training.classes import new_network, usual_model
@@ -94,6 +97,23 @@ class Segment:
 
     def views(self) -> int:
         return 1
+
+    def answering(self) -> str:
+        return "float32"  # whole images are answered in it: in tiles, the result is to be the same
+
+    def scoring(self, rows: NDArray[np.int64]) -> float:
+        """Seconds to compare the answers for these images with their masks, as timed on one of them."""
+        labels, start = self.maps[rows[len(rows) // 2]], perf_counter()
+        if self.multilabel:
+            each = unpack_bits(labels, self.k)
+            overlap.count_each(each, each, labels != VOID)
+        else:
+            truth = as_targets(labels)
+            overlap.count(truth, truth, self.k)
+        if self.survey.mapping.things:
+            ids = components(as_targets(labels))
+            partition.compare(ids, ids)
+        return len(rows) * (perf_counter() - start)
 
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """Crops (B, C, side, ...) and what is to be said of them, changed alike"""

@@ -139,7 +139,8 @@ def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> flo
     """Seconds kept for what comes after training: the answers for these rows at the last size, and the report."""
     assert task.config.size
     share = (task.side(1.0) / task.config.size) ** task.survey.reading.dim
-    return REPORT + CARE * task.views() * share * len(task.draws(rows)) / timed["predict"]
+    answers = task.views() * share * len(task.draws(rows)) / timed["predict"]
+    return REPORT + CARE * (answers + task.scoring(rows))
 
 
 def _as_asked(way: str, config: Config) -> bool:
@@ -179,7 +180,10 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     fastest = max(timed, key=lambda key: timed[key])
     torch.set_num_threads(int(fastest.split()[1]))
     network.eval()
-    with torch.inference_mode(), autocast(c.device, answering(c.precision or fastest.split()[0], c.device)):
+    with (
+        torch.inference_mode(),
+        autocast(c.device, answering(task.answering() or fastest.split()[0], c.device)),
+    ):
         timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
     return {name: round(value, 1) for name, value in timed.items()}
 
