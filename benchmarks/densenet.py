@@ -8,19 +8,18 @@ a process grows (VmHWM) over two steps; the time is the median.
 
 import argparse
 import gc
-import multiprocessing
 import os
 import platform
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import accumulate
 from multiprocessing.connection import Connection
 from statistics import median
 from time import perf_counter
 
 import torch
-from step import resident, take_step
+from step import resident, started, take_step
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -85,18 +84,6 @@ def work(line: Connection, network: str, way: str, threads: int, keep: bool) -> 
     line.send(held(step))
 
 
-@contextmanager
-def worker(*what):
-    """The line to a process that takes steps"""
-    context = multiprocessing.get_context("spawn")
-    line, other = context.Pipe()
-    process = context.Process(target=work, args=(other, *what), daemon=True)
-    process.start()
-    other.close()  # so that its death ends our waiting
-    yield line
-    process.join()
-
-
 def ask(line: Connection, more: bool):
     line.send(more)
     return line.recv()
@@ -106,7 +93,7 @@ def compare(way: str, rounds: int, threads: int, kept: dict[str, bool]) -> dict[
     """What a step of each network holds, how far its process grows over two steps, and its median seconds."""
     found: dict[str, list[float]] = {row: [] for row in ROWS}
     with ExitStack() as stack:
-        lines = [stack.enter_context(worker(n, way, threads, keep)) for n, keep in kept.items()]
+        lines = [stack.enter_context(started(work, n, way, threads, keep)) for n, keep in kept.items()]
         steps = [[ask(line, True) for line in lines] for _ in range(rounds + 2)]
         for line, taken in zip(lines, zip(*steps, strict=True), strict=True):
             found["time"].append(median(seconds for seconds, _ in taken[2:]))

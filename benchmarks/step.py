@@ -45,12 +45,12 @@ Setup = tuple[nn.Module, bool, torch.memory_format]
 def ours(name: str) -> Setup:
     """As `eyespot train` runs it."""
     import eyespot
-    from eyespot.heap import keep_freed, physical_memory
+    from eyespot.heap import keep_freed
     from eyespot.models.dense_memory import give_room
 
     keep_freed()
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
-    give_room(network, physical_memory() / 16)
+    give_room(network)
     return network, True, torch.channels_last
 
 
@@ -125,25 +125,32 @@ def work(line: Connection, who: str, name: str, mode: str, batch: int, threads: 
 
 
 @contextmanager
-def worker(o: argparse.Namespace, who: str, name: str, mode: str = ""):
-    """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
+def started(target: Callable, *what):
+    """The line to a process of its own that runs target(line, *what)"""
     context = multiprocessing.get_context("spawn")
     line, other = context.Pipe()
-    batch = o.batch or (4 if name in UNETS else 8)
-    process = context.Process(target=work, args=(other, who, name, mode, batch, o.threads), daemon=True)
+    process = context.Process(target=target, args=(other, *what), daemon=True)
     process.start()
     other.close()  # so that its death ends our waiting
-
-    def take() -> tuple[float, float]:
-        line.send(True)
-        return line.recv()
-
-    parameters = line.recv()
-    for _ in range(WARM_UP):
-        take()
-    yield parameters, take
-    line.send(False)
+    yield line
     process.join()
+
+
+@contextmanager
+def worker(o: argparse.Namespace, who: str, name: str, mode: str = ""):
+    """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
+    batch = o.batch or (4 if name in UNETS else 8)
+    with started(work, who, name, mode, batch, o.threads) as line:
+
+        def take() -> tuple[float, float]:
+            line.send(True)
+            return line.recv()
+
+        parameters = line.recv()
+        for _ in range(WARM_UP):
+            take()
+        yield parameters, take
+        line.send(False)
 
 
 def compare(o: argparse.Namespace, take, name: str, peer: str, mode: str) -> tuple[float, float]:

@@ -49,7 +49,7 @@ class DenseBlock(Saver):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and saves(self.children(), x, self.room):
-            return grown(x, self)  # the same in less memory and time
+            return grown(x, self)  # the same in less memory
         maps = [x]
         for layer in self.children():
             maps.append(layer(torch.cat(maps, 1)))

@@ -24,7 +24,7 @@ class NewMaps(Saver, nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and saves(self, x, self.room):
-            return grown(x, self)[:, x.shape[1] :]  # the same in less memory and time
+            return grown(x, self)[:, x.shape[1] :]  # the same in less memory
         maps = [x]
         for layer in self:
             maps.append(layer(torch.cat(maps, 1)))

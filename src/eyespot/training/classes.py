@@ -14,7 +14,6 @@ from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
-from eyespot.heap import physical_memory
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.models.dense_memory import give_room
@@ -131,7 +130,7 @@ def new_network(survey: Survey, config: Config) -> Network:
     network = create(
         config.model, classes=classes, channels=reading.channels, dim=reading.dim, weights=config.start_from
     )
-    give_room(network, physical_memory() / 16)
+    give_room(network)
     return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
 
 

@@ -26,7 +26,7 @@ from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
 from eyespot.training.recipe import parse_recipe
-from eyespot.watershed import keeps_whole
+from eyespot.watershed import keeps_whole, parted
 
 CROP = {1: 1024, 2: 192, 3: 32}
 """Samples along each axis of a crop, at the most, by the number of axes."""
@@ -104,15 +104,14 @@ class Segment:
     def scoring(self, rows: NDArray[np.int64]) -> float:
         """Seconds to compare the answers for these images with their masks, as timed on one of them."""
         labels, start = self.maps[rows[len(rows) // 2]], perf_counter()
+        truth = as_targets(labels)
         if self.multilabel:
             each = unpack_bits(labels, self.k)
             overlap.count_each(each, each, labels != VOID)
         else:
-            truth = as_targets(labels)
             overlap.count(truth, truth, self.k)
         if self.survey.mapping.things:
-            ids = components(as_targets(labels))
-            partition.compare(ids, ids)
+            partition.compare(components(truth), parted(truth == 1) if self.parted else components(truth))
         return len(rows) * (perf_counter() - start)
 
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
@@ -236,7 +235,8 @@ def usual_loss(survey: PairSurvey) -> tuple[str, str]:
 
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
-    dim, others = survey.reading.dim, sorted(parse_recipe(config.recipe or "none") - PARTS)
+    dim = survey.reading.dim
+    others = sorted(parse_recipe(config.recipe or "none") - PARTS)
     if others:
         raise UserError(
             f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
