@@ -2,8 +2,8 @@
 
 DATA has images/ and masks/ of the same names, a value per class. The peer is smp.Unet("resnet34") without
 pretrained weights, trained as its users would: crops of 256, batches of 8, AdamW with one cycle of the rate,
-Dice + cross-entropy, flips and turns (--photo: mirrored, other light), in the fastest of float32 or bfloat16,
-contiguous or channels_last. Both read, train and predict the held-out images within the minutes; eyespot's masks
+Dice + cross-entropy, flips and turns (--photo: mirrored, other light), in the fastest of float32 or bfloat16 (where
+the processor has it), contiguous or channels_last. Both read, train and predict the held-out images within the minutes; eyespot's masks
 are written by a second prediction, timed apart. The peer trains on all other images, of which eyespot keeps a
 fifth back. If both run, they do so at once, on a core each: compare their seconds of CPU. smp may have a Python
 of its own (--smp), as eyespot (--eyespot):
@@ -41,7 +41,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 VOID, CROP, BATCH, RATE = 255, 256, 8, 1e-3
-WAYS = list(product((torch.bfloat16, torch.float32), (torch.channels_last, torch.contiguous_format)))
+PRECISIONS = [torch.bfloat16] * torch.cpu._is_avx512_bf16_supported() + [torch.float32]
+WAYS = list(product(PRECISIONS, (torch.channels_last, torch.contiguous_format)))
 TITLES = {"mean_iou": "mean IoU", "pixel_error": "pixel error", "v_rand": "V-Rand", "v_info": "V-Info"}
 TITLES |= {"adapted_rand_error": "adapted Rand error", "pixel_accuracy": "pixel accuracy"}
 

@@ -6,7 +6,8 @@ where eyespot and the peers are installed side by side. Classifiers take 224 x 2
 Every network runs in a process of its own, and these take turns, two at a time: ours, the peer, ours, the peer. A
 ratio is the peer's seconds (or memory) over ours, of two steps next to each other; given are the median and, in
 brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
-All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it.
+All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it; both in bfloat16 only where
+the processor has it.
 
 The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
 up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
@@ -31,10 +32,11 @@ from torch import nn
 
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
+HALF = torch.cpu._is_avx512_bf16_supported()
 MODES = {  # of the peers: bfloat16 by autocast, channels_last, compiled
     "default": (False, torch.contiguous_format, False),
-    "tuned": (True, torch.channels_last, False),
-    "compiled": (True, torch.channels_last, True),
+    "tuned": (HALF, torch.channels_last, False),
+    "compiled": (HALF, torch.channels_last, True),
 }
 DISTRIBUTIONS = {"smp": "segmentation-models-pytorch"}
 OURS, WARM_UP = "eyespot", 2
@@ -51,7 +53,7 @@ def ours(name: str) -> Setup:
     keep_freed()
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
     give_room(network)
-    return network, True, torch.channels_last
+    return network, HALF, torch.channels_last
 
 
 def peers(peer: str, name: str, mode: str) -> Setup:
@@ -182,7 +184,10 @@ def main() -> None:
     o = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
     versions = ", ".join(f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers))
-    print(f"{platform.machine()}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds")
+    kind = "bfloat16" if HALF else "no bfloat16"
+    print(
+        f"{platform.machine()}, {kind}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
+    )
     print(f"{'network':12} {'peer':12} {'mode':9} {'size':>8} {'ours':>7} {'peer':>7}", end="")
     print(f"    {'ratio':18}{'ours':>6} {'peer':>6}     ratio")
     for name in o.networks:

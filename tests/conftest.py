@@ -83,4 +83,4 @@ def trained(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("trained")
     data = write_set(root / "textures", per_class=30)
-    return eyespot.train(data, epochs=4, batch=16, augment="none", out=root / "run"), data
+    return eyespot.train(data, epochs=8, batch=16, augment="none", out=root / "run"), data

@@ -15,6 +15,7 @@ from conftest import write_set
 from eyespot.data.choice import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
+from eyespot.training import optimise
 from eyespot.training.batches import forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
@@ -22,6 +23,7 @@ from eyespot.training.loop import Mark, clock, progress, slowness
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
 from eyespot.training.plan import make_plan
 from eyespot.training.schedule import mean_cost, rate, side
+from eyespot.training.threads import options
 
 
 def test_settings_survive_a_file_and_what_is_typed_wins(tmp_path):
@@ -69,7 +71,9 @@ def test_images_grow_to_their_size():
     assert mean_cost(16, "grow_short") == 1 and 0.5 < mean_cost(32, "grow_long") < 0.6
 
 
-def test_orthogonal_leaves_directions_and_evens_lengths():
+@pytest.mark.parametrize("hardware", [True, False])
+def test_orthogonal_leaves_directions_and_evens_lengths(hardware, monkeypatch):
+    monkeypatch.setattr(optimise, "multiplies_bfloat16", lambda device: hardware)
     matrix = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
     values = torch.linalg.svdvals(orthogonal(matrix, steps=5))
     assert values.min() > 0.5 and values.max() < 1.3
@@ -161,6 +165,24 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
         and "flip" in (chosen.config.augment or "")
     )
     assert set(chosen.train) | set(chosen.held) == set(range(60)) and len(chosen.held) == 12
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, photos, monkeypatch):
+    monkeypatch.setattr("eyespot.training.plan.multiplies_bfloat16", lambda device: hardware)
+
+    def timed(**typed) -> set[str]:
+        plan = make_plan(
+            survey(photos), Config(str(photos), epochs=2, batch=2, device="cpu", **typed), clock()
+        )
+        assert f"{plan.config.precision} {plan.config.threads}" in plan.timed
+        return set(plan.timed)
+
+    numbers = options("cpu")
+    ways = {f"{name} {n}" for name in ["float32"] + ["bfloat16"] * hardware for n in numbers}
+    assert timed() == {*ways, "predict"}
+    assert timed(precision="bfloat16") == {*(f"bfloat16 {n}" for n in numbers), "predict"}
+    assert timed(precision="float32", threads=1) == {"float32 1", "predict"}
 
 
 def test_too_little_time_is_refused_before_training(photos):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.checkpoints.adapting import ends, within
+from eyespot.training.batches import multiplies_bfloat16
 from eyespot.training.schedule import HEAD_ALONE, rate
 
 ADAM_RATE, USUAL_BATCH = 0.02, 512
@@ -54,7 +55,8 @@ def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix.shape[0] <= matrix.shape[1]
-    x = (matrix if wide else matrix.T).bfloat16()
+    quick = torch.bfloat16 if multiplies_bfloat16(matrix.device.type) else torch.float32
+    x = (matrix if wide else matrix.T).to(quick)
     x = x / (x.norm() + 1e-7)
     gram = (x @ x.T).float()
     whole = one = torch.eye(len(gram), device=x.device)
@@ -62,7 +64,7 @@ def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
         factor = a * one + b * gram + c * gram @ gram
         whole = factor @ whole
         gram = factor @ gram @ factor if step < steps - 1 else gram
-    x = whole.bfloat16() @ x
+    x = whole.to(quick) @ x
     return (x if wide else x.T).to(matrix.dtype)
 
 

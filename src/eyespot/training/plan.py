@@ -13,7 +13,7 @@ from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training import classes, crops
-from eyespot.training.batches import Normal, answering, autocast, measure
+from eyespot.training.batches import Normal, answering, autocast, measure, multiplies_bfloat16
 from eyespot.training.config import Config
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
@@ -96,11 +96,8 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     draws = task.draws(train)
     timed = time_steps(task, draws)
     trained = {key: value for key, value in timed.items() if key != "predict"}
-    asked = {k: v for k, v in trained.items() if _as_asked(k, config)}
-    trained = asked or trained
     fastest = max(trained, key=lambda key: trained[key])
-    slowest = min(timed.values())
-    how = f"{timed[fastest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
+    how = f"{timed[fastest]:,.0f} images/s trained; the slowest of {len(trained)} ways {min(trained.values()):,.0f}"
     precision, threads = (
         settle("precision", fastest.split()[0], how),
         settle("threads", int(fastest.split()[1]), how),
@@ -143,11 +140,6 @@ def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> flo
     return REPORT + CARE * (answers + task.scoring(rows))
 
 
-def _as_asked(way: str, config: Config) -> bool:
-    precision, threads = way.split()
-    return config.precision in (None, precision) and config.threads in (None, int(threads))
-
-
 def make_task(survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]) -> Task:
     """What is learned: labels of whole images, or of each of their pixels."""
     if isinstance(survey, PairSurvey):
@@ -171,9 +163,9 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim))
     x, y = task.batch(np.resize(draws, few), c.size, generator)
     timed = {}
-    for number in options(c.device):
+    for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        for name in ("float32", "bfloat16"):
+        for name in precisions(c):
             timed[f"{name} {number}"] = images_per_second(
                 lambda n=name: _step(task, network, x, y, n), len(x), c.device
             )
@@ -186,6 +178,13 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     ):
         timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
     return {name: round(value, 1) for name, value in timed.items()}
+
+
+def precisions(config: Config) -> list[str]:
+    """Those worth timing: what was typed, or float32 and what the machine has in hardware."""
+    assert config.device
+    known = ["float32"] + ["bfloat16"] * multiplies_bfloat16(config.device)
+    return [config.precision] if config.precision else known
 
 
 def _step(task: Task, network: nn.Module, x, y, precision: str) -> None:
