@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from conftest import write_set
 from eyespot.data.choice import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
+from eyespot.run_folder import Table
 from eyespot.training import optimise
 from eyespot.training.batches import forever, measure
 from eyespot.training.classes import class_weights
@@ -183,6 +185,13 @@ def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, 
     assert timed() == {*ways, "predict"}
     assert timed(precision="bfloat16") == {*(f"bfloat16 {n}" for n in numbers), "predict"}
     assert timed(precision="float32", threads=1) == {"float32 1", "predict"}
+
+
+@pytest.mark.parametrize("minutes,remain", [(None, "1:35"), (10.0, "1:35"), (2.0, "1:15")])
+def test_what_remains_is_by_the_work_done_and_never_beyond_the_minutes(minutes, remain, tmp_path):
+    plan: Any = SimpleNamespace(config=Config(minutes=minutes), reserve=5.0)
+    now = iter([15.0, 45.0])
+    assert Table(tmp_path, Any, plan, lambda: next(now)).remain(0.25) == remain
 
 
 def test_too_little_time_is_refused_before_training(photos):

@@ -170,7 +170,7 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     plan = make_plan(found, settings, elapsed)
     show_plan(plan, found)
     start_folder(folder, found, plan)
-    table = Table(folder, found, plan)
+    table = Table(folder, found, plan, elapsed)
     outcome = fit(plan, elapsed, table.row, table.step)
     table.clear()
     say(f"{outcome.ended} after {as_clock(elapsed())}")

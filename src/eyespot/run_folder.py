@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from eyespot.evaluation import SPLIT
 from eyespot.files import write_whole
 from eyespot.training.config import write_plan
 from eyespot.training.crops import Segment
-from eyespot.training.loop import Row, clock
+from eyespot.training.loop import Row
 from eyespot.training.plan import Plan
 from eyespot.weights import NAME, Card, versions, write_model
 
@@ -189,10 +190,16 @@ HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'held-out loss
 class Table:
     """The live table, history.csv, and the best network so far on disk."""
 
-    def __init__(self, folder: Path, found: Survey, plan: Plan):
-        self.folder, self.found, self.plan = folder, found, plan
+    def __init__(self, folder: Path, found: Survey, plan: Plan, elapsed: Callable[[], float]):
+        self.folder, self.found, self.plan, self.elapsed = folder, found, plan, elapsed
         self.history: list[Row] = []
-        self.saved, self.steps, self.shown, self.now = False, 0, 0.0, clock()
+        self.saved, self.steps, self.shown, self.start = False, 0, 0.0, elapsed()
+
+    def remain(self, fraction: float) -> str:
+        """The time until the command ends, by what was done so far and by the minutes that were given."""
+        now, minutes = self.elapsed(), self.plan.config.minutes
+        left = (now - self.start) * (1 / max(fraction, 1e-3) - 1) + self.plan.reserve
+        return as_clock(min(left, 60 * minutes - now) if minutes else left)
 
     def row(self, row: Row, network: Any, best: bool) -> None:
         """Print a row, append it to history.csv, and save the network if it is the best so far."""
@@ -200,9 +207,8 @@ class Table:
         if not self.history:
             say(HEAD.format(self.plan.task.score))
         self.history.append(row)
-        remain = as_clock(self.now() * (1 / max(row.fraction, 1e-9) - 1))
         say(
-            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {remain:>7}"
+            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {self.remain(row.fraction):>7}"
         )
         lines = [
             ",".join(asdict(row)),
@@ -216,11 +222,10 @@ class Table:
     def step(self, fraction: float, per_second: float) -> None:
         """Twice a second, on a terminal, a line that the next one overwrites."""
         self.steps += 1
-        if stderr().is_terminal and self.now() - self.shown > 0.5:
-            self.shown = self.now()
-            remain = as_clock(self.now() * (1 / max(fraction, 1e-3) - 1))
+        if stderr().is_terminal and self.elapsed() - self.shown > 0.5:
+            self.shown = self.elapsed()
             stderr().print(
-                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {remain} remain    ",
+                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain    ",
                 end="\r",
                 markup=False,
             )
