@@ -240,7 +240,7 @@ class Evil:
     "content,sentence",
     [
         (b"", "is damaged or not a file of weights"),
-        (b"not weights at all", "is damaged or not a file of weights"),
+        (b"not weights at all", "is damaged or not a file of weights (no torch.save wrote it); give"),
         (pickle.dumps({"state_dict": Evil()}, protocol=2), "holds objects that could run code"),
     ],
 )

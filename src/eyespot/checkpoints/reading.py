@@ -45,15 +45,15 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported global" not in str(error) and "Unsupported class" not in str(error):
-            raise UserError(_damaged(path, error)) from error
+            raise UserError(_damaged(path, "no torch.save wrote it")) from error
         raise UserError(
             f"{path} holds objects that could run code, so it is not opened; save the network's state_dict() alone, "
             "where the file was made, and give that"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise UserError(_damaged(path, error)) from error
+        why = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise UserError(_damaged(path, why)) from error
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+def _damaged(path: Path, reason: str) -> str:
     return f"{path} is damaged or not a file of weights ({reason}); give a .safetensors or .pth file"
