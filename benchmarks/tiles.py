@@ -3,9 +3,11 @@
 The image (made for it) is read from an uncompressed TIFF and answered by a U-Net with random weights into a compressed
 one. After each tile the network runs once more on the same tile in memory; the ratio is of the two sums of seconds.
 
-24 November 2026, two cores of an AMD EPYC that other work shared, torch 2.13, U-Net with batch norm, width 8, depth 4:
-    python benchmarks/tiles.py --limit 1150                     20,000 x 20,000, 100 tiles: peak 1.36 GB over the process's
-        start and 1.10 GB over what was loaded, 1.12 GB stated; too busy a machine to tell a pace
+27 November 2026, two cores of an AMD EPYC (Zen 3), torch 2.13, U-Net with batch norm, width 8, depth 4:
+    python benchmarks/tiles.py --limit 1150                     20,000 x 20,000, 100 tiles, 356 s: 0.932 of the network's
+        pace on tiles, their borders counted, 0.790 without; peak 1.32 GB over the process's start and 1.06 GB over what was
+        loaded, 1.12 GB stated
+24 November 2026, on one of two cores of an AMD EPYC (Zen 4) that other work shared:
     OMP_NUM_THREADS=1 python benchmarks/tiles.py --side 7000 --limit 1150 --every 1
         0.945 of the network's pace on tiles with their borders, 0.807 without (processor); peak 0.82 GB, 0.84 GB stated
 """
