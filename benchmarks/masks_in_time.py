@@ -3,8 +3,8 @@
 DATA has images/ and masks/ of the same names, a value per class. The peer is smp.Unet("resnet34") without
 pretrained weights, trained as its users would: crops of 256, batches of 8, AdamW with one cycle of the rate,
 Dice + cross-entropy, flips and turns (--photo: mirrored, other light), in the fastest of float32 or bfloat16 (where
-the processor has it), contiguous or channels_last. Both read, train and predict the held-out images within the minutes; eyespot's masks
-are written by a second prediction, timed apart. The peer trains on all other images, of which eyespot keeps a
+the processor has it), contiguous or channels_last. Both read, train and predict the held-out images within the
+minutes; eyespot's masks are written by a second prediction, timed apart. The peer trains on all other images, of which eyespot keeps a
 fifth back. If both run, they do so at once, on a core each: compare their seconds of CPU. smp may have a Python
 of its own (--smp), as eyespot (--eyespot):
 

@@ -30,9 +30,11 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from eyespot.training.batches import multiplies_bfloat16
+
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
-HALF = torch.cpu._is_avx512_bf16_supported()
+HALF = multiplies_bfloat16("cpu")
 MODES = {  # of the peers: bfloat16 by autocast, channels_last, compiled
     "default": (False, torch.contiguous_format, False),
     "tuned": (HALF, torch.channels_last, False),

@@ -68,7 +68,7 @@ def _filters(n: int, side: int, device: torch.device) -> Tensor:
 
 
 def multiplies_bfloat16(device: str) -> bool:
-    """Whether this machine has bfloat16 products in hardware; emulated, they are up to twenty times slower."""
+    """Whether this machine has bfloat16 products in hardware; emulated, they are more than ten times slower."""
     if device.startswith("cpu"):
         return torch.cpu._is_avx512_bf16_supported()
     return device.startswith("cuda") and torch.cuda.is_bf16_supported()
