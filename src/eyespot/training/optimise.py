@@ -1,6 +1,7 @@
 """The optimisers: Muon for the filters of convolutions, AdamW for the rest and for fine-tuning; average weights."""
 
 import copy
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,20 @@ LEVELS, FALL = 6, 0.7
 """By depth, the layers before the head make so many levels; the rate of each is this share of the next one's."""
 
 
-class Muon(torch.optim.Optimizer):
+class Direct(torch.optim.Optimizer):
+    """torch's methods without the guards around them, whose first call imports torch's compiler: seconds, for nothing."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+
+
+class AdamW(Direct, torch.optim.AdamW):
+    """torch's AdamW."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class Muon(Direct):
     """Momentum whose update is made orthogonal (Jordan et al. 2024), with every filter bank kept at its first norm.
 
     torch.optim.Muon takes matrices only. A norm behind the convolution makes the filters' scale meaningless, so it is
@@ -73,10 +87,10 @@ def optimisers(network: nn.Module, batch: int, muon: float = 0.15) -> Sequence[t
     learned = [p for p in network.parameters() if p.requires_grad]
     scale = (batch / USUAL_BATCH) ** 0.5
     if not muon:
-        return [torch.optim.AdamW(learned, ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.01)]
+        return [AdamW(learned, ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.01)]
     filters = [p for p in learned if p.dim() > 2]
     rest = [p for p in learned if p.dim() <= 2]
-    adam = torch.optim.AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
+    adam = AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
     return [Muon(filters, muon * scale), adam] if filters else [adam]
 
 
@@ -90,7 +104,7 @@ def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
         part = body[len(body) * level // LEVELS : len(body) * (level + 1) // LEVELS]
         lr = BODY_RATE * scale * FALL ** (LEVELS - 1 - level)
         groups.append({"params": part, "lr": lr, "start": HEAD_ALONE})
-    return [torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
+    return [AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> None:
