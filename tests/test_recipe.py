@@ -1,5 +1,7 @@
 """The parts of training: each can be left out, and each does what its name says."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +14,8 @@ from eyespot.errors import UserError
 from eyespot.training.classes import usual_recipe
 from eyespot.training.config import Config
 from eyespot.training.loop import clock
-from eyespot.training.optimise import Average, Muon, optimisers
+from eyespot.training.networks import largest
+from eyespot.training.optimise import AdamW, Average, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
 from eyespot.training.recipe import GROW, PARTS, parse_recipe
 from eyespot.training.schedule import GROWTH, PASSES, mean_cost, side, usual_growth
@@ -34,6 +37,21 @@ def test_more_passes_end_with_larger_images():
     assert [usual_growth(passes) for passes in (1, 8, 30)] == list(GROW)
     assert [side(1, 32, growth) for growth in GROW] == [24, 32, 32] and side(0, 32, "") == 32
     assert all(side(a, 64, g) <= side(b, 64, g) for g in GROW for a, b in [(0, 0.4), (0.4, 0.8), (0.8, 1)])
+
+
+def test_training_imports_no_compiler():
+    """torch.optim's own methods would, at their first call: two seconds."""
+    program = (
+        "import sys, torch; from eyespot.training.optimise import optimisers\n"
+        "layers = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2, 2))\n"
+        "before = [p.clone() for p in layers.parameters()]\n"
+        "layers(torch.ones(1, 1, 3, 3)).sum().backward()\n"
+        "for o in optimisers(layers, 1): o.step(), o.zero_grad()\n"
+        "assert not any(torch.equal(a, b) for a, b in zip(before, layers.parameters()))\n"
+        "assert all(p.grad is None for p in layers.parameters())\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_the_mean_cost_is_that_of_the_images_seen():
@@ -66,7 +84,39 @@ def test_each_part_can_be_left_out(photos):
         assert network.stem.weight.requires_grad != fixed
     network = plain.network()
     kinds = [{type(o) for o in optimisers(network, 16, muon)} for muon in (0.1, 0.0)]
-    assert kinds == [{Muon, torch.optim.AdamW}, {torch.optim.AdamW}]
+    assert kinds == [{Muon, AdamW}, {AdamW}]
+
+
+@pytest.mark.parametrize(
+    "seconds,images,most,chosen",
+    [
+        (100, 40_000, 100, "small_w16"),  # 40 s of small_w32 would be 30,000 images
+        (300, 40_000, 100, "small_w32"),
+        (2_000, 40_000, 100, "small"),  # 200,000 images, 5 passes
+        (160, 1_000, 100, "small"),  # 16,000 images, but 16 passes
+        (160, 1_000, 10, "small_w16"),  # 10 passes at the most
+    ],
+)
+def test_the_network_is_the_widest_that_learns_enough_in_the_time(
+    seconds, images, most, chosen, photos, monkeypatch
+):
+    speed = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0}
+    seen: list[str] = []
+
+    def time_steps(task, draws):
+        seen.append(task.config.model)
+        return {"float32 1": speed[task.config.model], "predict": 1.0}
+
+    def affordable(task, timed):
+        return min(most * images, seconds * timed["float32 1"])
+
+    task = planned(photos, model="small").task
+    monkeypatch.setattr("eyespot.training.networks.time_steps", time_steps)
+    task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=True)
+    assert task.config.model == chosen and timed["float32 1"] == speed[chosen]
+    assert all(name in why for name in seen) and seen[0] == "small_w16"
+    task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=False)
+    assert task.config.model == chosen and why == ""
 
 
 def test_the_average_is_the_last_network_where_it_is_left_out():

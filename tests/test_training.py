@@ -22,6 +22,7 @@ from eyespot.training.batches import forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.loop import Mark, clock, progress, slowness
+from eyespot.training.networks import LADDERS
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
 from eyespot.training.plan import make_plan
 from eyespot.training.schedule import mean_cost, rate, side
@@ -162,7 +163,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
         assert plan.reasons[name] == "as you asked"
     chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
     assert (
-        chosen.config.model == "small"
+        chosen.config.model in LADDERS["small"]
         and chosen.config.size == 24
         and "flip" in (chosen.config.augment or "")
     )
@@ -171,7 +172,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
 
 @pytest.mark.parametrize("hardware", [True, False])
 def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, photos, monkeypatch):
-    monkeypatch.setattr("eyespot.training.plan.multiplies_bfloat16", lambda device: hardware)
+    monkeypatch.setattr("eyespot.training.timing.multiplies_bfloat16", lambda device: hardware)
 
     def timed(**typed) -> set[str]:
         plan = make_plan(

@@ -6,9 +6,9 @@ from typing import Any
 
 from eyespot.anatomy import Description, describe
 from eyespot.errors import UserError, nearest
-from eyespot.models import PRESETS, create, presets
+from eyespot.models import PRESETS, WHITENED, create, presets
 
-OWN_SIZES = {"tiny": 16, "small": 32, "unet": 572, "unet_bn": 256, "unet3d": 128}
+OWN_SIZES = {**dict.fromkeys(WHITENED, 32), "tiny": 16, "unet": 572, "unet_bn": 256, "unet3d": 128}
 """Samples along each axis, where they are not 32 for a CIFAR form (stem 3) and 224 for the others."""
 
 

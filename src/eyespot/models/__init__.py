@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from eyespot.checkpoints import Weights
     from eyespot.models.network import Network
 
-VGG, RESNET, DENSENET, UNET, FCDENSENET = (
+SMALL, VGG, RESNET, DENSENET, UNET, FCDENSENET = (
+    "eyespot.models.small:Small",
     "eyespot.models.vgg:VGG",
     "eyespot.models.resnet:ResNet",
     "eyespot.models.densenet:DenseNet",
@@ -28,10 +29,14 @@ PLAIN = dict(squeeze=0, compression=1.0, width=16)
 
 # name: (module:class, its arguments and the kit's)
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
-    "small": ("eyespot.models.small:Small", dict(classes=10)),
-    "tiny": ("eyespot.models.small:Small", dict(classes=10, window=3)),
+    "tiny": (SMALL, dict(classes=10, window=3)),
+    "small_w16": (SMALL, dict(classes=10, widths=(16, 64, 64))),
+    "small_w32": (SMALL, dict(classes=10, widths=(32, 128, 128))),
+    "small": (SMALL, dict(classes=10)),
     **{f"vgg{d}": (VGG, dict(depths=depths, norm="none")) for d, depths in VGG_DEPTHS.items()},
     **{f"vgg{d}_bn": (VGG, dict(depths=depths)) for d, depths in VGG_DEPTHS.items()},
+    "resnet18_w16": (RESNET, dict(depths=(2, 2, 2, 2), width=16)),
+    "resnet18_w32": (RESNET, dict(depths=(2, 2, 2, 2), width=32)),
     "resnet18": (RESNET, dict(depths=(2, 2, 2, 2))),
     "resnet34": (RESNET, dict(depths=(3, 4, 6, 3))),
     "resnet50": (RESNET, dict(depths=(3, 4, 6, 3), block="bottleneck")),
@@ -59,6 +64,9 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "fcdensenet67": (FCDENSENET, dict(depths=(5, 5, 5, 5, 5), bottom=5, growth=16)),
     "fcdensenet103": (FCDENSENET, dict(depths=(4, 5, 7, 10, 12), bottom=15, growth=16)),
 }
+
+WHITENED = tuple(name for name, (place, _) in PRESETS.items() if place == SMALL)
+"""Networks whose first layer is set from the data, and then fixed."""
 
 
 def presets() -> list[str]:

@@ -15,7 +15,7 @@ from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
-from eyespot.models import create
+from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
 from eyespot.training.batches import Normal, autocast, resized
@@ -30,8 +30,6 @@ TINY, SMALL = 16, 64
 VALUES = 2**20
 """Positions in a batch, at the most."""
 SMOOTHING = 0.2
-WHITENED = ("tiny", "small")
-"""Networks whose first layer is set from the data."""
 
 
 class Classify:

@@ -1,29 +1,26 @@
 """Every choice that the user left open, made from the data and the machine, with its reason."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
-from eyespot.training import classes, crops
-from eyespot.training.batches import Normal, answering, autocast, measure, multiplies_bfloat16
+from eyespot.training import classes, crops, networks
+from eyespot.training.batches import Normal, measure, multiplies_bfloat16
 from eyespot.training.config import Config
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
-from eyespot.training.threads import options
+from eyespot.training.timing import Task, fastest
 
 DEFAULT_MINUTES = 10.0
 """Without --minutes."""
 REPORT, CARE = 6.0, 1.3
 """Seconds for loading, scoring and the report; and how much more than timed the answers may take."""
-Task = classes.Classify | crops.Segment
 MONITOR = 2000
 """Held-out images, at the most, that the table during training is about."""
 
@@ -77,47 +74,53 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         reasons[name] = reason if asked is None else typed
         return value if asked is None else asked
 
+    asked = config
     train, held, test, reasons["split"], groups = split_rows(survey, config)
     device = choose_device(config.device)
     reasons["device"] = (
         typed if config.device else "a GPU was found" if device != "cpu" else "no GPU was found"
     )
-    pairs = isinstance(survey, PairSurvey)
-    config = (crops if pairs else classes).choose(survey, config, settle, train)  # type: ignore[arg-type]
+    kind = crops if isinstance(survey, PairSurvey) else classes
+    config = kind.choose(survey, config, settle, train)  # type: ignore[arg-type]
     config = replace(config, view=reading.view, dim=reading.dim, device=device)
     if config.fine_tune:
         reasons["fine_tune"] = (
             f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
         )
+    if config.minutes is None and config.epochs is None:
+        config = replace(config, minutes=DEFAULT_MINUTES)
+        reasons["minutes"] = "the default"
+    elif config.minutes is not None:
+        reasons["minutes"] = typed
     task = make_task(survey, config, measure(survey.images.pixels, train), train)
     if config.start_from is not None:
         reasons["start_from"] = str(task.network().started_from)
+    if reasons.get("minutes") == "the default":
+        reasons["minutes"] += f"; ends sooner after {task.most_epochs} epochs"
     reasons["class weights"] = task.why_weights
-    draws = task.draws(train)
-    timed = time_steps(task, draws)
-    trained = {key: value for key, value in timed.items() if key != "predict"}
-    fastest = max(trained, key=lambda key: trained[key])
-    how = f"{timed[fastest]:,.0f} images/s trained; the slowest of {len(trained)} ways {min(trained.values()):,.0f}"
-    precision, threads = (
-        settle("precision", fastest.split()[0], how),
-        settle("threads", int(fastest.split()[1]), how),
-    )
+    draws, answered = task.draws(train), test if len(test) else held
+
+    def room(task: Task, timed: dict[str, float]) -> float:
+        return affordable(task, timed, len(draws), answered, elapsed())
+
+    free = asked.model is None and asked.start_from is None and config.minutes is not None
+    task, timed, why = networks.largest(task, draws, room, free)
+    reasons["model"] = why or reasons["model"]
+    way = fastest(timed)
+    config, images = task.config, room(task, timed)
+    trained = [rate for name, rate in timed.items() if name != "predict"]
+    how = f"{timed[way]:,.0f} images/s trained; the slowest of {len(trained)} ways {min(trained):,.0f}"
+    precision, threads = settle("precision", way.split()[0], how), settle("threads", int(way.split()[1]), how)
+    if precision == "bfloat16" and not multiplies_bfloat16(device):
+        reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
     torch.set_num_threads(threads)
     config = replace(config, precision=precision, threads=threads)
-    if config.minutes is None and config.epochs is None:
-        config = replace(config, minutes=DEFAULT_MINUTES)
-        reasons["minutes"] = f"the default; ends sooner after {task.most_epochs} epochs"
-    elif config.minutes is not None:
-        reasons["minutes"] = typed
-    seconds, left = None, float("inf")
-    if config.minutes is not None:
-        left = 60 * config.minutes - reserve(task, test if len(test) else held, timed) - elapsed()
-    passes = min(left * timed[fastest] / len(draws), (config.epochs or task.most_epochs) / 2)
-    recipe = settle("recipe", *(crops if pairs else classes).usual_recipe(config, max(0.0, passes)))
+    passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
+    recipe = settle("recipe", *kind.usual_recipe(config, passes))
     task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
-    after = 0.0
+    after, seconds = 0.0, None
     if config.minutes is not None:
-        after = reserve(task, test if len(test) else held, timed)
+        after = reserve(task, answered, timed)
         seconds = 60 * config.minutes - after
         if seconds <= elapsed() + 1:
             raise UserError(
@@ -127,9 +130,20 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     reasons["epochs"] = (
         typed
         if config.epochs is not None
-        else expected(timed[fastest] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
+        else expected(timed[way] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
     )
     return Plan(config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(draws))
+
+
+def affordable(
+    task: Task, timed: dict[str, float], each: int, answered: NDArray[np.int64], now: float
+) -> float:
+    """Images at full size, of so many per pass, that the time or else the passes leave room for; `now` in seconds."""
+    images = float(each * (task.config.epochs or task.most_epochs))
+    if task.config.minutes is None:
+        return images
+    left = 60 * task.config.minutes - reserve(task, answered, timed) - now
+    return min(images, max(0.0, left) * timed[fastest(timed)])
 
 
 def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
@@ -153,55 +167,3 @@ def expected(per_second: float, most: int, seconds: float | None, now: float, n:
     if passes < most:
         return f"about {passes:.1f} expected in the time"
     return f"{most}, expected to end after {most * n / per_second / 60:.1f} min of training"
-
-
-def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
-    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
-    c = task.config
-    assert c.batch and c.device and c.size
-    network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
-    few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim))
-    x, y = task.batch(np.resize(draws, few), c.size, generator)
-    timed = {}
-    for number in [c.threads] if c.threads else options(c.device):
-        torch.set_num_threads(number)
-        for name in precisions(c):
-            timed[f"{name} {number}"] = images_per_second(
-                lambda n=name: _step(task, network, x, y, n), len(x), c.device
-            )
-    fastest = max(timed, key=lambda key: timed[key])
-    torch.set_num_threads(int(fastest.split()[1]))
-    network.eval()
-    with (
-        torch.inference_mode(),
-        autocast(c.device, answering(task.answering() or fastest.split()[0], c.device)),
-    ):
-        timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
-    return {name: round(value, 1) for name, value in timed.items()}
-
-
-def precisions(config: Config) -> list[str]:
-    """Those worth timing: what was typed, or float32 and what the machine has in hardware."""
-    assert config.device
-    known = ["float32"] + ["bfloat16"] * multiplies_bfloat16(config.device)
-    return [config.precision] if config.precision else known
-
-
-def _step(task: Task, network: nn.Module, x, y, precision: str) -> None:
-    network.train()
-    with autocast(x.device.type, precision):
-        logits = network(x)
-    task.loss(logits, y).backward()
-    network.zero_grad()
-
-
-def images_per_second(work: Callable[[], object], images: int, device: str, repeats: int = 2) -> float:
-    """Images per second, the best of a few runs after one to warm up."""
-    seconds = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return images / min(seconds[1:])

@@ -6,7 +6,7 @@ What each is worth, over several seeds, is in benchmarks/recipe.md.
 from eyespot.errors import UserError, nearest
 
 PARTS = {
-    "whiten": "the first layer decorrelates patches of the images, and is not trained (tiny and small)",
+    "whiten": "the first layer decorrelates patches of the images, and is not trained (of tiny and small)",
     "muon": "orthogonal updates for the filters of convolutions, AdamW for the rest; without it AdamW for all",
     "grow_short": "image sizes for a few passes over the images, up to three quarters of the full size",
     "grow_medium": "image sizes for about ten passes",

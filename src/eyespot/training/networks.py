@@ -1,0 +1,35 @@
+"""Which network to train: of those of one kind, the widest that sees enough images in the time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.training.timing import Task, fastest, time_steps
+
+LADDERS: dict[str, dict[str, int]] = {
+    "small": {"small_w16": 0, "small_w32": 60_000, "small": 200_000},
+    "resnet18": {"resnet18_w16": 0, "resnet18_w32": 10_000, "resnet18": 30_000},
+}
+"""By the usual network: those of its kind, and the images, at full size, from which each is better than the one before."""
+ENOUGH = 15
+"""Passes that are enough for any of them, where there are few images. Measured: docs/decisions/0010-networks-by-time.md."""
+
+
+def largest(
+    task: Task, draws: NDArray[np.int64], affordable: Callable[[Task, dict[str, float]], float], free: bool
+) -> tuple[Task, dict[str, float], str]:
+    """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
+    model = task.config.model or ""
+    rungs = LADDERS.get(model, {model: 0}) if free else {model: 0}
+    told, best = [], None
+    for name, least in rungs.items():
+        candidate = type(task)(task.survey, replace(task.config, model=name), task.normal, task.train)  # type: ignore[arg-type]
+        timed = time_steps(candidate, draws)
+        told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
+        if best is not None and affordable(candidate, timed) < min(least, ENOUGH * len(draws)):
+            break
+        best = candidate, timed
+    assert best is not None
+    return *best, f"the widest that learns enough in the time: {', '.join(told)}" if len(rungs) > 1 else ""

@@ -1,0 +1,73 @@
+"""How fast this machine trains and answers, from a few steps timed now."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from eyespot.training import classes, crops
+from eyespot.training.batches import answering, autocast, multiplies_bfloat16
+from eyespot.training.config import Config
+from eyespot.training.threads import options
+
+Task = classes.Classify | crops.Segment
+
+
+def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
+    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
+    c = task.config
+    assert c.batch and c.device and c.size
+    network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
+    few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim))
+    x, y = task.batch(np.resize(draws, few), c.size, generator)
+    timed = {}
+    for number in [c.threads] if c.threads else options(c.device):
+        torch.set_num_threads(number)
+        for name in precisions(c):
+            timed[f"{name} {number}"] = images_per_second(
+                lambda n=name: _step(task, network, x, y, n), len(x), c.device
+            )
+    precision, threads = fastest(timed).split()
+    torch.set_num_threads(int(threads))
+    network.eval()
+    with (
+        torch.inference_mode(),
+        autocast(c.device, answering(task.answering() or precision, c.device)),
+    ):
+        timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
+    return {name: round(value, 1) for name, value in timed.items()}
+
+
+def fastest(timed: dict[str, float]) -> str:
+    """The "precision threads" of the quickest training steps."""
+    return max((way for way in timed if way != "predict"), key=lambda way: timed[way])
+
+
+def precisions(config: Config) -> list[str]:
+    """Those worth timing: what was typed, or float32 and what the machine has in hardware."""
+    assert config.device
+    known = ["float32"] + ["bfloat16"] * multiplies_bfloat16(config.device)
+    return [config.precision] if config.precision else known
+
+
+def _step(task: Task, network: nn.Module, x, y, precision: str) -> None:
+    network.train()
+    with autocast(x.device.type, precision):
+        logits = network(x)
+    task.loss(logits, y).backward()
+    network.zero_grad()
+
+
+def images_per_second(work: Callable[[], object], images: int, device: str, repeats: int = 2) -> float:
+    """Images per second, the best of a few runs after one to warm up."""
+    seconds = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        work()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return images / min(seconds[1:])
