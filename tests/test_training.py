@@ -172,13 +172,16 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
 
 @pytest.mark.parametrize("hardware", [True, False])
 def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, photos, monkeypatch):
-    monkeypatch.setattr("eyespot.training.timing.multiplies_bfloat16", lambda device: hardware)
+    for module in ("timing", "plan"):
+        monkeypatch.setattr(f"eyespot.training.{module}.multiplies_bfloat16", lambda device: hardware)
 
     def timed(**typed) -> set[str]:
         plan = make_plan(
             survey(photos), Config(str(photos), epochs=2, batch=2, device="cpu", **typed), clock()
         )
         assert f"{plan.config.precision} {plan.config.threads}" in plan.timed
+        slow = plan.config.precision == "bfloat16" and not hardware
+        assert ("many times slower" in plan.reasons["precision"]) == slow
         return set(plan.timed)
 
     numbers = options("cpu")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training import classes, crops, networks
 from eyespot.training.batches import Normal, measure, multiplies_bfloat16
-from eyespot.training.config import Config
+from eyespot.training.config import Config, Settle
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
 from eyespot.training.timing import Task, fastest
@@ -106,33 +107,43 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     free = asked.model is None and asked.start_from is None and config.minutes is not None
     task, timed, why = networks.largest(task, draws, room, free)
     reasons["model"] = why or reasons["model"]
-    way = fastest(timed)
-    config, images = task.config, room(task, timed)
-    trained = [rate for name, rate in timed.items() if name != "predict"]
-    how = f"{timed[way]:,.0f} images/s trained; the slowest of {len(trained)} ways {min(trained):,.0f}"
-    precision, threads = settle("precision", way.split()[0], how), settle("threads", int(way.split()[1]), how)
-    if precision == "bfloat16" and not multiplies_bfloat16(device):
-        reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
-    torch.set_num_threads(threads)
-    config = replace(config, precision=precision, threads=threads)
+    images = room(task, timed)
+    config = replace(task.config, **_way(timed, task.config, settle, reasons))
+    torch.set_num_threads(config.threads or 1)
     passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
     recipe = settle("recipe", *kind.usual_recipe(config, passes))
     task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
-    after, seconds = 0.0, None
-    if config.minutes is not None:
-        after = reserve(task, answered, timed)
-        seconds = 60 * config.minutes - after
-        if seconds <= elapsed() + 1:
-            raise UserError(
-                f"{config.minutes:g} minutes are not enough: reading took {elapsed():.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {(elapsed() + after) / 60 * 1.5 + 0.2:.1f}"
-            )
+    after = 0.0 if config.minutes is None else reserve(task, answered, timed)
+    seconds = _end(config.minutes, after, elapsed())
     epochs = config.epochs if config.epochs is not None else task.most_epochs
     reasons["epochs"] = (
         typed
         if config.epochs is not None
-        else expected(timed[way] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
+        else expected(timed[fastest(timed)] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
     )
     return Plan(config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(draws))
+
+
+def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[str, str]) -> dict[str, Any]:
+    """Precision and threads of the quickest steps, or as typed, with their reasons."""
+    quickest, slowest = fastest(timed), min(rate for way, rate in timed.items() if way != "predict")
+    how = f"{timed[quickest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
+    name, threads = quickest.split()
+    precision = settle("precision", name, how)
+    if precision == "bfloat16" and not multiplies_bfloat16(config.device or "cpu"):
+        reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
+    return {"precision": precision, "threads": settle("threads", int(threads), how)}
+
+
+def _end(minutes: float | None, after: float, now: float) -> float | None:
+    """Second of the clock at which training has to end, `after` of them before the command does."""
+    if minutes is None:
+        return None
+    if 60 * minutes - after <= now + 1:
+        raise UserError(
+            f"{minutes:g} minutes are not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {(now + after) / 60 * 1.5 + 0.2:.1f}"
+        )
+    return 60 * minutes - after
 
 
 def affordable(
