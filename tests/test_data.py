@@ -89,6 +89,12 @@ def test_groups_are_never_divided(seed, groups):
     assert all(len(set(held[group == g])) <= 1 for g in range(groups))
 
 
+def test_a_group_is_held_out_even_if_all_are_too_large():
+    held = hold_out(np.zeros(10, int), np.repeat([7, 3], [6, 4]), 0.1, 0)
+    assert held.tolist() == [False] * 6 + [True] * 4
+    assert not hold_out(np.zeros(10, int), np.zeros(10, int), 0.1, 0).any()
+
+
 def test_group_names_come_from_the_expression():
     assert groups_of(["7_ann_1.wav", "7_bob_2.wav"], r"_([a-z]+)_") == ["ann", "bob"]
     with pytest.raises(UserError, match=r"matches nothing in b\.png"):

@@ -306,6 +306,11 @@ def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
         eyespot.train(squares, epochs=1, recipe="muon|whiten", out=tmp_path / "parts")
 
 
+def test_one_group_of_all_is_refused(squares, tmp_path):
+    with pytest.raises(UserError, match=r"--group '\^/' puts all \d+ images of .* into one group"):
+        eyespot.train(squares, epochs=1, group="^/", out=tmp_path / "run")
+
+
 def test_a_run_repeats_and_starts_another(run, squares, tmp_path):
     again = eyespot.train(config=run.folder / "plan.toml", out=tmp_path / "again")
     assert (again.folder / "history.csv").read_text().split(",")[0] == "epoch"

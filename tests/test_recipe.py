@@ -14,7 +14,7 @@ from eyespot.errors import UserError
 from eyespot.training.classes import usual_recipe
 from eyespot.training.config import Config
 from eyespot.training.loop import clock
-from eyespot.training.networks import largest
+from eyespot.training.networks import batch_for, largest
 from eyespot.training.optimise import AdamW, Average, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
 from eyespot.training.recipe import GROW, PARTS, parse_recipe
@@ -117,6 +117,13 @@ def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     assert all(name in why for name in seen) and seen[0] == "small_w16"
     task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=False)
     assert task.config.model == chosen and why == ""
+
+
+def test_a_short_run_takes_smaller_batches():
+    assert batch_for(64, 9_600, 16) == (64, "")
+    assert [batch_for(64, images, 16)[0] for images in (9_599, 4_000, 10)] == [32, 16, 16]
+    assert batch_for(14, 10, 16) == (14, "") and "150 steps" in batch_for(14, 2_000, 4)[1]
+    assert [batch_for(14, images, 4)[0] for images in (2_000, 10)] == [7, 7]
 
 
 def test_the_average_is_the_last_network_where_it_is_left_out():

@@ -30,7 +30,8 @@ def hold_out(
 ) -> NDArray[np.bool_]:
     """(N,) True for the held-out images: about `share` of each class, whole groups only, at least one if it can be.
 
-    Groups are visited in a random order; one is held out while that brings the classes nearer to their share.
+    Groups are visited in a random order; one is held out while that brings the classes nearer to their share. Where all
+    are too large for that, the smallest is.
     """
     order = np.random.default_rng(seed).permutation(np.unique(groups))
     members: dict[int, list[int]] = defaultdict(list)
@@ -47,4 +48,6 @@ def hold_out(
         if under > over:
             chosen[members[group]] = True
             held.update(kinds)
+    if not chosen.any() and len(order) > 1:
+        chosen[min((members[group] for group in order.tolist()), key=len)] = True
     return chosen

@@ -36,7 +36,7 @@ class Classify:
     """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
 
     score, muon = "accuracy", 0.15
-    most_epochs = 100
+    most_epochs, least_batch = 100, 16
 
     def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train

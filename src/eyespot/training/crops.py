@@ -56,7 +56,7 @@ class Segment:
     """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
 
     score, muon = "mean IoU", 0.24
-    most_epochs = 400
+    most_epochs, least_batch = 400, 4
     why_weights = "none"
 
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):

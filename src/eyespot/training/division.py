@@ -23,6 +23,11 @@ def split_rows(survey: Survey, config: Config):
     held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
     if groups is not None:
         _check_groups(survey, held, kept)
+    if not held.any():
+        why = f"--group {config.group!r} puts" if groups else "duplicates put"
+        raise UserError(
+            f"{why} all {len(kept)} {survey.word}s of {survey.source.name} into one group, so that none can be held out: {'choose another --group' if groups else 'add others'}"
+        )
     of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
     what = f"{of}, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
     return kept[~held], kept[held], test, f"{config.held_out:.0%} held out {what}, seed {config.seed}", groups

@@ -1,4 +1,4 @@
-"""Which network to train: of those of one kind, the widest that sees enough images in the time."""
+"""Which network to train, of those of one kind the widest that sees enough images in the time, and in which batches."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +15,9 @@ LADDERS: dict[str, dict[str, int]] = {
 """By the usual network: those of its kind, and the images, at full size, from which each is better than the one before."""
 ENOUGH = 15
 """Passes that are enough for any of them, where there are few images. Measured: docs/decisions/0010-networks-by-time.md."""
+
+STEPS = 150
+"""Steps that a run should have, as far as smaller batches can give them."""
 
 
 def largest(
@@ -33,3 +36,11 @@ def largest(
         best = candidate, timed
     assert best is not None
     return *best, f"the widest that learns enough in the time: {', '.join(told)}" if len(rungs) > 1 else ""
+
+
+def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:
+    """The usual batch, or a half, a quarter, ... of it, for enough steps of so many images; and why it is smaller."""
+    batch = usual
+    while images < STEPS * batch and batch >= 2 * least:
+        batch //= 2
+    return batch, f"less than {usual}, for {STEPS} steps in the time" if batch < usual else ""

@@ -113,6 +113,10 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
     recipe = settle("recipe", *kind.usual_recipe(config, passes))
     task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
+    if asked.batch is None and config.minutes is not None:
+        batch, why = networks.batch_for(config.batch or 1, images / task.cost(), task.least_batch)
+        task.config = config = replace(config, batch=batch)
+        reasons["batch"] = why or reasons["batch"]
     after = 0.0 if config.minutes is None else reserve(task, answered, timed)
     seconds = _end(config.minutes, after, elapsed())
     epochs = config.epochs if config.epochs is not None else task.most_epochs
