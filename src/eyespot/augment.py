@@ -50,14 +50,15 @@ class Shift:
 
     def apply(self, x: Tensor, pixels: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        pixels = pixels.to(x.device)
-        for axis, n in enumerate(x.shape[2:]):
-            index = torch.arange(n, device=x.device) + pixels[:, axis, None]  # (B, n)
+        y = x.movedim(1, -1)  # (B, *S, C)
+        for axis, n in enumerate(x.shape[2:], start=1):
+            index = torch.arange(n) + pixels[:, axis - 1, None]  # (B, n)
             index = (n - 1) - ((n - 1) - index.abs()).abs()  # mirrored at both ends
-            shape = [len(x), 1, *[1] * (x.dim() - 2)]
-            shape[axis + 2] = n
-            x = x.gather(axis + 2, index.view(shape).expand(*x.shape[: axis + 2], n, *x.shape[axis + 3 :]))
-        return x
+            lines = y.shape[:axis].numel()
+            first = n * torch.arange(lines).view(len(x), -1, 1)
+            chosen = (first + index[:, None]).flatten().to(x.device)
+            y = y.reshape(lines * n, -1).index_select(0, chosen).view(y.shape)
+        return y.movedim(-1, 1)
 
 
 @dataclass(frozen=True)

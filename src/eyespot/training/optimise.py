@@ -135,9 +135,10 @@ class Average:
 
 @torch.no_grad()
 def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
-    """Set the first convolution to decorrelate patches of the images (B, C, *S), and fix its filters.
+    """Set the first convolution to decorrelate patches of the images (B, C, *S), and fix it.
 
-    Filters are the patches' principal directions over their standard deviation, each once with either sign.
+    Filters are the patches' principal directions over their standard deviation, each once with either sign. As the
+    biases are fixed too, no gradient goes to that layer: the next one, on the largest maps, has none to make.
     """
     weight = layer.weight
     size, n = weight.shape[2], weight.shape[0] // 2
@@ -154,4 +155,4 @@ def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
     )
     weight.zero_()
     weight[: 2 * n] = torch.cat([filters, -filters]).to(weight.dtype)
-    weight.requires_grad_(False)
+    layer.requires_grad_(False)

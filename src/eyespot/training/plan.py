@@ -93,7 +93,8 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         reasons["minutes"] = "the default"
     elif config.minutes is not None:
         reasons["minutes"] = typed
-    task = make_task(survey, config, measure(survey.images.pixels, train), train)
+    longest = config.recipe or kind.usual_recipe(config, float("inf"))[0]  # until the time is known
+    task = make_task(survey, replace(config, recipe=longest), measure(survey.images.pixels, train), train)
     if config.start_from is not None:
         reasons["start_from"] = str(task.network().started_from)
     if reasons.get("minutes") == "the default":
@@ -108,7 +109,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     task, timed, why = networks.largest(task, draws, room, free)
     reasons["model"] = why or reasons["model"]
     images = room(task, timed)
-    config = replace(task.config, **_way(timed, task.config, settle, reasons))
+    config = replace(config, model=task.config.model, **_way(timed, task.config, settle, reasons))
     torch.set_num_threads(config.threads or 1)
     passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
     recipe = settle("recipe", *kind.usual_recipe(config, passes))

@@ -20,7 +20,9 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     c = task.config
     assert c.batch and c.device and c.size
-    network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
+    network, generator = task.network(), torch.Generator().manual_seed(c.seed)
+    task.prepare(network)
+    network = network.to(c.device)
     few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim))
     x, y = task.batch(np.resize(draws, few), c.size, generator)
     timed = {}
