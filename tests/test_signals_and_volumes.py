@@ -185,6 +185,8 @@ def test_resizing_a_batch_is_torchs_own_in_two_dimensions_and_the_same_in_others
     assert (row - column).abs().max() < 1e-5
     cube = resized(x[:, :, None].expand(2, 3, 24, 24, 24), side)
     assert (cube[:, :, 0] - expected).abs().max() < 1e-5
+    many = resized(x.repeat(1, 4, 1, 1), side)  # channels that are too many to be taken together
+    assert (many - expected.repeat(1, 4, 1, 1)).abs().max() < 1e-5
 
 
 def test_scaling_a_volume_is_exact_for_a_ramp():

@@ -18,7 +18,7 @@ from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.run_folder import Table
 from eyespot.training import optimise
-from eyespot.training.batches import forever, measure
+from eyespot.training.batches import Normal, forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.loop import Mark, clock, progress, slowness
@@ -96,13 +96,31 @@ def test_muon_keeps_each_filter_bank_near_its_first_length():
 def test_whitened_responses_are_uncorrelated():
     images = torch.randn(64, 3, 12, 12, generator=torch.Generator().manual_seed(0)).cumsum(2).cumsum(3)
     images = (images - images.mean()) / images.std()
-    layer = nn.Conv2d(3, 12, 3, bias=False)
+    layer = nn.Conv2d(3, 12, 3)
+    nn.init.zeros_(layer.bias)
     whiten(layer, images)
     responses = layer(images).movedim(1, -1).reshape(-1, 12)[:, :6]
     second = responses.T @ responses / len(responses)
     assert torch.allclose(second, torch.eye(6) * second.diagonal(), atol=0.02)
     assert second.diagonal().max() < 1.01 and torch.equal(layer.weight[6:], -layer.weight[:6])
-    assert not layer.weight.requires_grad
+    assert not any(p.requires_grad for p in layer.parameters())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_images_are_normalised_and_stay_as_they_are(dtype):
+    images = np.arange(2 * 5 * 6 * 3).reshape(2, 5, 6, 3).astype(dtype)
+    before, normal = images.copy(), Normal((10.0, 20.0, 30.0), (2.0, 4.0, 8.0))
+    expected = (images.astype(np.float32) - np.float32(normal.mean)) / np.float32(normal.std)
+    assert np.array_equal(normal(images).movedim(1, -1), expected)
+    assert np.array_equal(images, before)
+
+
+@pytest.mark.parametrize("recipe,learned", [(None, False), ("muon", True)])
+def test_what_is_timed_is_the_network_as_it_will_be_trained(recipe, learned, photos, monkeypatch):
+    timed = []
+    monkeypatch.setattr("eyespot.training.timing._step", lambda task, network, *_: timed.append(network))
+    make_plan(survey(photos), Config(str(photos), minutes=5, device="cpu", recipe=recipe), clock())
+    assert timed and all(p.requires_grad == learned for network in timed for p in network.stem.parameters())
 
 
 def test_the_average_follows_the_weights():

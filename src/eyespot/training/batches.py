@@ -30,8 +30,8 @@ class Normal:
         """(B, *S, C) of any depth -> (B, C, *S) of mean 0 and standard deviation 1, channels last in memory"""
         if images.dtype == np.uint16:  # torch has few operations for it
             images = images.astype(np.float32)
-        x = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device).float()
-        x = x.clone() if images.dtype == np.float32 else x
+        stored = torch.from_numpy(np.require(images, requirements=["C", "W"]))
+        x = stored.to(device).to(torch.float32, copy=True)
         # Of a whole row at once: an axis as short as the channels' is many times slower.
         mean, std = (torch.tensor(value, device=device).repeat(x.shape[-2]) for value in (self.mean, self.std))
         x.flatten(-2).sub_(mean).div_(std)
