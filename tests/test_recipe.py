@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -143,20 +144,29 @@ def test_the_reserve_grows_with_views_and_images(photos):
     assert reserve(plain, few, timed) < reserve(plain, many, timed) == reserve(mirrored, few, timed)
 
 
-def test_the_answer_is_the_mean_over_both_views_and_the_file_says_so(photos, tmp_path):
-    run = eyespot.train(photos, epochs=1, batch=16, device="cpu", out=tmp_path / "a")
+def test_the_answer_is_the_mean_over_all_views_and_the_file_says_so(photos, tmp_path):
+    recipe = "whiten|muon|mirror|moved"
+    run = eyespot.train(photos, epochs=1, batch=16, device="cpu", recipe=recipe, out=tmp_path / "a")
     predictor = eyespot.load(run.folder)
-    assert predictor.card.preprocessing["mirror"] is True and len(predictor.views) == 2
+    views = predictor.views
+    assert predictor.card.preprocessing["mirror"] is predictor.card.preprocessing["moved"] is True
+    assert set(views) == {(m, by) for m in (False, True) for by in (-1, 0, 1)} and len(views) == 6
+    assert planned(photos, recipe=recipe).task.views() == 6
     pixels = survey(photos).images.pixels[:5]
     both = predictor.probabilities(pixels)
     np.testing.assert_allclose(predictor.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
     predictor.card.__dict__["temperature"] = 1.0
     both, single = predictor.probabilities(pixels), []
-    for views in ((False,), (True,)):
-        predictor.views = views
+    for view in views:
+        predictor.views = [view]
         single.append(predictor.probabilities(pixels))
     np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
-    assert np.abs(single[0] - single[1]).max() > 1e-4
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in pairwise(single))
+    predictor.views = [(False, 1)]
+    moved = np.pad(pixels, [(0, 0), (0, 1), (0, 1), (0, 0)], mode="reflect")[:, 1:, 1:]
+    by_hand = predictor.probabilities(pixels)
+    predictor.views = [(False, 0)]
+    np.testing.assert_allclose(predictor.probabilities(moved), by_hand, atol=1e-6)
 
 
 def test_alternate_shows_each_image_both_ways_in_turn(photos):
@@ -175,3 +185,8 @@ def test_the_plan_names_only_the_parts_that_are_used():
     assert usual_recipe(config, 1.0)[0] == "muon|grow_short|average|smooth"
     assert usual_recipe(replace(config, fine_tune=True), 1.0)[0] == "grow_short|average|smooth"
     assert usual_recipe(replace(config, start_from=None), 1.0)[0].startswith("whiten|muon|")
+    photo = Config(model="small", augment="flip|shift(0.06)")
+    parts = {passes: usual_recipe(photo, passes)[0].split("|") for passes in (1.0, 5.0)}
+    assert "mirror" in parts[1.0] and "moved" not in parts[1.0] and {"mirror", "moved"} <= {*parts[5.0]}
+    assert "moved" not in usual_recipe(replace(photo, augment="flip"), 5.0)[0]
+    assert "moved" not in usual_recipe(replace(photo, model="resnet18"), 5.0)[0]

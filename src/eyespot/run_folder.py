@@ -27,6 +27,7 @@ from eyespot.training.config import write_plan
 from eyespot.training.crops import Segment
 from eyespot.training.loop import Row
 from eyespot.training.plan import Plan
+from eyespot.training.recipe import parse_recipe
 from eyespot.weights import NAME, Card, versions, write_model
 
 OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html", "scores.json")
@@ -67,12 +68,14 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
     """What the model file says of itself. `side` is the size that the network was last trained at."""
     c = plan.config
     assert c.model and c.augment is not None
+    parts = parse_recipe(c.recipe or "")
     preprocessing = found.reading.as_dict() | {
         "side": side,
         "mean": list(plan.task.normal.mean),
         "std": list(plan.task.normal.std),
         "precision": c.precision,
-        "mirror": plan.task.views() > 1,
+        "mirror": "mirror" in parts,
+        "moved": "moved" in parts,
     }
     if isinstance(found, PairSurvey):
         assert isinstance(plan.task, Segment)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eyespot.augment import Shift
 from eyespot.data.facts import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.images import upright
 from eyespot.data.read import load_bytes
@@ -19,7 +20,7 @@ from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
-from eyespot.training.batches import Normal, answering, autocast, resized
+from eyespot.training.batches import Normal, answering, autocast, resized, views
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
 
 BATCH = 64
@@ -64,7 +65,7 @@ class Predictor:
         self.card, self.classes, self.device = card, card.classes, device
         self.reading = reading_of(p)
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
-        self.views = (False, True) if p.get("mirror") else (False,)
+        self.views = views(p.get("mirror", False), p.get("moved", False))
         self.precision = answering(p.get("precision"), device)
         self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
 
@@ -74,8 +75,10 @@ class Predictor:
 
         Of several views, the logarithm of the mean of their probabilities.
         """
-        x, of_views = resized(self.normal(images, self.device), self.card.preprocessing["side"]), []
-        for mirrored in self.views:
+        whole, of_views = self.normal(images, self.device), []
+        for mirrored, by in self.views:
+            x = Shift().apply(whole, torch.full((len(whole), self.reading.dim), by)) if by else whole
+            x = resized(x, self.card.preprocessing["side"])
             with autocast(self.device, self.precision):
                 of_views.append(self.network(x.flip(-1) if mirrored else x).float())
         if len(of_views) == 1:

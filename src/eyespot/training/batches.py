@@ -14,7 +14,6 @@ from eyespot.data.facts import Array
 from eyespot.data.scaling import filters
 from eyespot.kit import MEMORY
 
-
 CHANNELS = 4
 """Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
 
@@ -33,7 +32,9 @@ class Normal:
         stored = torch.from_numpy(np.require(images, requirements=["C", "W"]))
         x = stored.to(device).to(torch.float32, copy=True)
         # Of a whole row at once: an axis as short as the channels' is many times slower.
-        mean, std = (torch.tensor(value, device=device).repeat(x.shape[-2]) for value in (self.mean, self.std))
+        mean, std = (
+            torch.tensor(value, device=device).repeat(x.shape[-2]) for value in (self.mean, self.std)
+        )
         x.flatten(-2).sub_(mean).div_(std)
         return x.movedim(-1, 1)
 
@@ -79,6 +80,13 @@ def resized(x: Tensor, side: int) -> Tensor:
 def _filters(n: int, side: int, each: int, device: torch.device) -> Tensor:
     """(side * each, n * each), of each of so many interleaved values by itself"""
     return torch.from_numpy(np.kron(filters(n, side).toarray(), np.eye(each))).float().to(device)
+
+
+def views(mirror: bool, moved: bool) -> list[tuple[bool, int]]:
+    """Of each view that an answer is the mean over: whether it is mirrored, and the samples that it is moved by."""
+    return [
+        (m, by) for m in ((False, True) if mirror else (False,)) for by in ((0, -1, 1) if moved else (0,))
+    ]
 
 
 def multiplies_bfloat16(device: str) -> bool:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment import Flip, Operation, augment, parse
+from eyespot.augment import Flip, Operation, Shift, augment, parse
 from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
@@ -18,7 +18,7 @@ from eyespot.kit import MEMORY
 from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
-from eyespot.training.batches import Normal, autocast, resized
+from eyespot.training.batches import Normal, autocast, resized, views
 from eyespot.training.config import Config, Settle
 from eyespot.training.optimise import whiten
 from eyespot.training.recipe import GROW, parse_recipe
@@ -85,7 +85,7 @@ class Classify:
 
     def views(self) -> int:
         """Forward passes that an answer takes."""
-        return 2 if "mirror" in self.parts else 1
+        return len(views("mirror" in self.parts, "moved" in self.parts))
 
     def answering(self) -> str:
         """The precision of answers, where the plan's is usual."""
@@ -165,10 +165,13 @@ def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
     )  # weights that know something keep their first layer, and tuning has its own rates
     parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
     parts += [growth, "average", "smooth"]
-    mirrored = any(isinstance(operation, Flip) for operation in parse(config.augment or ""))
-    parts += ["alternate"] * mirrored
+    kinds = {type(operation) for operation in parse(config.augment or "")}
+    mirrored = Flip in kinds
+    parts += ["alternate"] * mirrored + ["mirror"] * mirrored
+    # Three times the answers are little of a long run's time; of a short one's, training is the better use.
+    parts += ["moved"] * (Shift in kinds and growth != "grow_short" and config.model in WHITENED)
     why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"
-    return "|".join(parts + ["mirror"] * mirrored), why
+    return "|".join(parts), why
 
 
 def usual_model(size: int, start_from: str | None) -> tuple[str, str]:

@@ -93,8 +93,8 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         reasons["minutes"] = "the default"
     elif config.minutes is not None:
         reasons["minutes"] = typed
-    longest = config.recipe or kind.usual_recipe(config, float("inf"))[0]  # until the time is known
-    task = make_task(survey, replace(config, recipe=longest), measure(survey.images.pixels, train), train)
+    shortest = config.recipe or kind.usual_recipe(config, 0.0)[0]  # until it is known what fits
+    task = make_task(survey, replace(config, recipe=shortest), measure(survey.images.pixels, train), train)
     if config.start_from is not None:
         reasons["start_from"] = str(task.network().started_from)
     if reasons.get("minutes") == "the default":

@@ -15,6 +15,7 @@ PARTS = {
     "average": "the network kept is the average over the last twentieth of the steps",
     "smooth": "a fifth of each label is spread over all classes",
     "mirror": "the answer is the mean over an image and its mirror image",
+    "moved": "and over the image moved by a sample along its diagonal, either way",
 }
 GROW = ("grow_short", "grow_medium", "grow_long")
 
