@@ -6,8 +6,8 @@ where eyespot and the peers are installed side by side. Classifiers take 224 x 2
 Every network runs in a process of its own, and these take turns, two at a time: ours, the peer, ours, the peer. A
 ratio is the peer's seconds (or memory) over ours, of two steps next to each other; given are the median and, in
 brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
-All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it; both in bfloat16 only where
-the processor has it.
+All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it. Where the processor has no
+bfloat16 both run in float32, ours with the precision "winograd" unless it is given.
 
 The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
 up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
@@ -30,23 +30,24 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from eyespot.training.batches import multiplies_bfloat16
+from eyespot.training.batches import arithmetic, multiplies_bfloat16
+from eyespot.training.config import PRECISIONS
 
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
-HALF = multiplies_bfloat16("cpu")
-MODES = {  # of the peers: bfloat16 by autocast, channels_last, compiled
-    "default": (False, torch.contiguous_format, False),
+HALF = "bfloat16" if multiplies_bfloat16("cpu") else "float32"
+MODES = {  # of the peers: precision, channels_last, compiled
+    "default": ("float32", torch.contiguous_format, False),
     "tuned": (HALF, torch.channels_last, False),
     "compiled": (HALF, torch.channels_last, True),
 }
 DISTRIBUTIONS = {"smp": "segmentation-models-pytorch"}
 OURS, WARM_UP = "eyespot", 2
-Setup = tuple[nn.Module, bool, torch.memory_format]
-"""A network, whether it runs in bfloat16, and the layout of its images."""
+Setup = tuple[nn.Module, str, torch.memory_format]
+"""A network, its precision, and the layout of its images."""
 
 
-def ours(name: str) -> Setup:
+def ours(name: str, precision: str) -> Setup:
     """As `eyespot train` runs it."""
     import eyespot
     from eyespot.heap import keep_freed
@@ -55,13 +56,13 @@ def ours(name: str) -> Setup:
     keep_freed()
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
     give_room(network)
-    return network, HALF, torch.channels_last
+    return network, precision, torch.channels_last
 
 
 def peers(peer: str, name: str, mode: str) -> Setup:
-    half, layout, compiled = MODES[mode]
+    precision, layout, compiled = MODES[mode]
     network = build(peer, name).train().to(memory_format=layout)
-    return (torch.compile(network) if compiled else network), half, layout  # type: ignore[return-value]
+    return (torch.compile(network) if compiled else network), precision, layout  # type: ignore[return-value]
 
 
 def build(peer: str, name: str) -> nn.Module:
@@ -85,18 +86,18 @@ def build(peer: str, name: str) -> nn.Module:
 
 def step_of(setup: Setup, batch: int, masks: bool) -> Callable[[], None]:
     """One training step, as a function to call again and again."""
-    network, half, layout = setup
+    network, precision, layout = setup
     side, classes, places = (256, 2, (256, 256)) if masks else (224, 1000, ())
     x = torch.randn(batch, 3, side, side).to(memory_format=layout)
     target = torch.randint(classes, (batch, *places))
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, fused=True)
-    return lambda: take_step(network, optimizer, x, target, half)
+    return lambda: take_step(network, optimizer, x, target, precision)
 
 
-def take_step(network: nn.Module, optimizer, x: torch.Tensor, target: torch.Tensor, half: bool) -> None:
-    """Forward, loss, backward, optimiser; the network in bf16 where `half`."""
+def take_step(network: nn.Module, optimizer, x: torch.Tensor, target: torch.Tensor, precision: str) -> None:
+    """Forward, loss, backward, optimiser."""
     optimizer.zero_grad()
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with arithmetic("cpu", precision):
         logits = network(x)
     nn.functional.cross_entropy(logits.float(), target).backward()
     optimizer.step()
@@ -108,13 +109,13 @@ def resident(field: str) -> float:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
 
 
-def work(line: Connection, who: str, name: str, mode: str, batch: int, threads: int) -> None:
+def work(line: Connection, who: str, name: str, how: str, batch: int, threads: int) -> None:
     """In a process of its own: say the parameters; then, whenever told, take a step and say its seconds and the MB."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
 
     def setup() -> Setup:
-        return ours(name) if who == OURS else peers(who, name, mode)
+        return ours(name, how) if who == OURS else peers(who, name, how)
 
     nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what torch sets up once
     line.send(
@@ -141,10 +142,10 @@ def started(target: Callable, *what):
 
 
 @contextmanager
-def worker(o: argparse.Namespace, who: str, name: str, mode: str = ""):
+def worker(o: argparse.Namespace, who: str, name: str, how: str):
     """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
     batch = o.batch or (4 if name in UNETS else 8)
-    with started(work, who, name, mode, batch, o.threads) as line:
+    with started(work, who, name, how, batch, o.threads) as line:
 
         def take() -> tuple[float, float]:
             line.send(True)
@@ -183,17 +184,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, help="images; 8, and 4 for U-Nets, if not given")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="winograd" if HALF == "float32" else HALF, help="ours"
+    )
     o = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
     versions = ", ".join(f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers))
-    kind = "bfloat16" if HALF else "no bfloat16"
     print(
-        f"{platform.machine()}, {kind}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
+        f"{platform.machine()}, ours in {o.precision}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
     )
     print(f"{'network':12} {'peer':12} {'mode':9} {'size':>8} {'ours':>7} {'peer':>7}", end="")
     print(f"    {'ratio':18}{'ours':>6} {'peer':>6}     ratio")
     for name in o.networks:
-        with worker(o, OURS, name) as (_, take):
+        with worker(o, OURS, name, o.precision) as (_, take):
             for peer in (p for p in o.peers if name in PEERS[p]):
                 for mode in o.modes:
                     found[mode].append(compare(o, take, name, peer, mode))

@@ -20,7 +20,7 @@ from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
-from eyespot.training.batches import Normal, answering, autocast, resized, views
+from eyespot.training.batches import Normal, answering, arithmetic, resized, views
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
 
 BATCH = 64
@@ -79,7 +79,7 @@ class Predictor:
         for mirrored, by in self.views:
             x = Shift().apply(whole, torch.full((len(whole), self.reading.dim), by)) if by else whole
             x = resized(x, self.card.preprocessing["side"])
-            with autocast(self.device, self.precision):
+            with arithmetic(self.device, self.precision):
                 of_views.append(self.network(x.flip(-1) if mirrored else x).float())
         if len(of_views) == 1:
             return of_views[0].cpu().numpy()

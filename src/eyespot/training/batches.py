@@ -13,6 +13,7 @@ from torch import Tensor
 from eyespot.data.facts import Array
 from eyespot.data.scaling import filters
 from eyespot.kit import MEMORY
+from eyespot.training.winograd import Winograd
 
 CHANNELS = 4
 """Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
@@ -101,6 +102,8 @@ def answering(precision: str | None, device: str) -> str:
     return "bfloat16" if precision == "bfloat16" and multiplies_bfloat16(device) else "float32"
 
 
-def autocast(device: str, precision: str | None) -> Any:
-    """Products in bfloat16 where the plan says so."""
+def arithmetic(device: str, precision: str | None) -> Any:
+    """Products in bfloat16, or fewer of them, where the plan says so."""
+    if precision == "winograd":
+        return Winograd()
     return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")

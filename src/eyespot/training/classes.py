@@ -18,7 +18,7 @@ from eyespot.kit import MEMORY
 from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
-from eyespot.training.batches import Normal, autocast, resized, views
+from eyespot.training.batches import Normal, arithmetic, resized, views
 from eyespot.training.config import Config, Settle
 from eyespot.training.optimise import whiten
 from eyespot.training.recipe import GROW, parse_recipe
@@ -114,7 +114,7 @@ class Classify:
         device, logits = self.config.device or "cpu", []
         for part in np.array_split(rows, max(1, len(rows) // 256)):
             x = resized(self.normal(self.pixels[part], device), side)
-            with autocast(device, self.config.precision):
+            with arithmetic(device, self.config.precision):
                 logits.append(network(x).float().cpu())
         z, y = torch.cat(logits), self.labels[rows]
         return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()

@@ -12,6 +12,7 @@ from eyespot.errors import UserError, nearest
 from eyespot.files import write_whole
 from eyespot.training.recipe import parse_recipe
 
+PRECISIONS = ["float32", "bfloat16", "winograd"]
 TABLES = ("reasons", "timed")
 """Tables of plan.toml that explain the settings; they are not settings, and are passed over when it is read."""
 
@@ -35,7 +36,8 @@ class Config:
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
     held_out    share of each class that is held out, where the data has no val or test folder
-    precision   "float32" or "bfloat16" (products only; weights and sums stay float32)
+    precision   "float32", "bfloat16" (products only; weights and sums stay float32) or "winograd" (float32, and gradients of
+                3-wide convolutions with fewer products: see `eyespot.training.winograd`)
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
     start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones
@@ -79,10 +81,8 @@ class Config:
                 raise UserError(f"{name} is {value}; give a number above 0")
         if not 0 < self.held_out < 1:
             raise UserError(f"held_out is {self.held_out}; give a share between 0 and 1, such as 0.2")
-        if self.precision not in (None, "float32", "bfloat16"):
-            raise UserError(
-                f"precision is {self.precision!r}; {nearest(self.precision or '', ['float32', 'bfloat16'])}"
-            )
+        if self.precision not in (None, *PRECISIONS):
+            raise UserError(f"precision is {self.precision!r}; {nearest(self.precision or '', PRECISIONS)}")
         parse_recipe(self.recipe or "")
         if self.fine_tune and self.start_from is None:
             raise UserError(

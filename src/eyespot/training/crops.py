@@ -21,7 +21,7 @@ from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights, components
 from eyespot.models.network import Network, run_whole
-from eyespot.training.batches import Normal, autocast
+from eyespot.training.batches import Normal, arithmetic
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
@@ -154,7 +154,7 @@ class Segment:
         for i in rows[:: max(1, len(rows) // 16)]:
             y = as_targets(_middle(self.maps[i]))
             image = _middle(self.pixels[i], axes=y.ndim)
-            with autocast(device, self.config.precision):
+            with arithmetic(device, self.config.precision):
                 z = run_whole(network, self.normal(image[None], device)).float().cpu()
             labels = torch.from_numpy(y)[None]
             labels = unpack(labels, self.k) if self.multilabel else labels

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from eyespot.training.batches import autocast, forever
+from eyespot.training.batches import arithmetic, forever
 from eyespot.training.optimise import Average, optimisers, set_rates, tuners
 from eyespot.training.plan import MONITOR, Plan
 from eyespot.training.recipe import parse_recipe
@@ -89,7 +89,7 @@ def fit(
             outcome.side = task.side(fraction)
             x, y = task.batch(rows, outcome.side, generator)
             # 3. a step
-            with autocast(c.device, c.precision):
+            with arithmetic(c.device, c.precision):
                 threads.adjust(network, x, elapsed())
                 logits = network(x)
             loss = task.loss(logits, y)

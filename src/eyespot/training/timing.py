@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from eyespot.training import classes, crops
-from eyespot.training.batches import answering, autocast, multiplies_bfloat16
+from eyespot.training.batches import answering, arithmetic, multiplies_bfloat16
 from eyespot.training.config import Config
 from eyespot.training.threads import options
 
@@ -28,7 +28,7 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     timed = {}
     for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        for name in precisions(c):
+        for name in [fastest(timed).split()[0]] if timed else precisions(c):
             timed[f"{name} {number}"] = images_per_second(
                 lambda n=name: _step(task, network, x, y, n), len(x), c.device
             )
@@ -37,7 +37,7 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     network.eval()
     with (
         torch.inference_mode(),
-        autocast(c.device, answering(task.answering() or precision, c.device)),
+        arithmetic(c.device, answering(task.answering() or precision, c.device)),
     ):
         timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
     return {name: round(value, 1) for name, value in timed.items()}
@@ -49,15 +49,19 @@ def fastest(timed: dict[str, float]) -> str:
 
 
 def precisions(config: Config) -> list[str]:
-    """Those worth timing: what was typed, or float32 and what the machine has in hardware."""
+    """Those worth timing: what was typed, or float32, fewer products of it, and bfloat16 where the machine has it."""
     assert config.device
-    known = ["float32"] + ["bfloat16"] * multiplies_bfloat16(config.device)
+    known = [
+        "float32",
+        *["winograd"] * (config.device == "cpu"),
+        *["bfloat16"] * multiplies_bfloat16(config.device),
+    ]
     return [config.precision] if config.precision else known
 
 
 def _step(task: Task, network: nn.Module, x, y, precision: str) -> None:
     network.train()
-    with autocast(x.device.type, precision):
+    with arithmetic(x.device.type, precision):
         logits = network(x)
     task.loss(logits, y).backward()
     network.zero_grad()
