@@ -239,6 +239,28 @@ def test_epochs_and_a_seed_repeat_a_run_exactly(photos, tmp_path):
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
+def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, monkeypatch):
+    from safetensors.torch import load_file
+
+    from eyespot.training import gradients
+
+    used, filtered = [], gradients.filtered
+    monkeypatch.setattr(gradients, "FEWEST", 1)
+    monkeypatch.setattr(gradients, "filtered", lambda *args: [used.append(filtered(*args)), used[-1]][1])
+    asked = Config(str(photos), model="resnet18", epochs=1, batch=16, threads=1)
+
+    def weights(name: str, precision: str) -> dict[str, torch.Tensor]:
+        write_plan(tmp_path / "plan.toml", replace(asked, precision=precision), {}, {})
+        run = eyespot.train(config=tmp_path / "plan.toml", out=tmp_path / name)
+        return load_file(run.folder / "model.safetensors")
+
+    plain = weights("plain", "float32")
+    assert not used
+    a, b = weights("a", "winograd"), weights("b", "winograd")
+    assert any(used) and all(torch.equal(a[name], b[name]) for name in a)
+    assert any(not torch.equal(a[name], plain[name]) for name in a)
+
+
 def test_sixteen_bits_and_many_channels_train(tmp_path):
     import tifffile
 

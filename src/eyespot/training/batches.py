@@ -13,7 +13,7 @@ from torch import Tensor
 from eyespot.data.facts import Array
 from eyespot.data.scaling import filters
 from eyespot.kit import MEMORY
-from eyespot.training.winograd import Winograd
+from eyespot.training.gradients import Gradients
 
 CHANNELS = 4
 """Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
@@ -103,7 +103,7 @@ def answering(precision: str | None, device: str) -> str:
 
 
 def arithmetic(device: str, precision: str | None) -> Any:
-    """Products in bfloat16, or fewer of them, where the plan says so."""
+    """Products in bfloat16, or other gradients, where the plan says so."""
     if precision == "winograd":
-        return Winograd()
+        return Gradients()
     return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")

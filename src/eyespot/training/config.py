@@ -36,8 +36,8 @@ class Config:
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
     held_out    share of each class that is held out, where the data has no val or test folder
-    precision   "float32", "bfloat16" (products only; weights and sums stay float32) or "winograd" (float32, and gradients of
-                3-wide convolutions with fewer products: see `eyespot.training.winograd`)
+    precision   "float32", "bfloat16" (products only; weights and sums stay float32) or "winograd" (float32, and quicker
+                gradients on a processor: see `eyespot.training.gradients`)
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
     start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones

@@ -2,23 +2,17 @@
 
 Along an axis, four outputs take 6 products of transformed samples where a sum over the filter takes 12, and so do their
 gradients: on two axes a quarter of the products, on three an eighth. The transforms are small matrix products, and a
-block of tiles stays in the processor's cache from the first to the last. The forward pass is torch's own; gradients
-differ from torch's by rounding, about 1e-5 of the largest.
-
-Shapes: B images, C channels in, K out, S spatial axes; channels last in all that follows the entry.
+block of tiles stays in the processor's cache from the first to the last. Results differ from torch's by rounding, about
+1e-5 of the largest. Shapes: B images, C channels in, K out, S spatial axes; channels are last but in `gradients_of`.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 from math import prod
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
 
 OUT, TAPS, IN = 4, 3, 6
 """Along each axis: outputs of a tile, taps of the filter, samples that a tile sees."""
@@ -34,75 +28,9 @@ FILTER = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24
 """Times 24"""
 RESULT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 """Of samples, of a filter, and of their products back, by the points 0, 1, -1, 2, -2 and infinity."""
-TILES = 160
+TILES = 256
 """In a block, about: enough for matrix products at full speed, few enough for the cache."""
-LEAST, FEWEST = 30, 64
-"""C * K / (C + K), and tiles, from which the products saved outweigh the transforms of maps and filters."""
-CONVOLVE = {F.conv2d, F.conv3d}
-"""Not of signals, where half of the products remain, and torch is quicker."""
 Padding = int | Sequence[int]
-
-
-class Winograd(TorchFunctionMode):
-    """Inside, convolutions that learn have their gradients made so where it suits them."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in CONVOLVE and not kwargs and suits(*args):
-            return Filtered.apply(func, *(*args, None, 1, 0)[:5])
-        return func(*args, **(kwargs or {}))
-
-
-def suits(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: int | Sequence[int] = 1,
-    padding: Padding | str = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-) -> bool:
-    """Whether F.conv2d's arguments, or F.conv3d's, are of a convolution whose gradients are expected to be quicker so."""
-    k, c, *taps = weight.shape
-    return (
-        torch.is_grad_enabled()
-        and weight.requires_grad
-        and {*taps} == {TAPS}
-        and {*_each(stride, 1), *_each(dilation, 1), groups} == {1}
-        and c * k >= LEAST * (c + k)
-        and len(x) * prod(size / OUT for size in x.shape[2:]) >= FEWEST
-        and not isinstance(padding, str)
-        and x.dim() == weight.dim()
-        and x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-    )
-
-
-def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
-    return (value,) * axes if isinstance(value, int) else tuple(value)
-
-
-class Filtered(torch.autograd.Function):
-    """torch's convolution `func` with other gradients: (B, C, *S) -> (B, K, *(S + 2 padding - 2))"""
-
-    @staticmethod
-    def forward(
-        ctx, func, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.padding = padding
-        return func(x, weight, bias, stride, padding)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, *gradients: Tensor):
-        (gradient,), (x, weight), (_, need_x, _, need_bias, *_) = (
-            gradients,
-            ctx.saved_tensors,
-            ctx.needs_input_grad,
-        )
-        dx, dw = gradients_of(x, weight, ctx.padding, gradient, need_x)
-        db = gradient.sum((0, *range(2, gradient.dim()))) if need_bias else None
-        return None, dx, dw, db, None, None
 
 
 def gradients_of(
@@ -140,7 +68,7 @@ class Grid:
 
     def __init__(self, x: Tensor, padding: Padding):
         self.size, self.axes, self.number = x.shape[2:], x.dim() - 2, len(x)
-        self.before = _each(padding, self.axes)
+        self.before = (padding,) * self.axes if isinstance(padding, int) else tuple(padding)
         self.out = [s + 2 * p - TAPS + 1 for s, p in zip(self.size, self.before, strict=True)]
         self.tiles = [-(-n // OUT) for n in self.out]
         whole = prod(self.tiles)

@@ -1,4 +1,4 @@
-"""Gradients by Winograd's filtering are torch's, and only the convolutions that it suits have them."""
+"""Other ways to the gradients of convolutions give torch's, and only the convolutions that they suit have them."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 
 import eyespot
-from eyespot.training import winograd
-from eyespot.training.winograd import Winograd, filters_of, gradients_of, suits, taps_of
+from eyespot.training import gradients, winograd
+from eyespot.training.gradients import Convolved, Gradients, filtered, tiled, upward
+from eyespot.training.winograd import filters_of, gradients_of, taps_of
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 TENSOR = torch.empty(4, 64, 16, 16)
 
 
@@ -54,8 +56,21 @@ def test_the_transforms_of_filters_are_each_others_transposes():
     torch.testing.assert_close((filters_of(w) * sums).sum(), (w * taps_of(sums, 2)).sum())
 
 
+@pytest.mark.parametrize("size,taps", [((7,), (2,)), ((4, 5), (2, 2)), ((3, 4, 5), (2, 1, 3))])
+def test_gradients_of_a_transposed_convolution_are_torchs_in_every_rank(size, taps):
+    x, w = maps(2, 3, *size).requires_grad_(), maps(3, 4, *taps, seed=1).requires_grad_()
+    y = UP[len(size)](x, w, None, taps)
+    g = maps(*y.shape, seed=2)
+    for a, b in zip(upward(x, w, 0, g), torch.autograd.grad(y, (x, w), g), strict=True):
+        assert a is not None and a.shape == b.shape
+        torch.testing.assert_close(a, b)
+    assert upward(x, w, 0, g, need_x=False)[0] is None
+
+
 @pytest.mark.parametrize("name,dim", [("resnet18", 2), ("unet", 2), ("vgg11", 2), ("unet3d", 3)])
-def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, dim):
+def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, dim, monkeypatch):
+    for limit in ("FEWEST", "LARGE"):
+        monkeypatch.setattr(gradients, limit, 1)
     side = {"unet": 188, "vgg11": 64}.get(name, 32)
     torch.manual_seed(0)
     network = eyespot.create(name, channels=1, classes=3, dim=dim)  # unet and vgg11 have biases
@@ -66,16 +81,14 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, di
         y = network(x)
         return y, list(torch.autograd.grad(y.square().mean(), [x, *network.parameters()]))
 
-    y, gradients = step()
-    calls: list[Any] = []
-    original = winograd.gradients_of
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "FEWEST", 1)
-        patch.setattr(winograd, "gradients_of", lambda *a: [calls.append(a), original(*a)][1])
-        with Winograd():
-            z, others = step()
-    assert torch.equal(y, z) and calls
-    for a, b in zip(gradients, others, strict=True):
+    y, expected = step()
+    ways, forward = set(), Convolved.forward
+    monkeypatch.setattr(Convolved, "forward", lambda ctx, *args: [ways.add(args[1]), forward(ctx, *args)][1])
+    with Gradients():
+        z, found = step()
+    assert torch.equal(y, z)
+    assert ways == {gradients_of, upward} if "unet" in name else ways == {gradients_of}
+    for a, b in zip(expected, found, strict=True):
         assert (a - b).norm() <= 2e-4 * a.norm() + 1e-6
 
 
@@ -95,18 +108,36 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, di
     ],
 )
 def test_other_convolutions_are_left_to_torch(weight, rest):
-    assert suits(TENSOR, torch.empty(64, 64, 3, 3).requires_grad_(), None, (1, 1), (1, 1), (1, 1), 1)
-    assert not suits(TENSOR.to(weight.dtype), weight.requires_grad_(), *rest)
+    assert filtered(TENSOR, torch.empty(64, 64, 3, 3).requires_grad_(), None, (1, 1), (1, 1), (1, 1), 1)
+    assert not filtered(TENSOR.to(weight.dtype), weight.requires_grad_(), *rest)
 
 
 def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     weight = torch.empty(64, 64, 3, 3)
-    assert not suits(TENSOR, weight)
-    assert not suits(TENSOR[:3], weight.requires_grad_())
-    with torch.no_grad():
-        assert not suits(TENSOR, weight)
+    assert not filtered(TENSOR, weight)
+    assert not filtered(TENSOR[:3], weight.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "channels,side,rest", [(64, 59, ()), (32, 60, ()), (64, 60, (1,)), (64, 60, (0, 1)), (64, 60, (0, 0, 2))]
+)
+def test_other_transposed_convolutions_are_left_to_torch(channels, side, rest):
+    def suits(channels: int, side: int, stride: int, *rest: Any) -> bool:
+        weight = torch.empty(channels, 8, 2, 2).requires_grad_()
+        return tiled(torch.empty(1, channels, side, side), weight, None, stride, *rest)
+
+    assert suits(64, 60, 2)
+    assert not suits(64, 60, 1) and not suits(channels, side, 2, *rest)
+
+
+def test_nothing_is_kept_where_no_gradients_are_wanted():
+    x, weight = torch.zeros(4, 64, 16, 16), torch.zeros(64, 64, 3, 3).requires_grad_()
+    with Gradients():
+        assert type(F.conv2d(x, weight).grad_fn).__name__ == "ConvolvedBackward"
+        with torch.no_grad():
+            assert F.conv2d(x, weight).grad_fn is None
 
 
 def test_errors_are_torchs_own():
-    with Winograd(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+    with Gradients(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
         F.conv2d(torch.zeros(999, 64, 2, 9), torch.zeros(64, 64, 3, 3).requires_grad_())
