@@ -52,7 +52,7 @@ def test_gradients_are_torchs_in_every_rank_and_cut_into_blocks_of_any_size(
 
 
 def test_the_transforms_of_filters_are_each_others_transposes():
-    w, sums = maps(5, 3, 3, 3), maps(36, 3, 5, seed=1)
+    w, sums = maps(5, 3, 3, 3), maps(36, 5, 3, seed=1)
     torch.testing.assert_close((filters_of(w) * sums).sum(), (w * taps_of(sums, 2)).sum())
 
 

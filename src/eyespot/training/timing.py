@@ -1,7 +1,8 @@
 """How fast this machine trains and answers, from a few steps timed now."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,13 +26,12 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     network = network.to(c.device)
     few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim))
     x, y = task.batch(np.resize(draws, few), c.size, generator)
-    timed = {}
+    timed: dict[str, float] = {}
     for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        for name in [fastest(timed).split()[0]] if timed else precisions(c):
-            timed[f"{name} {number}"] = images_per_second(
-                lambda n=name: _step(task, network, x, y, n), len(x), c.device
-            )
+        names = [fastest(timed).split()[0]] if timed else precisions(c)
+        steps = {f"{name} {number}": partial(_step, task, network, x, y, name) for name in names}
+        timed |= images_per_second(steps, len(x), c.device)
     precision, threads = fastest(timed).split()
     torch.set_num_threads(int(threads))
     network.eval()
@@ -39,7 +39,7 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
         torch.inference_mode(),
         arithmetic(c.device, answering(task.answering() or precision, c.device)),
     ):
-        timed["predict"] = images_per_second(lambda: network(x), len(x), c.device)
+        timed |= images_per_second({"predict": partial(network, x)}, len(x), c.device)
     return {name: round(value, 1) for name, value in timed.items()}
 
 
@@ -67,13 +67,16 @@ def _step(task: Task, network: nn.Module, x, y, precision: str) -> None:
     network.zero_grad()
 
 
-def images_per_second(work: Callable[[], object], images: int, device: str, repeats: int = 2) -> float:
-    """Images per second, the best of a few runs after one to warm up."""
-    seconds = []
+def images_per_second(
+    ways: Mapping[str, Callable[[], object]], images: int, device: str, repeats: int = 3
+) -> dict[str, float]:
+    """Images per second of each way, the best of a few runs in turn with the others', after one to warm up."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(1 + repeats):
-        start = time.perf_counter()
-        work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return images / min(seconds[1:])
+        for way, work in ways.items():
+            start = time.perf_counter()
+            work()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize()
+            seconds[way].append(time.perf_counter() - start)
+    return {way: images / min(taken[1:]) for way, taken in seconds.items()}

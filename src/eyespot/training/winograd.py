@@ -38,11 +38,11 @@ def gradients_of(
 ) -> tuple[Tensor | None, Tensor]:
     """Those of x, where needed, and of the weight (K, C, 3, ...), from that of the result (B, K, *)."""
     grid, (k, c) = Grid(x, padding), weight.shape[:2]
-    filters, (samples, _, back) = filters_of(weight).transpose(1, 2), transforms(x.dtype)
+    filters, (samples, _, back) = filters_of(weight), transforms(x.dtype)
     one, two, three = (Room(x, IN**grid.axes * grid.most * max(c, k)) for _ in range(3))
     seen, spread, made = grid.zeros(x, c, IN - OUT), grid.zeros(x, c, IN - OUT), grid.zeros(x, k)
     x, gradient = x.movedim(1, -1), gradient.movedim(1, -1)
-    dx, sums = torch.empty_like(x) if need_x else None, x.new_zeros(IN**grid.axes, c, k)
+    dx, sums = torch.empty_like(x) if need_x else None, x.new_zeros(IN**grid.axes, k, c)
     for images in grid.groups():
         n = images.stop - images.start
         grid.inside(seen[:n]).copy_(x[images])
@@ -53,7 +53,7 @@ def gradients_of(
             v, here, free = transformed(samples, one.of(tiles.shape).copy_(tiles), one, two)
             tiles = grid.tiled(made[:n], OUT, rows)
             g, _, free = transformed(back.T, free.of(tiles.shape).copy_(tiles), free, three)
-            sums.baddbmm_(flat(v).transpose(1, 2), flat(g))
+            sums.baddbmm_(flat(g).transpose(1, 2), flat(v))
             if need_x:
                 d = torch.bmm(flat(g), filters, out=here.of(flat(v).shape)).view(v.shape)
                 d = transformed(samples.T, d, here, free)[0]
@@ -141,20 +141,20 @@ def flat(x: Tensor) -> Tensor:
 
 
 def filters_of(weight: Tensor) -> Tensor:
-    """(K, C, 3, ...) -> (6 ** axes, C, K)"""
+    """(K, C, 3, ...) -> (6 ** axes, K, C)"""
     taps, axes = transforms(weight.dtype)[1], weight.dim() - 2
-    x = weight.movedim((0, 1), (-1, -2))
+    x = weight.movedim((0, 1), (-2, -1))
     for axis in range(axes):
         x = torch.matmul(taps, x.reshape(IN**axis, TAPS, -1))
-    return x.view(IN**axes, *weight.shape[1::-1])
+    return x.view(IN**axes, *weight.shape[:2])
 
 
 def taps_of(sums: Tensor, axes: int) -> Tensor:
-    """(6 ** axes, C, K) -> (K, C, 3, ...): the transpose of filters_of"""
+    """(6 ** axes, K, C) -> (K, C, 3, ...): the transpose of filters_of"""
     taps, shape = transforms(sums.dtype)[1], sums.shape[1:]
     for axis in range(axes):
         sums = torch.matmul(taps.T, sums.reshape(TAPS**axis, IN, -1))
-    return sums.view(*[TAPS] * axes, *shape).movedim((-1, -2), (0, 1))
+    return sums.view(*[TAPS] * axes, *shape).movedim((-2, -1), (0, 1))
 
 
 def add(place: Tensor, tiles: Tensor, axes: int) -> None:
