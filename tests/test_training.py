@@ -247,7 +247,7 @@ def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, 
     used, filtered = [], gradients.filtered
     monkeypatch.setattr(gradients, "FEWEST", 1)
     monkeypatch.setattr(gradients, "filtered", lambda *args: [used.append(filtered(*args)), used[-1]][1])
-    asked = Config(str(photos), model="resnet18", epochs=1, batch=16, threads=1)
+    asked = Config(str(photos), model="resnet18_w16", epochs=1, batch=16, threads=1)
 
     def weights(name: str, precision: str) -> dict[str, torch.Tensor]:
         write_plan(tmp_path / "plan.toml", replace(asked, precision=precision), {}, {})
