@@ -31,11 +31,11 @@ def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
         Config(recipe="whitten")
     with pytest.raises(UserError, match="two ways to grow"):
         parse_recipe("grow_short|grow_long")
-    assert set(GROW) == set(PASSES) == set(GROWTH) - {""} and set(GROW) < set(PARTS)
+    assert {*GROW, ""} == set(PASSES) == set(GROWTH) and set(GROW) < set(PARTS)
 
 
 def test_more_passes_end_with_larger_images():
-    assert [usual_growth(passes) for passes in (1, 8, 30)] == list(GROW)
+    assert [usual_growth(passes) for passes in (1, 8, 12, 30)] == [*GROW, ""]
     assert [side(1, 32, growth) for growth in GROW] == [24, 32, 32] and side(0, 32, "") == 32
     assert all(side(a, 64, g) <= side(b, 64, g) for g in GROW for a, b in [(0, 0.4), (0.4, 0.8), (0.8, 1)])
 
@@ -120,6 +120,18 @@ def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     assert task.config.model == chosen and why == ""
 
 
+def test_a_gpu_takes_a_wider_network(photos, monkeypatch):
+    task, timed = planned(photos, model="small").task, {"float32 1": 1e5, "predict": 1.0}
+    monkeypatch.setattr("eyespot.training.networks.time_steps", lambda task, draws: timed)
+    chosen = {}
+    for device in ("cpu", "cuda"):
+        task.config = replace(task.config, device=device)
+        wide, _, why = largest(task, np.zeros(40_000, np.int64), lambda *_: 700_000, free=True)
+        chosen[device] = wide.config.model
+        assert ("small_w128" in why) == (device == "cuda")
+    assert chosen == {"cpu": "small", "cuda": "small_w128"}
+
+
 def test_a_short_run_takes_smaller_batches():
     assert batch_for(64, 9_600, 16) == (64, "")
     assert [batch_for(64, images, 16)[0] for images in (9_599, 4_000, 10)] == [32, 16, 16]
@@ -133,7 +145,7 @@ def test_the_average_is_the_last_network_where_it_is_left_out():
     for value in (1.0, 2.0, 3.0):
         torch.nn.init.constant_(network.weight, value)
         for average in kept:
-            average.update(network)
+            average.update()
     assert 1 < kept[0].network.weight.item() < 3 and kept[1].network.weight.item() == 3
 
 
@@ -190,3 +202,5 @@ def test_the_plan_names_only_the_parts_that_are_used():
     assert "mirror" in parts[1.0] and "moved" not in parts[1.0] and {"mirror", "moved"} <= {*parts[5.0]}
     assert "moved" not in usual_recipe(replace(photo, augment="flip"), 5.0)[0]
     assert "moved" not in usual_recipe(replace(photo, model="resnet18"), 5.0)[0]
+    assert "moved" in usual_recipe(photo, 5.0, 0.007)[0] and "moved" not in usual_recipe(photo, 5.0, 0.008)[0]
+    assert "grow" not in usual_recipe(photo, 20.0)[0] and "||" not in usual_recipe(photo, 20.0)[0]

@@ -28,7 +28,7 @@ class Flip:
 
     def apply(self, x: Tensor, mirrored: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        mask = mirrored.to(x.device).view(-1, *[1] * (x.dim() - 1))
+        mask = mirrored.to(x.device, non_blocking=x.is_cuda).view(-1, *[1] * (x.dim() - 1))
         return torch.where(mask, x.flip(-1), x)
 
 
@@ -51,12 +51,13 @@ class Shift:
     def apply(self, x: Tensor, pixels: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
         y = x.movedim(1, -1)  # (B, *S, C)
+        pixels = pixels.to(x.device, non_blocking=x.is_cuda)
         for axis, n in enumerate(x.shape[2:], start=1):
-            index = torch.arange(n) + pixels[:, axis - 1, None]  # (B, n)
+            index = torch.arange(n, device=x.device) + pixels[:, axis - 1, None]  # (B, n)
             index = (n - 1) - ((n - 1) - index.abs()).abs()  # mirrored at both ends
             lines = y.shape[:axis].numel()
-            first = n * torch.arange(lines).view(len(x), -1, 1)
-            chosen = (first + index[:, None]).flatten().to(x.device)
+            first = n * torch.arange(lines, device=x.device).view(len(x), -1, 1)
+            chosen = (first + index[:, None]).flatten()
             y = y.reshape(lines * n, -1).index_select(0, chosen).view(y.shape)
         return y.movedim(-1, 1)
 
@@ -73,7 +74,7 @@ class Flips:
 
     def apply(self, x: Tensor, mirrored: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        masks = mirrored.to(x.device).view(len(x), -1, *[1] * (x.dim() - 1))
+        masks = mirrored.to(x.device, non_blocking=x.is_cuda).view(len(x), -1, *[1] * (x.dim() - 1))
         for axis in range(2, x.dim()):
             x = torch.where(masks[:, axis - 2], x.flip(axis), x)
         return x
@@ -150,11 +151,11 @@ class Noise(Light):
 
     def apply(self, x: Tensor, amounts: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        return x + amounts.to(x.device) * _deviation(x)
+        return x + amounts.to(x.device, non_blocking=x.is_cuda) * _deviation(x)
 
 
 def _per_image(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x.device).view(-1, *[1] * (x.dim() - 1))
+    return values.to(x.device, non_blocking=x.is_cuda).view(-1, *[1] * (x.dim() - 1))
 
 
 def _deviation(x: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from eyespot.scores import TITLES, percent, score
 from eyespot.weights import Card
 
 SPLIT = "split.csv"
+POSITIONS = 2**21
+"""Of the images that a GPU answers at once: it is quicker with many small ones."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,12 @@ def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, s
 
 
 def answer(
-    predictor: Predictor, pixels: Array, rows: NDArray[np.int64], batch: int = 256
+    predictor: Predictor, pixels: Array, rows: NDArray[np.int64], batch: int | None = None
 ) -> NDArray[np.float32]:
     """(N, classes) logits for the given rows of decoded images, with progress"""
+    if batch is None:
+        most = POSITIONS // int(np.prod(predictor.reading.shape[:-1]))
+        batch = 256 if predictor.device == "cpu" else max(16, most)
     parts = np.array_split(rows, max(1, -(-len(rows) // batch)))
     return np.concatenate([predictor.logits(pixels[part]) for part in track(parts, len(parts), "evaluating")])
 

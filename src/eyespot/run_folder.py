@@ -155,11 +155,12 @@ def first_crops(task: Segment, plan: Plan, most: int = 16) -> Image:
     rows = np.random.default_rng(plan.config.seed).permutation(task.draws(plan.train))[:most]
     generator = torch.Generator().manual_seed(plan.config.seed)
     x, y = task.batch(rows, task.side(0), generator)
+    x, labels = x.cpu(), y.labels.cpu()
     std, mean = np.array(task.normal.std), np.array(task.normal.mean)
     seen = [each.movedim(0, -1).numpy() * std + mean for each in x]
     shown = [
         pictures.overlay(image.astype(np.float32), labels.numpy())
-        for image, labels in zip(seen, y.labels, strict=True)
+        for image, labels in zip(seen, labels, strict=True)
     ]
     plain = [image.astype(np.float32) for image in seen]
     return pictures.sheet([("crops", plain), ("with their masks", shown)], tile=144, columns=8)

@@ -26,18 +26,51 @@ class Normal:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, images: Array, device: str | torch.device = "cpu") -> Tensor:
+    def __call__(self, images: Array | Tensor, device: str | torch.device = "cpu") -> Tensor:
         """(B, *S, C) of any depth -> (B, C, *S) of mean 0 and standard deviation 1, channels last in memory"""
-        if images.dtype == np.uint16:  # torch has few operations for it
-            images = images.astype(np.float32)
-        stored = torch.from_numpy(np.require(images, requirements=["C", "W"]))
-        x = stored.to(device).to(torch.float32, copy=True)
+        stored = images if isinstance(images, Tensor) else as_tensor(images)
+        x = sent(stored, device).to(torch.float32, copy=True)
         # Of a whole row at once: an axis as short as the channels' is many times slower.
-        mean, std = (
-            torch.tensor(value, device=device).repeat(x.shape[-2]) for value in (self.mean, self.std)
-        )
+        mean, std = (_row(value, x.shape[-2], x.device) for value in (self.mean, self.std))
         x.flatten(-2).sub_(mean).div_(std)
         return x.movedim(-1, 1)
+
+
+def sent(tensor: Tensor, device: str | torch.device) -> Tensor:
+    """On the device; a GPU of NVIDIA's is not waited for."""
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
+
+
+def as_tensor(images: Array) -> Tensor:
+    """The array's own memory where torch can use it."""
+    if images.dtype == np.uint16:  # torch has few operations for it
+        images = images.astype(np.float32)
+    return torch.from_numpy(np.require(images, requirements=["C", "W"]))
+
+
+@lru_cache(maxsize=32)
+def _row(values: tuple[float, ...], n: int, device: torch.device) -> Tensor:
+    """(n * C,) the values of each channel for a whole row of n pixels"""
+    return torch.tensor(values).repeat(n).to(device)
+
+
+class Images:
+    """Decoded images, of which rows are wanted on the device: all kept in a GPU's memory, where that has room enough."""
+
+    SHARE = 0.25
+    """Of the GPU's free memory, at the most."""
+
+    def __init__(self, pixels: Array, device: str):
+        self.pixels, self.device = pixels, device
+        self.gpu = device.startswith("cuda")
+        room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
+        self.there = as_tensor(pixels).to(device) if 0 < pixels.nbytes < room else None
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Array | Tensor:
+        """(B, *S, C), as they are stored"""
+        if self.there is not None:
+            return self.there[sent(torch.from_numpy(rows), self.device)]
+        return as_tensor(self.pixels[rows]).pin_memory() if self.gpu else self.pixels[rows]
 
 
 def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000) -> Normal:

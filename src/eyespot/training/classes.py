@@ -1,6 +1,7 @@
 """The task of telling what a whole image, signal or volume is."""
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from eyespot.kit import MEMORY
 from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
-from eyespot.training.batches import Normal, arithmetic, resized, views
+from eyespot.training.batches import Images, Normal, arithmetic, resized, sent, views
 from eyespot.training.config import Config, Settle
 from eyespot.training.optimise import whiten
 from eyespot.training.recipe import GROW, parse_recipe
@@ -30,6 +31,8 @@ TINY, SMALL = 16, 64
 VALUES = 2**20
 """Positions in a batch, at the most."""
 SMOOTHING = 0.2
+MOVED = 0.03
+"""The share of the time, at the most, that answers for moved images may take: more training is worth more."""
 
 
 class Classify:
@@ -56,13 +59,18 @@ class Classify:
         generator = torch.Generator().manual_seed(self.config.seed)
         return torch.rand(len(self.labels), generator=generator) < 0.5
 
+    @cached_property
+    def images(self) -> Images:
+        return Images(self.pixels, self.config.device or "cpu")
+
     def network(self) -> Network:
         return new_network(self.survey, self.config)
 
     def prepare(self, network: nn.Module) -> None:
         """What is set from the data before the first step."""
         if self.config.model in WHITENED and "whiten" in self.parts and self.config.start_from is None:
-            whiten(network.stem, self.normal(self.pixels[self._some_rows()]))  # type: ignore[arg-type]
+            stem: Any = network.stem
+            whiten(stem, self.normal(self.pixels[self._some_rows()], stem.weight.device))
 
     def _some_rows(self, most: int = 2000, positions: int = 2**21) -> NDArray[np.int64]:
         """Evenly spaced rows, at most so many, with at most about so many positions in all."""
@@ -97,12 +105,13 @@ class Classify:
 
     def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
         """(B, C, side, ...) changed at random, and their labels (B,)"""
-        x = self.normal(self.pixels[rows], self.config.device or "cpu")
+        device = self.config.device or "cpu"
+        x = self.normal(self.images[rows], device)
         if self.mirrored is not None:
             mirrored = self.mirrored[rows]
             x, self.mirrored[rows] = Flip().apply(x, mirrored), ~mirrored
         x = augment(x, self.operations, generator)
-        return resized(x, side), self.labels[rows].to(x.device)
+        return resized(x, side), sent(self.labels[rows], device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         smoothing = SMOOTHING if "smooth" in self.parts else 0.0
@@ -113,7 +122,7 @@ class Classify:
         """Loss and accuracy on some held-out rows, at the training's present size and in its precision."""
         device, logits = self.config.device or "cpu", []
         for part in np.array_split(rows, max(1, len(rows) // 256)):
-            x = resized(self.normal(self.pixels[part], device), side)
+            x = resized(self.normal(self.images[part], device), side)
             with arithmetic(device, self.config.precision):
                 logits.append(network(x).float().cpu())
         z, y = torch.cat(logits), self.labels[rows]
@@ -157,20 +166,25 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
     return replace(config, model=model, size=reading.size, fit=reading.fit, augment=augment, batch=batch)
 
 
-def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
-    """The parts of training for so many passes over full-size images; and why."""
+def usual_recipe(config: Config, passes: float, view: float = 0.0) -> tuple[str, str]:
+    """The parts of training for so many passes over full-size images; and why.
+
+    view   the share of the time in which one view of all images that are answered is answered
+    """
     growth = usual_growth(passes)
     new = (
         config.start_from is None
     )  # weights that know something keep their first layer, and tuning has its own rates
     parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
-    parts += [growth, "average", "smooth"]
+    parts += [growth] * bool(growth) + ["average", "smooth"]
     kinds = {type(operation) for operation in parse(config.augment or "")}
     mirrored = Flip in kinds
     parts += ["alternate"] * mirrored + ["mirror"] * mirrored
     # Three times the answers are little of a long run's time; of a short one's, training is the better use.
-    parts += ["moved"] * (Shift in kinds and growth != "grow_short" and config.model in WHITENED)
-    why = f"{growth}, as about {passes:.1f} passes over full-size images would fit"
+    more = len(views(mirrored, True)) - len(views(mirrored, False))
+    worth = growth != "grow_short" and more * view <= MOVED
+    parts += ["moved"] * (Shift in kinds and worth and config.model in WHITENED)
+    why = f"{growth or 'full size'}, as about {passes:.1f} passes over full-size images would fit"
     return "|".join(parts), why
 
 

@@ -1,9 +1,9 @@
 """The task of telling what each pixel is: crops of images and their label maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights, components
 from eyespot.models.network import Network, run_whole
-from eyespot.training.batches import Normal, arithmetic
+from eyespot.training.batches import Normal, arithmetic, sent
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
@@ -44,8 +44,7 @@ GLANCE = 1024
 """Samples along an axis of a held-out image that are looked at while training."""
 
 
-@dataclass(frozen=True)
-class Targets:
+class Targets(NamedTuple):
     """labels (B, *S), or (B, K, *S) of multi-label masks; how much more than others each pixel counts, where borders do"""
 
     labels: Tensor
@@ -118,8 +117,8 @@ class Segment:
         """Crops (B, C, side, ...) and what is to be said of them, changed alike"""
         crops = [self._crop(int(i), side) for i in rows]
         x = self.normal(np.stack([image for image, _, _ in crops]), self.config.device or "cpu")
-        y = torch.from_numpy(np.stack([labels for _, labels, _ in crops])).to(x.device)
-        borders = torch.from_numpy(np.stack([border for _, _, border in crops])).to(x.device)
+        y = sent(torch.from_numpy(np.stack([labels for _, labels, _ in crops])), x.device)
+        borders = sent(torch.from_numpy(np.stack([border for _, _, border in crops])), x.device)
         both = torch.cat([x, borders[:, None]], 1) if self.borders else x  # moved alike
         both, moved = augment_pair(both, y, self.moves, generator)
         x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
@@ -219,7 +218,7 @@ PARTS = {"muon", "average"}
 """Of the recipe, what training with masks knows."""
 
 
-def usual_recipe(config: Config, passes: float) -> tuple[str, str]:
+def usual_recipe(config: Config, passes: float, view: float = 0.0) -> tuple[str, str]:
     """The parts of training for masks; and why."""
     return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
 
@@ -241,7 +240,12 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
         raise UserError(
             f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
         )
-    usual = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
+    narrow = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
+    usual = (
+        ("unet_bn", "the U-Net with the paper's widths")
+        if (config.device or "").startswith("cuda")
+        else narrow
+    )
     of_weights = config.start_from is not None and config.model is None
     model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
     longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))

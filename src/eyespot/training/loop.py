@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eyespot.training.batches import arithmetic, forever
-from eyespot.training.optimise import Average, optimisers, set_rates, tuners
+from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates, tuners
 from eyespot.training.plan import MONITOR, Plan
 from eyespot.training.recipe import parse_recipe
+from eyespot.training.recording import recorded
 from eyespot.training.schedule import rate
 from eyespot.training.threads import Threads, options
 
@@ -62,9 +64,8 @@ def fit(
     """
     c, task, start = plan.config, plan.task, elapsed()
     assert c.device and c.batch and c.size
-    network = task.network()
+    network = task.network().to(c.device).train()
     task.prepare(network)
-    network = network.to(c.device).train()
     parts = parse_recipe(c.recipe or "")
     average, draws = Average(network, "average" in parts), task.draws(plan.train)
     steppers = (
@@ -72,12 +73,28 @@ def fit(
         if c.fine_tune
         else optimisers(network, c.batch, task.muon if "muon" in parts else 0.0)
     )
+    if c.device.startswith("cuda"):
+        on_gpu(steppers)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)
     seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
     looks: list[float] = []  # seconds for each, by its size: they tell when the machine slows down
     threads = Threads(options(c.device) if c.minutes else [1], elapsed())
+
+    def learn(x: Tensor, y: Any) -> Tensor:
+        """One step: forward, backward, and the weights changed; the loss."""
+        with arithmetic(c.device or "cpu", c.precision):
+            logits = network(x)
+        loss = task.loss(logits, y)
+        for optimiser in steppers:
+            optimiser.zero_grad()
+        loss.backward()
+        for optimiser in steppers:
+            optimiser.step()
+        return loss.detach()
+
+    step = recorded(learn, network.parameters(), c.device)
     try:
         for rows in forever(draws, c.batch, c.seed):
             # 1. how far the run is, by the clock or by the images, whichever is further
@@ -91,17 +108,10 @@ def fit(
             # 3. a step
             with arithmetic(c.device, c.precision):
                 threads.adjust(network, x, elapsed())
-                logits = network(x)
-            loss = task.loss(logits, y)
-            for optimiser in steppers:
-                optimiser.zero_grad()
-            loss.backward()
-            for optimiser in steppers:
-                optimiser.step()
-            average.update(network)
+            losses.append(step(x, y))
+            average.update()
             # 4. look now and then
             seen += len(rows)
-            losses.append(loss.detach())
             on_step(fraction, (seen - last.seen) / max(elapsed() - last.seconds, 1e-9))
             if not last.due(fraction, elapsed() if c.minutes else None):
                 continue

@@ -49,37 +49,60 @@ class Muon(Direct):
     @torch.no_grad()
     def step(self, closure=None):  # type: ignore[override]
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                m = state["momentum"].mul_(group["momentum"]).add_(p.grad)
-                # Channels last, as the filters lie in memory: no copy, and the order of columns makes no difference.
-                flat = (p.grad + group["momentum"] * m).movedim(1, -1)
-                update = orthogonal(flat.flatten(1)).view(flat.shape).movedim(-1, 1)
-                p.mul_(state["norm"] / p.norm())
-                p.sub_(update * (group["lr"] * state["norm"] / update.norm().clamp_min(1e-12)))
+            learned = [p for p in group["params"] if p.grad is not None]
+            if learned:
+                self._update(learned, [p.grad for p in learned], group["lr"], group["momentum"])  # type: ignore[misc]
+
+    def _update(
+        self, filters: list[Tensor], grads: list[Tensor], lr: float | Tensor, momentum: float
+    ) -> None:
+        moving = [self.state[p]["momentum"] for p in filters]
+        norms = [self.state[p]["norm"] for p in filters]
+        torch._foreach_mul_(moving, momentum)
+        torch._foreach_add_(moving, grads)
+        ahead = torch._foreach_add(grads, moving, alpha=momentum)
+        # Channels last, as the filters lie in memory: no copy, and the order of columns makes no difference.
+        flat = [g.movedim(1, -1) for g in ahead]
+        updates = orthogonal([g.flatten(1) for g in flat])
+        torch._foreach_mul_(filters, torch._foreach_div(norms, torch._foreach_norm(filters)))
+        sizes = torch._foreach_norm(updates)
+        torch._foreach_clamp_min_(sizes, 1e-12)
+        for p, g, update, norm, size in zip(filters, flat, updates, norms, sizes, strict=True):
+            p.addcmul_(update.view(g.shape).movedim(-1, 1), lr * norm / size, value=-1)
 
 
-def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
-    """The nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz iterations: (m, n) -> (m, n)
+def orthogonal(matrices: Sequence[Tensor], steps: int = 3) -> list[Tensor]:
+    """Of each the nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz iterations: (m, n) -> (m, n)
 
-    Each step multiplies x by a polynomial in x x'. The steps are taken on that smaller square alone, and x is
-    multiplied once: a third of the work, as most filters have many more weights than there are filters.
+    Each step multiplies x by a polynomial in x x'. The steps are taken on that smaller square alone, on those of one
+    size at once, and x is multiplied once: a third of the work, as most filters have many more weights than there are
+    filters.
     """
+    found: dict[int, Tensor] = {}
+    for side in {min(m.shape) for m in matrices}:
+        chosen = [i for i, m in enumerate(matrices) if min(m.shape) == side]
+        found |= zip(chosen, _orthogonal([matrices[i] for i in chosen], steps), strict=True)
+    return [found[i] for i in range(len(matrices))]
+
+
+def _orthogonal(matrices: list[Tensor], steps: int) -> list[Tensor]:
+    """Of matrices whose smaller sides are equal"""
     a, b, c = 3.4445, -4.7750, 2.0315
-    wide = matrix.shape[0] <= matrix.shape[1]
-    quick = torch.bfloat16 if multiplies_bfloat16(matrix.device.type) else torch.float32
-    x = (matrix if wide else matrix.T).to(quick)
-    x = x / (x.norm() + 1e-7)
-    gram = (x @ x.T).float()
-    whole = one = torch.eye(len(gram), device=x.device)
+    quick = torch.bfloat16 if multiplies_bfloat16(matrices[0].device.type) else torch.float32
+    wide = [(m if m.shape[0] <= m.shape[1] else m.T).to(quick) for m in matrices]
+    wide = torch._foreach_div(wide, torch._foreach_add(torch._foreach_norm(wide), 1e-7))
+    gram = torch.stack([x @ x.T for x in wide]).float()
+    whole = None
     for step in range(steps):
-        factor = a * one + b * gram + c * gram @ gram
-        whole = factor @ whole
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        whole = factor if whole is None else factor @ whole
         gram = factor @ gram @ factor if step < steps - 1 else gram
-    x = whole.to(quick) @ x
-    return (x if wide else x.T).to(matrix.dtype)
+    assert whole is not None
+    turned = [w @ x for w, x in zip(whole.to(quick), wide, strict=True)]
+    return [
+        (x if m.shape[0] <= m.shape[1] else x.T).to(m.dtype) for x, m in zip(turned, matrices, strict=True)
+    ]
 
 
 def optimisers(network: nn.Module, batch: int, muon: float = 0.15) -> Sequence[torch.optim.Optimizer]:
@@ -107,11 +130,27 @@ def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
     return [AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
+def on_gpu(steppers: Sequence[torch.optim.Optimizer]) -> None:
+    """Keep the rates and counts in the GPU's memory, where a recorded step finds them, and AdamW in one kernel."""
+    for stepper in steppers:
+        for group in stepper.param_groups:
+            group["peak"] = group["lr"]
+            group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+            if isinstance(stepper, AdamW):
+                group["fused"] = group["capturable"] = True
+
+
 def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> None:
     """Set each group's rate for this fraction of the run: its peak times its cycle; before its start it learns nothing."""
     for group in (group for optimiser in steppers for group in optimiser.param_groups):
-        peak, start = group.setdefault("peak", group["lr"]), group.get("start", 0.0)
-        group["lr"] = peak * rate(max(0.0, fraction - start) / (1 - start))
+        if "peak" not in group:
+            group["peak"] = group["lr"]
+        peak, start = group["peak"], group.get("start", 0.0)
+        now = peak * rate(max(0.0, fraction - start) / (1 - start))
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(now)
+        else:
+            group["lr"] = now
         for p in group["params"]:
             p.requires_grad_(fraction >= start)
 
@@ -122,15 +161,16 @@ class Average:
     def __init__(self, network: nn.Module, on: bool = True):
         self.on, self.network = on, copy.deepcopy(network).eval().requires_grad_(False)
         self.steps = 0
+        mine, new = self.network.state_dict(), network.state_dict()
+        floats = [name for name in mine if mine[name].is_floating_point()]
+        self.mine, self.new = [mine[name] for name in floats], [new[name] for name in floats]
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self) -> None:
         """Take in the weights after one more step."""
         self.steps += 1
         share = 1 / (1 + 0.05 * self.steps) if self.on else 1.0
-        mine, new = self.network.state_dict(), network.state_dict()
-        floats = [name for name in mine if mine[name].is_floating_point()]
-        torch._foreach_lerp_([mine[n] for n in floats], [new[n] for n in floats], share)
+        torch._foreach_lerp_(self.mine, self.new, share)
 
 
 @torch.no_grad()

@@ -82,8 +82,8 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         typed if config.device else "a GPU was found" if device != "cpu" else "no GPU was found"
     )
     kind = crops if isinstance(survey, PairSurvey) else classes
-    config = kind.choose(survey, config, settle, train)  # type: ignore[arg-type]
-    config = replace(config, view=reading.view, dim=reading.dim, device=device)
+    config = kind.choose(survey, replace(config, device=device), settle, train)  # type: ignore[arg-type]
+    config = replace(config, view=reading.view, dim=reading.dim)
     if config.fine_tune:
         reasons["fine_tune"] = (
             f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
@@ -112,7 +112,8 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     config = replace(config, model=task.config.model, **_way(timed, task.config, settle, reasons))
     torch.set_num_threads(config.threads or 1)
     passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
-    recipe = settle("recipe", *kind.usual_recipe(config, passes))
+    view = CARE * len(answered) / timed["predict"] / (60 * config.minutes) if config.minutes else 0.0
+    recipe = settle("recipe", *kind.usual_recipe(config, passes, view))
     task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
     if asked.batch is None and config.minutes is not None:
         batch, why = networks.batch_for(config.batch or 1, images / task.cost(), task.least_batch)

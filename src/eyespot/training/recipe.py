@@ -10,7 +10,7 @@ PARTS = {
     "muon": "orthogonal updates for the filters of convolutions, AdamW for the rest; without it AdamW for all",
     "grow_short": "image sizes for a few passes over the images, up to three quarters of the full size",
     "grow_medium": "image sizes for about ten passes",
-    "grow_long": "image sizes for more",
+    "grow_long": "image sizes for up to fifteen; for more none is better",
     "alternate": "an image is seen as it is and mirrored in turn, and not by chance, where flip is among the changes",
     "average": "the network kept is the average over the last twentieth of the steps",
     "smooth": "a fifth of each label is spread over all classes",

@@ -10,8 +10,8 @@ GROWTH = {
     "": ((0.0, 8),),
 }
 """By the recipe's part: from this fraction of the run on, so many eighths of the full image size."""
-PASSES = {"grow_short": 3.0, "grow_medium": 10.0, "grow_long": float("inf")}
-"""Up to so many passes over full-size images, as long as they would take, a growth is the best."""
+PASSES = {"grow_short": 3.0, "grow_medium": 10.0, "grow_long": 15.0, "": float("inf")}
+"""Up to so many passes over full-size images, as long as they would take, a growth is the best; "" is none."""
 
 
 def rate(fraction: float) -> float:

@@ -1,0 +1,141 @@
+"""Accuracy and seconds of training on a GPU, over seeds, beside the published program airbench94_muon.py.
+
+    python benchmarks/gpu.py cifar10-train --seeds 20 --program airbench94_muon.py
+
+The program is https://github.com/KellerJordan/cifar10-airbench's; it reads our decoded images, split as ours are, and
+runs in a process of its own, between two halves of our runs. Timed is what it times: the first layer's whitening, the
+training and the answers of six views, with the images in the GPU's memory and after a run that is not counted, in which
+it compiles and both choose their kernels. The looks at held-out images while training are not timed, of either.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from eyespot.data.survey import Survey, survey
+from eyespot.evaluation import answer
+from eyespot.prediction.predictor import Predictor
+from eyespot.run_folder import make_card
+from eyespot.training.config import Config
+from eyespot.training.loop import clock, fit
+from eyespot.training.plan import Plan, make_plan, make_task
+
+Result = tuple[float, float]
+"""Accuracy and seconds"""
+
+
+def now() -> float:
+    torch.cuda.synchronize()
+    return perf_counter()
+
+
+def one(found: Survey, plan: Plan, seed: int) -> Result:
+    """A run of ours, as `eyespot train` trains and answers."""
+    config = replace(plan.config, seed=seed)
+    task = make_task(found, config, plan.task.normal, plan.train)
+    plan, looks, glance = replace(plan, config=config, task=task), [], task.glance
+    assert config.device and not isinstance(task, type(None))
+    task.images  # type: ignore[union-attr]  # noqa: B018
+
+    def untimed(*args):
+        start = now()
+        scored = glance(*args)
+        looks.append(now() - start)
+        return scored
+
+    task.glance = untimed  # type: ignore[method-assign]
+    card = make_card(found, plan, plan.config.size or 32)
+    start = now()
+    outcome = fit(plan, clock(), lambda *_: None, lambda *_: None)
+    predictor = Predictor(
+        replace(card, preprocessing=card.preprocessing | {"side": outcome.side}),
+        outcome.network,
+        config.device,
+    )
+    rows = plan.test if len(plan.test) else plan.held
+    right = answer(predictor, found.images.pixels, rows).argmax(1) == found.labels[rows]
+    return float(right.mean()), now() - start - sum(looks)
+
+
+def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
+    """Runs of the program on the same images."""
+    text = program.read_text()
+    assert "range(200)" in text, f"{program} is not the program, or another version of it"
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
+        (at / "cifar10").mkdir()
+        for name, rows in (("train", plan.train), ("test", plan.test if len(plan.test) else plan.held)):
+            images, labels = torch.from_numpy(found.images.pixels[rows]), torch.from_numpy(found.labels[rows])
+            torch.save(
+                {"images": images, "labels": labels, "classes": found.classes}, at / "cifar10" / f"{name}.pt"
+            )
+        (at / "program.py").write_text(text.replace("range(200)", f"range({runs})"))
+        done = subprocess.run(
+            [sys.executable, "program.py"], cwd=at, capture_output=True, text=True, env=os.environ
+        )
+        if done.returncode:
+            sys.exit(done.stderr[-2000:])
+        rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()]
+    ended = [cells for cells in rows if len(cells) == 8 and cells[2] == "eval"]
+    return [(float(cells[5]), float(cells[6])) for cells in ended[1:]]  # the first one only warms up
+
+
+def tell(name: str, results: Sequence[Result]) -> None:
+    accuracy, seconds = np.array(results).T
+    error = 1.96 * accuracy.std(ddof=1) / len(accuracy) ** 0.5
+    print(
+        f"{name:<10} accuracy {accuracy.mean():.2%} +- {error:.2%} (95%, n = {len(accuracy)}), "
+        f"deviation {accuracy.std(ddof=1):.2%}; seconds, median {np.median(seconds):.3f} "
+        f"({seconds.min():.3f}-{seconds.max():.3f})",
+        flush=True,
+    )
+
+
+def settings() -> SimpleNamespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--program", type=Path)
+    parser.add_argument("--passes", type=float, default=8)
+    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--recipe", default="whiten|muon|smooth|alternate|mirror|moved")
+    return SimpleNamespace(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    s = settings()
+    found = survey(s.data)
+    config = Config(
+        s.data,
+        epochs=s.passes,
+        model="small",
+        batch=s.batch,
+        recipe=s.recipe,
+        precision="bfloat16",
+        device="cuda",
+    )
+    plan = make_plan(found, config, clock())
+    print(
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(plan.train)} images trained, {config}"
+    )
+    one(found, plan, 0)
+    results = [one(found, plan, 1 + seed) for seed in range(s.seeds // 2)]
+    peer = theirs(s.program, found, plan, s.seeds) if s.program else []
+    results += [one(found, plan, 1 + seed) for seed in range(s.seeds // 2, s.seeds)]
+    tell("eyespot", results)
+    if peer:
+        tell("airbench", peer)
+
+
+if __name__ == "__main__":
+    main()
