@@ -9,7 +9,6 @@ it compiles and both choose their kernels. The looks at held-out images while tr
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -26,6 +24,7 @@ from eyespot.data.survey import Survey, survey
 from eyespot.evaluation import answer
 from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
+from eyespot.training.classes import Classify
 from eyespot.training.config import Config
 from eyespot.training.loop import clock, fit
 from eyespot.training.plan import Plan, make_plan, make_task
@@ -44,8 +43,8 @@ def one(found: Survey, plan: Plan, seed: int) -> Result:
     config = replace(plan.config, seed=seed)
     task = make_task(found, config, plan.task.normal, plan.train)
     plan, looks, glance = replace(plan, config=config, task=task), [], task.glance
-    assert config.device and not isinstance(task, type(None))
-    task.images  # type: ignore[union-attr]  # noqa: B018
+    assert isinstance(task, Classify) and config.device
+    assert len(task.images[plan.train[:1]])  # they go to the GPU
 
     def untimed(*args):
         start = now()
@@ -71,6 +70,7 @@ def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
     """Runs of the program on the same images."""
     text = program.read_text()
     assert "range(200)" in text, f"{program} is not the program, or another version of it"
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         (at / "cifar10").mkdir()
@@ -80,14 +80,17 @@ def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
                 {"images": images, "labels": labels, "classes": found.classes}, at / "cifar10" / f"{name}.pt"
             )
         (at / "program.py").write_text(text.replace("range(200)", f"range({runs})"))
-        done = subprocess.run(
-            [sys.executable, "program.py"], cwd=at, capture_output=True, text=True, env=os.environ
-        )
-        if done.returncode:
-            sys.exit(done.stderr[-2000:])
-        rows = [[cell.strip() for cell in line.split("|")] for line in done.stdout.splitlines()]
-    ended = [cells for cells in rows if len(cells) == 8 and cells[2] == "eval"]
-    return [(float(cells[5]), float(cells[6])) for cells in ended[1:]]  # the first one only warms up
+        command = [sys.executable, "-u", "program.py"]
+        with subprocess.Popen(command, cwd=at, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            for line in process.stdout:
+                cells = [cell.strip() for cell in line.split("|")]
+                if len(cells) == 8 and cells[2] == "eval":
+                    results.append((float(cells[5]), float(cells[6])))
+                    print(f"airbench   {results[-1]}", flush=True)
+        if process.returncode:
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+    return results[1:]  # the first one only warms up
 
 
 def tell(name: str, results: Sequence[Result]) -> None:
@@ -101,7 +104,7 @@ def tell(name: str, results: Sequence[Result]) -> None:
     )
 
 
-def settings() -> SimpleNamespace:
+def settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--seeds", type=int, default=20)
@@ -109,7 +112,7 @@ def settings() -> SimpleNamespace:
     parser.add_argument("--passes", type=float, default=8)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--recipe", default="whiten|muon|smooth|alternate|mirror|moved")
-    return SimpleNamespace(**vars(parser.parse_args()))
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -130,6 +133,7 @@ def main() -> None:
     )
     one(found, plan, 0)
     results = [one(found, plan, 1 + seed) for seed in range(s.seeds // 2)]
+    tell("eyespot", results)
     peer = theirs(s.program, found, plan, s.seeds) if s.program else []
     results += [one(found, plan, 1 + seed) for seed in range(s.seeds // 2, s.seeds)]
     tell("eyespot", results)

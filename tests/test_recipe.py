@@ -126,7 +126,7 @@ def test_a_gpu_takes_a_wider_network(photos, monkeypatch):
     chosen = {}
     for device in ("cpu", "cuda"):
         task.config = replace(task.config, device=device)
-        wide, _, why = largest(task, np.zeros(40_000, np.int64), lambda *_: 700_000, free=True)
+        wide, _, why = largest(task, np.zeros(100_000, np.int64), lambda *_: 700_000, free=True)
         chosen[device] = wide.config.model
         assert ("small_w128" in why) == (device == "cuda")
     assert chosen == {"cpu": "small", "cuda": "small_w128"}
