@@ -228,6 +228,15 @@ def test_too_little_time_is_refused_before_training(photos):
         make_plan(survey(photos), Config(str(photos), minutes=0.01), clock())
 
 
+def test_a_gpu_without_enough_memory_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
+
+    monkeypatch.setattr("eyespot.run.make_plan", full)
+    with pytest.raises(UserError, match=r"too small for this \(CUDA out of memory[^\n]*smaller --batch"):
+        eyespot.train(photos, epochs=1, out=tmp_path / "a")
+
+
 def test_epochs_and_a_seed_repeat_a_run_exactly(photos, tmp_path):
     from safetensors.torch import load_file
 

@@ -133,6 +133,11 @@ def train(
     folder, threads = run_folder(out, settings.data, force), torch.get_num_threads()
     try:
         return _train(settings, folder, elapsed)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU's memory is too small for this ({str(error).splitlines()[0][:80]}); give a smaller --batch, --size or --model, "
+            "or --device cpu"
+        ) from error
     finally:
         torch.set_num_threads(threads)
         return_freed()

@@ -127,7 +127,7 @@ def multiplies_bfloat16(device: str) -> bool:
     """Whether this machine has bfloat16 products in hardware; emulated, they are more than ten times slower."""
     if device.startswith("cpu"):
         return torch.cpu._is_avx512_bf16_supported()
-    return device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def answering(precision: str | None, device: str) -> str:
