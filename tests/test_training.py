@@ -153,6 +153,8 @@ def test_the_measured_mean_is_the_mean():
     normal = measure(pixels, np.arange(40))
     np.testing.assert_allclose(normal.mean, pixels[:40].mean((0, 1, 2)))
     np.testing.assert_allclose(normal.std, pixels[:40].std((0, 1, 2)))
+    few = measure(pixels, np.arange(40), positions=360)  # ten images of 36
+    np.testing.assert_allclose(few.mean, pixels[:40:4].mean((0, 1, 2)))
     x = normal(pixels[:40])
     assert x.shape == (40, 2, 6, 6) and x.is_contiguous(memory_format=torch.channels_last)
     assert x.mean().abs() < 1e-5 and abs(x.std() - 1) < 1e-2

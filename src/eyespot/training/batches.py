@@ -73,9 +73,10 @@ class Images:
         return as_tensor(self.pixels[rows]).pin_memory() if self.gpu else self.pixels[rows]
 
 
-def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000) -> Normal:
-    """Mean and standard deviation per channel over the given rows, or evenly spaced ones where there are many."""
-    chosen = rows[:: max(1, len(rows) // most)]
+def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000, positions: int = 2**24) -> Normal:
+    """Mean and standard deviation per channel over the given rows, or evenly spaced ones where these are many or large."""
+    each = pixels[rows[0]].size // pixels[rows[0]].shape[-1]
+    chosen = rows[:: max(1, len(rows) // max(1, min(most, positions // each)))]
     count, total, squares = 0, 0.0, 0.0
     for part in np.array_split(chosen, max(1, len(chosen) // 64)):
         values = np.concatenate([pixels[i].reshape(-1, pixels[i].shape[-1]) for i in part]).astype(np.float64)
