@@ -30,8 +30,8 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from eyespot.training.batches import arithmetic, multiplies_bfloat16
 from eyespot.training.config import PRECISIONS
+from eyespot.training.devices import arithmetic, multiplies_bfloat16
 
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}

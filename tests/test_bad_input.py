@@ -128,6 +128,13 @@ def test_settings_that_cannot_be(cli, photos, arguments, message):
     assert message in one_sentence(cli("train", photos, *arguments)), message
 
 
+def test_a_device_that_is_not_there_answers_nothing(cli, trained):
+    run, data = trained
+    for arguments in (("predict", run.folder, data), ("evaluate", run.folder)):
+        said = one_sentence(cli(*arguments, "--device", "cuda:63"))
+        assert "device 'cuda:63' cannot be used here" in said and "use --device cpu" in said
+
+
 def test_a_run_is_never_overwritten_unless_forced(cli, photos, tmp_path, monkeypatch):
     target = tmp_path / "run"
     assert cli("train", photos, "--epochs", 1, "--out", target).code == 0

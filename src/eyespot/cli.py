@@ -53,6 +53,7 @@ View = Annotated[str | None, typer.Option(help="Of sounds: spectrum or samples."
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.", show_default=False)
 ]
+Answering = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 
 
 def version(wanted: bool) -> None:
@@ -210,13 +211,13 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    device: Device = None,
+    device: Answering = "cpu",
     json: Json = False,
 ) -> None:
     """Score RUN on DATA, every number with its n and a 95% interval."""
     from eyespot.run import evaluate
 
-    result = evaluate(run, data, device=device or "cpu")
+    result = evaluate(run, data, device=device)
     _print_json(result.as_dict()) if json else print(result)
     _list_unread(result.errors)
     if result.errors:
@@ -261,7 +262,7 @@ def predict(
         bool,
         typer.Option("--probabilities", help="Of masks: NAME_probabilities.tif too, a channel per class."),
     ] = False,
-    device: Device = None,
+    device: Answering = "cpu",
 ) -> None:
     """Say what is on each image. Any number of images in constant memory."""
     from eyespot.prediction.loading import load
@@ -269,7 +270,7 @@ def predict(
     from eyespot.prediction.output import write_predictions
     from eyespot.prediction.predictor import expand
 
-    predictor = load(run, device=device or "cpu")
+    predictor = load(run, device=device)
     files = expand(paths, sys.stdin, predictor.reading.dim)
     if isinstance(predictor, MaskPredictor):
         unread, done = _write_masks(predictor, files, paths, out, instances, probabilities)

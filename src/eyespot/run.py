@@ -29,8 +29,9 @@ from eyespot.report.page import write_mask_report, write_report
 from eyespot.run_folder import Table, make_card, run_folder, save, show_plan, start_folder
 from eyespot.scores import percent, temperature
 from eyespot.training.config import Config, read_config
+from eyespot.training.devices import choose_device
 from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
-from eyespot.training.plan import Plan, choose_device, make_plan
+from eyespot.training.plan import Plan, make_plan
 
 ON_GPU = {1: 16384, 2: 224, 3: 96}
 """Samples along an axis that are chosen at the most on a GPU, by the number of axes."""

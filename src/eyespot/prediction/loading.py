@@ -4,10 +4,11 @@ import os
 
 from eyespot.prediction.masks import MaskPredictor
 from eyespot.prediction.predictor import Predictor, load_network
+from eyespot.training.devices import choose_device
 
 
 def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor | MaskPredictor:
-    """A predictor from a run folder or a model file: of classes, or of masks."""
+    """A predictor from a run folder or a model file: of classes, or of masks. Raises UserError for an unknown device."""
     card, network = load_network(run)
     kind = MaskPredictor if card.task == "segment" else Predictor
-    return kind(card, network, device)
+    return kind(card, network, choose_device(device))

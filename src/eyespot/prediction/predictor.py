@@ -20,7 +20,8 @@ from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
-from eyespot.training.batches import Normal, answering, arithmetic, resized, views
+from eyespot.training.batches import Normal, resized, views
+from eyespot.training.devices import answering, arithmetic
 from eyespot.weights import NAME, Card, put, read_card, read_tensors
 
 BATCH = 64

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 from eyespot.data.facts import Array
 from eyespot.data.scaling import filters
 from eyespot.kit import MEMORY
-from eyespot.training.gradients import Gradients
 
 CHANNELS = 4
 """Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
@@ -64,7 +62,10 @@ class Images:
         self.pixels, self.device = pixels, device
         self.gpu = device.startswith("cuda")
         room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
-        self.there = as_tensor(pixels).to(device) if 0 < pixels.nbytes < room else None
+        parts = np.array_split(pixels, 1 + pixels.nbytes // 2**28)  # each is copied on the way
+        self.there = (
+            torch.cat([as_tensor(p).to(device) for p in parts]) if 0 < pixels.nbytes < room else None
+        )
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Array | Tensor:
         """(B, *S, C), as they are stored"""
@@ -122,22 +123,3 @@ def views(mirror: bool, moved: bool) -> list[tuple[bool, int]]:
     return [
         (m, by) for m in ((False, True) if mirror else (False,)) for by in ((0, -1, 1) if moved else (0,))
     ]
-
-
-def multiplies_bfloat16(device: str) -> bool:
-    """Whether this machine has bfloat16 products in hardware; emulated, they are more than ten times slower."""
-    if device.startswith("cpu"):
-        return torch.cpu._is_avx512_bf16_supported()
-    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def answering(precision: str | None, device: str) -> str:
-    """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
-    return "bfloat16" if precision == "bfloat16" and multiplies_bfloat16(device) else "float32"
-
-
-def arithmetic(device: str, precision: str | None) -> Any:
-    """Products in bfloat16, or other gradients, where the plan says so."""
-    if precision == "winograd":
-        return Gradients()
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")

@@ -19,8 +19,9 @@ from eyespot.kit import MEMORY
 from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
-from eyespot.training.batches import Images, Normal, arithmetic, resized, sent, views
+from eyespot.training.batches import Images, Normal, resized, sent, views
 from eyespot.training.config import Config, Settle
+from eyespot.training.devices import arithmetic
 from eyespot.training.optimise import whiten
 from eyespot.training.recipe import GROW, parse_recipe
 from eyespot.training.schedule import mean_cost, side, usual_growth

@@ -21,9 +21,10 @@ from eyespot.kit import MEMORY
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights, components
 from eyespot.models.network import Network, run_whole
-from eyespot.training.batches import Normal, arithmetic, sent
+from eyespot.training.batches import Normal, sent
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
+from eyespot.training.devices import arithmetic
 from eyespot.training.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
 from eyespot.training.recipe import parse_recipe
 from eyespot.watershed import keeps_whole, parted

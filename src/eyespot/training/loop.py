@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyespot.training.batches import arithmetic, forever
+from eyespot.training.batches import forever
+from eyespot.training.devices import arithmetic
 from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates, tuners
 from eyespot.training.plan import MONITOR, Plan
 from eyespot.training.recipe import parse_recipe

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.checkpoints.adapting import ends, within
-from eyespot.training.batches import multiplies_bfloat16
+from eyespot.training.devices import multiplies_bfloat16
 from eyespot.training.schedule import HEAD_ALONE, rate
 
 ADAM_RATE, USUAL_BATCH = 0.02, 512

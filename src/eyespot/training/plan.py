@@ -12,8 +12,9 @@ from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training import classes, crops, networks
-from eyespot.training.batches import Normal, measure, multiplies_bfloat16
+from eyespot.training.batches import Normal, measure
 from eyespot.training.config import Config, Settle
+from eyespot.training.devices import choose_device, multiplies_bfloat16
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
 from eyespot.training.timing import Task, fastest
@@ -49,19 +50,6 @@ class Plan:
     seconds: float | None
     reserve: float
     images: float | None
-
-
-def choose_device(device: str | None) -> str:
-    """The device as torch names it; the first GPU if there is one and nothing was typed."""
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0][:80]}); use --device cpu"
-        ) from error
-    return device
 
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eyespot.training import classes, crops
-from eyespot.training.batches import answering, arithmetic, multiplies_bfloat16
 from eyespot.training.config import Config
+from eyespot.training.devices import answering, arithmetic, multiplies_bfloat16
 from eyespot.training.recording import WARM_UP, recorded
 from eyespot.training.threads import options
 

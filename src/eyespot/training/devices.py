@@ -1,0 +1,40 @@
+"""Where a network runs, and in which arithmetic."""
+
+from typing import Any
+
+import torch
+
+from eyespot.errors import UserError
+from eyespot.training.gradients import Gradients
+
+
+def choose_device(device: str | None) -> str:
+    """The device as torch names it; the first GPU if there is one and nothing was typed."""
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0][:80]}); use --device cpu"
+        ) from error
+    return device
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether this machine has bfloat16 products in hardware; emulated, they are more than ten times slower."""
+    if device.startswith("cpu"):
+        return torch.cpu._is_avx512_bf16_supported()
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def answering(precision: str | None, device: str) -> str:
+    """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
+    return "bfloat16" if precision == "bfloat16" and multiplies_bfloat16(device) else "float32"
+
+
+def arithmetic(device: str, precision: str | None) -> Any:
+    """Products in bfloat16, or other gradients, where the plan says so."""
+    if precision == "winograd":
+        return Gradients()
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
