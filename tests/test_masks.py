@@ -248,20 +248,16 @@ def test_train_and_evaluate_on_masks(run):
         assert sheet.width > 500
 
 
-def test_predict_writes_masks_of_the_inputs_sizes(run, squares, tmp_path):
+def test_predict_writes_masks_of_the_inputs_sizes(run, squares, tmp_path, cli):
     answers = eyespot.predict(run.folder, sorted((squares / "images").iterdir()))
     assert [a.labels.shape for a in answers] == [(41 + i, 64 - i) for i in range(16)]
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "eyespot", "predict", str(run.folder), str(squares / "images")]
-    done = subprocess.run([*command, "-o", str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = cli("predict", run.folder, squares / "images", "-o", tmp_path / "out")
+    assert done.code == 0, done.err
     for i, answer in enumerate(answers):
         with Image.open(tmp_path / "out" / f"{i:02}.png") as image:
             np.testing.assert_array_equal(np.asarray(image), answer.labels * 255)
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and "name a folder for the masks with --out" in done.stderr
+    done = cli("predict", run.folder, squares / "images")
+    assert done.code == 2 and "name a folder for the masks with --out" in done.err
 
 
 def test_the_split_of_a_run_is_a_data_set(run):
