@@ -63,9 +63,7 @@ class Images:
         self.gpu = device.startswith("cuda")
         room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
         parts = np.array_split(pixels, 1 + pixels.nbytes // 2**28)  # each is copied on the way
-        self.there = (
-            torch.cat([as_tensor(p).to(device) for p in parts]) if 0 < pixels.nbytes < room else None
-        )
+        self.there = torch.cat([as_tensor(p).to(device) for p in parts]) if 0 < pixels.nbytes < room else None
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Array | Tensor:
         """(B, *S, C), as they are stored"""
