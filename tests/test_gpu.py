@@ -18,7 +18,7 @@ def losses_of(record: bool, sizes: list[int]) -> list[float]:
     torch.manual_seed(0)
     network = create("resnet20").to("cuda", memory_format=MEMORY[2]).train()  # type: ignore[call-overload]
     steppers, average = optimisers(network, 64), Average(network)
-    on_gpu(steppers)
+    on_gpu(steppers, "cuda")
 
     def learn(x, y):
         loss = F.cross_entropy(network(x), y)

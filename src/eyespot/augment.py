@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from eyespot.errors import UserError, nearest
+from eyespot.kit import sent
 from eyespot.warp import Elastic, Rotate, Scale, Warp, grid, resample, resample_labels
 
 
@@ -28,7 +29,7 @@ class Flip:
 
     def apply(self, x: Tensor, mirrored: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        mask = mirrored.to(x.device, non_blocking=x.is_cuda).view(-1, *[1] * (x.dim() - 1))
+        mask = sent(mirrored, x.device).view(-1, *[1] * (x.dim() - 1))
         return torch.where(mask, x.flip(-1), x)
 
 
@@ -51,7 +52,7 @@ class Shift:
     def apply(self, x: Tensor, pixels: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
         y = x.movedim(1, -1)  # (B, *S, C)
-        pixels = pixels.to(x.device, non_blocking=x.is_cuda)
+        pixels = sent(pixels, x.device)
         for axis, n in enumerate(x.shape[2:], start=1):
             index = torch.arange(n, device=x.device) + pixels[:, axis - 1, None]  # (B, n)
             index = (n - 1) - ((n - 1) - index.abs()).abs()  # mirrored at both ends
@@ -74,7 +75,7 @@ class Flips:
 
     def apply(self, x: Tensor, mirrored: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        masks = mirrored.to(x.device, non_blocking=x.is_cuda).view(len(x), -1, *[1] * (x.dim() - 1))
+        masks = sent(mirrored, x.device).view(len(x), -1, *[1] * (x.dim() - 1))
         for axis in range(2, x.dim()):
             x = torch.where(masks[:, axis - 2], x.flip(axis), x)
         return x
@@ -151,11 +152,11 @@ class Noise(Light):
 
     def apply(self, x: Tensor, amounts: Tensor) -> Tensor:
         """(B, C, *S) -> the same shape"""
-        return x + amounts.to(x.device, non_blocking=x.is_cuda) * _deviation(x)
+        return x + sent(amounts, x.device) * _deviation(x)
 
 
 def _per_image(values: Tensor, x: Tensor) -> Tensor:
-    return values.to(x.device, non_blocking=x.is_cuda).view(-1, *[1] * (x.dim() - 1))
+    return sent(values, x.device).view(-1, *[1] * (x.dim() - 1))
 
 
 def _deviation(x: Tensor) -> Tensor:

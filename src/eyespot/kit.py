@@ -217,3 +217,8 @@ THINNED: dict[int, type] = {1: ThinnedConv1d, 2: ThinnedConv2d, 3: ThinnedConv3d
 PADDED_UP: dict[int, type] = {1: PaddedUp1d, 2: PaddedUp2d, 3: PaddedUp3d}
 MEMORY = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
 """The order of values in memory that is fastest, by rank."""
+
+
+def sent(tensor: Tensor, device: str | torch.device) -> Tensor:
+    """On the device; a GPU of NVIDIA's is not waited for."""
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")

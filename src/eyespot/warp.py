@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eyespot.errors import UserError
+from eyespot.kit import sent
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def grid(x: Tensor, warps: list[Warp], generator: torch.Generator) -> Tensor:
     """
     axes = [torch.arange(n, device=x.device) - (n - 1) / 2 for n in x.shape[2:]]
     offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).expand(len(x), *x.shape[2:], len(axes))
-    sampled = [(warp, warp.sample(generator, x).to(x.device, non_blocking=x.is_cuda)) for warp in warps]
+    sampled = [(warp, sent(warp.sample(generator, x), x.device)) for warp in warps]
     for warp, parameters in reversed(sampled):  # the last one made the output
         offsets = warp.pull(offsets, parameters)
     return offsets
@@ -117,7 +118,7 @@ def resample_labels(labels: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _look_up(x: Tensor, offsets: Tensor, mode: str) -> Tensor:
-    sizes = torch.tensor(x.shape[2:]).to(x.device, non_blocking=x.is_cuda)
+    sizes = sent(torch.tensor(x.shape[2:]), x.device)
     places = (2 * offsets / sizes).flip(-1)  # -1 and 1 are the outer edges, and the last axis comes first
     if x.dim() == 3:  # a signal is an image of one row
         places = functional.pad(places, (0, 1))[:, None]

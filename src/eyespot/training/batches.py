@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eyespot.data.facts import Array
 from eyespot.data.scaling import filters
-from eyespot.kit import MEMORY
+from eyespot.kit import MEMORY, sent
 
 CHANNELS = 4
 """Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
@@ -32,11 +32,6 @@ class Normal:
         mean, std = (_row(value, x.shape[-2], x.device) for value in (self.mean, self.std))
         x.flatten(-2).sub_(mean).div_(std)
         return x.movedim(-1, 1)
-
-
-def sent(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """On the device; a GPU of NVIDIA's is not waited for."""
-    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def as_tensor(images: Array) -> Tensor:

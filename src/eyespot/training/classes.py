@@ -15,11 +15,11 @@ from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
-from eyespot.kit import MEMORY
+from eyespot.kit import MEMORY, sent
 from eyespot.models import WHITENED, create
 from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
-from eyespot.training.batches import Images, Normal, resized, sent, views
+from eyespot.training.batches import Images, Normal, resized, views
 from eyespot.training.config import Config, Settle
 from eyespot.training.devices import arithmetic
 from eyespot.training.optimise import whiten

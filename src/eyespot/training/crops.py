@@ -17,11 +17,11 @@ from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack as unpack_bits
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.errors import UserError
-from eyespot.kit import MEMORY
+from eyespot.kit import MEMORY, sent
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights, components
 from eyespot.models.network import Network, run_whole
-from eyespot.training.batches import Normal, sent
+from eyespot.training.batches import Normal
 from eyespot.training.classes import new_network, usual_model
 from eyespot.training.config import Config, Settle
 from eyespot.training.devices import arithmetic

@@ -75,7 +75,7 @@ def fit(
         else optimisers(network, c.batch, task.muon if "muon" in parts else 0.0)
     )
     if c.device.startswith("cuda"):
-        on_gpu(steppers)
+        on_gpu(steppers, c.device)
     generator = torch.Generator().manual_seed(c.seed)
     watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
     outcome = Outcome(average.network, c.size)

@@ -130,12 +130,12 @@ def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
     return [AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
-def on_gpu(steppers: Sequence[torch.optim.Optimizer]) -> None:
+def on_gpu(steppers: Sequence[torch.optim.Optimizer], device: str) -> None:
     """Keep the rates and counts in the GPU's memory, where a recorded step finds them, and AdamW in one kernel."""
     for stepper in steppers:
         for group in stepper.param_groups:
             group["peak"] = group["lr"]
-            group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+            group["lr"] = torch.tensor(group["lr"], device=device)
             if isinstance(stepper, AdamW):
                 group["fused"] = group["capturable"] = True
 
@@ -143,9 +143,7 @@ def on_gpu(steppers: Sequence[torch.optim.Optimizer]) -> None:
 def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> None:
     """Set each group's rate for this fraction of the run: its peak times its cycle; before its start it learns nothing."""
     for group in (group for optimiser in steppers for group in optimiser.param_groups):
-        if "peak" not in group:
-            group["peak"] = group["lr"]
-        peak, start = group["peak"], group.get("start", 0.0)
+        peak, start = group.setdefault("peak", group["lr"]), group.get("start", 0.0)
         now = peak * rate(max(0.0, fraction - start) / (1 - start))
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(now)
