@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from eyespot.models import create, dense_memory, densenet, fcdensenet
+from eyespot.models import create, dense_memory, dense_steps, densenet, fcdensenet
 
 SMALL = dict(width=16, depths=(1, 3, 2), growth=8)
 FORMS = {
@@ -128,7 +128,7 @@ def test_a_block_with_room_keeps_its_activations(room, saving, calls):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("room", [1, 8 * 2 * 40 * 6 * 5])  # one image; two of three, and a rest
 def test_a_few_images_at_a_time(room, layout, monkeypatch, calls):
-    monkeypatch.setattr(dense_memory, "AT_ONCE", room)
+    monkeypatch.setattr(dense_steps, "AT_ONCE", room)
     x = images().to(memory_format=layout)
     saving, plain = both(network().double().to(memory_format=layout), x, monkeypatch, calls)
     assert far(saving, plain) < 1e-10
