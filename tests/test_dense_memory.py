@@ -127,10 +127,12 @@ def test_a_block_with_room_keeps_its_activations(room, saving, calls):
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("room", [1, 8 * 2 * 40 * 6 * 5])  # one image; two of three, and a rest
-def test_a_few_images_at_a_time(room, layout, monkeypatch, calls):
+@pytest.mark.parametrize("form", ["bottleneck", "plain"])
+def test_a_few_images_or_positions_at_a_time(form, room, layout, monkeypatch, calls):
     monkeypatch.setattr(dense_steps, "AT_ONCE", room)
+    monkeypatch.setattr(dense_steps, "NEAR", room // 3)
     x = images().to(memory_format=layout)
-    saving, plain = both(network().double().to(memory_format=layout), x, monkeypatch, calls)
+    saving, plain = both(network(form).double().to(memory_format=layout), x, monkeypatch, calls)
     assert far(saving, plain) < 1e-10
 
 

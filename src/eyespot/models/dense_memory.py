@@ -14,15 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from eyespot.heap import physical_memory
-from eyespot.models.dense_steps import (
-    Maps,
-    SecondStep,
-    empty,
-    first_step,
-    packed,
-    room_for,
-    through_statistics,
-)
+from eyespot.models.dense_steps import Maps, SecondStep, empty, first_step, packed, room_for
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -144,7 +136,7 @@ class Grown(torch.autograd.Function):
         gradient.values.copy_(dy[0])
         for layer in reversed(ctx.layers):
             stop, at = at, at - layer.convs[-1].out_channels
-            d = through_statistics(gradient.channels(at, stop), maps.channels(at, stop))
+            d = gradient.channels(at, stop).whole(maps.channels(at, stop))
             if layer.dropout.p:
                 d *= kept.pop()
             if len(layer.norms) > 1:
@@ -153,7 +145,7 @@ class Grown(torch.autograd.Function):
                 d, found[:0] = second.backward(d, mean, rate)
             first = first_step(maps.channels(0, at), room, layer.norms[0], layer.convs[0], given.pop())
             found[:0] = first.backward(d, gradient.channels(0, at))
-        return through_statistics(gradient.channels(0, at), maps.channels(0, at)), None, *found
+        return gradient.channels(0, at).whole(maps.channels(0, at)), None, *found
 
 
 class Again(torch.autograd.Function):

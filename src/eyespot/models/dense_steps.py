@@ -15,8 +15,6 @@ AT_ONCE = 2**22
 """Bytes of maps worked on at once, image by image, which a processor's cache holds"""
 NEAR = 2**20
 """The same where they may be cut anywhere: what lies nearer to the cores"""
-LARGE = 14**2
-"""Positions of a map, from which it pays to lay windows side by side"""
 
 
 def room_for(maps: Tensor) -> Tensor:
@@ -47,6 +45,12 @@ class Maps(NamedTuple):
         """Values per map"""
         return self.values.numel() // self.values.shape[1]
 
+    def whole(self, maps: "Maps") -> Tensor:
+        """Of these gradients: that of the maps (B, C, *S), their own and what comes by way of their mean and variance"""
+        level, slope = self.mean / maps.count, self.var * (2 / maps.count)
+        known = (maps.mean, torch.ones_like(slope), False, 0.0, 0.0)
+        return torch.native_batch_norm(packed(maps.values), slope, level, *known)[0].add_(self.values)
+
 
 def packed(maps: Tensor) -> Tensor:
     """Channels last and without gaps, where torch's norms are quickest"""
@@ -57,13 +61,6 @@ def empty(like: Tensor, channels: int) -> Maps:
     """(B, channels, *S) in which the channels of one position are neighbours, yet to be filled"""
     values = like.new_empty(len(like), *like.shape[2:], channels).movedim(-1, 1)
     return Maps(values, *torch.zeros(2, channels, dtype=torch.promote_types(like.dtype, torch.float32)))
-
-
-def through_statistics(gradient: Maps, maps: Maps) -> Tensor:
-    """The gradient of maps (B, C, *S): their own, and what comes by way of their mean and variance."""
-    level, slope = gradient.mean / maps.count, gradient.var * (2 / maps.count)
-    known = (maps.mean, torch.ones_like(slope), False, 0.0, 0.0)
-    return torch.native_batch_norm(packed(maps.values), slope, level, *known)[0].add_(gradient.values)
 
 
 def share(norm: Any) -> float:
@@ -96,38 +93,14 @@ class Conv:
         with torch.enable_grad():
             inside = a.detach().requires_grad_()
             seen = self.beyond(inside)
-        by_windows = windows_are_quicker(self.weight, seen)
-        sizes, wanted = [len(self.weight)], [True, not by_windows, self.bias is not None]
+        wanted, sizes = [True, True, self.bias is not None], [len(self.weight)]
         back = torch.ops.aten.convolution_backward
         da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how, wanted)
-        if by_windows:
-            dweight = by_windows_of(dy, seen.detach(), self.weight.shape[2:], self.how[1])
         if self.mode != "zeros":
             (da,) = torch.autograd.grad(seen, inside, da)
         da = packed(da)
         torch.ops.aten.threshold_backward.grad_input(da, a, 0, grad_input=da)
         return da, dweight, dbias
-
-
-def windows_are_quicker(weight: Tensor, x: Tensor) -> bool:
-    """Whether `by_windows_of` takes less time than torch: float32 without AVX-512, few maps from many, and large ones"""
-    plain = torch.backends.cpu.get_cpu_capability() == "AVX2" and x.dtype == torch.float32
-    return plain and prod(weight.shape[2:]) > 1 and 2 * len(weight) <= x.shape[1] and x[0, 0].numel() >= LARGE
-
-
-def by_windows_of(dy: Tensor, x: Tensor, taps: Sequence[int], padding: Sequence[int]) -> Tensor:
-    """The gradient of a convolution's weight (K, C, *taps): one product of the windows of dy (B, K, *) and x (B, C, *S)"""
-    k, c, axes = dy.shape[1], x.shape[1], len(taps)
-    edge = [n for tap, p in zip(taps, padding, strict=True) for n in (tap - 1 - p,) * 2]
-    found = x.new_zeros(prod(taps) * k, c)
-    n = max(AT_ONCE // (x[0, 0].numel() * len(found) * x.itemsize), 1)  # images at once
-    for dpart, part in zip(dy.split(n), x.split(n), strict=True):
-        windows = F.pad(dpart, edge[::-1])  # x at a place meets each value of dy that it has a part in
-        for axis, tap in enumerate(taps, start=2):
-            windows = windows.unfold(axis, tap, 1)
-        windows = windows.movedim(1, -1).reshape(-1, len(found))
-        found.addmm_(windows.T, part.movedim(1, -1).reshape(-1, c))
-    return found.view(*taps, k, c).flip(*range(axes)).movedim((-2, -1), (0, 1))
 
 
 class FirstStep:
