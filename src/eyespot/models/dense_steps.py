@@ -150,7 +150,7 @@ class FirstStep:
         self.through(dscale, dshift, gradient)
         return [dscale, dshift, *rest]
 
-    def through(self, dscale: Tensor, dshift: Tensor, gradient: Maps) -> None:
+    def through(self, dscale: Any, dshift: Any, gradient: Maps) -> None:
         """Add the gradients of the maps' mean and variance."""
         rate = (self.maps.var + self.eps).rsqrt()
         gradient.mean.sub_(self.scale * rate * dshift)
