@@ -211,10 +211,9 @@ class SecondStep:
     def forward(self, norm: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Also the mean of x and one over its deviation, for the backward pass"""
         kept = (norm.running_mean, norm.running_var)
-        y, *known = torch.native_batch_norm(
-            self.x, self.scale, self.shift, *kept, True, share(norm), self.eps
-        )
-        return self.conv.forward(y.relu_()), *known
+        how = (self.x, self.scale, self.shift, *kept, True, share(norm), self.eps)
+        y, mean, rate = torch.native_batch_norm(*how)
+        return self.conv.forward(y.relu_()), mean, rate
 
     def backward(self, dy: Tensor, mean: Tensor, rate: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         """The gradient of the maps, and those of scale, shift, weight and bias"""
