@@ -1,5 +1,6 @@
 """Other ways to the gradients of convolutions give torch's, and only the convolutions that they suit have them."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 import eyespot
+from eyespot.models.dense_memory import give_room
 from eyespot.training import gradients, winograd
-from eyespot.training.gradients import Convolved, Gradients, filtered, tiled, upward
+from eyespot.training.gradients import Convolved, Gradients, by_windows, filtered, narrows, tiled, upward
 from eyespot.training.winograd import filters_of, gradients_of, taps_of
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -67,6 +69,32 @@ def test_gradients_of_a_transposed_convolution_are_torchs_in_every_rank(size, ta
     assert upward(x, w, 0, g, need_x=False)[0] is None
 
 
+@pytest.mark.parametrize("images", [1, 2, 9])
+@pytest.mark.parametrize(
+    "size,taps,padding",
+    [
+        ((9,), (3,), 1),
+        ((7, 9), (3, 3), 1),
+        ((6, 8), (2, 5), (0, 3)),
+        ((4, 5), (3, 3), 3),
+        ((4, 7, 5), (3, 1, 3), (1, 0, 0)),
+    ],
+)
+def test_gradients_by_windows_are_torchs_in_every_rank_and_for_a_few_images_at_a_time(
+    size, taps, padding, images, monkeypatch
+):
+    monkeypatch.setattr(gradients, "AT_ONCE", images * math.prod(size) * math.prod(taps) * 4 * 8)
+    x, w = maps(5, 3, *size).requires_grad_(), maps(4, 3, *taps, seed=1).requires_grad_()
+    y = CONVOLVE[len(size)](x, w, None, 1, padding)
+    g = maps(*y.shape, seed=2)
+    for a, b in zip(
+        by_windows(x.detach(), w.detach(), padding, g), torch.autograd.grad(y, (x, w), g), strict=True
+    ):
+        assert a is not None and a.shape == b.shape
+        torch.testing.assert_close(a, b)
+    assert by_windows(x.detach(), w.detach(), padding, g, need_x=False)[0] is None
+
+
 def test_the_bias_has_its_gradient_and_those_that_want_none_have_none():
     x, w, b = maps(2, 3, 5, 6), maps(4, 3, 3, 3, seed=1).requires_grad_(), maps(4, seed=2).requires_grad_()
     y = F.conv2d(x, w, b, 1, 1)
@@ -78,12 +106,24 @@ def test_the_bias_has_its_gradient_and_those_that_want_none_have_none():
         assert Convolved.apply(F.conv2d, gradients_of, x, w, b, 1, 1).grad_fn is None
 
 
-@pytest.mark.parametrize("name,dim,side", [("resnet18_w32", 2, 32), ("unet_bn", 2, 16), ("unet3d", 3, 16)])
-def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, dim, side, monkeypatch):
-    for limit in ("FEWEST", "LARGE"):
+@pytest.mark.parametrize(
+    "name,dim,side,expected_ways",
+    [
+        ("resnet18_w32", 2, 32, {gradients_of}),
+        ("unet_bn", 2, 16, {gradients_of, upward, by_windows}),
+        ("unet3d", 3, 16, {gradients_of, upward}),
+        ("densenet121", 2, 64, {by_windows}),
+        ("fcdensenet56", 2, 32, {by_windows}),
+    ],
+)
+def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
+    name, dim, side, expected_ways, monkeypatch
+):
+    for limit in ("FEWEST", "LARGE", "SPREAD"):
         monkeypatch.setattr(gradients, limit, 1)
     torch.manual_seed(0)
     network = eyespot.create(name, channels=1, classes=3, dim=dim)
+    give_room(network)
     x = maps(2, 1, *[side] * dim).float().requires_grad_()
 
     def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -97,7 +137,7 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(name, di
     with Gradients():
         z, found = step()
     assert torch.equal(y, z)
-    assert ways == {gradients_of, upward} if "unet" in name else ways == {gradients_of}
+    assert ways == expected_ways
     total = torch.cat(
         [a.flatten() for a in expected]
     ).norm()  # some are zero but for rounding: a bias before a norm's
@@ -129,6 +169,27 @@ def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     weight = torch.empty(64, 64, 3, 3)
     assert not filtered(TENSOR, weight)
     assert not filtered(TENSOR[:3], weight.requires_grad_())
+
+
+@pytest.mark.parametrize(
+    "shape,side,rest",
+    [
+        ((32, 64, 3, 3), 27, ()),
+        ((33, 64, 3, 3), 28, ()),
+        ((16, 63, 3, 3), 28, ()),
+        ((32, 64, 1, 1), 28, ()),
+        ((32, 64, 3, 3), 28, (None, 2)),
+        ((32, 64, 3, 3), 28, (None, 1, 1, 2)),
+        ((32, 64, 3, 3), 28, (None, 1, "same")),
+    ],
+)
+def test_windows_are_for_few_channels_from_many_on_large_maps(shape, side, rest):
+    def suits(shape: tuple[int, ...], side: int, *rest: Any) -> bool:
+        return narrows(torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
+
+    assert suits((32, 64, 3, 3), 28, None, (1, 1), (1, 1), (1, 1), 1)
+    assert not suits(shape, side, *rest)
+    assert not narrows(torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3))
 
 
 @pytest.mark.parametrize(

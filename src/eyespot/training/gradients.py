@@ -1,7 +1,8 @@
 """Quicker gradients of convolutions in float32 on a processor; the forward pass stays torch's own.
 
 oneDNN's, channels last on a processor without AVX-512, take up to eight times as long as its forward pass where maps are
-large: two times would be the arithmetic's due. Results differ from torch's by rounding.
+large: two times would be the arithmetic's due. Results differ from torch's by rounding. Shapes: B images, C channels in,
+K out.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ LEAST, FEWEST = 30, 64
 """C * K / (C + K), and tiles, from which the products saved outweigh the transforms of maps and of filters."""
 WIDE, LARGE = 64, 60**2
 """Channels in, and positions of a map, from which a transposed convolution's are quicker as products of matrices."""
+SPREAD, AT_ONCE = 28**2, 2**22
+"""Positions of a map, from which it pays to lay windows of the gradient side by side; so many bytes of them at once."""
 Each = int | Sequence[int]
 
 
@@ -32,6 +35,8 @@ class Gradients(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in CONVOLVE and not kwargs and filtered(*args):
             return Convolved.apply(func, winograd.gradients_of, *(*args, None, 1, 0)[:5])
+        if func in CONVOLVE and not kwargs and narrows(*args):
+            return Convolved.apply(func, by_windows, *(*args, None, 1, 0)[:5])
         if func in UP and not kwargs and tiled(*args):
             return Convolved.apply(func, upward, *args[:4], 0)
         return func(*args, **(kwargs or {}))
@@ -59,6 +64,22 @@ def filtered(
     tiles = len(x) * prod(size / winograd.OUT for size in x.shape[2:])
     plain = {*_each(stride), *_each(dilation), groups} == {1}
     return plain and c * k >= LEAST * (c + k) and tiles >= FEWEST
+
+
+def narrows(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Each = 1,
+    padding: Each | str = 0,
+    dilation: Each = 1,
+    groups: int = 1,
+) -> bool:
+    """Whether the arguments are of a convolution from many channels to half as many or fewer, on large maps."""
+    k, c, *taps = weight.shape
+    many = c >= max(WIDE, 2 * k) and x[0, 0].numel() >= SPREAD and prod(taps) > 1
+    plain = {*_each(stride), *_each(dilation), groups} == {1} and not isinstance(padding, str)
+    return many and plain and learns(x, weight)
 
 
 def tiled(
@@ -98,6 +119,27 @@ class Convolved(torch.autograd.Function):
         dx, dw = ctx.way(x, weight, ctx.padding, gradient, need_x)
         db = gradient.sum((0, *range(2, gradient.dim()))) if need_bias else None
         return None, None, dx, dw, db, None, None
+
+
+def by_windows(
+    x: Tensor, weight: Tensor, padding: Each, gradient: Tensor, need_x: bool = True
+) -> tuple[Tensor | None, Tensor]:
+    """Torch's of x; the weight's (K, C, *taps) as a product of x and the windows of the gradient that each value met"""
+    (k, c, *taps), axes = weight.shape, x.dim() - 2
+    before = [padding] * axes if isinstance(padding, int) else list(padding)
+    edge = [n for tap, p in zip(taps, before, strict=True) for n in (tap - 1 - p,) * 2]
+    found = x.new_zeros(prod(taps) * k, c)
+    images = max(AT_ONCE // (x[0, 0].numel() * len(found) * x.itemsize), 1)
+    for some, part in zip(gradient.split(images), x.split(images), strict=True):
+        windows = F.pad(some, edge[::-1])
+        for axis, tap in enumerate(taps, start=2):
+            windows = windows.unfold(axis, tap, 1)
+        windows = windows.movedim(1, -1).reshape(-1, len(found))
+        found.addmm_(windows.T, part.movedim(1, -1).reshape(-1, c))
+    dw = found.view(*taps, k, c).flip(*range(axes)).movedim((-2, -1), (0, 1))
+    one, zero = [1] * axes, [0] * axes
+    how = (None, one, before, one, False, zero, 1, [True, False, False])
+    return torch.ops.aten.convolution_backward(gradient, x, weight, *how)[0] if need_x else None, dw
 
 
 def upward(
