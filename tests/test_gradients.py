@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import eyespot
 from eyespot.models.dense_memory import give_room
 from eyespot.training import gradients, winograd
-from eyespot.training.gradients import Convolved, Gradients, by_windows, filtered, narrows, tiled, upward
+from eyespot.training.gradients import Convolved, Gradients, by_windows, tiled, upward, way_of
 from eyespot.training.winograd import filters_of, gradients_of, taps_of
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -161,14 +161,15 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
     ],
 )
 def test_other_convolutions_are_left_to_torch(weight, rest):
-    assert filtered(TENSOR, torch.empty(64, 64, 3, 3).requires_grad_(), None, (1, 1), (1, 1), (1, 1), 1)
-    assert not filtered(TENSOR.to(weight.dtype), weight.requires_grad_(), *rest)
+    suits = torch.empty(64, 64, 3, 3).requires_grad_()
+    assert way_of(TENSOR, suits, None, (1, 1), (1, 1), (1, 1), 1) is gradients_of
+    assert way_of(TENSOR.to(weight.dtype), weight.requires_grad_(), *rest) is None
 
 
 def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     weight = torch.empty(64, 64, 3, 3)
-    assert not filtered(TENSOR, weight)
-    assert not filtered(TENSOR[:3], weight.requires_grad_())
+    assert way_of(TENSOR, weight) is None
+    assert way_of(TENSOR[:3], weight.requires_grad_()) is None
 
 
 @pytest.mark.parametrize(
@@ -184,12 +185,12 @@ def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     ],
 )
 def test_windows_are_for_few_channels_from_many_on_large_maps(shape, side, rest):
-    def suits(shape: tuple[int, ...], side: int, *rest: Any) -> bool:
-        return narrows(torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
+    def way(shape: tuple[int, ...], side: int, *rest: Any) -> Any:
+        return way_of(torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
 
-    assert suits((32, 64, 3, 3), 28, None, (1, 1), (1, 1), (1, 1), 1)
-    assert not suits(shape, side, *rest)
-    assert not narrows(torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3))
+    assert way((32, 64, 3, 3), 28, None, (1, 1), (1, 1), (1, 1), 1) is by_windows
+    assert way(shape, side, *rest) is None
+    assert way_of(torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3)) is None
 
 
 @pytest.mark.parametrize(

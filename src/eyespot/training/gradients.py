@@ -5,7 +5,7 @@ large: two times would be the arithmetic's due. Results differ from torch's by r
 K out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -22,10 +22,11 @@ CONVOLVE = {F.conv2d, F.conv3d}
 UP = {F.conv_transpose2d, F.conv_transpose3d}
 LEAST, FEWEST = 30, 64
 """C * K / (C + K), and tiles, from which the products saved outweigh the transforms of maps and of filters."""
-WIDE, LARGE = 64, 60**2
-"""Channels in, and positions of a map, from which a transposed convolution's are quicker as products of matrices."""
-SPREAD, AT_ONCE = 28**2, 2**22
-"""Positions of a map, from which it pays to lay windows of the gradient side by side; so many bytes of them at once."""
+WIDE, LARGE, SPREAD = 64, 60**2, 28**2
+"""Channels in, and positions of a map, from which a transposed convolution's are quicker as products of matrices; and
+positions from which another's from many channels to half as many or fewer are, as products with windows."""
+AT_ONCE = 2**22
+"""Bytes of windows"""
 Each = int | Sequence[int]
 
 
@@ -33,10 +34,8 @@ class Gradients(TorchFunctionMode):
     """Inside, convolutions that learn have their gradients made so where that is expected to be quicker."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in CONVOLVE and not kwargs and filtered(*args):
-            return Convolved.apply(func, winograd.gradients_of, *(*args, None, 1, 0)[:5])
-        if func in CONVOLVE and not kwargs and narrows(*args):
-            return Convolved.apply(func, by_windows, *(*args, None, 1, 0)[:5])
+        if func in CONVOLVE and not kwargs and (way := way_of(*args)):
+            return Convolved.apply(func, way, *(*args, None, 1, 0)[:5])
         if func in UP and not kwargs and tiled(*args):
             return Convolved.apply(func, upward, *args[:4], 0)
         return func(*args, **(kwargs or {}))
@@ -48,7 +47,7 @@ def learns(x: Tensor, weight: Tensor) -> bool:
     return kinds and weight.requires_grad and x.dim() == weight.dim()
 
 
-def filtered(
+def way_of(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -56,30 +55,17 @@ def filtered(
     padding: Each | str = 0,
     dilation: Each = 1,
     groups: int = 1,
-) -> bool:
-    """Whether the arguments of F.conv2d or F.conv3d are of a convolution that Winograd's filtering suits."""
+) -> Callable | None:
+    """Of the arguments of F.conv2d or F.conv3d: the way to the gradients that is expected to be quicker than torch's."""
     k, c, *taps = weight.shape
-    if not learns(x, weight) or {*taps} != {winograd.TAPS} or isinstance(padding, str):
-        return False
-    tiles = len(x) * prod(size / winograd.OUT for size in x.shape[2:])
-    plain = {*_each(stride), *_each(dilation), groups} == {1}
-    return plain and c * k >= LEAST * (c + k) and tiles >= FEWEST
-
-
-def narrows(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Each = 1,
-    padding: Each | str = 0,
-    dilation: Each = 1,
-    groups: int = 1,
-) -> bool:
-    """Whether the arguments are of a convolution from many channels to half as many or fewer, on large maps."""
-    k, c, *taps = weight.shape
-    many = c >= max(WIDE, 2 * k) and x[0, 0].numel() >= SPREAD and prod(taps) > 1
     plain = {*_each(stride), *_each(dilation), groups} == {1} and not isinstance(padding, str)
-    return many and plain and learns(x, weight)
+    if not plain or not learns(x, weight):
+        return None
+    tiles = len(x) * prod(size / winograd.OUT for size in x.shape[2:])
+    if {*taps} == {winograd.TAPS} and c * k >= LEAST * (c + k) and tiles >= FEWEST:
+        return winograd.gradients_of
+    narrows = c >= max(WIDE, 2 * k) and x[0, 0].numel() >= SPREAD
+    return by_windows if narrows and prod(taps) > 1 else None
 
 
 def tiled(
