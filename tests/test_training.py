@@ -259,9 +259,9 @@ def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, 
 
     from eyespot.training import gradients
 
-    used, filtered = [], gradients.filtered
+    used, way_of = [], gradients.way_of
     monkeypatch.setattr(gradients, "FEWEST", 1)
-    monkeypatch.setattr(gradients, "filtered", lambda *args: [used.append(filtered(*args)), used[-1]][1])
+    monkeypatch.setattr(gradients, "way_of", lambda *args: [used.append(way_of(*args)), used[-1]][1])
     asked = Config(str(photos), model="resnet18_w16", epochs=1, batch=16, threads=1)
 
     def weights(name: str, precision: str) -> dict[str, torch.Tensor]:
