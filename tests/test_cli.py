@@ -182,6 +182,23 @@ def test_predict_does_the_rest_and_lists_what_it_could_not_read(cli, trained, tm
     assert "none of the files could be read" in one_sentence(cli("predict", run.folder, bad))
 
 
+def test_nothing_that_is_read_or_there_is_written_over(cli, trained, tmp_path):
+    run, data = trained
+    mine, image = tmp_path / "mine.csv", tmp_path / "a.png"
+    mine.write_text("mine")
+    before = (data / "rows" / "000.png").read_bytes()
+    image.write_bytes(before)
+    assert f"{mine} exists" in one_sentence(cli("predict", run.folder, image, "-o", mine))
+    for command in (
+        ("predict", run.folder, image),
+        ("convolve", image, "--kernel", "1 -1"),
+    ):
+        assert str(image) in one_sentence(cli(*command, "-o", image))
+    sheet = data / "rows" / "000.png"
+    assert "is one of the inputs" in one_sentence(cli("look", data, "-o", sheet))
+    assert mine.read_text() == "mine" and image.read_bytes() == before == sheet.read_bytes()
+
+
 def test_prediction_memory_does_not_grow(trained):
     """A stream is drawn from only as far as it is read."""
     run, data = trained

@@ -213,6 +213,16 @@ def test_nothing_is_kept_where_no_gradients_are_wanted():
             assert F.conv2d(x, weight).grad_fn is None
 
 
+def test_arguments_may_be_left_out():
+    x, weight = torch.zeros(4, 64, 16, 16), torch.zeros(64, 64, 3, 3).requires_grad_()
+    up = torch.zeros(64, 8, 1, 1).requires_grad_()
+    with Gradients():
+        for rest in ((), (None,), (torch.zeros(64),), (None, 1), (None, 1, 0), (None, 1, 0, 1, 1)):
+            assert F.conv2d(x, weight, *rest).shape == (4, 64, 14, 14)
+        for rest in ((), (None,), (None, 1)):
+            assert F.conv_transpose2d(torch.zeros(1, 64, 60, 60), up, *rest).shape == (1, 8, 60, 60)
+
+
 def test_errors_are_torchs_own():
     with Gradients(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
         F.conv2d(torch.zeros(999, 64, 2, 9), torch.zeros(64, 64, 3, 3).requires_grad_())

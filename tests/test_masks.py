@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from eyespot.errors import UserError
 from eyespot.prediction.maps import target, write_map
 from eyespot.training.config import Config
 from eyespot.training.crops import IGNORED, filled
+from eyespot.training.division import split_rows
 from eyespot.training.loop import clock
 from eyespot.training.plan import make_plan, reserve
 
@@ -258,6 +260,31 @@ def test_predict_writes_masks_of_the_inputs_sizes(run, squares, tmp_path, cli):
             np.testing.assert_array_equal(np.asarray(image), answer.labels * 255)
     done = cli("predict", run.folder, squares / "images")
     assert done.code == 2 and "name a folder for the masks with --out" in done.err
+
+
+def test_masks_are_written_over_no_file(run, squares, tmp_path, cli):
+    before = {p: p.read_bytes() for p in squares.rglob("*.png")}
+    for folder in ("images", "masks"):
+        done = cli("predict", run.folder, squares / "images", "-o", squares / folder)
+        assert done.code == 2 and f"16 answers, such as {squares / folder}" in done.err, done
+    assert before == {p: p.read_bytes() for p in squares.rglob("*.png")}
+    (tmp_path / "00.png").write_bytes(b"mine")
+    done = cli("predict", run.folder, squares / "images", "-o", tmp_path)
+    assert done.code == 0 and "1 answer, such as" in done.err and "15 masks in" in done.out
+    assert (tmp_path / "00.png").read_bytes() == b"mine"
+
+
+def test_a_network_for_classes_is_refused(squares, tmp_path):
+    with pytest.raises(UserError, match="resnet18 is for classes"):
+        eyespot.train(squares, epochs=1, model="resnet18", out=tmp_path / "run")
+
+
+def test_groups_of_masks_with_named_classes(squares, tmp_path):
+    folder = shutil.copytree(squares, tmp_path / "named")
+    (folder / "classes.txt").write_text("nothing\nsquare\n")
+    found = survey_any(folder, Wishes(), void="none")
+    rows = split_rows(found, Config(str(folder), group=r"(\d)\.png"))
+    assert len(rows[0]) and len(rows[1])
 
 
 def test_the_split_of_a_run_is_a_data_set(run):

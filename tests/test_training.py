@@ -17,7 +17,7 @@ from eyespot.data.choice import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.run_folder import Table
-from eyespot.training import optimise
+from eyespot.training import loop, optimise
 from eyespot.training.batches import Normal, forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
@@ -274,6 +274,27 @@ def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, 
     a, b = weights("a", "winograd"), weights("b", "winograd")
     assert any(used) and all(torch.equal(a[name], b[name]) for name in a)
     assert any(not torch.equal(a[name], plain[name]) for name in a)
+
+
+def test_a_network_for_masks_and_a_negative_seed_are_refused(photos, tmp_path):
+    with pytest.raises(UserError, match="unet_bn is for masks"):
+        eyespot.train(photos, epochs=1, model="unet_bn", out=tmp_path / "run")
+    with pytest.raises(UserError, match="seed is -1"):
+        eyespot.train(photos, epochs=1, seed=-1, out=tmp_path / "run")
+
+
+def test_a_loss_that_ends_infinite_is_told(photos, monkeypatch):
+    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=1, batch=16), clock())
+    count = []
+
+    def loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        count.append(0)
+        return logits.sum() * (float("nan") if len(count) > 1 else 0.0)
+
+    monkeypatch.setattr(plan.task, "loss", loss)
+    monkeypatch.setattr(loop.Mark, "due", lambda *_: False)  # no look after the first step
+    assert loop.fit(plan, clock(), lambda *_: None, lambda *_: None).ended == loop.DIVERGED
+    assert len(count) > 1
 
 
 def test_sixteen_bits_and_many_channels_train(tmp_path):

@@ -75,7 +75,7 @@ def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, s
 def answer(predictor: Predictor, pixels: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(N, classes) logits for the given rows of decoded images, with progress"""
     many = max(16, POSITIONS // int(np.prod(predictor.reading.shape[:-1])))
-    batch = 256 if predictor.device == "cpu" else many
+    batch = min(256, many) if predictor.device == "cpu" else many
     parts = np.array_split(rows, max(1, -(-len(rows) // batch)))
     return np.concatenate([predictor.logits(pixels[part]) for part in track(parts, len(parts), "evaluating")])
 

@@ -36,6 +36,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise UserError(cannot_write(path, error)) from error
 
 
+def apart(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises UserError where what is read would be written over."""
+    if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
+        raise UserError(f"{out} is one of the inputs: name another file")
+
+
 def cannot_write(path: Path, error: OSError) -> str:
     """The sentence for a file that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -15,6 +15,7 @@ from eyespot.console import count
 from eyespot.data.choice import Wishes
 from eyespot.data.pair_survey import PairSurvey, survey_any
 from eyespot.data.survey import Survey
+from eyespot.files import apart
 
 SHOWN = 3
 """Files named per finding on the terminal; --json names all."""
@@ -109,6 +110,7 @@ def look(
     found = survey_any(data, Wishes(size, fit, dim, view), void=void, multilabel=multilabel)
     if sheet is None:
         return Look(found)
+    apart(Path(sheet), (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
     pictures.save(contact_sheet(found), Path(sheet))
     return Look(found, Path(sheet))
 

@@ -1,9 +1,11 @@
 """A network as a picture: maps, parameters and receptive field by depth."""
 
+from io import BytesIO
 from pathlib import Path
 
 from eyespot.anatomy.description import Description, Layer, largest
 from eyespot.errors import UserError
+from eyespot.files import write_whole
 
 BLUE, ORANGE, GREY = "#1f6f8b", "#d1603d", "#999999"
 ENDINGS = (".png", ".svg", ".pdf")
@@ -30,10 +32,9 @@ def draw(description: Description, path: str | Path) -> Path:
         a.legend(frameon=False)
     axes[2].set_xlabel("layer with weights, in the order of the calls")
     figure.suptitle(description.name)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    content = BytesIO()
+    figure.savefig(content, format=path.suffix[1:].lower())
+    write_whole(path, content.getvalue())
     return path
 
 

@@ -1,5 +1,6 @@
 """`eyespot convolve`: an image file through a kernel, into an image file or an array."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from eyespot.convolution.operation import convolve, correlate
 from eyespot.convolution.windows import flips
 from eyespot.errors import UserError
+from eyespot.files import apart, write_whole
 
 
 @dataclass(frozen=True)
@@ -86,20 +88,24 @@ def convolve_file(
     apply = convolve if flips(operation) else correlate
     result = apply(channels, kernel, mode=mode, boundary=boundary, stride=stride, dim=2)
     result = np.moveaxis(result, 0, 2) if image.ndim == 3 else result
+    apart(Path(out_path), [Path(image_path)])
     scale = write(result, Path(out_path))
     return Written(Path(out_path), image.shape, result.shape, float(result.min()), float(result.max()), scale)
 
 
 def write(values: np.ndarray, path: Path) -> str:
     """Write an array (.npy) or an 8-bit image, and say how its grey levels are to be read."""
-    try:
-        if path.suffix == ".npy":
-            np.save(path, values)
-            return "stored as they are"
+    content = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(content, values)
+        scale = "stored as they are"
+    else:
         levels, scale = to_levels(values)
-        Image.fromarray(levels).save(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
+        try:
+            Image.fromarray(levels).save(content, Image.registered_extensions().get(path.suffix.lower()))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} cannot be written: {error}") from error
+    write_whole(path, content.getvalue())
     return scale
 
 

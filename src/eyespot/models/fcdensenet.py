@@ -54,7 +54,7 @@ class FCDenseNet(Network):
         dropout: float = 0.2,
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(depths))
-        self.lone = self.total_stride
+        self.lone, self.of_positions = self.total_stride, True
         self.stem = kit.conv(channels, width, 3, bias=True)
         self.down, self.narrow, skips, cin = nn.ModuleList(), nn.ModuleList(), [], width
         for depth in depths:

@@ -53,6 +53,7 @@ class UNet(Network):
             raise UserError(f"levels is {levels}; a U-Net has at least 2")
         super().__init__(channels, classes, kit, halvings=[2] * (levels - 1))
         self.lone = self.total_stride if padded else 0
+        self.of_positions = True
         self.smallest = self.smallest if padded else smallest_unpadded(levels)
         self.multiple = self.total_stride if padded else 1
         widths = [width * 2**i for i in range(levels)]

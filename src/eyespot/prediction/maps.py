@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from eyespot.console import say, track
+from eyespot.console import count, say, track
 from eyespot.data.facts import Array, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.errors import UserError
@@ -34,7 +34,7 @@ def write_maps(
     instances: bool | None = None,
     probabilities: bool = False,
 ) -> tuple[dict[str, str], list[Path]]:
-    """Write the map of each file; return the reason for each unreadable one, and what was written.
+    """Write the map of each file over nothing; return the reason for each unreadable one, and what was written.
 
     Of multi-label masks a map for each class, in a folder of its name: the layout in which masks are read.
 
@@ -44,6 +44,7 @@ def write_maps(
     """
     unread: dict[str, str] = {}
     written: list[Path] = []
+    there: list[Path] = []
     taken: set[Path] = set()
     if instances is None:
         instances = predictor.mapping.objects
@@ -66,6 +67,13 @@ def write_maps(
             written += _write_file(predictor, file, path, tables, instances, probabilities)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
+        except FileExistsError as error:
+            there.append(error.args[0])
+    if there:
+        text = f"{count(len(there), 'answer')}, such as {there[0]}, would be written over what is there: name another folder, or move it away"
+        if not written:
+            raise UserError(text)
+        say(text)
     return unread, written
 
 
@@ -101,6 +109,8 @@ def _write_file(
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
+    for there in (p for p in (*tables, *[soft] * probabilities) if p.exists()):
+        raise FileExistsError(there)
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = predictor.plan(shape, probabilities)

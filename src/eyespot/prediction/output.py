@@ -47,6 +47,8 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
+    if out.exists():
+        raise UserError(f"{out} exists: name another file, or move it away")
     try:
         with tempfile.NamedTemporaryFile(
             "w", dir=out.parent, prefix=f".{out.name}.", newline="", encoding="utf-8", delete=False

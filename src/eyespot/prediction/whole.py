@@ -141,5 +141,5 @@ class Seams:
 
     def _add(self, four: Tensor) -> None:
         """(classes, 4, ...) around an end"""
-        before, across, after = four.diff(dim=1).abs().double().sum([0, *range(2, four.dim())]).tolist()
+        before, across, after = four.diff(dim=1).abs().cpu().double().sum([0, *range(2, four.dim())]).tolist()
         self.across, self.beside = self.across + across, self.beside + (before + after) / 2

@@ -138,6 +138,11 @@ def new_network(survey: Survey, config: Config) -> Network:
     network = create(
         config.model, classes=classes, channels=reading.channels, dim=reading.dim, weights=config.start_from
     )
+    if network.of_positions != survey.source.has_masks:
+        wants = "classes" if network.of_positions else "masks"
+        raise UserError(
+            f"{config.model} is for {'masks' if wants == 'classes' else 'classes'}, and {survey.source.name} has {wants}: choose another --model"
+        )
     give_room(network)
     return network.to(memory_format=MEMORY[reading.dim])  # type: ignore[call-overload]
 

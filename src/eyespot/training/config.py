@@ -79,6 +79,8 @@ class Config:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{name} is {value}; give a number above 0")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed is {self.seed}; give a whole number from 0 on")
         if not 0 < self.held_out < 1:
             raise UserError(f"held_out is {self.held_out}; give a share between 0 and 1, such as 0.2")
         if self.precision not in (None, *PRECISIONS):

@@ -18,6 +18,8 @@ def choose_device(device: str | None) -> str:
         raise UserError(
             f"device {device!r} cannot be used here ({str(error).splitlines()[0][:80]}); use --device cpu"
         ) from error
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)  # where steps are recorded
     return device
 
 

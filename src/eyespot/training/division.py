@@ -21,7 +21,7 @@ def split_rows(survey: Survey, config: Config):
     kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
     held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
-    if groups is not None:
+    if groups is not None and not survey.source.has_masks:
         _check_groups(survey, held, kept)
     if not held.any():
         why = f"--group {config.group!r} puts" if groups else "duplicates put"

@@ -35,9 +35,9 @@ class Gradients(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in CONVOLVE and not kwargs and (way := way_of(*args)):
-            return Convolved.apply(func, way, *(*args, None, 1, 0)[:5])
+            return Convolved.apply(func, way, *args[:5], *(None, 1, 0)[len(args) - 2 :])
         if func in UP and not kwargs and tiled(*args):
-            return Convolved.apply(func, upward, *args[:4], 0)
+            return Convolved.apply(func, upward, *args[:4], *(None, 1)[len(args) - 2 :], 0)
         return func(*args, **(kwargs or {}))
 
 

@@ -143,6 +143,8 @@ def fit(
                 break
     except KeyboardInterrupt:
         outcome.ended, outcome.interrupted = "stopped by you", True
+    if outcome.ended == DONE and losses and not torch.stack(losses).isfinite().all():
+        outcome.ended = DIVERGED
     return outcome
 
 

@@ -184,7 +184,9 @@ def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
     for axis in range(2, images.dim()):
         patches = patches.unfold(axis, size, 1)
     patches = patches.movedim(1, images.dim() - 1).reshape(-1, weight[0].numel())  # (patches, C * size^dim)
-    values, directions = torch.linalg.eigh((patches.T @ patches / len(patches)).double())
+    values, directions = torch.linalg.eigh(
+        (patches.T @ patches / len(patches)).cpu().double()
+    )  # MPS has no float64
     n = min(n, len(values))
     values, directions = values.flip(0)[:n], directions.flip(1)[:, :n]
     # Directions that hardly vary are noise (or nothing): they are not blown up beyond this.
@@ -192,5 +194,5 @@ def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
         n, *weight.shape[1:]
     )
     weight.zero_()
-    weight[: 2 * n] = torch.cat([filters, -filters]).to(weight.dtype)
+    weight[: 2 * n] = torch.cat([filters, -filters]).to(weight)
     layer.requires_grad_(False)
