@@ -54,17 +54,19 @@ def test_ids_are_written_where_masks_numbered_objects_or_where_asked(tmp_path, c
     files = [tmp_path / "a.tif", tmp_path / "b.png"]
     plain, numbered = make(tmp_path / "plain"), make(tmp_path / "numbered", objects=True)
     for predictor, asked in ((plain, True), (numbered, None)):
-        write_maps(predictor, files, tmp_path / "out", None, asked)
+        out = tmp_path / f"ids-{asked}"
+        write_maps(predictor, files, out, None, asked)
         for file, answer in zip(files, predictor(files), strict=True):
-            ids = decode((tmp_path / "out" / file.name).read_bytes(), 2).array[..., 0]
+            ids = decode((out / file.name).read_bytes(), 2).array[..., 0]
             assert ids.dtype == np.uint16 and ids.max() > 1
             np.testing.assert_array_equal(ids, predictor.ids(answer.labels))
-    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as file:
+    with tifffile.TiffFile(out / "a.tif") as file:
         assert file.pages.first.tags["XResolution"].value == (300, 1)
     for predictor, arguments in ((plain, ()), (numbered, ("--no-instances",))):
         folder = tmp_path / ("numbered" if predictor is numbered else "plain")
-        assert cli("predict", folder, files[1], "-o", tmp_path / "classes", *arguments).code == 0
-        with Image.open(tmp_path / "classes" / "b.png") as image:
+        out = tmp_path / f"classes-{folder.name}"
+        assert cli("predict", folder, files[1], "-o", out, *arguments).code == 0
+        with Image.open(out / "b.png") as image:
             classes = np.asarray(image)
         assert set(np.unique(classes)) == ({0, 255} if predictor is numbered else {0, 1})
 
@@ -154,9 +156,9 @@ def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
     assert predict(predictor, tmp_path, "out") == whole
     assert "of 500 rows are there from a run that was stopped" in " ".join(capsys.readouterr().err.split())
     # Of another image nothing is kept.
-    assert predict(predictor, tmp_path, "out", 60) == signal.SIGKILL
+    assert predict(predictor, tmp_path, "other", 60) == signal.SIGKILL
     tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)))
-    assert predict(predictor, tmp_path, "out") == predict(predictor, tmp_path, "again") != whole
+    assert predict(predictor, tmp_path, "other") == predict(predictor, tmp_path, "again") != whole
     assert "are there from" not in capsys.readouterr().err
 
 

@@ -109,7 +109,11 @@ def _write_file(
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
-    for there in (p for p in (*tables, *[soft] * probabilities) if p.exists()):
+    made = (*tables, *[soft] * probabilities)
+    left = any(
+        p.with_name(f"{p.name}.partial").exists() for p in made
+    )  # then what is there may be of that run
+    for there in (p for p in made if p.exists() and not left):
         raise FileExistsError(there)
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
