@@ -2,6 +2,7 @@
 
 import errno
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ import eyespot
 from conftest import one_sentence, write_set
 from eyespot import files
 from eyespot.data import arrays, read
+from eyespot.errors import UserError
+from eyespot.run_folder import run_folder
 from test_read import bomb
 
 
@@ -155,6 +158,44 @@ def test_a_run_is_never_overwritten_unless_forced(cli, photos, tmp_path, monkeyp
             cli("train", photos, "--epochs", 1).code == 0
             and (tmp_path / "runs" / name / "report.html").exists()
         )
+
+
+def test_a_folder_with_a_runs_other_files_is_left_alone(cli, photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history.csv").write_text("mine")
+    assert "holds history.csv and is not a run" in refused(cli, photos, "--out", tmp_path / "run", "--force")
+
+
+def test_a_name_of_ours_is_taken_once_and_given_back(cli, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [run_folder(None, "digits", False).name for _ in range(2)] == ["digits", "digits-2"]
+    assert "no preset" in refused(cli, photos, "--model", "resnet81")
+    assert not (tmp_path / "runs" / "photos").exists()
+
+
+@pytest.mark.parametrize("name,ours", [("EYESPOT_MEMORY_MB", 1200), ("EYESPOT_CACHE_GB", 50)])
+@pytest.mark.parametrize("told", ["1G", "-3", "0", "nan"])
+def test_settings_of_the_surroundings_that_are_no_numbers(monkeypatch, name, ours, told):
+    monkeypatch.setenv(name, told)
+    with pytest.raises(UserError, match=f"{name} is '{told}': set it to a number above zero, such as {ours}"):
+        files.setting(name, ours)
+    monkeypatch.setenv(name, "")
+    assert files.setting(name, ours) == ours
+
+
+def test_evaluating_classes_on_masks(cli, trained):
+    assert "cells has masks, and " in one_sentence(cli("evaluate", trained[0].folder, "cells"))
+
+
+def test_predicting_on_an_archive(cli, trained, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("a.txt", "text")
+    result = cli("predict", trained[0].folder, tmp_path / "x.zip", "-o", tmp_path / "a.csv")
+    assert result.code == 2 and "it is an archive (ZIP) without an array" in result.err
+    assert not (tmp_path / "a.csv").exists() and not result.out
+    assert "ends in none of" in one_sentence(
+        cli("predict", trained[0].folder, trained[1], "-o", tmp_path / "a.xlsx")
+    )
 
 
 def test_a_disk_that_fills_while_decoding(cli, photos, monkeypatch):

@@ -239,8 +239,18 @@ def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "stopped by you" in err and "Traceback" not in err and "accuracy" in out
+    assert f"eyespot train DATA --start-from {tmp_path / 'run'}" in out
     assert eyespot.load(tmp_path / "run").card.scores["accuracy"]["n"] == 12
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_ctrl_c_before_the_first_step_is_said(cli, photos, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eyespot.run.make_plan", stopped)
+    result = cli("train", photos, "--epochs", 1, "--out", tmp_path / "run")
+    assert result.code == 130 and "eyespot: stopped" in result.err
 
 
 def test_the_installed_command_answers():

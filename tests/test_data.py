@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_set
+from eyespot import files
 from eyespot.data import arrays
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
 from eyespot.data.reading import Reading
@@ -30,7 +31,53 @@ def test_classes_are_the_union_over_splits_in_a_fixed_order(tmp_path):
             Image.new("L", (4, 4)).save(folder / "x.png")
     found = find(tmp_path)
     assert found.classes == ("a", "b", "c") and found.splits == ("train", "val", "test")
-    assert found.counts("val") == {"a": 1, "b": 1}
+    assert [s.label for s in found.samples if s.split == "val"] == ["a", "b"]
+
+
+def test_what_lies_in_no_class_is_told(photos):
+    for name in ("000.png", "001.png"):
+        (photos / "rows" / name).rename(photos / name)
+    (photos / "labels.csv").write_text("a,b\n")
+    beside = (photos / "000.png", photos / "001.png")
+    assert find(photos).without == {"class": beside} and len(find(photos).samples) == 58
+    told = next(p for p in survey(photos).problems if "in no class" in p.text)
+    assert told.level == "warning" and told.files == tuple(map(str, beside))
+    assert "2 files in no class, so left out: move each into the folder of its class" in told.text
+
+
+def test_what_lies_in_no_split_is_told(tmp_path):
+    for split in ("train", "val", "more"):
+        write_set(tmp_path / split, per_class=2)
+    (tmp_path / "train" / "x.png").write_bytes((tmp_path / "more" / "rows" / "000.png").read_bytes())
+    left = find(tmp_path).without["class"]
+    assert len(left) == 7 and tmp_path / "train" / "x.png" in left
+
+
+def test_the_runs_in_a_folder_are_no_data(photos):
+    run = photos / "runs" / "photos"
+    run.mkdir(parents=True)
+    assert find(photos).classes == ("columns", "diagonals", "rows")  # a run that only has its name yet
+    for name in ("plan.toml", "split.csv"):
+        (run / name).write_text("")
+    (run / "first-batch.png").write_bytes((photos / "rows" / "000.png").read_bytes())
+    (photos / "rows" / "run").symlink_to(run)
+    assert find(photos).classes == ("columns", "diagonals", "rows") and len(find(photos).samples) == 60
+
+
+def test_a_spreadsheets_csv(photos):
+    table = photos.parent / "table.csv"
+    table.write_text("path;label\nphotos/rows/000.png;x\n", encoding="utf-8-sig")
+    assert find(table).samples[0].label == "x"
+    for content, message in (
+        ("path,label\nä,b\n".encode("utf-16"), "its text is not UTF-8"),
+        ("path,label\nä,b\n".encode("latin-1"), "its text is not UTF-8"),
+    ):
+        table.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            find(table)
+    table.rename(photos.parent / "set.zip")
+    with pytest.raises(UserError, match=r"set\.zip is an archive: unpack it, and give the folder"):
+        find(photos.parent / "set.zip")
 
 
 def test_hidden_and_other_files_are_passed_over(photos):
@@ -232,6 +279,15 @@ def test_whole_headers_of_images_all_cut_short(photos):
     found = survey(photos)
     assert len(found.images.errors) == 60 and found.images.thumbs.shape == (0, 256)
     assert "no readable image" in found.problems[0].text
+
+
+def test_a_cache_folder_that_is_not_whole_is_made_again(photos):
+    source, reading = find(photos), Reading(24)
+    headers = arrays.scan(source)
+    before = arrays.load(source, headers, reading)
+    for meta in (files.cache_folder() / "arrays").glob("*/meta.json"):
+        meta.unlink()
+    np.testing.assert_array_equal(arrays.load(source, headers, reading).pixels, before.pixels)
 
 
 def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from eyespot.data.pair_survey import survey_any
 from eyespot.data.pairs import find_pairs
 from eyespot.errors import UserError
 from eyespot.prediction.maps import target, write_map
+from eyespot.training import crops
 from eyespot.training.config import Config
 from eyespot.training.crops import IGNORED, filled
 from eyespot.training.division import split_rows
@@ -109,6 +110,7 @@ def facts(*counts: dict[int, int], kind: str = "") -> dict[str, MaskFacts]:
         ([{0: 9, 1: 4, 2: 3}, {0: 9, 7: 2}], None, (0, 1, 2, 7), ("0", "1", "2", "7"), None),
         ([{0: 9, 1: 4, 255: 3}], None, (0, 1), ("background", "object"), 255),
         ([{0: 9, 1: 4, 255: 3}], "none", (0, 1, 255), ("0", "1", "255"), None),
+        ([{0: 9, 255: 3}, {0: 9, 1: 4}], "255", (0, 1), ("background", "object"), 255),
         ([{0: 9, 1: 4, 11: 3}], "11", (0, 1), ("background", "object"), 11),
         (
             [{COLOUR + 0xFF0000: 4, COLOUR: 9}],
@@ -144,6 +146,12 @@ def test_numbered_objects_become_things_apart():
             None,
             None,
             "has soft edges, 91 different values",
+        ),
+        (
+            [{0: 9, 255: 2}, {0: 9, 1: 2}, {0: 9, 255: 3}],
+            None,
+            None,
+            r"1 of the masks hold 0 and 1 \(1.png\) and 2 hold 0 and 255 \(0.png\): write the same",
         ),
     ],
 )
@@ -327,6 +335,28 @@ def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
         eyespot.train(squares, loss="ce+dise", epochs=1, out=tmp_path / "c")
     with pytest.raises(UserError, match="recipe part 'whiten' is not for masks, which know average and muon"):
         eyespot.train(squares, epochs=1, recipe="muon|whiten", out=tmp_path / "parts")
+
+
+def test_images_that_cannot_be_read_are_told(squares, tmp_path):
+    import shutil
+
+    shutil.copytree(squares, tmp_path / "bad")
+    for path in (tmp_path / "bad" / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"none of the 16 images of bad can be read; the first, .*0 bytes"):
+        eyespot.look(tmp_path / "bad")
+
+
+def test_a_palette_mask_that_is_cut_short_is_told():
+    with pytest.raises(Unreadable, match="damaged or cut short"):
+        read_mask(content(paletted(RNG.integers(0, 4, (60, 70))))[:-200], 2)
+
+
+@pytest.mark.parametrize("shape", [(400_000,), (2000, 1500), (150, 140, 130)])
+def test_a_look_while_training_takes_a_million_samples_at_most(shape):
+    middle = crops._middle(np.zeros(shape, np.uint8))
+    assert 5e4 < middle.size <= 2**20
+    assert len(crops.some(np.arange(31))) == 16 and len(crops.some(np.arange(5))) == 5
 
 
 def test_one_group_of_all_is_refused(squares, tmp_path):

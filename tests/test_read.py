@@ -1,5 +1,7 @@
 """Every kind of file becomes the array that it should, or says why not."""
 
+import contextlib
+import gzip
 import io
 import struct
 import zlib
@@ -171,6 +173,33 @@ def test_what_cannot_be_read_says_why(content, reason):
     with pytest.raises(Unreadable, match=reason):
         facts(content)
         decode(content)
+
+
+def archive(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, values=array)
+    return buffer.getvalue()
+
+
+def nifti(array: np.ndarray) -> bytes:
+    nibabel = pytest.importorskip("nibabel")
+    return gzip.compress(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
+
+
+NOISE = np.random.default_rng(0).integers(0, 60_000, (20, 21, 22)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", [archive, tiff, nifti])
+@pytest.mark.parametrize("seed", range(30))
+def test_a_damaged_file_says_so_or_is_read(kind, seed):
+    """Some bytes of a file are changed: it is read, or Unreadable tells why; nothing else comes through."""
+    rng = np.random.default_rng(seed)
+    content = bytearray(kind(NOISE))
+    for place in rng.integers(0, len(content) if seed % 2 else 400, 12):
+        content[place] = rng.integers(256)
+    for look in (facts, lambda content: decode_file(content, 3)):
+        with contextlib.suppress(Unreadable):
+            look(bytes(content))
 
 
 @pytest.mark.parametrize("shape", [(9, 13), (13, 9), (7, 7), (8, 8), (1, 40)])

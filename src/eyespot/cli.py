@@ -21,13 +21,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        help="Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: digits, waves, solids, cells.",
-        show_default=False,
-    ),
-]
+DATA = (
+    "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "
+    "digits, waves, solids, cells, cells3d."
+)
+Data = Annotated[str, typer.Argument(help=DATA, show_default=False)]
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
 ]
@@ -94,17 +92,13 @@ def look(
     name = Path(data).resolve().stem if Path(data).exists() else data
     found = look(data, size=size, fit=fit, dim=dim, view=view, void=void, multilabel=multilabel, sheet=out or f"{name}-look.png")  # fmt: skip
     print(found.as_json() if json else found)
+    if found.errors:
+        raise typer.Exit(IN_PART)
 
 
 @app.command()
 def train(
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            help="Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: digits, waves, solids, cells.",
-            show_default=False,
-        ),
-    ] = None,
+    data: Annotated[str | None, typer.Argument(help=DATA, show_default=False)] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Time for the whole command, evaluation and report included.", show_default=False),
@@ -178,6 +172,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a network on DATA, evaluate it on held-out images, and write a run folder."""
+    from eyespot.evaluation import Evaluation
     from eyespot.run import train
 
     run = train(
@@ -190,10 +185,14 @@ def train(
         _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
     else:
         print(run.evaluation)
-        print(_examples(run.evaluation))
+        if isinstance(run.evaluation, Evaluation):
+            print(f"\nsome held-out images and the answers:\n{run.evaluation.examples()}")
+        named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
         print(
-            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {run.folder} FILE..."
+            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {named} FILE..."
         )
+        if run.interrupted:
+            print(f"go on   eyespot train DATA --start-from {named}")
     _list_unread(run.evaluation.errors)
     if run.interrupted:
         raise typer.Exit(STOPPED)
@@ -338,7 +337,8 @@ def inspect(
     channels: Annotated[int | None, typer.Option(help="Channels of an image.", show_default=False)] = None,
     dim: Annotated[int | None, typer.Option(help="Axes of an image: 1, 2 or 3.", show_default=False)] = None,
     depth: Annotated[
-        int | None, typer.Option(help="Modules within modules to show; all if not given.", show_default=False)
+        int | None,
+        typer.Option(min=0, help="Modules within modules to show; all if not given.", show_default=False),
     ] = None,
     effective: Annotated[
         bool, typer.Option("--effective", help="Measure the effective receptive field as well.")
@@ -365,19 +365,6 @@ def _print_json(document: dict) -> None:
     print(dumps(document, indent=2))
 
 
-def _examples(e) -> str:
-    """A few answers on held-out images, spread over the set."""
-    if not hasattr(e, "probabilities"):
-        return ""
-    step = max(1, len(e.labels) // 8)
-    lines = ["", "some held-out images and the answers:"]
-    for i in range(0, len(e.labels), step)[:8]:
-        p = e.probabilities[i]
-        right = "" if p.argmax() == e.labels[i] else f"   wrong: it is {e.classes[e.labels[i]]}"
-        lines.append(f"  {e.paths[i]}  {e.classes[p.argmax()]}  {100 * p.max():.1f}%{right}")
-    return "\n".join(lines)
-
-
 def _list_unread(errors: dict[str, str], most: int = 20) -> None:
     for path, reason in list(errors.items())[:most]:
         print(f"cannot be read: {path}: {reason}", file=sys.stderr)
@@ -395,6 +382,11 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stderr.close()
         sys.exit(DONE)
+    except SystemExit as error:
+        cause = getattr(error.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):  # which typer leaves without a word
+            print("eyespot: stopped", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         print("eyespot: stopped", file=sys.stderr)
         sys.exit(STOPPED)

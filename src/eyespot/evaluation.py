@@ -63,6 +63,15 @@ class Evaluation:
 
     __repr__ = __str__
 
+    def examples(self, most: int = 8) -> str:
+        """A line for a few images, spread over the set: the answer, and where it is wrong the truth."""
+        lines = []
+        for i in range(0, len(self.labels), max(1, len(self.labels) // most))[:most]:
+            p = self.probabilities[i]
+            right = "" if p.argmax() == self.labels[i] else f"   wrong: it is {self.classes[self.labels[i]]}"
+            lines.append(f"  {self.paths[i]}  {self.classes[p.argmax()]}  {100 * p.max():.1f}%{right}")
+        return "\n".join(lines)
+
 
 def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, str, int]]:
     """Pairs (truth, prediction, images) of mistakes, the most frequent first."""
@@ -99,6 +108,10 @@ def assess(
 def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
     """Try a predictor on a data set with its classes (its test images, if it has such), or on the run's held-out images."""
     source = part(find(data), "test") if data is not None else held_out(run)
+    if source.has_masks:
+        raise UserError(
+            f"{data} has masks, and {run} tells the class of a whole image: give folders of classes"
+        )
     strange = sorted({s.label for s in source.samples} - set(predictor.classes))
     if strange:
         raise UserError(

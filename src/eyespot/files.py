@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 import time
 from collections import deque
@@ -62,19 +63,25 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
 
 
+def setting(name: str, usual: float) -> float:
+    """A number that the environment may set. Raises UserError where that is none above zero."""
+    told = os.environ.get(name) or str(usual)
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", told) or not float(told):
+        raise UserError(f"{name} is {told!r}: set it to a number above zero, such as {usual:g}")
+    return float(told)
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(
-    work: Callable[[T], R], items: Iterable[T], threads: int | None = None, alone: float = 0.0
-) -> Iterator[R]:
+def in_order(work: Callable[[T], R], items: Iterable[T], alone: float = 0.0) -> Iterator[R]:
     """Map in threads, in order, holding only a few results ahead: constant memory for any number of items.
 
     alone   seconds per item; while the mean is less, this thread does the work, and no others are started
     """
-    threads = threads or max(2, cores())
+    threads = max(2, cores())
     items = iter(items)
     if alone:
         spent = 0.0

@@ -14,7 +14,7 @@ from eyespot import pictures
 from eyespot.console import count
 from eyespot.data.choice import Wishes
 from eyespot.data.pair_survey import PairSurvey, survey_any
-from eyespot.data.survey import Survey
+from eyespot.data.survey import ERROR, Survey
 from eyespot.files import apart
 
 SHOWN = 3
@@ -51,6 +51,11 @@ class Look:
             "reasons": s.reasons,
             "sheet": str(self.sheet) if self.sheet else None,
         } | (_of_masks(s) if isinstance(s, PairSurvey) else {})
+
+    @property
+    def errors(self) -> list[str]:
+        """What makes training impossible."""
+        return [p.text for p in self.survey.problems if p.level == ERROR]
 
     def as_json(self) -> str:
         return json.dumps(self.as_dict(), indent=2)

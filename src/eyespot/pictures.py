@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from eyespot.data.facts import Array
+from eyespot.errors import UserError
 from eyespot.files import write_whole
 
 FEW = 4
@@ -105,5 +106,7 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole, as PNG."""
+    """Write a picture whole, as PNG. Raises UserError for a file of another ending."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"{path} would be a PNG picture: let its name end in .png")
     write_whole(path, _png(picture))

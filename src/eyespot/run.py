@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from eyespot.checkpoints.published import IMAGENET
 from eyespot.checkpoints.reading import read
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
-from eyespot.data.choice import LARGEST, Wishes
+from eyespot.data.choice import LARGEST, ON_GPU, Wishes
 from eyespot.data.pair_survey import PairSurvey, survey_any
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
@@ -32,9 +33,6 @@ from eyespot.training.config import Config, read_config
 from eyespot.training.devices import choose_device
 from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
 from eyespot.training.plan import Plan, make_plan
-
-ON_GPU = {1: 16384, 2: 224, 3: 96}
-"""Samples along an axis that are chosen at the most on a GPU, by the number of axes."""
 
 
 class Run:
@@ -142,6 +140,10 @@ def train(
     finally:
         torch.set_num_threads(threads)
         return_freed()
+        if out is None:
+            with suppress(OSError):  # nothing was made, so nothing is left
+                folder.rmdir()
+                folder.parent.rmdir()
 
 
 def evaluate(
@@ -151,9 +153,11 @@ def evaluate(
     return Run(run, device=device).evaluate(data)
 
 
-def predict(run: str | os.PathLike, images: Any) -> Predictions | list[MaskPrediction]:
+def predict(
+    run: str | os.PathLike, images: Any, *, device: str = "cpu"
+) -> Predictions | list[MaskPrediction]:
     """Answers of a run for one or several images: paths, Pillow images or arrays."""
-    return Run(run).predict(images)
+    return Run(run, device=device).predict(images)
 
 
 def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +31,42 @@ from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
 from eyespot.weights import NAME, Card, versions, write_model
 
-OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html", "scores.json")
+OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html")
 
 
 def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
-    """Where the run goes; refuses a folder that exists, unless forced and it is a run's."""
+    """Where the run goes; refuses a folder that exists, unless forced and it is a run's.
+
+    A name of ours is taken at once, so that no other run that is started now gets the same.
+    """
     if out is None:
         name = Path(data).resolve().name if Path(data).exists() else data
-        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in range(1, 10**6))
-        return next(path for path in numbered if not path.exists())
+        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in count(1))
+        return next(path for path in numbered if _taken(path))
     folder = Path(out)
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder for the run")
     content = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
     if content and not force:
         raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
-    foreign = sorted(set(content) - set(OURS))
+    foreign = sorted(set(content) - set(OURS)) or content
     if content and not set(content) & {NAME, "plan.toml"}:
         raise UserError(
             f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
         )
     return folder
+
+
+def _taken(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise UserError(
+            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
+        ) from error
+    return True
 
 
 def save(folder: Path, tensors: Any, card: Card) -> None:
@@ -145,7 +161,9 @@ def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
     changed = augment(
         floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
     )
-    changed = changed.movedim(1, -1).numpy().astype(pixels.dtype)
+    changed = changed.movedim(1, -1).numpy()
+    if pixels.dtype.kind == "u":
+        changed = changed.round().clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
     title = f"augmented: {plan.config.augment or 'none'}"
     return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
 

@@ -66,15 +66,12 @@ def proportion(hits: int, n: int) -> Score:
 
 
 def mean(values: Float) -> Score:
-    """An average with the interval of the normal distribution."""
-    value = float(values.mean())
-    spread = Z * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else float("inf")
-    return {
-        "value": value,
-        "low": float(max(0.0, value - spread)),
-        "high": float(value + spread),
-        "n": len(values),
-    }
+    """An average with the interval of the normal distribution, of which a single value has none."""
+    value, n = float(values.mean()), len(values)
+    if n == 1:
+        return {"value": value, "low": None, "high": None, "n": 1}
+    spread = Z * float(values.std(ddof=1)) / np.sqrt(n)
+    return {"value": value, "low": float(max(0.0, value - spread)), "high": float(value + spread), "n": n}
 
 
 def average(scores: list[Score], n: int) -> Score:

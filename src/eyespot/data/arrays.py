@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -24,7 +25,7 @@ from eyespot.data.read import facts, load_bytes
 from eyespot.data.reading import Reading
 from eyespot.data.samples import Sample, Source
 from eyespot.errors import UserError
-from eyespot.files import batched, cache_folder, cannot_write, in_order
+from eyespot.files import batched, cache_folder, cannot_write, in_order, setting
 
 R = TypeVar("R")
 FORMAT = 2
@@ -35,7 +36,7 @@ SMALL = 150e-6
 CHUNK_BYTES = 1 << 21
 """Of the decoded images of a task, so that they stay in a core's cache."""
 DAY = 86_400.0
-CACHE_GB = float(os.environ.get("EYESPOT_CACHE_GB", 50))
+CACHE_GB = setting("EYESPOT_CACHE_GB", 50)
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _row_bytes(reading: Reading) -> int:
 def decode_into(folder: Path, write: Callable[[Path], None]) -> None:
     """Write to a temporary folder, then rename: an interrupted decoding leaves nothing half done."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if not (folder / "meta.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # half deleted, or not ours
     working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
     try:
         write(working)
@@ -208,10 +211,13 @@ def make_room(cache: Path, wanted: int, keep: Path) -> None:
     """Drop the least recently used arrays beyond the cache's limit, and what killed runs left a day ago."""
     if not cache.exists():
         return
-    folders = sorted((f for f in cache.iterdir() if f != keep), key=lambda f: f.stat().st_mtime, reverse=True)
+    found: list[tuple[float, Path, int]] = []
+    for folder in (f for f in cache.iterdir() if f != keep):
+        with suppress(OSError):  # another process may drop it meanwhile
+            found.append((folder.stat().st_mtime, folder, sum(f.stat().st_size for f in folder.glob("*"))))
     total = float(wanted)
-    for folder in folders:
-        total += sum(f.stat().st_size for f in folder.glob("*"))
+    for used, folder, size in sorted(found, reverse=True):
+        total += size
         in_work = folder.name.startswith(".working-")
-        if time.time() - folder.stat().st_mtime > DAY if in_work else total > CACHE_GB * 1e9:
+        if time.time() - used > DAY if in_work else total > CACHE_GB * 1e9:
             shutil.rmtree(folder, ignore_errors=True)

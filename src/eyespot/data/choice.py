@@ -14,8 +14,8 @@ from eyespot.errors import UserError, nearest
 
 LEAST = 16
 """Samples along an axis below which images are enlarged: of 8 x 8 digits, 99.5% are then told apart instead of 98.2% (20 epochs, two seeds, n = 359)."""
-LARGEST = {1: 4096, 2: 128, 3: 48}
-"""Samples along an axis that are chosen at the most, by the number of axes: what a CPU trains in a reasonable time."""
+LARGEST, ON_GPU = {1: 4096, 2: 128, 3: 48}, {1: 16384, 2: 224, 3: 96}
+"""Samples along an axis that are chosen at the most, by the number of axes: what a CPU and a GPU train in a reasonable time."""
 LONGEST = 95
 """The percentile of lengths that still fits whole; longer ones are cut to their middle."""
 
@@ -115,10 +115,13 @@ def _image_size(facts: list[Facts], wishes: Wishes, largest: int) -> Size:
     if long < LEAST:
         why = f"the longer side is {long}; less than {LEAST} is enlarged"
     if long > largest:
-        why = (
-            f"the longer side is {long} (median); {largest} is what this machine trains in a reasonable time"
-        )
+        why = f"the longer side is {long} (median); {_reasonable(largest, 2)}"
     return min(max(long, LEAST), largest), None, "", why
+
+
+def _reasonable(largest: int, dim: int) -> str:
+    here = f", and {ON_GPU[dim]} with a GPU" if largest == LARGEST[dim] else " here"
+    return f"{largest} is what can be trained in a reasonable time{here}"
 
 
 def _scaled_size(facts: list[Facts], wishes: Wishes, largest: int) -> Size:
@@ -141,7 +144,7 @@ def _scaled_size(facts: list[Facts], wishes: Wishes, largest: int) -> Size:
         f"{own} holds {LONGEST}% of the {word}s whole; longer ones are cut to their middle"
     )  # fmt: skip
     if coarser and not wishes.size:
-        why = f"the longest are {own}; {largest} is what this machine trains in a reasonable time"
+        why = f"the longest are {own}; {_reasonable(largest, facts[0].dim)}"
     return size, spacing, unit, why + (f"; a sample is {spacing:.3g} {unit}" if unit else "")
 
 

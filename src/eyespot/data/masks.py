@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 
-from eyespot.data.facts import Array, Unreadable
+from eyespot.data.facts import Array, Unreadable, reason
 from eyespot.data.images import open_image
 from eyespot.data.read import decode
 from eyespot.errors import UserError
@@ -35,7 +36,7 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     if content[:4] in (b"\x89PNG", b"GIF8"):
         with open_image(content) as image:
             if image.mode == "P":
-                return np.asarray(image).astype(np.int64), "palette"
+                return _places(image), "palette"
     array = decode(content, dim).array
     kind = "JPEG" if content[:2] == b"\xff\xd8" else ""
     if array.shape[-1] == 3:
@@ -49,6 +50,14 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     if values.dtype.kind == "f" and (values != np.rint(values)).any():
         raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
     return values.astype(np.int64), kind
+
+
+def _places(image: Image) -> NDArray[np.int64]:
+    """(H, W) each pixel's place in the palette"""
+    try:
+        return np.asarray(image).astype(np.int64)
+    except Exception as error:  # Pillow raises whatever it meets in a damaged file
+        raise Unreadable(reason(error)) from error
 
 
 def mask_facts(content: bytes, dim: int) -> MaskFacts:
@@ -165,6 +174,8 @@ def propose(facts: dict[str, MaskFacts], names: list[str] | None, void: str | No
     values, notes = sorted(total), []
     asked = asked_void(void, values)
     refuse_soft(facts)
+    if void is None and values == [0, 1, 255]:
+        refuse_mixed(facts)
     if len(values) > MOST_CLASSES or _numbered(facts):
         return Proposal(
             Mapping((0, 1), ("background", "object"), objects=True),
@@ -209,6 +220,17 @@ def refuse_soft(facts: dict[str, MaskFacts]) -> None:
         how = "JPEG blurs them" if facts[soft].kind == "JPEG" else "it was saved with smoothed edges"
         raise UserError(
             f"the mask {soft} has soft edges, {len(facts[soft].counts)} different values ({how}): save masks as PNG with one value per class"
+        )
+
+
+def refuse_mixed(facts: dict[str, MaskFacts]) -> None:
+    """Raises UserError where some masks hold 0 and 1, others 0 and 255, and none both: the same may be meant."""
+    ones = [name for name, f in facts.items() if 1 in f.counts]
+    high = [name for name, f in facts.items() if 255 in f.counts]
+    if not set(ones) & set(high):
+        raise UserError(
+            f"{len(ones)} of the masks hold 0 and 1 ({ones[0]}) and {len(high)} hold 0 and 255 ({high[0]}): write the same "
+            "value in all, or say --void 255 if 255 marks pixels that do not count"
         )
 
 

@@ -69,10 +69,13 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
         raise UserError(
             f"{asked} is for data of classes: images with masks are taken at their own size, as they are"
         )
-    headers = settle_axes(scan(source), wishes.dim)
+    headers = scan(source)
+    if headers.facts:
+        headers = settle_axes(headers, wishes.dim)
     if not headers.facts:
+        first = source.samples[0].path
         raise UserError(
-            f"none of the {len(source.samples)} images can be read; the first: {headers.errors[0]}"
+            f"none of the {len(source.samples)} images of {source.name} can be read; the first, {first}: {headers.errors[0]}"
         )
     reading, reasons = choose_own_size(list(headers.facts.values()))
     multilabel = multilabel or source.by_class

@@ -1,7 +1,9 @@
 """One file to one array. What cannot be read is said with its reason, never replaced by something else."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any, TypeVar
 
 from eyespot.data.facts import Decoded, Facts, Unreadable, reason
 from eyespot.data.images import decode_image, image_facts
@@ -10,6 +12,7 @@ from eyespot.data.signals import decode_table, decode_wav, is_wav, looks_like_ta
 from eyespot.data.tiff import decode_tiff, is_tiff, tiff_facts
 from eyespot.data.volumes import decode_nifti, decode_numpy, is_nifti, is_numpy, nifti_facts, numpy_facts
 
+R = TypeVar("R")
 KINDS = (
     # how it is known, its header read, its values decoded for so many axes at about this size
     (is_jpeg, jpeg_facts, lambda content, dim, size: decode_jpeg(content, size)),
@@ -37,7 +40,7 @@ def load_bytes(path: Path) -> bytes:
 def facts(content: bytes) -> Facts:
     """What a file says of itself, read from the header where there is one. Raises Unreadable."""
     digest = blake2b(content, digest_size=16).digest()
-    return next(read for known, read, _ in KINDS if known(content))(content, digest)
+    return _or_unreadable(next(read for known, read, _ in KINDS if known(content)), content, digest)
 
 
 def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
@@ -45,10 +48,13 @@ def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
 
     size   large JPEGs are decoded at a reduced size that is still twice as large
     """
+    return _or_unreadable(next(read for known, _, read in KINDS if known(content)), content, dim, size)
+
+
+def _or_unreadable(read: Callable[..., R], *about: Any) -> R:
     try:
-        found = next(read for known, _, read in KINDS if known(content))(content, dim, size)
+        return read(*about)
     except (Unreadable, MemoryError):
         raise
     except Exception as error:  # the decoders raise whatever they like on a damaged file
         raise Unreadable(reason(error)) from error
-    return found

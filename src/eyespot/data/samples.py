@@ -1,7 +1,6 @@
 """What a data set is made of: samples, their classes or masks, and the files of a folder."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from eyespot.errors import UserError
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
 TABLES = frozenset(".csv .tsv .txt".split())
 """Series of numbers; but beside pictures they are notes, and passed over."""
+RUN_FILES = ("plan.toml", "split.csv")
+"""What is in the folder of a run, from before its first step."""
 KNOWN = PICTURES | TABLES | frozenset(".wav .npy .npz .nii .gz".split())
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -51,7 +52,7 @@ class Source:
     ignored: dict[str, int]
     """Files passed over, counted by their ending."""
     without: dict[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Files that have no partner: images by "mask", masks by "image"."""
+    """Files that are in no pair or class: images by "mask" or by "class", masks by "image"."""
 
     @property
     def has_masks(self) -> bool:
@@ -65,10 +66,6 @@ class Source:
     @property
     def splits(self) -> tuple[str, ...]:
         return tuple(s for s in ("", "train", "val", "test") if any(x.split == s for x in self.samples))
-
-    def counts(self, split: str | None = None) -> Counter[str]:
-        """Images per class, of one split or of all."""
-        return Counter(s.label for s in self.samples if split is None or s.split == split)
 
     def only(self, keep: Sequence[int]) -> "Source":
         """The samples at these positions, with all the class names."""
@@ -87,22 +84,37 @@ def is_known(path: Path) -> bool:
     return ending in KNOWN and (ending != ".gz" or path.name.lower().endswith(".nii.gz"))
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, or holds such folders or empty ones only, as runs/ does."""
+    if all((folder / name).is_file() for name in RUN_FILES):
+        return True
+    inside = visible(folder)
+    return bool(inside) and all(
+        e.is_dir() and (is_run(below := Path(e.path)) or not visible(below)) for e in inside
+    )
+
+
 def walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder in the order of their names, but hidden ones and those of runs."""
+    for entry in visible(folder):
+        path = Path(entry.path)
+        if not entry.is_dir():
+            yield path
+        elif not is_run(path):
+            yield from walk(path)
+
+
+def visible(folder: Path) -> list[os.DirEntry]:
+    """What is in a folder, in the order of the names, but hidden files. Raises UserError where it may not be read."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        with os.scandir(folder) as entries:
+            return sorted(
+                (e for e in entries if not e.name.startswith((".", "__MACOSX"))), key=lambda e: e.name
+            )
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}; mend its permissions") from error
-    for entry in entries:
-        if entry.name.startswith((".", "__MACOSX")):
-            continue
-        if entry.is_dir():
-            yield from walk(Path(entry.path))
-        else:
-            yield Path(entry.path)
 
 
 def folders(root: Path) -> list[Path]:
-    try:
-        return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
-    except OSError as error:
-        raise UserError(f"cannot read the folder {root}: {error.strerror}; mend its permissions") from error
+    """The folders in one, but hidden ones and those of runs."""
+    return [path for e in visible(root) if e.is_dir() and not is_run(path := Path(e.path))]

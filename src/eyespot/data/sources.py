@@ -7,9 +7,21 @@ from pathlib import Path
 
 from eyespot.data.builtin import BUILTIN, unpack
 from eyespot.data.pairs import find_pairs
-from eyespot.data.samples import KNOWN, PICTURES, SPLITS, TABLES, Sample, Source, folders, is_known, walk
+from eyespot.data.samples import (
+    KNOWN,
+    PICTURES,
+    SPLITS,
+    TABLES,
+    Sample,
+    Source,
+    folders,
+    is_known,
+    visible,
+    walk,
+)
 from eyespot.errors import UserError, nearest
 
+ARCHIVES = frozenset(".zip .tar .gz .tgz .xz .bz2 .7z .rar".split())
 MASK_OF = "mask:"
 """Before the name of a class: the column of its masks in a CSV."""
 
@@ -58,7 +70,17 @@ def _from_folder(root: Path, name: str) -> Source:
         samples = [s for s in samples if s.path.suffix.lower() not in TABLES]
     if not samples:
         raise UserError(_why_nothing(root, names))
-    return Source(name, tuple(samples), tuple(sorted(names)), dict(ignored))
+    return Source(name, tuple(samples), tuple(sorted(names)), dict(ignored), _beside(root, splits))
+
+
+def _beside(root: Path, splits: dict[Path, str]) -> dict[str, tuple[Path, ...]]:
+    """Files that belong to no class, since they lie beside the class folders, or in none of the splits."""
+    loose = [Path(e.path) for folder in {root, *splits} for e in visible(folder) if e.is_file()]
+    other = [
+        path for below in folders(root) if root not in splits and below not in splits for path in walk(below)
+    ]
+    found = tuple(sorted(p for p in loose + other if is_known(p) and p.suffix.lower() not in TABLES))
+    return {"class": found} if found else {}
 
 
 def class_names(root: Path) -> tuple[str, ...]:
@@ -78,12 +100,19 @@ def _why_nothing(root: Path, names: set[str]) -> str:
 
 
 def _from_csv(path: Path) -> Source:
+    if path.suffix.lower() in ARCHIVES and not is_known(path):
+        raise UserError(f"{path} is an archive: unpack it, and give the folder")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            head = file.readline()
+            file.seek(0)
+            rows = list(
+                csv.DictReader(file, delimiter=max(",;\t", key=head.count))
+            )  # a spreadsheet may write these
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = "its text is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise UserError(
-            f"{path} cannot be read as a CSV ({error}): give a folder, or a CSV with the columns path and label"
+            f"{path} cannot be read as a CSV ({why}): give a folder, or a CSV in UTF-8 with the columns path and label"
         ) from error
     if not rows:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")

@@ -106,6 +106,7 @@ def _problems(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) 
     checks = [
         _classes(found),
         _unreadable(found),
+        _beside(found),
         doubles(found, same, similar),
         _kinds(found),
         _balance(found),
@@ -163,6 +164,16 @@ def _unreadable(found: Survey) -> list[Problem]:
             f"{count(len(errors), 'file')} cannot be read and will be left out: replace or delete {'it' if len(errors) == 1 else 'them'}",
             lines,
         )
+    ]
+
+
+def _beside(found: Survey) -> list[Problem]:
+    files = tuple(map(str, found.source.without.get("class", ())))
+    if not files:
+        return []
+    them = "it into the folder of its class" if len(files) == 1 else "each into the folder of its class"
+    return [
+        Problem(WARNING, f"{count(len(files), 'file')} in no class, so left out: move {them}", files),
     ]
 
 

@@ -33,9 +33,14 @@ def load_numpy(content: bytes) -> Array:
         raise Unreadable(reason(error)) from error
     if isinstance(loaded, np.ndarray):
         return loaded
+    arrays = [
+        name for name, file in zip(loaded.files, loaded.zip.namelist(), strict=True) if file.endswith(".npy")
+    ]
+    if not arrays:
+        raise Unreadable("it is an archive (ZIP) without an array; unpack it")
     if len(loaded.files) != 1:
         raise Unreadable(f"it holds {len(loaded.files)} arrays and not one; save each in a file of its own")
-    return loaded[loaded.files[0]]
+    return loaded[arrays[0]]
 
 
 def numpy_facts(content: bytes, digest: bytes) -> Facts:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -54,6 +55,7 @@ def load_pairs(source: Source, headers: Headers, reading: Reading, mapping: Mapp
     if not (folder / "meta.json").exists():
         make_room(folder.parent, _bytes(headers, reading), folder)
         decode_into(folder, lambda working: _write(working, source, headers, reading, mapping))
+    os.utime(folder)  # the least recently used is the first to go
     meta = json.loads((folder / "meta.json").read_text())
     shapes = [tuple(shape) for shape in meta["shapes"]]
     thumbs = np.load(folder / "thumbs.npy")

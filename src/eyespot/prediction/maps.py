@@ -58,11 +58,6 @@ def write_maps(
             )
         taken.add(path)
         tables = _tables(predictor, path, out)
-        for each in (path, *tables):
-            try:
-                each.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UserError(cannot_write(each, error)) from error
         try:
             written += _write_file(predictor, file, path, tables, instances, probabilities)
         except Unreadable as reason:
@@ -115,6 +110,11 @@ def _write_file(
     )  # then what is there may be of that run
     for there in (p for p in made if p.exists() and not left):
         raise FileExistsError(there)
+    for each in made:
+        try:
+            each.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(cannot_write(each, error)) from error
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = predictor.plan(shape, probabilities)

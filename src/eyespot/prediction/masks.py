@@ -1,6 +1,5 @@
 """A model file that tells what each pixel is, made ready to answer."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from eyespot.data.masks import mapping_of
 from eyespot.data.multilabel import unpack
 from eyespot.data.read import load_bytes
 from eyespot.errors import UserError
-from eyespot.files import in_order
+from eyespot.files import in_order, setting
 from eyespot.kit import MEMORY
 from eyespot.labels import components
 from eyespot.models.network import run_whole
@@ -29,7 +28,7 @@ from eyespot.training.batches import Normal
 from eyespot.watershed import parted
 from eyespot.weights import Card, versions
 
-MEMORY_MB = int(os.environ.get("EYESPOT_MEMORY_MB", 1200))
+MEMORY_MB = int(setting("EYESPOT_MEMORY_MB", 1200))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 

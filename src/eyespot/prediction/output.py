@@ -25,42 +25,43 @@ def write_predictions(
     if form not in FORMATS:
         raise UserError(f"format is {form!r}; {nearest(form, FORMATS)}")
     unread: dict[str, str] = {}
-    done = 0
+    done, write = 0, None
     with _opened(out) as file:
-        write = {"table": _table, "csv": _csv, "jsonl": _jsonl}[form](file)
         for p in predictions:
             if p.error is not None:
                 unread[p.path] = p.error
                 continue
+            write = write or {"table": _table, "csv": _csv, "jsonl": _jsonl}[form](file)
             write(p)
             done += 1
     return unread, done
 
 
 def _by_ending(out: Path) -> str:
-    return {".jsonl": "jsonl", ".json": "jsonl", ".txt": "table"}.get(out.suffix.lower(), "csv")
+    forms = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".txt": "table"}
+    if out.suffix.lower() not in forms:
+        raise UserError(f"{out} ends in none of {', '.join(forms)}: name such a file, or say --format")
+    return forms[out.suffix.lower()]
 
 
 @contextlib.contextmanager
 def _opened(out: Path | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that takes its name only when it is whole."""
+    """Standard output, or a file that takes its name only when it is whole, and only if anything was written."""
     if out is None:
         yield sys.stdout
         return
     if out.exists():
         raise UserError(f"{out} exists: name another file, or move it away")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=out.parent, prefix=f".{out.name}.", newline="", encoding="utf-8", delete=False
-        ) as file:
-            try:
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        try:
+            with open(handle, "w", newline="", encoding="utf-8") as file:
                 yield file
-                file.flush()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, out)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            if os.path.getsize(name):
+                os.chmod(name, 0o644)
+                os.replace(name, out)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(cannot_write(out, error)) from error
 

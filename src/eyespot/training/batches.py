@@ -57,8 +57,16 @@ class Images:
         self.pixels, self.device = pixels, device
         self.gpu = device.startswith("cuda")
         room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
-        parts = np.array_split(pixels, 1 + pixels.nbytes // 2**28)  # each is copied on the way
-        self.there = torch.cat([as_tensor(p).to(device) for p in parts]) if 0 < pixels.nbytes < room else None
+        needed = pixels.nbytes * as_tensor(pixels[:1]).element_size() // pixels.itemsize
+        self.there = self._copied() if 0 < needed < room else None
+
+    def _copied(self) -> Tensor:
+        """All of them on the device, a part at a time, since each is copied on the way"""
+        there = torch.empty(self.pixels.shape, dtype=as_tensor(self.pixels[:1]).dtype, device=self.device)
+        parts = 1 + self.pixels.nbytes // 2**28
+        for to, part in zip(there.tensor_split(parts), np.array_split(self.pixels, parts), strict=True):
+            to.copy_(as_tensor(part))
+        return there
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Array | Tensor:
         """(B, *S, C), as they are stored"""

@@ -64,6 +64,13 @@ class Classify:
     def images(self) -> Images:
         return Images(self.pixels, self.config.device or "cpu")
 
+    def planned(self, config: Config) -> "Classify":
+        """The same task with other settings; the images are copied to a GPU once only."""
+        task = Classify(self.survey, config, self.normal, self.train)
+        if "images" in self.__dict__:
+            task.images = self.images
+        return task
+
     def network(self) -> Network:
         return new_network(self.survey, self.config)
 

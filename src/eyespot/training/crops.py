@@ -1,6 +1,7 @@
 """The task of telling what each pixel is: crops of images and their label maps."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -41,8 +42,10 @@ USUAL: dict[int | str, str] = {
 }
 """The changes that are usual, by the number of axes, and for photographs."""
 WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
-GLANCE = 1024
-"""Samples along an axis of a held-out image that are looked at while training."""
+GLANCE = {1: 2**17, 2: 1024, 3: 96}
+"""Samples along an axis of a held-out image that are looked at while training, by the number of axes: about a million."""
+GLANCES = 16
+"""Held-out images that are looked at while training."""
 
 
 class Targets(NamedTuple):
@@ -70,9 +73,15 @@ class Segment:
         self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
         self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
-        seen = [_middle(self.maps[i]) == 1 for i in train[:: max(1, len(train) // 16)]]
+        seen = [_middle(self.maps[i]) == 1 for i in some(train)]
         self.parted = survey.mapping.things and keeps_whole(seen)
         self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, self.rng) for i in train}
+
+    def planned(self, config: Config) -> "Segment":
+        """The same task with other settings of the training; what was found in the masks is kept."""
+        task = copy(self)
+        task.config, task.rng = config, np.random.default_rng(config.seed)
+        return task
 
     def network(self) -> Network:
         return new_network(self.survey, self.config)
@@ -151,7 +160,7 @@ class Segment:
     def glance(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
         """Loss and mean IoU over the classes that occur, on the middle of some held-out images."""
         device, table, losses = self.config.device or "cpu", np.zeros((self.k, 3)), []
-        for i in rows[:: max(1, len(rows) // 16)]:
+        for i in some(rows):
             y = as_targets(_middle(self.maps[i]))
             image = _middle(self.pixels[i], axes=y.ndim)
             with arithmetic(device, self.config.precision):
@@ -171,10 +180,17 @@ class Segment:
         return torch.stack([t.flatten(1).sum(1) for t in (true & said, true, said)], 1).numpy()
 
 
+def some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most GLANCES of the rows, spread over them"""
+    return rows[:: max(1, -(-len(rows) // GLANCES))]
+
+
 def _middle(whole: Array, axes: int | None = None) -> Array:
     """At most GLANCE samples of each of the first axes, of all if not told"""
     sizes = whole.shape[:axes]
-    return whole[tuple(slice(max(0, (n - GLANCE) // 2), max(0, (n - GLANCE) // 2) + GLANCE) for n in sizes)]
+    most = GLANCE[len(sizes)]
+    starts = [max(0, (n - most) // 2) for n in sizes]
+    return whole[tuple(slice(a, a + most) for a in starts)]
 
 
 def as_targets(labels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -23,6 +23,14 @@ def choose_device(device: str | None) -> str:
     return device
 
 
+def wait(device: str) -> None:
+    """Until the device has done what it was asked for, so that a clock tells the truth."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    elif device.startswith("mps"):
+        torch.mps.synchronize()
+
+
 def multiplies_bfloat16(device: str) -> bool:
     """Whether this machine has bfloat16 products in hardware; emulated, they are more than ten times slower."""
     if device.startswith("cpu"):

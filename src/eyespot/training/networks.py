@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.console import track
 from eyespot.training.timing import Task, fastest, time_steps
 
 LADDERS: dict[str, dict[str, int]] = {
@@ -30,9 +31,9 @@ def largest(
     rungs = LADDERS.get(model, {model: 0}) if free else {model: 0}
     if free and (task.config.device or "").startswith("cuda"):
         rungs = rungs | WIDER.get(model, {})
-    told, best = [], None
-    for name, least in rungs.items():
-        candidate = type(task)(task.survey, replace(task.config, model=name), task.normal, task.train)  # type: ignore[arg-type]
+    told, best, candidate = [], None, task
+    for name, least in track(rungs.items(), len(rungs), "timing networks"):
+        candidate = candidate.planned(replace(task.config, model=name))
         timed = time_steps(candidate, draws)
         told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
         if best is not None and affordable(candidate, timed) < min(least, ENOUGH * len(draws)):

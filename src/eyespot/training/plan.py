@@ -102,7 +102,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
     view = CARE * len(answered) / timed["predict"] / (60 * config.minutes) if config.minutes else 0.0
     recipe = settle("recipe", *kind.usual_recipe(config, passes, view))
-    task = make_task(survey, config := replace(config, recipe=recipe), task.normal, train)
+    task = task.planned(config := replace(config, recipe=recipe))
     if asked.batch is None and config.minutes is not None:
         batch, why = networks.batch_for(config.batch or 1, images / task.cost(), task.least_batch)
         task.config = config = replace(config, batch=batch)

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eyespot.training.devices import wait
+
 Work = Callable[[Tensor, Any], Tensor]
 """(images, targets: a tensor, or a tuple of tensors and None) -> the loss"""
 WARM_UP = 3
@@ -78,7 +80,9 @@ class Recorded:
 
 
 def recorded(work: Work, parameters: Iterable[Tensor], device: str) -> Work:
-    """The work, recorded on a GPU of NVIDIA's; as it is elsewhere."""
+    """The work, recorded on a GPU of NVIDIA's; as it is elsewhere, but on Apple's waited for, so that clocks are right."""
+    if device.startswith("mps"):
+        return lambda x, y: (work(x, y), wait(device))[0]
     return Recorded(work, parameters) if device.startswith("cuda") else work
 
 

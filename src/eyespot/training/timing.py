@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eyespot.training import classes, crops
 from eyespot.training.config import Config
-from eyespot.training.devices import answering, arithmetic, multiplies_bfloat16
+from eyespot.training.devices import answering, arithmetic, multiplies_bfloat16, wait
 from eyespot.training.recording import WARM_UP, recorded
 from eyespot.training.threads import options
 
@@ -46,7 +46,7 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
         arithmetic(c.device, answering(task.answering() or precision, c.device)),
     ):
         timed |= images_per_second({"predict": partial(network, x)}, len(x), c.device)
-    return {name: round(value, 1) for name, value in timed.items()}
+    return {name: float(f"{value:.4g}") for name, value in timed.items()}
 
 
 def fastest(timed: dict[str, float]) -> str:
@@ -85,7 +85,6 @@ def images_per_second(
         for way, work in ways.items():
             start = time.perf_counter()
             work()
-            if device.startswith("cuda"):
-                torch.cuda.synchronize()
+            wait(device)
             seconds[way].append(time.perf_counter() - start)
     return {way: images / min(taken[first:]) for way, taken in seconds.items()}
