@@ -26,9 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 from eyespot.heap import keep_freed
 
 WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
-    "float32, channels first": (False, torch.contiguous_format),
-    "float32, channels last": (False, torch.channels_last),
-    "bfloat16, channels last": (True, torch.channels_last),
+    "float32, channels first": ("float32", torch.contiguous_format),
+    "float32, channels last": ("float32", torch.channels_last),
+    "bfloat16, channels last": ("bfloat16", torch.channels_last),
 }
 NETWORKS = {  # and whether its process keeps freed memory (eyespot.heap), as `eyespot train` does
     "eyespot": True,
@@ -49,12 +49,12 @@ def build(network: str) -> nn.Module:
 
 def step_of(network: str, way: str) -> Callable[[], None]:
     """One training step of a new network, as a function to call again and again."""
-    half, layout = WAYS[way]
+    precision, layout = WAYS[way]
     torch.manual_seed(0)
     model = build(network).train().to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     x, target = torch.randn(8, 3, 224, 224).to(memory_format=layout), torch.randint(1000, (8,))
-    return lambda: take_step(model, optimizer, x, target, half)
+    return lambda: take_step(model, optimizer, x, target, precision)
 
 
 def held(step: Callable[[], None]) -> float:

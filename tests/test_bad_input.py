@@ -2,6 +2,10 @@
 
 import errno
 import json
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -171,6 +175,9 @@ def test_a_name_of_ours_is_taken_once_and_given_back(cli, photos, tmp_path, monk
     assert [run_folder(None, "digits", False).name for _ in range(2)] == ["digits", "digits-2"]
     assert "no preset" in refused(cli, photos, "--model", "resnet81")
     assert not (tmp_path / "runs" / "photos").exists()
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "runs").symlink_to(tmp_path / "not-mounted")
+    assert "cannot make the run folder" in refused(cli, photos)
 
 
 @pytest.mark.parametrize("name,ours", [("EYESPOT_MEMORY_MB", 1200), ("EYESPOT_CACHE_GB", 50)])
@@ -181,6 +188,13 @@ def test_settings_of_the_surroundings_that_are_no_numbers(monkeypatch, name, our
         files.setting(name, ours)
     monkeypatch.setenv(name, "")
     assert files.setting(name, ours) == ours
+
+
+def test_a_setting_that_is_no_number_is_a_sentence(tmp_path):
+    command = [sys.executable, "-m", "eyespot", "predict", tmp_path, tmp_path]
+    environment = os.environ | {"EYESPOT_MEMORY_MB": "1G"}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert said.returncode == 2 and said.stderr.startswith("eyespot: EYESPOT_MEMORY_MB is '1G': set it")
 
 
 def test_evaluating_classes_on_masks(cli, trained):

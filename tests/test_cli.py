@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -251,6 +252,25 @@ def test_ctrl_c_before_the_first_step_is_said(cli, photos, tmp_path, monkeypatch
     monkeypatch.setattr("eyespot.run.make_plan", stopped)
     result = cli("train", photos, "--epochs", 1, "--out", tmp_path / "run")
     assert result.code == 130 and "eyespot: stopped" in result.err
+
+
+def test_ctrl_c_in_the_first_step_keeps_nothing(cli, photos, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eyespot.training.classes.Classify.batch", stopped)
+    monkeypatch.setattr(
+        "eyespot.training.networks.time_steps", lambda *_: {"float32 1": 100.0, "predict": 100.0}
+    )
+    result = cli("train", photos, "--epochs", 1, "--out", tmp_path / "run")
+    assert result.code == 130 and "stopped before the first step" in result.err
+
+
+def test_names_beyond_the_terminals_letters(photos):
+    (photos / "rows").rename(photos / "größe 細胞")
+    command = [sys.executable, "-m", "eyespot", "look", photos, "-o", photos.parent / "sheet.png"]
+    said = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert said.returncode == 0 and "größe 細胞" in said.stdout.decode(), said.stderr
 
 
 def test_the_installed_command_answers():

@@ -61,7 +61,37 @@ def test_the_runs_in_a_folder_are_no_data(photos):
         (run / name).write_text("")
     (run / "first-batch.png").write_bytes((photos / "rows" / "000.png").read_bytes())
     (photos / "rows" / "run").symlink_to(run)
-    assert find(photos).classes == ("columns", "diagonals", "rows") and len(find(photos).samples) == 60
+    (photos / "runs" / "answers.csv").write_text("")
+    (photos / f"{photos.name}-look.png").write_bytes((photos / "rows" / "000.png").read_bytes())
+    found = find(photos)
+    assert (
+        found.classes == ("columns", "diagonals", "rows") and len(found.samples) == 60 and not found.without
+    )
+
+
+def test_an_empty_class_is_no_run(photos):
+    (photos / "points" / "left").mkdir(parents=True)
+    assert "points" in find(photos).classes
+
+
+def test_a_folder_that_may_not_be_entered_is_told(photos, monkeypatch):
+    scandir = os.scandir
+
+    def guarded(path):
+        if str(path).endswith("rows"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(UserError, match=r"cannot read the folder .*rows: Permission denied"):
+        find(photos)
+
+
+def test_files_that_are_not_read_here_are_a_warning(photos):
+    for name in ("a.heic", "b.HEIC", "notes.md"):
+        (photos / "rows" / name).write_bytes(b"x")
+    told = {p.level: p.text for p in survey(photos).problems if "passed over" in p.text}
+    assert "2 .heic; save them as PNG or TIFF" in told["warning"] and "1 .md" in told["note"]
 
 
 def test_a_spreadsheets_csv(photos):

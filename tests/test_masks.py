@@ -66,6 +66,7 @@ def touch(root: Path, *names: str) -> None:
          [("images/x/a.png", "masks/x/a.png", ""), ("images/y/a.png", "masks/y/a.png", "")]),
         (["a.png", "a_mask.png"], [("a.png", "a_mask.png", "")]),
         (["images/a.png", "masks/a_mask.png"], [("images/a.png", "masks/a_mask.png", "")]),
+        (["a.tif", "a_cp_masks.png"], [("a.tif", "a_cp_masks.png", "")]),
         (["train/images/a.png", "train/masks/a.png", "val/images/b.png", "val/masks/b.png"],
          [("train/images/a.png", "train/masks/a.png", "train"), ("val/images/b.png", "val/masks/b.png", "val")]),
         (["images/train/a.png", "masks/train/a.png"], [("images/train/a.png", "masks/train/a.png", "train")]),
@@ -345,6 +346,25 @@ def test_images_that_cannot_be_read_are_told(squares, tmp_path):
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"none of the 16 images of bad can be read; the first, .*0 bytes"):
         eyespot.look(tmp_path / "bad")
+
+
+def test_masks_of_other_names_are_told(tmp_path):
+    for folder, name in (("images", "img_1.png"), ("masks", "mask_1.png")):
+        (tmp_path / folder).mkdir()
+        picture(np.eye(8)).save(tmp_path / folder / name)
+    with pytest.raises(
+        UserError, match=r"no mask has the name of an image: .*img_1.png is one, and .*mask_1.png"
+    ):
+        find_pairs(tmp_path)
+
+
+def test_a_mask_that_is_gone_is_told_by_evaluate(run, squares, tmp_path):
+    shutil.copytree(squares, tmp_path / "set")
+    rows = [f"images/{i:02}.png,masks/{i:02}.png" for i in range(16)]
+    (tmp_path / "set" / "pairs.csv").write_text("\n".join(["path,mask", *rows]))
+    (tmp_path / "set" / "masks" / "03.png").unlink()
+    result = run.evaluate(tmp_path / "set" / "pairs.csv")
+    assert len(result.errors) == 1 and "no such file" in next(iter(result.errors.values()))
 
 
 def test_a_palette_mask_that_is_cut_short_is_told():

@@ -1,7 +1,6 @@
 """Every kind of file becomes the array that it should, or says why not."""
 
 import contextlib
-import gzip
 import io
 import struct
 import zlib
@@ -17,6 +16,7 @@ from eyespot.data.read import decode as decode_file
 from eyespot.data.read import facts
 from eyespot.data.reading import Reading
 from eyespot.errors import UserError
+from eyespot.prediction.windows import open_windows
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (9, 13, 3), dtype=np.uint8)
@@ -127,6 +127,23 @@ def test_exif_turns_the_image_upright(orientation):
         np.testing.assert_array_equal(got, turns[orientation])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("how", [{"imagej": True}, {"ome": True}])
+def test_pages_that_are_channels_are_channels(dtype, how, tmp_path):
+    """(Z, C, Y, X) as ImageJ and OME write it: a volume of channels; (C, Y, X): an image of channels"""
+    values = (np.arange(4 * 3 * 9 * 7) % 251).reshape(4, 3, 9, 7).astype(dtype)
+    for axes, array, dim in (("ZCYX", values, 3), ("CYX", values[0], 2)):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, array, metadata={"axes": axes}, photometric="minisblack", **how)
+        content, path = buffer.getvalue(), tmp_path / f"{axes}.tif"
+        found, expected = facts(content), np.moveaxis(array, -3, -1)
+        assert (found.shape, found.channels, found.frames) == (expected.shape[:-1], 3, 1)
+        np.testing.assert_array_equal(decode_file(content, dim).array, expected)
+        path.write_bytes(content)
+        window = open_windows(path, dim)
+        np.testing.assert_array_equal(window((slice(1, 3),) * dim), expected[(slice(1, 3),) * dim])
+
+
 def test_pages_are_counted_and_the_first_is_read():
     content = tiff(np.stack([GREY16, GREY16 // 2]), photometric="minisblack")
     found = facts(content).taken_as(2)
@@ -183,7 +200,7 @@ def archive(array: np.ndarray) -> bytes:
 
 def nifti(array: np.ndarray) -> bytes:
     nibabel = pytest.importorskip("nibabel")
-    return gzip.compress(nibabel.Nifti1Image(array, np.eye(4)).to_bytes())
+    return nibabel.Nifti1Image(array, np.eye(4)).to_bytes()
 
 
 NOISE = np.random.default_rng(0).integers(0, 60_000, (20, 21, 22)).astype(np.uint16)

@@ -93,7 +93,8 @@ def test_each_part_can_be_left_out(photos):
     [
         (100, 40_000, 100, "small_w16"),  # 40 s of small_w32 would be 30,000 images
         (300, 40_000, 100, "small_w32"),
-        (2_000, 40_000, 100, "small"),  # 200,000 images, 5 passes
+        (2_000, 40_000, 100, "small_w32"),
+        (6_000, 40_000, 100, "small"),  # 600,000 images, 15 passes
         (160, 1_000, 100, "small"),  # 16,000 images, but 16 passes
         (160, 1_000, 10, "small_w16"),  # 10 passes at the most
     ],

@@ -1,5 +1,6 @@
 """The command line: one thin function per verb. Nothing heavy is imported before a verb is known."""
 
+import io
 import sys
 import time
 from pathlib import Path
@@ -374,6 +375,12 @@ def _list_unread(errors: dict[str, str], most: int = 20) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # a name may hold what a terminal or Windows' encoding does not
+        if isinstance(stream, io.TextIOWrapper):
+            shown = stream.isatty()
+            stream.reconfigure(
+                encoding=None if shown else "utf-8", errors="backslashreplace" if shown else "surrogateescape"
+            )
     try:
         app(standalone_mode=True)
     except UserError as error:

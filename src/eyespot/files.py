@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write to a temporary name beside the file, then rename: a reader never sees half a file."""
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

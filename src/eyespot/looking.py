@@ -112,12 +112,13 @@ def look(
     size, fit, dim, view, void, multilabel   as for `train`
     sheet       where to write a picture with images of each class (PNG), if anywhere
     """
+    to = None if sheet is None else pictures.as_png(Path(sheet))
     found = survey_any(data, Wishes(size, fit, dim, view), void=void, multilabel=multilabel)
-    if sheet is None:
+    if to is None:
         return Look(found)
-    apart(Path(sheet), (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
-    pictures.save(contact_sheet(found), Path(sheet))
-    return Look(found, Path(sheet))
+    apart(to, (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
+    pictures.save(contact_sheet(found), to)
+    return Look(found, to)
 
 
 def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):

@@ -105,8 +105,13 @@ def _png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole, as PNG. Raises UserError for a file of another ending."""
+def as_png(path: Path) -> Path:
+    """The path of a picture. Raises UserError where it ends as something else."""
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} would be a PNG picture: let its name end in .png")
-    write_whole(path, _png(picture))
+    return path
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture whole, as PNG."""
+    write_whole(as_png(path), _png(picture))

@@ -34,6 +34,9 @@ from eyespot.training.devices import choose_device
 from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
 from eyespot.training.plan import Plan, make_plan
 
+NAMED = 3
+"""Files that are named with a warning; `look` names all."""
+
 
 class Run:
     """A trained network in its folder. Shows itself; answers questions through the Predictor that its file loads."""
@@ -175,7 +178,8 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     )
     for problem in found.problems:
         if problem.level != "note":
-            say(f"{problem.level}: {problem.text}")
+            some = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
+            say(f"{problem.level}: {problem.text}" + f" ({some})" * bool(some))
     keep_freed()
     plan = make_plan(found, settings, elapsed)
     show_plan(plan, found)
@@ -193,7 +197,8 @@ def _keep(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: Tabl
     """Write the last network, unless the best so far is to be kept."""
     if outcome.ended == DONE or not table.saved:
         if not table.steps:
-            raise UserError("stopped before the first step, so there is no network to keep")
+            say("stopped before the first step, so there is no network to keep")
+            raise KeyboardInterrupt
         if outcome.ended == DIVERGED:
             raise UserError(
                 "the loss became infinite at once, so there is no network to keep: try another --seed or --model"

@@ -60,9 +60,9 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
 def _taken(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True)
-    except FileExistsError:
-        return False
     except OSError as error:
+        if os.path.lexists(folder):
+            return False
         raise UserError(
             f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
         ) from error

@@ -142,7 +142,7 @@ def _row_bytes(reading: Reading) -> int:
 def decode_into(folder: Path, write: Callable[[Path], None]) -> None:
     """Write to a temporary folder, then rename: an interrupted decoding leaves nothing half done."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if not (folder / "meta.json").exists():
+    if folder.exists() and not (folder / "meta.json").exists():
         shutil.rmtree(folder, ignore_errors=True)  # half deleted, or not ours
     working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
     try:

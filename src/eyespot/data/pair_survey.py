@@ -17,7 +17,7 @@ from eyespot.data.read import load_bytes
 from eyespot.data.reading import OWN, Reading
 from eyespot.data.samples import Source
 from eyespot.data.sources import find
-from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, survey
+from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, passed_over, survey
 from eyespot.data.whole import Pairs, load_pairs
 from eyespot.errors import UserError
 from eyespot.files import in_order
@@ -113,7 +113,9 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
         shares,
         overlap,
     )
-    found.problems.extend(_problems(found, proposal, masks) + doubles(found, same, similar))
+    found.problems.extend(
+        _problems(found, proposal, masks) + doubles(found, same, similar) + passed_over(source)
+    )
     found.problems.sort(key=lambda p: (ERROR, WARNING, NOTE).index(p.level))
     return found
 

@@ -1,17 +1,18 @@
 """Images beside their masks: which belongs to which, by folders, endings or a CSV."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eyespot.data.samples import SPLITS, Sample, is_known, walk
+from eyespot.errors import UserError
 
 IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
 MASKS = frozenset(
     "mask masks label labels annotation annotations gt groundtruth ground_truth segmentation segmentations "
     "target targets".split()
 )
-ENDINGS = ("_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-label", ".mask")
+ENDINGS = ("_cp_masks", "_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-label", ".mask")
 """What the name of a mask may have behind the name of its image."""
 
 
@@ -23,15 +24,19 @@ class Found:
     without_mask: list[Path]
     without_image: list[Path]
     classes: tuple[str, ...] = ()
+    ignored: dict[str, int] = field(default_factory=dict)
+    """Files of no known kind, counted by their ending."""
 
 
 def find_pairs(root: Path) -> Found | None:
     """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count.
+    Raises UserError where these stand beside folders of masks, and no two names agree.
 
     Where no image has a mask of its name, the folders in masks/ are taken as classes: an image without a file in one has
     nothing of that class, and without a file in any it has no mask.
     """
-    files = [path for path in walk(root) if is_known(path)]
+    every = list(walk(root))
+    files = [path for path in every if is_known(path)]
     masks = {path for path in files if _is_mask(path, root)}
     if not masks:
         return None
@@ -39,7 +44,18 @@ def find_pairs(root: Path) -> Found | None:
     named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
     images = named or images
     one_each = {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
-    return _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
+    found = _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
+    if found is not None:
+        return replace(
+            found, ignored=dict(Counter(p.suffix.lower() or "no ending" for p in every if not is_known(p)))
+        )
+    apart = [path for path in sorted(masks) if any(part in MASKS for part in _parts(path, root))]
+    if named and apart:
+        raise UserError(
+            f"no mask has the name of an image: {named[0]} is one, and {apart[0]} is another, say; name each mask after its "
+            "image, perhaps with _mask behind"
+        )
+    return None
 
 
 def _by_class(root: Path, masks: set[Path]) -> dict[tuple[str, ...], dict[str, Path]]:

@@ -85,13 +85,14 @@ def is_known(path: Path) -> bool:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, or holds such folders or empty ones only, as runs/ does."""
-    if all((folder / name).is_file() for name in RUN_FILES):
+    """Whether a folder is that of a run; or is called runs and holds one, or only empty folders, which are to be runs."""
+    if all(os.path.isfile(folder / name) for name in RUN_FILES):
         return True
+    if folder.name != "runs":
+        return False
     inside = visible(folder)
-    return bool(inside) and all(
-        e.is_dir() and (is_run(below := Path(e.path)) or not visible(below)) for e in inside
-    )
+    below = [Path(e.path) for e in inside if e.is_dir()]
+    return any(map(is_run, below)) or (0 < len(below) == len(inside) and not any(map(visible, below)))
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -49,7 +49,7 @@ def _from_folder(root: Path, name: str) -> Source:
     if pairs is not None:
         without = {"mask": tuple(pairs.without_mask), "image": tuple(pairs.without_image)}
         classes, without = pairs.classes or class_names(root), {k: v for k, v in without.items() if v}
-        return Source(name, tuple(pairs.samples), classes, {}, without)
+        return Source(name, tuple(pairs.samples), classes, pairs.ignored, without)
     below = folders(root)
     splits = {folder: SPLITS[folder.name.lower()] for folder in below if folder.name.lower() in SPLITS}
     if "train" not in splits.values():
@@ -65,22 +65,26 @@ def _from_folder(root: Path, name: str) -> Source:
                     samples.append(Sample(path, kind.name, split))
                 else:
                     ignored[path.suffix.lower() or "no ending"] += 1
-    if any(s.path.suffix.lower() in PICTURES for s in samples):
+    pictures = any(s.path.suffix.lower() in PICTURES for s in samples)
+    if pictures:
         ignored += Counter(s.path.suffix.lower() for s in samples if s.path.suffix.lower() in TABLES)
         samples = [s for s in samples if s.path.suffix.lower() not in TABLES]
     if not samples:
         raise UserError(_why_nothing(root, names))
-    return Source(name, tuple(samples), tuple(sorted(names)), dict(ignored), _beside(root, splits))
+    return Source(name, tuple(samples), tuple(sorted(names)), dict(ignored), _beside(root, splits, pictures))
 
 
-def _beside(root: Path, splits: dict[Path, str]) -> dict[str, tuple[Path, ...]]:
+def _beside(root: Path, splits: dict[Path, str], pictures: bool) -> dict[str, tuple[Path, ...]]:
     """Files that belong to no class, since they lie beside the class folders, or in none of the splits."""
     loose = [Path(e.path) for folder in {root, *splits} for e in visible(folder) if e.is_file()]
-    other = [
-        path for below in folders(root) if root not in splits and below not in splits for path in walk(below)
-    ]
-    found = tuple(sorted(p for p in loose + other if is_known(p) and p.suffix.lower() not in TABLES))
-    return {"class": found} if found else {}
+    others = [] if root in splits else [folder for folder in folders(root) if folder not in splits]
+    found = {p for p in (*loose, *(path for folder in others for path in walk(folder))) if is_known(p)}
+    if pictures:
+        found = {p for p in found if p.suffix.lower() not in TABLES}
+    found.discard(
+        root / f"{root.resolve().stem}-look.png"
+    )  # of `look`, where that is used in the folder itself
+    return {"class": tuple(sorted(found))} if found else {}
 
 
 def class_names(root: Path) -> tuple[str, ...]:

@@ -19,6 +19,11 @@ from eyespot.data.spectrum import HOP
 from eyespot.errors import UserError
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+UNREAD = frozenset(
+    ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .mha .mhd .mrc .ims .h5 .hdf5 "
+    ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .mp3 .flac .ogg .m4a".split()
+)
+"""Endings of pictures, volumes and sounds that are not read."""
 IMBALANCE = 3.0
 """The largest class over the smallest, from which class weights are used."""
 
@@ -276,9 +281,27 @@ def _kinds(found: Survey) -> list[Problem]:
                 files,
             )
         )
-    if found.source.ignored:
-        listed = ", ".join(f"{n} {ending}" for ending, n in sorted(found.source.ignored.items()))
-        out.append(Problem(NOTE, f"files that are none were passed over: {listed}"))
+    return out + passed_over(found.source)
+
+
+def passed_over(source: Source) -> list[Problem]:
+    """Files of unknown kinds: a warning where they may be what the user wanted read."""
+    listed = {
+        wanted: ", ".join(
+            f"{n} {kind}" for kind, n in sorted(source.ignored.items()) if (kind in UNREAD) == wanted
+        )
+        for wanted in (True, False)
+    }
+    out = []
+    if listed[True]:
+        out.append(
+            Problem(
+                WARNING,
+                f"files that cannot be read here were passed over: {listed[True]}; save them as PNG or TIFF",
+            )
+        )
+    if listed[False]:
+        out.append(Problem(NOTE, f"files that are none were passed over: {listed[False]}"))
     return out
 
 

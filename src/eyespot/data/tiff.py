@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 import tifffile
@@ -25,8 +26,13 @@ def _needs_tifffile(content: bytes) -> bool:
         return True
 
 
+def _frames(content: bytes) -> int:
+    with Image.open(io.BytesIO(content)) as image:
+        return getattr(image, "n_frames", 1)
+
+
 def tiff_facts(content: bytes, digest: bytes) -> Facts:
-    """Of the first page; and of all pages as a volume, where they can be one, which is then the likelier."""
+    """Of the first page; of all pages as its channels; or as a volume, which is then the likelier."""
     first = _page_facts(content, digest) if _needs_tifffile(content) else image_facts(content, digest)
     if first.frames < 2:
         return first
@@ -35,25 +41,52 @@ def tiff_facts(content: bytes, digest: bytes) -> Facts:
         shapes = {(p.imagelength, p.imagewidth, p.samplesperpixel) for p in file.pages}  # type: ignore[union-attr]
         if len(shapes) > 1:
             return first
-        shape = (len(file.pages), page.imagelength, page.imagewidth)
-        check_size(shape)
+        of_each = leading(file).get("C", 1)
+        channels, depth = first.channels * of_each, len(file.pages) // of_each
+        check_size((len(file.pages), page.imagelength, page.imagewidth))
+        if depth == 1:
+            return replace(first, channels=channels, frames=1)
         volume = replace(
-            first, kind="TIFF stack", shape=shape, frames=1, rotated=False, spacing=stack_spacing(file)
+            first,
+            kind="TIFF stack",
+            shape=(depth, page.imagelength, page.imagewidth),
+            channels=channels,
+            frames=1,
+            rotated=False,
+            spacing=stack_spacing(file),
         )
         return replace(volume, others=(first,))
 
 
+def leading(file: tifffile.TiffFile) -> dict[str, int]:
+    """How many channels (C) and slices (Z) the pages are, in their order, where ImageJ or OME says that they are channels."""
+    try:
+        series = file.series[0]
+        axes = series.axes[: series.axes.index("Y")]
+        sizes = dict(zip(axes, series.shape, strict=False))
+    except Exception:  # tifffile raises whatever it meets in a damaged file
+        return {}
+    known = "C" in sizes and set(sizes) <= {"Z", "C"} and prod(sizes.values()) == len(file.pages)
+    return sizes if known else {}
+
+
 def decode_tiff(content: bytes, dim: int, size: int | None = None) -> Decoded:
-    """The first page (H, W, C), or with `dim` 3 all pages (D, H, W, C)."""
-    if dim == 2 and not _needs_tifffile(content):
+    """The first page or all as its channels (H, W, C); or with `dim` 3 all pages (D, H, W, C)."""
+    pillows = not _needs_tifffile(content)
+    if dim == 2 and pillows and _frames(content) < 2:
         return decode_image(content, size)
     file, page = _opened(content)
     with file:
-        if dim == 2:
-            return Decoded(_values(page))
+        sizes = leading(file) if len(file.pages) > 1 else {}
+        if dim == 2 and [*sizes] != ["C"]:
+            return decode_image(content, size) if pillows else Decoded(_values(page))
         if len(file.pages) < 2:
             raise Unreadable("it has one page, so it is an image and no volume")
-        return Decoded(np.stack([_values(p) for p in file.pages]), stack_spacing(file))
+        values = np.stack([_values(p.aspage()) for p in file.pages])
+        if not sizes:
+            return Decoded(values, stack_spacing(file))
+        values = np.moveaxis(values.reshape(*sizes.values(), *values.shape[1:]), [*sizes].index("C"), -2)
+        return Decoded(values.reshape(*values.shape[:-2], -1), stack_spacing(file) if dim == 3 else ())
 
 
 def _opened(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:

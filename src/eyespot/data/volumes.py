@@ -38,8 +38,8 @@ def load_numpy(content: bytes) -> Array:
     ]
     if not arrays:
         raise Unreadable("it is an archive (ZIP) without an array; unpack it")
-    if len(loaded.files) != 1:
-        raise Unreadable(f"it holds {len(loaded.files)} arrays and not one; save each in a file of its own")
+    if len(arrays) != 1:
+        raise Unreadable(f"it holds {len(arrays)} arrays and not one; save each in a file of its own")
     return loaded[arrays[0]]
 
 

@@ -78,7 +78,10 @@ def _key(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -
         sample = source.samples[i]
         key.update(i.to_bytes(8, "little") + found.digest + repr([name for name, _ in sample.masks]).encode())
         for mask in sample.mask_files:
-            key.update(blake2b(load_bytes(mask)).digest())
+            try:
+                key.update(blake2b(load_bytes(mask)).digest())
+            except Unreadable as why:  # decoding it tells that too
+                key.update(str(why).encode())
     return key.hexdigest()
 
 

@@ -28,7 +28,7 @@ from eyespot.training.batches import Normal
 from eyespot.watershed import parted
 from eyespot.weights import Card, versions
 
-MEMORY_MB = int(setting("EYESPOT_MEMORY_MB", 1200))
+MEMORY_MB = max(1, int(setting("EYESPOT_MEMORY_MB", 1200)))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 

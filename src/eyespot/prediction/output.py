@@ -55,7 +55,7 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
         try:
-            with open(handle, "w", newline="", encoding="utf-8") as file:
+            with open(handle, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
                 yield file
             if os.path.getsize(name):
                 os.chmod(name, 0o644)

@@ -11,7 +11,7 @@ import tifffile
 
 from eyespot.data.facts import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
 from eyespot.data.read import decode, load_bytes
-from eyespot.data.tiff import is_tiff, stack_spacing
+from eyespot.data.tiff import is_tiff, leading, stack_spacing
 from eyespot.prediction.tiles import Slices
 
 SEGMENT = 64 << 20
@@ -77,6 +77,8 @@ def _tiff(path: Path, dim: int) -> Windows | None:
     """None where its values have to be changed after they are decoded, or where its parts are too large."""
     try:
         with tifffile.TiffFile(path) as file:
+            if len(file.pages) > 1 and leading(file):
+                return None
             pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
             spacing = stack_spacing(file) if dim == 3 else ()
             # asked while the file is open: tifffile maps no closed one

@@ -10,7 +10,7 @@ from eyespot.console import track
 from eyespot.training.timing import Task, fastest, time_steps
 
 LADDERS: dict[str, dict[str, int]] = {
-    "small": {"small_w16": 0, "small_w32": 60_000, "small": 200_000},
+    "small": {"small_w16": 0, "small_w32": 60_000, "small": 600_000},
     "resnet18": {"resnet18_w16": 0, "resnet18_w32": 10_000, "resnet18": 30_000},
 }
 """By the usual network: those of its kind, and the images, at full size, from which each is better than the one before."""
