@@ -28,7 +28,7 @@ from eyespot.errors import UserError
 from eyespot.files import batched, cache_folder, cannot_write, in_order, setting
 
 R = TypeVar("R")
-FORMAT = 2
+FORMAT = 3
 CHUNK = 128
 """Files per task at the most, of many: a small file is less work than handing it to a thread."""
 SMALL = 150e-6

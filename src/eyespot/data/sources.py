@@ -81,9 +81,7 @@ def _beside(root: Path, splits: dict[Path, str], pictures: bool) -> dict[str, tu
     found = {p for p in (*loose, *(path for folder in others for path in walk(folder))) if is_known(p)}
     if pictures:
         found = {p for p in found if p.suffix.lower() not in TABLES}
-    found.discard(
-        root / f"{root.resolve().stem}-look.png"
-    )  # of `look`, where that is used in the folder itself
+    found.discard(root / f"{root.resolve().stem}-look.png")  # what `look` writes, used in the folder itself
     return {"class": tuple(sorted(found))} if found else {}
 
 
