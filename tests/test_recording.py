@@ -73,8 +73,11 @@ def test_the_clock_is_never_far_ahead_of_the_gpu(step):
         assert sum(not e.waited for e in EVENTS) == min(i + 1, AHEAD)
 
 
-def test_elsewhere_than_on_such_a_gpu_work_is_left_alone():
+def test_elsewhere_than_on_such_a_gpu_work_is_left_alone(monkeypatch):
     def work(x, y):
-        return x
+        return x + y
 
-    assert recorded(work, [], "cpu") is work and recorded(work, [], "mps") is work
+    waited: list[int] = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append(1))
+    assert recorded(work, [], "cpu") is work
+    assert recorded(work, [], "mps")(torch.ones(1), torch.ones(1)) == 2 and waited == [1]
