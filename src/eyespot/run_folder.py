@@ -19,6 +19,7 @@ from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
 from eyespot.data.arrays import fingerprint
 from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.samples import RUN_FILES
 from eyespot.data.sources import MASK_OF
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
@@ -31,7 +32,7 @@ from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
 from eyespot.weights import NAME, Card, versions, write_model
 
-OURS = (NAME, "plan.toml", "history.csv", SPLIT, "first-batch.png", "report.html")
+OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", "report.html")
 
 
 def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:

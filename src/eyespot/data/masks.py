@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
 
-from eyespot.data.facts import Array, Unreadable, reason
+from eyespot.data.facts import Array, Unreadable
 from eyespot.data.images import open_image
-from eyespot.data.read import decode
+from eyespot.data.read import decode, or_unreadable
 from eyespot.errors import UserError
 
 VOID = 255
@@ -36,7 +35,7 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     if content[:4] in (b"\x89PNG", b"GIF8"):
         with open_image(content) as image:
             if image.mode == "P":
-                return _places(image), "palette"
+                return or_unreadable(np.asarray, image).astype(np.int64), "palette"
     array = decode(content, dim).array
     kind = "JPEG" if content[:2] == b"\xff\xd8" else ""
     if array.shape[-1] == 3:
@@ -50,14 +49,6 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     if values.dtype.kind == "f" and (values != np.rint(values)).any():
         raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
     return values.astype(np.int64), kind
-
-
-def _places(image: Image) -> NDArray[np.int64]:
-    """(H, W) each pixel's place in the palette"""
-    try:
-        return np.asarray(image).astype(np.int64)
-    except Exception as error:  # Pillow raises whatever it meets in a damaged file
-        raise Unreadable(reason(error)) from error
 
 
 def mask_facts(content: bytes, dim: int) -> MaskFacts:

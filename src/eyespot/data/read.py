@@ -40,7 +40,7 @@ def load_bytes(path: Path) -> bytes:
 def facts(content: bytes) -> Facts:
     """What a file says of itself, read from the header where there is one. Raises Unreadable."""
     digest = blake2b(content, digest_size=16).digest()
-    return _or_unreadable(next(read for known, read, _ in KINDS if known(content)), content, digest)
+    return or_unreadable(next(read for known, read, _ in KINDS if known(content)), content, digest)
 
 
 def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
@@ -48,13 +48,14 @@ def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
 
     size   large JPEGs are decoded at a reduced size that is still twice as large
     """
-    return _or_unreadable(next(read for known, _, read in KINDS if known(content)), content, dim, size)
+    return or_unreadable(next(read for known, _, read in KINDS if known(content)), content, dim, size)
 
 
-def _or_unreadable(read: Callable[..., R], *about: Any) -> R:
+def or_unreadable(read: Callable[..., R], *about: Any) -> R:
+    """read(*about), with Unreadable for whatever it raises on a damaged file"""
     try:
         return read(*about)
     except (Unreadable, MemoryError):
         raise
-    except Exception as error:  # the decoders raise whatever they like on a damaged file
+    except Exception as error:  # decoders raise whatever they like
         raise Unreadable(reason(error)) from error
