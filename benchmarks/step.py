@@ -50,10 +50,12 @@ Setup = tuple[nn.Module, str, torch.memory_format]
 def ours(name: str, precision: str) -> Setup:
     """As `eyespot train` runs it."""
     import eyespot
+    from eyespot import fused
     from eyespot.heap import keep_freed
     from eyespot.models.dense_memory import give_room
 
     keep_freed()
+    fused.use()
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
     give_room(network)
     return network, precision, torch.channels_last

@@ -11,7 +11,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console files heap labels watershed convolution kit weights checkpoints models anatomy warp augment data pictures "
+    "errors console files heap labels watershed convolution fused kit weights checkpoints models anatomy warp augment data pictures "
     "looking scores overlap partition training prediction inspection evaluation mask_evaluation report run_folder run "
     "cli __main__"
 ).split()

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from eyespot import fused
 from eyespot.checkpoints import find
 from eyespot.checkpoints.published import IMAGENET
 from eyespot.checkpoints.reading import read
@@ -142,6 +143,7 @@ def train(
         ) from error
     finally:
         torch.set_num_threads(threads)
+        fused.use(False)
         return_freed()
         if out is None:
             with suppress(OSError):  # nothing was made, so nothing is left
@@ -181,6 +183,7 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
             some = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
             say(f"{problem.level}: {problem.text}" + f" ({some})" * bool(some))
     keep_freed()
+    fused.use()
     plan = make_plan(found, settings, elapsed)
     show_plan(plan, found)
     start_folder(folder, found, plan)

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from eyespot.fused.compiled import passes
+from eyespot.fused.norms import NORMS, heard
 from eyespot.heap import physical_memory
-from eyespot.models.dense_steps import Maps, SecondStep, empty, first_step, packed, room_for
+from eyespot.models.dense_fused import first_step, second_step
+from eyespot.models.dense_steps import Maps, empty, packed, room_for
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 KNOWN = {*NORMS, *CONVS, nn.ReLU, nn.Dropout}
 
 
@@ -42,10 +43,11 @@ def saves(block: Iterable[nn.Module], x: Tensor, room: int) -> bool:
     if traced or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
         return False
     parts = [part for layer in block for part in (layer, *layer.children())]
-    heard = any(any(getattr(part, hooks) for hooks in HOOKS) for part in parts)
     alone = x.numel() == x.shape[1]  # one value per map has no variance, which the norm says best
-    if not parts or heard or alone or not all(fits(part, x) for part in parts):
+    if not parts or any(map(heard, parts)) or alone or not all(fits(part, x) for part in parts):
         return False
+    if passes(x.dtype):
+        return True  # quicker too
     normed = sum(part.num_features for part in parts if isinstance(part, NORMS))
     return (
         2 * normed * (x.numel() // x.shape[1]) * x.element_size() > room
@@ -114,9 +116,9 @@ class Grown(torch.autograd.Function):
             first = first_step(maps.channels(0, at), room, layer.norms[0], layer.convs[0], next(given))
             first.forward(layer.norms[0], y)
             if len(layer.norms) > 1:
-                second = SecondStep(y, layer.norms[1], layer.convs[1], next(given))
-                y, *known = second.forward(layer.norms[1])
-                kept += [second.x, *known]
+                second = second_step(y, layer.norms[1], layer.convs[1], next(given))
+                y, known = second.forward(layer.norms[1])
+                kept += [second.x, known]
             if layer.dropout.p:
                 kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
                 y = y * kept[-1]
@@ -140,9 +142,9 @@ class Grown(torch.autograd.Function):
             if layer.dropout.p:
                 d *= kept.pop()
             if len(layer.norms) > 1:
-                *kept, x, mean, rate = kept
-                second = SecondStep(x, layer.norms[1], layer.convs[1], given.pop())
-                d, found[:0] = second.backward(d, mean, rate)
+                *kept, x, known = kept
+                second = second_step(x, layer.norms[1], layer.convs[1], given.pop())
+                d, found[:0] = second.backward(d, known)
             first = first_step(maps.channels(0, at), room, layer.norms[0], layer.convs[0], given.pop())
             found[:0] = first.backward(d, gradient.channels(0, at))
         return gradient.channels(0, at).whole(maps.channels(0, at)), None, *found
@@ -154,13 +156,13 @@ class Again(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, norm: nn.Module, conv: nn.Module, *tensors: Tensor) -> Tensor:
         ctx.norm, ctx.conv = norm, conv
-        y, *known = SecondStep(x, norm, conv, tensors).forward(norm)
-        ctx.save_for_backward(x, *known, *tensors)
+        y, known = second_step(x, norm, conv, tensors).forward(norm)
+        ctx.save_for_backward(x, known, *tensors)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, mean, rate, *tensors = ctx.saved_tensors
-        dx, found = SecondStep(x, ctx.norm, ctx.conv, tensors).backward(packed(dy[0]), mean, rate)
+        x, known, *tensors = ctx.saved_tensors
+        dx, found = second_step(x, ctx.norm, ctx.conv, tensors).backward(packed(dy[0]), known)
         return dx, None, None, *found

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eyespot.fused.norms import count, share
+
 AT_ONCE = 2**22
 """Bytes of maps worked on at once, image by image, which a processor's cache holds"""
 NEAR = 2**20
@@ -63,12 +65,6 @@ def empty(like: Tensor, channels: int) -> Maps:
     return Maps(values, *torch.zeros(2, channels, dtype=torch.promote_types(like.dtype, torch.float32)))
 
 
-def share(norm: Any) -> float:
-    """Count a batch, and say how far the running statistics move towards its own."""
-    norm.num_batches_tracked += 1
-    return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
-
-
 class Conv:
     """A convolution's parameters in the type of maps x, and how it reaches past the edges"""
 
@@ -89,7 +85,7 @@ class Conv:
         return torch.convolution(self.beyond(a), self.weight, self.bias, *self.how)
 
     def backward(self, dy: Tensor, a: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of a where that is above 0, as ReLU passes on; of the weight and of the bias"""
+        """Gradients of a, of the weight and of the bias"""
         with torch.enable_grad():
             inside = a.detach().requires_grad_()
             seen = self.beyond(inside)
@@ -98,9 +94,12 @@ class Conv:
         da, dweight, dbias = back(dy, seen.detach(), self.weight, sizes, *self.how, wanted)
         if self.mode != "zeros":
             (da,) = torch.autograd.grad(seen, inside, da)
-        da = packed(da)
-        torch.ops.aten.threshold_backward.grad_input(da, a, 0, grad_input=da)
-        return da, dweight, dbias
+        return packed(da), dweight, dbias
+
+
+def masked(da: Tensor, a: Tensor) -> Tensor:
+    """In place: da where a is above 0, as ReLU passes on"""
+    return torch.ops.aten.threshold_backward.grad_input(da, a, 0, grad_input=da)
 
 
 class FirstStep:
@@ -127,9 +126,7 @@ class FirstStep:
 
     def forward(self, norm: Any, y: Tensor) -> None:
         """Fill y (B, cout, *S); the norm's running statistics move as its own forward would move them."""
-        mean, var, n, moved = self.maps.mean, self.maps.var, self.maps.count, share(norm)
-        norm.running_mean.lerp_(mean, moved)
-        norm.running_var.lerp_(var * (n / (n - 1)), moved)
+        count(norm, self.maps.mean, self.maps.var, self.maps.count)
         self.fill(y)
 
     def fill(self, y: Tensor) -> None:
@@ -143,7 +140,7 @@ class FirstStep:
         for part in self.parts():
             x, a = self.activation(part)
             da, *rest = self.conv.backward(dy[part], a)
-            dx, *sums = torch.ops.aten.native_batch_norm_backward(da, x, self.scale, *known)
+            dx, *sums = torch.ops.aten.native_batch_norm_backward(masked(da, a), x, self.scale, *known)
             gradient.values[part] += dx
             total.append([*sums, *rest])
         dscale, dshift, *rest = [None if t[0] is None else sum(t, zero) for t in zip(*total, strict=True)]
@@ -186,19 +183,12 @@ class PointStep(FirstStep):
             a, da = self.seen(x), self.room[1, : x.numel()].view(x.shape)
             dweight.addmm_(back.T, a)
             torch.mm(back, self.weight, out=da)
-            torch.ops.aten.threshold_backward.grad_input(da, a, 0, grad_input=da)
-            dx.addcmul_(da, self.slope)
+            dx.addcmul_(masked(da, a), self.slope)
             dshift += da.sum(0)
             dscale += torch.sub(x, self.maps.mean, out=a).mul_(da).sum(0)
         dscale *= self.rate
         self.through(dscale, dshift, gradient)
         return [dscale, dshift, dweight.view(self.conv.weight.shape), None]
-
-
-def first_step(maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]) -> FirstStep:
-    """The quicker form, where it suits"""
-    point = {*conv.kernel_size} == {1} and conv.bias is None and maps.values.dtype == maps.mean.dtype
-    return (PointStep if point else FirstStep)(maps, room, norm, conv, tensors)
 
 
 class SecondStep:
@@ -208,18 +198,19 @@ class SecondStep:
         self.scale, self.shift, *rest = tensors
         self.x, self.eps, self.conv = x, norm.eps, Conv(conv, x, *rest)
 
-    def forward(self, norm: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Also the mean of x and one over its deviation, for the backward pass"""
+    def forward(self, norm: Any) -> tuple[Tensor, Tensor]:
+        """Also the mean of x and one over its deviation (2, cin), for the backward pass"""
         kept = (norm.running_mean, norm.running_var)
         how = (self.x, self.scale, self.shift, *kept, True, share(norm), self.eps)
         y, mean, rate = torch.native_batch_norm(*how)
-        return self.conv.forward(y.relu_()), mean, rate
+        return self.conv.forward(y.relu_()), torch.stack([mean, rate])
 
-    def backward(self, dy: Tensor, mean: Tensor, rate: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+    def backward(self, dy: Tensor, known: Tensor) -> tuple[Tensor, list[Tensor | None]]:
         """The gradient of the maps, and those of scale, shift, weight and bias"""
-        known = (mean, rate**-2 - self.eps, False, 0.0, self.eps)
-        a = torch.native_batch_norm(self.x, self.scale, self.shift, *known)[0]
-        da, *rest = self.conv.backward(dy, a.relu_())
-        known = (None, None, mean, rate, True, self.eps, [True] * 3)
-        dx, *sums = torch.ops.aten.native_batch_norm_backward(da, self.x, self.scale, *known)
+        mean, rate = known
+        given = (mean, rate**-2 - self.eps, False, 0.0, self.eps)
+        a = torch.native_batch_norm(self.x, self.scale, self.shift, *given)[0].relu_()
+        da, *rest = self.conv.backward(dy, a)
+        taken = (None, None, mean, rate, True, self.eps, [True] * 3)
+        dx, *sums = torch.ops.aten.native_batch_norm_backward(masked(da, a), self.x, self.scale, *taken)
         return dx, [*sums, *rest]

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from eyespot.fused import Chain, norm_relu
 from eyespot.kit import Kit, choose
 from eyespot.models.dense_memory import Saver, again, grown, saves
 from eyespot.models.initial import initialise
@@ -21,7 +22,7 @@ class PlainLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.conv1(self.norm1(x).relu_()))
+        return self.dropout(self.conv1(norm_relu(self.norm1, x)))
 
 
 class BottleneckLayer(nn.Module):
@@ -34,8 +35,8 @@ class BottleneckLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(self.norm1(x).relu_())
-        return self.dropout(self.conv2(self.norm2(x).relu_()))
+        x = self.conv1(norm_relu(self.norm1, x))
+        return self.dropout(self.conv2(norm_relu(self.norm2, x)))
 
 
 class DenseBlock(Saver):
@@ -111,7 +112,7 @@ class DenseNet(Network):
                 layers[f"transition{i}"] = Transition(cin, cout, kit)
                 cin = cout
         layers[f"norm{len(depths) + 1}"] = kit.norm_of(cin)
-        self.features = nn.Sequential(layers)
+        self.features = Chain(layers)
         self.classifier = nn.Linear(cin, classes)
         initialise(self, kit.init)
 

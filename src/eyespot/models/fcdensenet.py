@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from eyespot.fused import Chain
 from eyespot.kit import Kit
 from eyespot.models.dense_memory import Saver, grown, saves
 from eyespot.models.initial import initialise
@@ -11,9 +12,7 @@ from eyespot.models.network import Network, cut_back, fill_up
 
 def unit(cin: int, cout: int, size: int, dropout: float, kit: Kit) -> nn.Sequential:
     """Norm, ReLU, convolution, dropout: (B, cin, *S) -> (B, cout, *S)"""
-    return nn.Sequential(
-        kit.norm_of(cin), nn.ReLU(), kit.conv(cin, cout, size, bias=True), nn.Dropout(dropout)
-    )
+    return Chain(kit.norm_of(cin), nn.ReLU(), kit.conv(cin, cout, size, bias=True), nn.Dropout(dropout))
 
 
 class NewMaps(Saver, nn.ModuleList):

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eyespot.fused import norm_relu
 from eyespot.kit import Kit, choose
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
@@ -20,9 +21,8 @@ class Basic(nn.Module):
         self.downsample = SHORTCUTS[shortcut](cin, width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
-        y = self.bn2(self.conv2(y))
-        return y.add_(self.downsample(x)).relu_()
+        y = norm_relu(self.bn1, self.conv1(x))
+        return norm_relu(self.bn2, self.conv2(y), self.downsample(x))
 
 
 class Bottleneck(nn.Module):
@@ -41,10 +41,9 @@ class Bottleneck(nn.Module):
         self.downsample = SHORTCUTS[shortcut](cin, 4 * width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1(self.conv1(x)).relu_()
-        y = self.bn2(self.conv2(y)).relu_()
-        y = self.bn3(self.conv3(y))
-        return y.add_(self.downsample(x)).relu_()
+        y = norm_relu(self.bn1, self.conv1(x))
+        y = norm_relu(self.bn2, self.conv2(y))
+        return norm_relu(self.bn3, self.conv3(y), self.downsample(x))
 
 
 def projection(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
@@ -115,7 +114,7 @@ class ResNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.maxpool(self.bn1(self.conv1(x)).relu_())  # (B, width, *S / 4), or *S in the CIFAR form
+        x = self.maxpool(norm_relu(self.bn1, self.conv1(x)))  # (B, width, *S / 4), or *S in the CIFAR form
         for stage in self.stages:
             x = self.get_submodule(stage)(x)  # each halves *S and doubles C, but the first
         return self.fc(x.flatten(2).mean(2))  # (B, classes)

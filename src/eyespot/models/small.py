@@ -6,9 +6,9 @@ three blocks of two convolutions, pooled before the norm.
 
 from itertools import pairwise
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from eyespot.fused import gelu, max_pool, norm_gelu
 from eyespot.kit import Kit, Pad
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
@@ -23,8 +23,8 @@ class Block(nn.Module):
         self.conv2, self.norm2 = kit.conv(cout, cout), kit.norm_of(cout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.norm1(self.pool(self.conv1(x))))
-        return F.gelu(self.norm2(self.conv2(x)))
+        x = norm_gelu(self.norm1, max_pool(self.pool, self.conv1(x)))
+        return norm_gelu(self.norm2, self.conv2(x))
 
 
 class Small(Network):
@@ -57,5 +57,5 @@ class Small(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.blocks(F.gelu(self.stem(self.edge(x))))  # (B, widths[-1], *S / 8)
+        x = self.blocks(gelu(self.stem(self.edge(x))))  # (B, widths[-1], *S / 8)
         return self.fc(x.flatten(2).amax(2))  # (B, classes)

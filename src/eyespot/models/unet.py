@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.errors import UserError
+from eyespot.fused import Chain, max_pool
 from eyespot.kit import Kit
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network, centre, cut_back, fill_up
@@ -14,7 +15,7 @@ from eyespot.models.network import Network, centre, cut_back, fill_up
 
 def double_conv(cin: int, mid: int, cout: int, padded: bool, dropout: float, kit: Kit) -> nn.Sequential:
     """Two 3-wide convolutions: (B, cin, *S) -> (B, cout, *S), or *(S - 4) if not padded"""
-    return nn.Sequential(
+    return Chain(
         OrderedDict(
             conv1=kit.conv(cin, mid, bias=True, padded=padded),
             norm1=kit.norm_of(mid),
@@ -75,7 +76,7 @@ class UNet(Network):
         y, skips = fill_up(x, self.multiple, self.kit), []
         for level in self.down:
             skips.append(level(y))
-            y = self.pool(skips[-1])  # each level halves *S and doubles C
+            y = max_pool(self.pool, skips[-1])  # each level halves *S and doubles C
         y = self.bottom(y)
         for up, merge in zip(self.up, self.merge, strict=True):
             y = up(y)  # doubles *S

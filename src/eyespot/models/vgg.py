@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from eyespot.fused import Chain
 from eyespot.kit import Kit
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
@@ -34,7 +35,7 @@ class VGG(Network):
                 layers += [kit.conv(cin, cout, bias=True), *norms(kit, cout), nn.ReLU(inplace=True)]
                 cin = cout
             layers += [kit.pool()]
-        self.features = nn.Sequential(*layers)
+        self.features = Chain(*layers)
         self.avgpool = kit.to_size(grid)
         self.classifier = nn.Sequential(
             *(nn.Linear(cin * grid**kit.dim, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eyespot import fused
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
@@ -123,6 +124,8 @@ def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[
     quickest, slowest = fastest(timed), min(rate for way, rate in timed.items() if way != "predict")
     how = f"{timed[quickest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
     name, threads = quickest.split()
+    if by := fused.made_by(torch.bfloat16 if name == "bfloat16" else torch.float32):
+        how += f"; norms, activations and pools in few passes, compiled by {by}"
     precision = settle("precision", name, how)
     if precision == "bfloat16" and not multiplies_bfloat16(config.device or "cpu"):
         reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"

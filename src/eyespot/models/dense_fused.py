@@ -1,0 +1,118 @@
+"""The steps of a dense block by compiled passes (eyespot.fused), where there are some; else those of `dense_steps.py`.
+
+Norm and ReLU are one pass over the maps where they lie, and so are the mask, the sums and the gradient on the way back.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eyespot.fused.compiled import Passes, passes
+from eyespot.fused.norms import count, rows
+from eyespot.models.dense_steps import FirstStep, Maps, PointStep, SecondStep
+
+NEAR = 2**21
+"""Bytes of maps that a product sees at once, so that they are still near when they are read"""
+
+
+def first_step(maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]) -> FirstStep:
+    """The quickest form that suits"""
+    point = {*conv.kernel_size} == {1} and conv.bias is None
+    if passes(maps.values.dtype):
+        return (FusedPointStep if point else FusedStep)(maps, room, norm, conv, tensors)
+    exact = maps.values.dtype == maps.mean.dtype
+    return (PointStep if point and exact else FirstStep)(maps, room, norm, conv, tensors)
+
+
+def second_step(x: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]) -> SecondStep:
+    return (FusedSecondStep if passes(x.dtype) else SecondStep)(x, norm, conv, tensors)
+
+
+def compiled(maps: Tensor) -> Passes:
+    found = passes(maps.dtype)
+    assert found is not None
+    return found
+
+
+class FusedStep(FirstStep):
+    """Norm with known statistics, ReLU, convolution, a few images at a time: (B, cin, *S) -> (B, cout, *S)"""
+
+    def __init__(self, maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
+        super().__init__(maps, room, norm, conv, tensors)
+        self.passes, self.known = compiled(maps.values), torch.empty(5, len(maps.mean))
+        self.known[0], self.known[1] = maps.mean, maps.var
+        self.passes.prepare(self.known, self.scale, self.shift, self.eps)
+
+    def activation(self, part: slice) -> tuple[Tensor, Tensor]:
+        x = self.maps.values[part]
+        last = x.movedim(1, -1)
+        a = self.room[1, : x.numel()].view(last.shape).movedim(-1, 1)
+        self.passes.apply(rows(x), self.known, rows(a))
+        return x, a
+
+    def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
+        found = torch.zeros(2, len(self.maps.mean))
+        weight, bias = torch.zeros_like(self.conv.weight), None
+        for part in self.parts():
+            x, a = self.activation(part)
+            da, dweight, dbias = self.conv.backward(dy[part], a)
+            found += self.passes.sums_given(rows(da), rows(x), self.known, rows(gradient.values[part]))
+            weight += dweight
+            bias = dbias if bias is None else bias + dbias
+        self.through(found[1], found[0], gradient)
+        return [found[1], found[0], weight, bias]
+
+
+class FusedPointStep(FusedStep):
+    """The same for a 1-wide convolution: products of matrices, some positions (N, cin) at a time"""
+
+    def split(self, *maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """The step's maps and others (B, *, *S), the same positions of each"""
+        whole = [rows(part) for part in (self.maps.values, *maps)]
+        n = min(NEAR // whole[0].itemsize, self.room.shape[1]) // len(self.maps.mean) or 1
+        return zip(*(part.split(n) for part in whole), strict=True)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """What the convolution sees of maps (N, cin), until the next are seen"""
+        return self.passes.apply(x, self.known, self.room[0, : x.numel()].view(x.shape))
+
+    def fill(self, y: Tensor) -> None:
+        weight = self.conv.weight.flatten(1)
+        for x, part in self.split(y):
+            torch.mm(self.seen(x), weight.T, out=part)
+
+    def backward(self, dy: Tensor, gradient: Maps) -> list[Tensor | None]:
+        weight = self.conv.weight.flatten(1)
+        dweight, sums = torch.zeros(weight.shape), torch.zeros(2, weight.shape[1])
+        for x, back, dx in self.split(dy, gradient.values):
+            da = torch.mm(back, weight, out=self.room[1, : x.numel()].view(x.shape))
+            dweight += back.T @ self.seen(x)
+            sums += self.passes.sums_given(da, x, self.known, dx)
+        self.through(sums[1], sums[0], gradient)
+        return [sums[1], sums[0], dweight.view(self.conv.weight.shape), None]
+
+
+class FusedSecondStep(SecondStep):
+    """Norm, ReLU, convolution of maps that no other layer sees: (B, cin, *S) -> (B, cout, *S)"""
+
+    def forward(self, norm: Any) -> tuple[Tensor, Tensor]:
+        x, passes = rows(self.x), compiled(self.x)
+        known = passes.known(x)
+        count(norm, known[0], known[1], len(x))
+        passes.prepare(known, self.scale, self.shift, self.eps)
+        return self.conv.forward(self.activation(passes, known)), known
+
+    def activation(self, passes: Passes, known: Tensor) -> Tensor:
+        a = torch.empty_like(self.x)
+        passes.apply(rows(self.x), known, rows(a))
+        return a
+
+    def backward(self, dy: Tensor, known: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        x, passes = rows(self.x), compiled(self.x)
+        a = self.activation(passes, known)
+        da, *rest = self.conv.backward(dy, a)
+        found = passes.sums(rows(da), x, known)
+        passes.through(rows(da), x, known, found, False, rows(a))
+        return a, [found[1], found[0], *rest]
