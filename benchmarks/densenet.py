@@ -1,8 +1,8 @@
 """DenseNet-121 in training against torchvision's: peak memory and time per step, batch 8 at 224 x 224, SGD.
 
 `python benchmarks/densenet.py` where torchvision is installed beside eyespot; the numbers are in docs/decisions/0006.
-Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's in the saving form
-and with freed memory kept. Held are torch's tensors at the peak of a step, beyond those before it; resident is how far
+Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's in the saving form,
+with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at the peak of a step, beyond those before it; resident is how far
 a process grows (VmHWM) over two steps; the time is the median.
 """
 
@@ -39,8 +39,10 @@ ROWS = {"held": "MB", "resident": "MB", "time": "s"}
 
 def build(network: str) -> nn.Module:
     if network == "eyespot":
+        from eyespot import fused
         from eyespot.models import create
 
+        fused.use()
         return create("densenet121")
     from torchvision.models import densenet121
 

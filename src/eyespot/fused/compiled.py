@@ -12,6 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +27,12 @@ PARTS, FEW = 128, 2**15
 """As in passes.c; and values from which a pass is divided among threads."""
 ARGUMENTS = {  # p: of a tensor, n: a number, d: a real number
     "moments": "pnnnppn",
-    "prepare": "ppdnp",
+    "prepare": "ppppdnp",
+    "count": "ppnndpp",
     "apply": "pnpnnppnn",
     "sums": "ppnnpppn",
     "sums_added": "pppnnppppn",
-    "sums_given": "ppnnnpppnpn",
+    "sums_given": "ppnnnpppnpppn",
     "through": "ppnnppnppn",
     "pool": "pnnnnnnnnpn",
     "pool_back": "pppnnnnnnnnpn",
@@ -56,8 +58,19 @@ class Passes:
 
     def prepare(self, known: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
         """The other three rows"""
-        self.library.prepare(at(scale), at(shift), eps, known.shape[1], at(known))
-        return known
+        return self.given(known[0], known[1], scale, shift, eps, known)
+
+    def given(
+        self, mean: Tensor, var: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor
+    ) -> Tensor:
+        """All five rows, of a mean and variance"""
+        self.library.prepare(at(mean), at(var), at(scale), at(shift), eps, len(scale), at(out))
+        return out
+
+    def count(self, norm: Any, mean: Tensor, var: Tensor, n: int) -> None:
+        """Move the running statistics towards the mean and variance of n values, as the norm itself would."""
+        kept = (at(norm.running_mean), at(norm.running_var))
+        self.library.count(at(mean), at(var), n, len(mean), share(norm), *kept)
 
     def apply(self, x: Tensor, known: Tensor, out: Tensor, more: Tensor | None = None) -> Tensor:
         """act(norm(x) + more), written to `out`"""
@@ -79,10 +92,11 @@ class Passes:
         self.library.sums_added(at(dy), at(x), at(y), *x.shape, *how)
         return found, dz
 
-    def sums_given(self, dy: Tensor, x: Tensor, known: Tensor, dx: Tensor) -> Tensor:
-        """The same as `sums`, of maps whose mean and variance are given; their own gradient is added to dx"""
+    def sums_given(self, dy: Tensor, x: Tensor, known: Tensor, *added: Tensor) -> Tensor:
+        """The same as `sums`, of maps whose mean and variance are given; the gradients of all three are added to"""
+        dx, dmean, dvar = added
         found, room = torch.empty(2, x.shape[1]), room_for(2, x)
-        how = (at(known), at(found), at(dx), dx.stride(0), at(room), threads(x))
+        how = (at(known), at(found), at(dx), dx.stride(0), at(dmean), at(dvar), at(room), threads(x))
         self.library.sums_given(at(dy), at(x), x.stride(0), *x.shape, *how)
         return found
 
@@ -104,6 +118,12 @@ class Passes:
         """The gradient of x, written to `out`"""
         self.library.pool_back(at(dy), at(x), at(y), *x.shape, *window, at(out), threads(x))
         return out
+
+
+def share(norm: Any) -> float:
+    """Count a batch, and say how far the running statistics move towards its own."""
+    norm.num_batches_tracked += 1
+    return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
 
 
 def room_for(count: int, x: Tensor) -> Tensor:

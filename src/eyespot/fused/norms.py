@@ -101,19 +101,6 @@ def rows(maps: Tensor) -> Tensor:
     return maps.movedim(1, -1).flatten(0, -2)
 
 
-def share(norm: Any) -> float:
-    """Count a batch, and say how far the running statistics move towards its own."""
-    norm.num_batches_tracked += 1
-    return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
-
-
-def count(norm: Any, mean: Tensor, var: Tensor, n: int) -> None:
-    """Move the running statistics towards the mean and variance of n values, as the norm itself would."""
-    moved = share(norm)
-    norm.running_mean.lerp_(mean, moved)
-    norm.running_var.lerp_(var * (n / (n - 1)), moved)
-
-
 class NormAct(torch.autograd.Function):
     """Of maps, scale, shift, what is added or None, the norm and the passes: act of the norm and what is added"""
 
@@ -123,7 +110,7 @@ class NormAct(torch.autograd.Function):
     ):
         flat, y = rows(x), torch.empty_like(x)
         known = compiled.known(flat)
-        count(norm, known[0], known[1], len(flat))
+        compiled.count(norm, known[0], known[1], len(flat))
         compiled.prepare(known, scale, shift, norm.eps)
         compiled.apply(flat, known, rows(y), None if more is None else rows(more))
         ctx.compiled = compiled

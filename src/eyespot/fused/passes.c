@@ -105,13 +105,24 @@ void moments(const value *x, size ldx, size n, size C, float *known, float *room
     }
 }
 
-/* Rate, slope and level of the mean and variance in `known` */
-void prepare(const float *scale, const float *shift, double eps, size C, float *known) {
-    float *mean = known, *var = known + C, *rate = known + 2 * C, *slope = known + 3 * C, *level = known + 4 * C;
+/* Rate, slope and level of a mean and variance, which may be those in `known` */
+void prepare(const float *mean, const float *var, const float *scale, const float *shift, double eps, size C, float *known) {
+    float *rate = known + 2 * C, *slope = known + 3 * C, *level = known + 4 * C;
     for (size c = 0; c < C; c++) {
+        known[c] = mean[c];
+        known[C + c] = var[c];
         rate[c] = 1 / sqrt(var[c] + eps);
         slope[c] = scale[c] * rate[c];
         level[c] = shift[c] - mean[c] * slope[c];
+    }
+}
+
+/* Move running statistics by a share towards the mean and variance of n values */
+void count(const float *mean, const float *var, size n, size C, double share, float *running_mean, float *running_var) {
+    double more = n / (n - 1.0);
+    for (size c = 0; c < C; c++) {
+        running_mean[c] += share * (mean[c] - running_mean[c]);
+        running_var[c] += share * (var[c] * more - running_var[c]);
     }
 }
 
@@ -184,9 +195,9 @@ void sums_added(const value *dy, const value *x, const value *y, size n, size C,
     total(n, C, known, found, room);
 }
 
-/* The same of maps whose mean and variance are given; dx is added to */
+/* The same of maps whose mean and variance are given; dx, and the gradients dmean and dvar, are added to */
 void sums_given(const value *dy, const value *x, size ldx, size n, size C, const float *known, float *found, value *dx, size ldd,
-                float *room, size threads) {
+                float *dmean, float *dvar, float *room, size threads) {
     const float *mean = known, *slope = known + 3 * C, *level = known + 4 * C;
     FOR_PARTS {
         SUMS {
@@ -201,6 +212,10 @@ void sums_given(const value *dy, const value *x, size ldx, size n, size C, const
         }
     }
     total(n, C, known, found, room);
+    for (size c = 0; c < C; c++) {
+        dmean[c] -= slope[c] * found[c];
+        dvar[c] -= slope[c] * known[2 * C + c] * found[C + c] / 2;
+    }
 }
 
 /* dx of dy, the gradient of act(norm(x)), or of norm(x) where act is done with; room: 2 * C */

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eyespot.fused.compiled import Passes, passes
-from eyespot.fused.norms import count, rows
+from eyespot.fused.norms import rows
 from eyespot.models.dense_steps import FirstStep, Maps, PointStep, SecondStep
 
 NEAR = 2**21
@@ -41,9 +41,11 @@ class FusedStep(FirstStep):
 
     def __init__(self, maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]):
         super().__init__(maps, room, norm, conv, tensors)
-        self.passes, self.known = compiled(maps.values), torch.empty(5, len(maps.mean))
-        self.known[0], self.known[1] = maps.mean, maps.var
-        self.passes.prepare(self.known, self.scale, self.shift, self.eps)
+        self.passes, known = compiled(maps.values), torch.empty(5, len(maps.mean))
+        self.known = self.passes.given(maps.mean, maps.var, self.scale, self.shift, self.eps, known)
+
+    def count(self, norm: Any) -> None:
+        self.passes.count(norm, self.maps.mean, self.maps.var, self.maps.count)
 
     def activation(self, part: slice) -> tuple[Tensor, Tensor]:
         x = self.maps.values[part]
@@ -58,10 +60,11 @@ class FusedStep(FirstStep):
         for part in self.parts():
             x, a = self.activation(part)
             da, dweight, dbias = self.conv.backward(dy[part], a)
-            found += self.passes.sums_given(rows(da), rows(x), self.known, rows(gradient.values[part]))
+            values, mean, var = gradient
+            added = (rows(values[part]), mean, var)
+            found += self.passes.sums_given(rows(da), rows(x), self.known, *added)
             weight += dweight
             bias = dbias if bias is None else bias + dbias
-        self.through(found[1], found[0], gradient)
         return [found[1], found[0], weight, bias]
 
 
@@ -89,8 +92,7 @@ class FusedPointStep(FusedStep):
         for x, back, dx in self.split(dy, gradient.values):
             da = torch.mm(back, weight, out=self.room[1, : x.numel()].view(x.shape))
             dweight += back.T @ self.seen(x)
-            sums += self.passes.sums_given(da, x, self.known, dx)
-        self.through(sums[1], sums[0], gradient)
+            sums += self.passes.sums_given(da, x, self.known, dx, gradient.mean, gradient.var)
         return [sums[1], sums[0], dweight.view(self.conv.weight.shape), None]
 
 
@@ -100,7 +102,7 @@ class FusedSecondStep(SecondStep):
     def forward(self, norm: Any) -> tuple[Tensor, Tensor]:
         x, passes = rows(self.x), compiled(self.x)
         known = passes.known(x)
-        count(norm, known[0], known[1], len(x))
+        passes.count(norm, known[0], known[1], len(x))
         passes.prepare(known, self.scale, self.shift, self.eps)
         return self.conv.forward(self.activation(passes, known)), known
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eyespot.fused.norms import count, share
+from eyespot.fused.compiled import share
 
 AT_ONCE = 2**22
 """Bytes of maps worked on at once, image by image, which a processor's cache holds"""
@@ -126,8 +126,13 @@ class FirstStep:
 
     def forward(self, norm: Any, y: Tensor) -> None:
         """Fill y (B, cout, *S); the norm's running statistics move as its own forward would move them."""
-        count(norm, self.maps.mean, self.maps.var, self.maps.count)
+        self.count(norm)
         self.fill(y)
+
+    def count(self, norm: Any) -> None:
+        mean, var, n, moved = self.maps.mean, self.maps.var, self.maps.count, share(norm)
+        norm.running_mean.lerp_(mean, moved)
+        norm.running_var.lerp_(var * (n / (n - 1)), moved)
 
     def fill(self, y: Tensor) -> None:
         for part in self.parts():
