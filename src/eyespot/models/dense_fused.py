@@ -11,10 +11,7 @@ from torch import Tensor
 
 from eyespot.fused.compiled import Passes, passes
 from eyespot.fused.norms import rows
-from eyespot.models.dense_steps import FirstStep, Maps, PointStep, SecondStep
-
-NEAR = 2**21
-"""Bytes of maps that a product sees at once, so that they are still near when they are read"""
+from eyespot.models.dense_steps import NEAR, FirstStep, Maps, PointStep, SecondStep
 
 
 def first_step(maps: Maps, room: Tensor, norm: Any, conv: Any, tensors: Sequence[Tensor]) -> FirstStep:
@@ -74,7 +71,9 @@ class FusedPointStep(FusedStep):
     def split(self, *maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """The step's maps and others (B, *, *S), the same positions of each"""
         whole = [rows(part) for part in (self.maps.values, *maps)]
-        n = min(NEAR // whole[0].itemsize, self.room.shape[1]) // len(self.maps.mean) or 1
+        most = min(NEAR // whole[0].itemsize, self.room.shape[1]) // whole[0].shape[1] or 1
+        # All alike where that can be: for every shape of a product oneDNN keeps a program.
+        n = next((n for n in range(most, most // 2, -1) if len(whole[0]) % n == 0), most)
         return zip(*(part.split(n) for part in whole), strict=True)
 
     def seen(self, x: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def saves(block: Iterable[nn.Module], x: Tensor, room: int) -> bool:
     alone = x.numel() == x.shape[1]  # one value per map has no variance, which the norm says best
     if not parts or any(map(heard, parts)) or alone or not all(fits(part, x) for part in parts):
         return False
-    if passes(x.dtype):
-        return True  # quicker too
+    if x.dtype == torch.float32 and passes(x.dtype):
+        return True  # it is the quicker form too
     normed = sum(part.num_features for part in parts if isinstance(part, NORMS))
     return (
         2 * normed * (x.numel() // x.shape[1]) * x.element_size() > room
