@@ -23,8 +23,10 @@ TYPES = {torch.float32: [], torch.bfloat16: ["-DHALF"]}
 ACTS = {"relu": [], "gelu": ["-DGELU"]}
 SECONDS = 30
 """After which a compiler is not waited for"""
-PARTS, FEW = 128, 2**15
-"""As in passes.c; and values from which a pass is divided among threads."""
+PARTS, LEAST = 128, 64
+"""As in passes.c"""
+FEW = 2**15
+"""Values from which a pass is divided among threads"""
 ARGUMENTS = {  # p: of a tensor, n: a number, d: a real number
     "moments": "pnnnppn",
     "prepare": "ppppdnp",
@@ -85,12 +87,12 @@ class Passes:
         self.library.sums(at(dy), at(x), *x.shape, at(known), at(found), at(room), threads(x))
         return found
 
-    def sums_added(self, dy: Tensor, x: Tensor, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of y = ReLU(norm(x) + more), and the gradient of `more`"""
-        found, room, dz = torch.empty(2, x.shape[1]), room_for(2, x), torch.empty_like(dy)
-        how = (at(known), at(found), at(dz), at(room), threads(x))
+    def sums_added(self, dy: Tensor, x: Tensor, y: Tensor, known: Tensor, out: Tensor) -> Tensor:
+        """The same of y = ReLU(norm(x) + more); the gradient of `more` is written to `out`"""
+        found, room = torch.empty(2, x.shape[1]), room_for(2, x)
+        how = (at(known), at(found), at(out), at(room), threads(x))
         self.library.sums_added(at(dy), at(x), at(y), *x.shape, *how)
-        return found, dz
+        return found
 
     def sums_given(self, dy: Tensor, x: Tensor, known: Tensor, *added: Tensor) -> Tensor:
         """The same as `sums`, of maps whose mean and variance are given; the gradients of all three are added to"""
@@ -127,8 +129,8 @@ def share(norm: Any) -> float:
 
 
 def room_for(count: int, x: Tensor) -> Tensor:
-    """Of so many values per channel, in each part"""
-    return torch.empty(count * PARTS * x.shape[1])
+    """Of so many values per channel, in each part of the rows x"""
+    return torch.empty(count * min(PARTS, -(-len(x) // LEAST)) * x.shape[1])
 
 
 def at(tensor: Tensor) -> int:
@@ -169,14 +171,13 @@ def _made(dtype: torch.dtype, act: str) -> Passes | None:
     if not command or sys.platform == "win32":
         return None
     quiet = {"check": True, "timeout": SECONDS, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with TemporaryDirectory(prefix="eyespot-", ignore_cleanup_errors=True) as folder:
-        parts, whole = f"{folder}/passes.o", f"{folder}/passes.so"
-        try:
-            subprocess.run(
-                [*command, *FLAGS.split(), *TYPES[dtype], *ACTS[act], "-c", SOURCE, "-o", parts], **quiet
-            )
+    compile_it = [*command, *FLAGS.split(), *TYPES[dtype], *ACTS[act], "-c", str(SOURCE), "-o"]
+    try:
+        with TemporaryDirectory(prefix="eyespot-", ignore_cleanup_errors=True) as folder:
+            parts, whole = f"{folder}/passes.o", f"{folder}/passes.so"
+            subprocess.run([*compile_it, parts], **quiet)
             # Without OpenMP's library: that of torch is found, so that one pool of threads serves both.
             subprocess.run([*command, "-shared", parts, "-o", whole], **quiet)
             return Passes(whole)
-        except (OSError, subprocess.SubprocessError, AttributeError):
-            return None
+    except (OSError, subprocess.SubprocessError, AttributeError):
+        return None

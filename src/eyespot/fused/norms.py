@@ -98,7 +98,7 @@ class Chain(nn.Sequential):
 
 def rows(maps: Tensor) -> Tensor:
     """(B, C, *S), channels last -> (B * S, C), the same values"""
-    return maps.movedim(1, -1).flatten(0, -2)
+    return maps.movedim(1, -1).view(-1, maps.shape[1])
 
 
 class NormAct(torch.autograd.Function):
@@ -122,15 +122,14 @@ class NormAct(torch.autograd.Function):
     def backward(ctx, *gradients: Tensor) -> Any:
         x, known, *y = ctx.saved_tensors
         dy = gradients[0].contiguous(memory_format=LAYOUTS[x.dim()])
-        dz, dx, flat = dy, torch.empty_like(x), rows(x)
+        dx, dz, flat = torch.empty_like(x), dy, rows(x)
         if y:
-            found, dz = ctx.compiled.sums_added(rows(dy), flat, rows(y[0]), known)
+            dz = torch.empty_like(dy)
+            found = ctx.compiled.sums_added(rows(dy), flat, rows(y[0]), known, rows(dz))
         else:
             found = ctx.compiled.sums(rows(dy), flat, known)
-            dz = rows(dy)
-        ctx.compiled.through(dz, flat, known, found, bool(y), rows(dx))
-        more = dz.view(x.movedim(1, -1).shape).movedim(-1, 1) if y else None
-        return dx, found[1], found[0], more, None, None
+        ctx.compiled.through(rows(dz), flat, known, found, bool(y), rows(dx))
+        return dx, found[1], found[0], dz if y else None, None, None
 
 
 class Pool(torch.autograd.Function):

@@ -124,9 +124,10 @@ def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[
     quickest, slowest = fastest(timed), min(rate for way, rate in timed.items() if way != "predict")
     how = f"{timed[quickest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
     name, threads = quickest.split()
-    if by := fused.made_by(torch.bfloat16 if name == "bfloat16" else torch.float32):
-        how += f"; norms, activations and pools in few passes, compiled by {by}"
     precision = settle("precision", name, how)
+    maps = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if config.device == "cpu" and config.dim != 1 and (by := fused.made_by(maps)):
+        reasons["precision"] += f"; norms, activations and pools in few passes, compiled by {by}"
     if precision == "bfloat16" and not multiplies_bfloat16(config.device or "cpu"):
         reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
     return {"precision": precision, "threads": settle("threads", int(threads), how)}
