@@ -2,12 +2,14 @@
 
     ENV/bin/python benchmarks/step.py --networks resnet18 unet_bn --peers torchvision monai --modes default tuned
 
-where eyespot and the peers are installed side by side. Classifiers take 224 x 224, batch 8; U-Nets 256 x 256, batch 4.
+where eyespot and the peers are installed side by side. Classifiers take 224 x 224, batch 8; U-Nets 256 x 256, batch 4;
+`small` and its kind 32 x 32, batch 512.
 Every network runs in a process of its own, and these take turns, two at a time: ours, the peer, ours, the peer. A
 ratio is the peer's seconds (or memory) over ours, of two steps next to each other; given are the median and, in
 brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
 All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it. Where the processor has no
-bfloat16 both run in float32, ours with the precision "winograd" unless it is given.
+bfloat16 both run in float32, ours with the precision "winograd" unless it is given. The peer "plain" is ours without compiled
+passes (eyespot.fused), to be taken with `--modes tuned`.
 
 The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
 up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
@@ -34,35 +36,41 @@ from eyespot.training.config import PRECISIONS
 from eyespot.training.devices import arithmetic, multiplies_bfloat16
 
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
+SMALL = ("small", "small_w32")
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
+PEERS["plain"] = (*CLASSIFIERS, *UNETS, *SMALL)
 HALF = "bfloat16" if multiplies_bfloat16("cpu") else "float32"
 MODES = {  # of the peers: precision, channels_last, compiled
     "default": ("float32", torch.contiguous_format, False),
     "tuned": (HALF, torch.channels_last, False),
     "compiled": (HALF, torch.channels_last, True),
 }
-DISTRIBUTIONS = {"smp": "segmentation-models-pytorch"}
+DISTRIBUTIONS = {"smp": "segmentation-models-pytorch", "plain": "eyespot"}
 OURS, WARM_UP = "eyespot", 2
 Setup = tuple[nn.Module, str, torch.memory_format]
 """A network, its precision, and the layout of its images."""
 
 
-def ours(name: str, precision: str) -> Setup:
-    """As `eyespot train` runs it."""
+def ours(name: str, precision: str, compiled: bool = True) -> Setup:
+    """As `eyespot train` runs it, where there is a C compiler or is none"""
     import eyespot
     from eyespot import fused
     from eyespot.heap import keep_freed
     from eyespot.models.dense_memory import give_room
 
     keep_freed()
-    fused.use()
+    fused.use(compiled)
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
     give_room(network)
+    if name in SMALL:
+        network.stem.requires_grad_(False)  # whitened, and fixed
     return network, precision, torch.channels_last
 
 
 def peers(peer: str, name: str, mode: str) -> Setup:
     precision, layout, compiled = MODES[mode]
+    if peer == "plain":
+        return ours(name, precision, compiled=False)
     network = build(peer, name).train().to(memory_format=layout)
     return (torch.compile(network) if compiled else network), precision, layout  # type: ignore[return-value]
 
@@ -86,10 +94,11 @@ def build(peer: str, name: str) -> nn.Module:
     return smp.Unet("resnet34", encoder_weights=None, in_channels=3, classes=2)
 
 
-def step_of(setup: Setup, batch: int, masks: bool) -> Callable[[], None]:
+def step_of(setup: Setup, batch: int, name: str) -> Callable[[], None]:
     """One training step, as a function to call again and again."""
     network, precision, layout = setup
-    side, classes, places = (256, 2, (256, 256)) if masks else (224, 1000, ())
+    side, classes, places = (256, 2, (256, 256)) if name in UNETS else (224, 1000, ())
+    side, classes = (32, 10) if name in SMALL else (side, classes)
     x = torch.randn(batch, 3, side, side).to(memory_format=layout)
     target = torch.randint(classes, (batch, *places))
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, fused=True)
@@ -124,7 +133,7 @@ def work(line: Connection, who: str, name: str, how: str, batch: int, threads: i
         sum(p.numel() for p in setup()[0].parameters())
     )  # its modules are imported; its memory is given back
     gc.collect()
-    before, step = resident("VmRSS"), step_of(setup(), batch, name in UNETS)
+    before, step = resident("VmRSS"), step_of(setup(), batch, name)
     while line.recv():
         start = perf_counter()
         step()
@@ -146,7 +155,7 @@ def started(target: Callable, *what):
 @contextmanager
 def worker(o: argparse.Namespace, who: str, name: str, how: str):
     """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
-    batch = o.batch or (4 if name in UNETS else 8)
+    batch = o.batch or (4 if name in UNETS else 512 if name in SMALL else 8)
     with started(work, who, name, how, batch, o.threads) as line:
 
         def take() -> tuple[float, float]:
@@ -179,13 +188,13 @@ def compare(o: argparse.Namespace, take, name: str, peer: str, mode: str) -> tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
-        "--networks", nargs="+", choices=[*CLASSIFIERS, *UNETS], default=[*CLASSIFIERS, *UNETS]
+        "--networks", nargs="+", choices=[*CLASSIFIERS, *UNETS, *SMALL], default=[*CLASSIFIERS, *UNETS]
     )
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["torchvision", "monai", "smp"])
     parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["default", "tuned"])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, help="images; 8, and 4 for U-Nets, if not given")
+    parser.add_argument("--batch", type=int, help="images; as above if not given")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="winograd" if HALF == "float32" else HALF, help="ours"
     )
