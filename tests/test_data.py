@@ -14,7 +14,9 @@ from PIL import Image
 from conftest import write_set
 from eyespot import files
 from eyespot.data import arrays
+from eyespot.data.choice import Wishes
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
+from eyespot.data.pair_survey import survey_any
 from eyespot.data.reading import Reading
 from eyespot.data.sources import find
 from eyespot.data.split import groups_of, hold_out
@@ -51,6 +53,33 @@ def test_what_lies_in_no_split_is_told(tmp_path):
     (tmp_path / "train" / "x.png").write_bytes((tmp_path / "more" / "rows" / "000.png").read_bytes())
     left = find(tmp_path).without["class"]
     assert len(left) == 7 and tmp_path / "train" / "x.png" in left
+
+
+def test_an_image_beside_the_folder_of_images_is_told(tmp_path):
+    for folder in ("images", "masks", "notes"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.png", "b.png") if folder != "notes" else ("sketch.png",):
+            Image.new("L", (8, 8), 1 if folder == "masks" and name == "b.png" else 0).save(
+                tmp_path / folder / name
+            )
+    (tmp_path / f"{tmp_path.name}-look.png").write_bytes((tmp_path / "notes" / "sketch.png").read_bytes())
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    told = [p for p in survey_any(tmp_path, Wishes()).problems if "in no folder called images" in p.text]
+    assert [p.files for p in told] == [(str(tmp_path / "notes" / "sketch.png"),)]
+    assert told[0].level == "warning" and told[0].text.startswith("1 image in no folder called images")
+
+
+def test_a_csv_names_an_image_once(photos, tmp_path):
+    table = tmp_path / "list.csv"
+    rows = [
+        "path,label",
+        *(f"{photos / c / n},{c}" for c in ("rows", "columns") for n in ("000.png", "001.png")),
+    ]
+    table.write_text("\n".join([*rows, rows[2]]))
+    with pytest.raises(
+        UserError, match=r"list\.csv line 6 names .*001\.png again, as line 3 did: delete one"
+    ):
+        find(table)
 
 
 def test_the_runs_in_a_folder_are_no_data(photos):

@@ -176,16 +176,15 @@ def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskFacts]
         WORD[found.reading.dim],
     )
     names = [str(source.samples[int(i)].path) for i in found.images.rows]
-    for missing, what in (("mask", word), ("image", "mask")):
+    texts = {
+        "mask": (word, "without a mask"),
+        "image": ("mask", f"without {'an' if word == 'image' else 'a'} {word}"),
+        "folder": (word, "in no folder called images, where others are"),
+    }
+    for missing, (what, why) in texts.items():
         files = tuple(map(str, source.without.get(missing, ())))
         if files:
-            out.append(
-                Problem(
-                    WARNING,
-                    f"{count(len(files), what)} without {'a mask' if missing == 'mask' else f'an {word}' if word == 'image' else f'a {word}'}: left out",
-                    files,
-                )
-            )
+            out.append(Problem(WARNING, f"{count(len(files), what)} {why}: left out", files))
     errors = found.images.errors
     if errors:
         lines = tuple(f"{source.samples[i].path}: {why}" for i, why in sorted(errors.items()))

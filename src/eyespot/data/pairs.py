@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from eyespot.data.samples import SPLITS, Sample, is_known, walk
+from eyespot.data.samples import SPLITS, TABLES, Sample, is_known, look_name, walk
 from eyespot.errors import UserError
 
 IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
@@ -26,6 +26,8 @@ class Found:
     classes: tuple[str, ...] = ()
     ignored: dict[str, int] = field(default_factory=dict)
     """Files of no known kind, counted by their ending."""
+    beside: tuple[Path, ...] = ()
+    """Images that are in no folder called images, where there is one."""
 
 
 def find_pairs(root: Path) -> Found | None:
@@ -42,13 +44,13 @@ def find_pairs(root: Path) -> Found | None:
         return None
     images = [path for path in files if path not in masks]
     named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
+    beside = {path for path in images if path.suffix.lower() not in TABLES} - {*named, root / look_name(root)}
     images = named or images
     one_each = {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
     found = _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
     if found is not None:
-        return replace(
-            found, ignored=dict(Counter(p.suffix.lower() or "no ending" for p in every if not is_known(p)))
-        )
+        ignored = Counter(p.suffix.lower() or "no ending" for p in every if not is_known(p))
+        return replace(found, ignored=dict(ignored), beside=tuple(sorted(beside)) if named else ())
     apart = [path for path in sorted(masks) if any(part in MASKS for part in _parts(path, root))]
     if named and apart:
         raise UserError(

@@ -52,7 +52,7 @@ class Source:
     ignored: dict[str, int]
     """Files passed over, counted by their ending."""
     without: dict[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Files that are in no pair or class: images by "mask" or by "class", masks by "image"."""
+    """Files that are in no pair or class: images by "mask", "class" or "folder", masks by "image"."""
 
     @property
     def has_masks(self) -> bool:
@@ -114,6 +114,11 @@ def visible(folder: Path) -> list[os.DirEntry]:
             )
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}; mend its permissions") from error
+
+
+def look_name(root: Path) -> str:
+    """The file that `eyespot look` writes"""
+    return f"{root.resolve().stem}-look.png"
 
 
 def folders(root: Path) -> list[Path]:

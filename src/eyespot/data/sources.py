@@ -16,6 +16,7 @@ from eyespot.data.samples import (
     Source,
     folders,
     is_known,
+    look_name,
     visible,
     walk,
 )
@@ -47,7 +48,11 @@ def find(data: str | os.PathLike) -> Source:
 def _from_folder(root: Path, name: str) -> Source:
     pairs = find_pairs(root)
     if pairs is not None:
-        without = {"mask": tuple(pairs.without_mask), "image": tuple(pairs.without_image)}
+        without = {
+            "mask": tuple(pairs.without_mask),
+            "image": tuple(pairs.without_image),
+            "folder": pairs.beside,
+        }
         classes, without = pairs.classes or class_names(root), {k: v for k, v in without.items() if v}
         return Source(name, tuple(pairs.samples), classes, pairs.ignored, without)
     below = folders(root)
@@ -81,7 +86,7 @@ def _beside(root: Path, splits: dict[Path, str], pictures: bool) -> dict[str, tu
     found = {p for p in (*loose, *(path for folder in others for path in walk(folder))) if is_known(p)}
     if pictures:
         found = {p for p in found if p.suffix.lower() not in TABLES}
-    found.discard(root / f"{root.resolve().stem}-look.png")  # what `look` writes, used in the folder itself
+    found.discard(root / look_name(root))
     return {"class": tuple(sorted(found))} if found else {}
 
 
@@ -127,6 +132,12 @@ def _from_csv(path: Path) -> Source:
             f"{path} has no column {' or '.join(sorted(missing))}; its header is {','.join(columns)}"
         )
     samples = [_from_row(path, number, row) for number, row in enumerate(rows, start=2)]
+    lines: dict[Path, int] = {}
+    for number, sample in enumerate(samples, start=2):
+        if (first := lines.setdefault(sample.path, number)) != number:
+            raise UserError(
+                f"{path} line {number} names {sample.path} again, as line {first} did: delete one, since an image has one row"
+            )
     named = [s.split for s in samples if s.split]
     if named and (len(named) < len(samples) or "train" not in named):
         what = (
