@@ -132,6 +132,17 @@ def test_what_is_no_number_stays_none(used):
     assert fused.max_pool(nn.MaxPool2d(2), x)[0, 1, 1, 1].isnan()
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+def test_gelu_alone_is_torchs(dtype, used):
+    x = maps((3, 5, 30, 31), dtype, offset=0.0)
+    exact = F.gelu(x.double())
+    ours, torchs = fused.gelu(x), F.gelu(x)
+    assert (ours.double() - exact).abs().max() <= max(1e-6, (torchs.double() - exact).abs().max().item())
+    assert dtype == torch.bfloat16 or not torch.equal(ours, torchs)  # it was another way
+    x.requires_grad_()
+    assert "Gelu" in str(fused.gelu(x).grad_fn)
+
+
 # Whole networks
 NETWORKS = {
     "resnet18": dict(width=8),
