@@ -45,7 +45,7 @@ MODES = {  # of the peers: precision, channels_last, compiled
     "tuned": (HALF, torch.channels_last, False),
     "compiled": (HALF, torch.channels_last, True),
 }
-DISTRIBUTIONS = {"smp": "segmentation-models-pytorch", "plain": "eyespot"}
+DISTRIBUTIONS = {"smp": "segmentation-models-pytorch"}
 OURS, WARM_UP = "eyespot", 2
 Setup = tuple[nn.Module, str, torch.memory_format]
 """A network, its precision, and the layout of its images."""
@@ -200,7 +200,9 @@ def main() -> None:
     )
     o = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
-    versions = ", ".join(f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers))
+    versions = ", ".join(
+        f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers) if p != "plain"
+    )
     print(
         f"{platform.machine()}, ours in {o.precision}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
     )
