@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from eyespot.fused.compiled import passes
 from eyespot.fused.norms import NORMS, heard
 from eyespot.heap import physical_memory
 from eyespot.models.dense_fused import first_step, second_step
@@ -46,8 +45,6 @@ def saves(block: Iterable[nn.Module], x: Tensor, room: int) -> bool:
     alone = x.numel() == x.shape[1]  # one value per map has no variance, which the norm says best
     if not parts or any(map(heard, parts)) or alone or not all(fits(part, x) for part in parts):
         return False
-    if x.dtype == torch.float32 and passes(x.dtype):
-        return True  # it is the quicker form too
     normed = sum(part.num_features for part in parts if isinstance(part, NORMS))
     return (
         2 * normed * (x.numel() // x.shape[1]) * x.element_size() > room
