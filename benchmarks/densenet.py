@@ -2,8 +2,8 @@
 
 `python benchmarks/densenet.py` where torchvision is installed beside eyespot; the numbers are in docs/decisions/0006.
 Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's in the saving form,
-with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at the peak of a step, beyond those before it; resident is how far
-a process grows (VmHWM) over two steps; the time is the median.
+with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at
+the peak of a step, beyond those before it; resident is how far a process grows (VmHWM) over two steps; the time is the median.
 """
 
 import argparse

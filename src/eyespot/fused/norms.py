@@ -88,9 +88,9 @@ class Chain(nn.Sequential):
         while layers:
             layer, *layers = layers
             then = layers[0] if layers else None
-            if type(then) is nn.ReLU and not heard(then) and passes_for(layer, x):
-                x = norm_relu(layer, x)
-                layers = layers[1:]
+            fusing = passes_for(layer, x) if type(then) is nn.ReLU and not heard(then) else None
+            if fusing is not None:
+                x, layers = normed(layer, x, None, fusing), layers[1:]
             else:
                 x = max_pool(layer, x) if type(layer) in POOLS else layer(x)
         return x
