@@ -4,7 +4,8 @@ import os
 import tempfile
 from dataclasses import dataclass
 
-os.environ["EYESPOT_CACHE"] = tempfile.mkdtemp(prefix="eyespot-test-cache-")
+CACHE = tempfile.TemporaryDirectory(prefix="eyespot-test-cache-", ignore_cleanup_errors=True)
+os.environ["EYESPOT_CACHE"] = CACHE.name
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
