@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, help="images; as above if not given")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="winograd" if HALF == "float32" else HALF, help="ours"
+        "--precision", choices=PRECISIONS, default="winograd" if HALF == "float32" else "im2col", help="ours"
     )
     o = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}

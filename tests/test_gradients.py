@@ -10,7 +10,17 @@ import torch.nn.functional as F
 import eyespot
 from eyespot.models.dense_memory import give_room
 from eyespot.training import gradients, winograd
-from eyespot.training.gradients import Convolved, Gradients, by_windows, tiled, upward, way_of
+from eyespot.training.devices import arithmetic
+from eyespot.training.gradients import (
+    Convolved,
+    Gradients,
+    by_columns,
+    by_windows,
+    half_way_of,
+    tiled,
+    upward,
+    way_of,
+)
 from eyespot.training.winograd import filters_of, gradients_of, taps_of
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -93,6 +103,76 @@ def test_gradients_by_windows_are_torchs_in_every_rank_and_for_a_few_images_at_a
         assert a is not None and a.shape == b.shape
         torch.testing.assert_close(a, b)
     assert by_windows(x.detach(), w.detach(), padding, g, need_x=False)[0] is None
+
+
+@pytest.mark.parametrize("images", [1, 2, 9])
+@pytest.mark.parametrize(
+    "size,taps,stride,padding",
+    [
+        ((9,), (3,), (1,), 1),
+        ((7, 9), (3, 3), (1, 1), 1),
+        ((7, 9), (1, 1), (1, 1), 0),
+        ((6, 8), (2, 5), (2, 3), (0, 3)),
+        ((6, 5), (1, 1), (2, 2), 0),
+        ((4, 7, 5), (3, 1, 3), (1, 2, 1), (1, 0, 0)),
+    ],
+)
+def test_gradients_by_columns_are_torchs_in_every_rank_and_for_a_few_images_at_a_time(
+    size, taps, stride, padding, images, monkeypatch
+):
+    x, w = maps(5, 3, *size).requires_grad_(), maps(4, 3, *taps, seed=1).requires_grad_()
+    y = CONVOLVE[len(size)](x, w, None, stride, padding)
+    monkeypatch.setattr(gradients, "AT_ONCE", images * y[0, 0].numel() * math.prod(taps) * 3 * 8)
+    monkeypatch.setattr(gradients, "MORE", 1)
+    g = maps(*y.shape, seed=2)
+    for a, b in zip(
+        by_columns(stride, x.detach(), w.detach(), padding, g), torch.autograd.grad(y, (x, w), g), strict=True
+    ):
+        assert a is not None and a.shape == b.shape
+        torch.testing.assert_close(a, b)
+    assert by_columns(stride, x.detach(), w.detach(), padding, g, need_x=False)[0] is None
+
+
+def test_columns_are_for_short_rows_of_many_channels_whatever_the_stride():
+    def columns(k: int, side: int, *rest: Any, tap: int = 3) -> bool:
+        way = half_way_of(torch.empty(2, 4, 3, side), torch.empty(k, 4, tap, tap).requires_grad_(), *rest)
+        return way is not None
+
+    assert columns(256, 15, None, 1, 1) and not columns(256, 16, None, 1, 1)
+    assert columns(64, 7, None, (1, 1), (1, 1)) and not columns(64, 8, None, 1, 1)
+    assert columns(64, 14, None, 2, 1) and not columns(64, 17, None, (1, 2), 1)
+    assert columns(64, 7, tap=1) and not columns(64, 8, tap=1) and columns(64, 9)
+    assert not columns(256, 7, None, 1, 1, 2) and not columns(256, 7, None, 1, "same")
+    assert (
+        half_way_of(torch.empty(2, 8, 7, 7), torch.empty(64, 4, 3, 3).requires_grad_(), None, 1, 1, 1, 2)
+        is None
+    )
+    assert half_way_of(torch.empty(2, 4, 7, 7), torch.empty(64, 4, 3, 3)) is None
+
+
+@pytest.mark.parametrize(
+    "name,dim,side", [("small_w16", 2, 32), ("resnet50", 2, 64), ("vgg11", 2, 32), ("unet3d", 3, 16)]
+)
+def test_in_bfloat16_a_network_gives_the_same_answers_and_gradients_as_near(name, dim, side, monkeypatch):
+    monkeypatch.setattr(gradients, "ROW", 1)
+    torch.manual_seed(0)
+    network = eyespot.create(name, channels=1, classes=3, dim=dim)
+    x = maps(4, 1, *[side] * dim).float().requires_grad_()
+    used, columns = [], gradients.by_columns
+    monkeypatch.setattr(gradients, "by_columns", lambda *args: [used.append(args), columns(*args)][1])
+
+    def step(precision: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        torch.manual_seed(0)  # dropout
+        with arithmetic("cpu", precision):
+            y = network(x)
+        return y.float(), list(torch.autograd.grad(y.float().square().mean(), [x, *network.parameters()]))
+
+    (y, plain), (z, found) = step("bfloat16"), step("im2col")
+    assert torch.equal(y, z)
+    assert len(used) > 4 and all(args[1].dtype == torch.bfloat16 for args in used)
+    assert all(g.dtype == torch.float32 for g in found)
+    for a, b in zip(plain, found, strict=True):
+        assert (a - b).norm() <= 0.02 * a.norm() + 1e-4
 
 
 def test_the_bias_has_its_gradient_and_those_that_want_none_have_none():

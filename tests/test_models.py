@@ -380,7 +380,16 @@ def test_the_list_of_presets_needs_no_torch():
 
 
 def test_every_preset_of_the_papers_is_there():
-    ours = ["tiny", "small", "small_w128", "small_w16", "small_w32", "resnet18_w16", "resnet18_w32"]
+    ours = [
+        "tiny",
+        "small",
+        "small_w128",
+        "small_w16",
+        "small_w32",
+        "small_w96",
+        "resnet18_w16",
+        "resnet18_w32",
+    ]
     named = [*ours, *GOLDEN, *PARAMETERS, "unet_bn", "unet_narrow"]
     assert sorted(named) == sorted(presets())
 

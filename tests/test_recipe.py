@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from eyespot.training.optimise import AdamW, Average, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
 from eyespot.training.recipe import GROW, PARTS, parse_recipe
 from eyespot.training.schedule import GROWTH, PASSES, mean_cost, side, usual_growth
+from eyespot.training.timing import fastest, images_per_second, worth_timing
 
 
 def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
@@ -94,18 +96,22 @@ def test_each_part_can_be_left_out(photos):
         (100, 40_000, 100, "small_w16"),  # 40 s of small_w32 would be 30,000 images
         (300, 40_000, 100, "small_w32"),
         (2_000, 40_000, 100, "small_w32"),
-        (6_000, 40_000, 100, "small"),  # 600,000 images, 15 passes
+        (4_000, 40_000, 100, "small"),  # 400,000 images, 10 passes
+        (16_000, 40_000, 100, "small_w96"),
+        (60_000, 40_000, 100, "small_w128"),
         (160, 1_000, 100, "small"),  # 16,000 images, but 16 passes
+        (60_000, 1_000, 100, "small"),  # 100 passes, but not 600,000 images
         (160, 1_000, 10, "small_w16"),  # 10 passes at the most
     ],
 )
 def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     seconds, images, most, chosen, photos, monkeypatch
 ):
-    speed = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0}
+    speed = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0, "small_w96": 40.0, "small_w128": 10.0}
     seen: list[str] = []
 
-    def time_steps(task, draws):
+    def time_steps(task, draws, known):
+        assert known == (["float32"] if seen else [])
         seen.append(task.config.model)
         return {"float32 1": speed[task.config.model], "predict": 1.0}
 
@@ -117,20 +123,31 @@ def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=True)
     assert task.config.model == chosen and timed["float32 1"] == speed[chosen]
     assert all(name in why for name in seen) and seen[0] == "small_w16"
+    seen.clear()
     task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=False)
     assert task.config.model == chosen and why == ""
 
 
-def test_a_gpu_takes_a_wider_network(photos, monkeypatch):
-    task, timed = planned(photos, model="small").task, {"float32 1": 1e5, "predict": 1.0}
-    monkeypatch.setattr("eyespot.training.networks.time_steps", lambda task, draws: timed)
-    chosen = {}
-    for device in ("cpu", "cuda"):
-        task.config = replace(task.config, device=device)
-        wide, _, why = largest(task, np.zeros(100_000, np.int64), lambda *_: 700_000, free=True)
-        chosen[device] = wide.config.model
-        assert ("small_w128" in why) == (device == "cuda")
-    assert chosen == {"cpu": "small", "cuda": "small_w128"}
+def test_a_way_is_timed_for_as_long_as_asked_and_its_rate_is_the_median():
+    calls, seconds = [], iter([9.0, 0.5, 0.1, 0.2, 0.2, 0.2, 0.2])
+
+    def work():
+        calls.append(1)
+        clock.now += next(seconds)
+
+    clock = SimpleNamespace(now=0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eyespot.training.timing.time.perf_counter", lambda: clock.now)
+        assert images_per_second({"a": work}, 10, "cpu") == {"a": 50.0} and len(calls) == 4
+        assert images_per_second({"a": work}, 10, "cpu", least=0.5, repeats=1) == {"a": 50.0}
+    assert len(calls) == 7
+
+
+def test_other_widths_are_timed_in_the_quick_precisions_and_im2col_is_preferred_where_it_is_nearly_as_quick():
+    timed = {"float32 2": 49.0, "bfloat16 2": 105.0, "im2col 2": 96.0, "im2col 1": 50.0, "predict": 400.0}
+    assert fastest(timed) == "im2col 2" and worth_timing(timed) == ["bfloat16", "im2col"]
+    assert worth_timing(timed | {"float32 2": 50.0}) == ["float32", "bfloat16", "im2col"]
+    assert fastest(timed | {"im2col 2": 95.0}) == "bfloat16 2"
 
 
 def test_a_short_run_takes_smaller_batches():

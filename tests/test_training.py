@@ -204,12 +204,12 @@ def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, 
             survey(photos), Config(str(photos), epochs=2, batch=2, device="cpu", **typed), clock()
         )
         assert f"{plan.config.precision} {plan.config.threads}" in plan.timed
-        slow = plan.config.precision == "bfloat16" and not hardware
+        slow = plan.config.precision in ("bfloat16", "im2col") and not hardware
         assert ("many times slower" in plan.reasons["precision"]) == slow
         return set(plan.timed)
 
     numbers = options("cpu")
-    known = ["float32", "winograd"] + ["bfloat16"] * hardware
+    known = ["float32", "bfloat16", "im2col"] if hardware else ["float32", "winograd"]
     ways = timed() - {"predict"}
     all_cores = {way for way in ways if way.endswith(f" {numbers[0]}")}
     assert all_cores == {f"{name} {numbers[0]}" for name in known}  # with fewer, the quickest of them

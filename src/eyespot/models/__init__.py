@@ -33,6 +33,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "small_w16": (SMALL, dict(classes=10, widths=(16, 64, 64))),
     "small_w32": (SMALL, dict(classes=10, widths=(32, 128, 128))),
     "small": (SMALL, dict(classes=10)),
+    "small_w96": (SMALL, dict(classes=10, widths=(96, 384, 384))),
     "small_w128": (SMALL, dict(classes=10, widths=(128, 512, 512))),
     **{f"vgg{d}": (VGG, dict(depths=depths, norm="none")) for d, depths in VGG_DEPTHS.items()},
     **{f"vgg{d}_bn": (VGG, dict(depths=depths)) for d, depths in VGG_DEPTHS.items()},

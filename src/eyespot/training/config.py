@@ -12,7 +12,7 @@ from eyespot.errors import UserError, nearest
 from eyespot.files import write_whole
 from eyespot.training.recipe import parse_recipe
 
-PRECISIONS = ["float32", "bfloat16", "winograd"]
+PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
 TABLES = ("reasons", "timed")
 """Tables of plan.toml that explain the settings; they are not settings, and are passed over when it is read."""
 
@@ -36,8 +36,8 @@ class Config:
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
     held_out    share of each class that is held out, where the data has no val or test folder
-    precision   "float32", "bfloat16" (products only; weights and sums stay float32) or "winograd" (float32, and quicker
-                gradients on a processor: see `eyespot.training.gradients`)
+    precision   "float32", "bfloat16" (products only; weights and sums stay float32), or these with quicker gradients on
+                a processor: "winograd" (float32) and "im2col" (bfloat16); see `eyespot.training.gradients`
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
     start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones

@@ -1,11 +1,15 @@
 """Where a network runs, and in which arithmetic."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 
 from eyespot.errors import UserError
 from eyespot.training.gradients import Gradients
+
+HALF = ("bfloat16", "im2col")
+"""Of the precisions those whose products are in bfloat16"""
 
 
 def choose_device(device: str | None) -> str:
@@ -40,11 +44,15 @@ def multiplies_bfloat16(device: str) -> bool:
 
 def answering(precision: str | None, device: str) -> str:
     """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
-    return "bfloat16" if precision == "bfloat16" and multiplies_bfloat16(device) else "float32"
+    return "bfloat16" if precision in HALF and multiplies_bfloat16(device) else "float32"
 
 
-def arithmetic(device: str, precision: str | None) -> Any:
+@contextmanager
+def arithmetic(device: str, precision: str | None) -> Iterator[None]:
     """Products in bfloat16, or other gradients, where the plan says so."""
-    if precision == "winograd":
-        return Gradients()
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
+    half = precision in HALF
+    with ExitStack() as ways:
+        ways.enter_context(torch.autocast(device.split(":")[0], torch.bfloat16, enabled=half))
+        if precision in ("winograd", "im2col"):
+            ways.enter_context(Gradients(half))
+        yield

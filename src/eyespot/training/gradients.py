@@ -1,11 +1,12 @@
-"""Quicker gradients of convolutions in float32 on a processor; the forward pass stays torch's own.
+"""Quicker gradients of convolutions on a processor; the forward pass stays torch's own.
 
-oneDNN's, channels last on a processor without AVX-512, take up to eight times as long as its forward pass where maps are
-large: two times would be the arithmetic's due. Results differ from torch's by rounding. Shapes: B images, C channels in,
-K out.
+oneDNN's take up to eight times as long as its forward pass, where two times would be the arithmetic's due: in float32,
+channels last on a processor without AVX-512, where maps are large; in bfloat16 where they are small. Results differ from
+torch's by rounding. Shapes: B images, C channels in, K out.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -27,16 +28,28 @@ WIDE, LARGE, SPREAD = 64, 60**2, 28**2
 positions from which another's from many channels to half as many or fewer are, as products with windows."""
 AT_ONCE = 2**22
 """Bytes of windows"""
+PEAK, ROW, MORE = 24, 130, 2
+"""With K channels out, products with the maps' windows are quicker in bfloat16 where a row of the result is shorter than
+PEAK * K / (K + ROW); so many times the windows' bytes at once."""
 Each = int | Sequence[int]
 
 
 class Gradients(TorchFunctionMode):
     """Inside, convolutions that learn have their gradients made so where that is expected to be quicker."""
 
+    def __init__(self, half: bool = False):
+        """half: those in bfloat16 and not in float32"""
+        super().__init__()
+        self.half = half
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func in CONVOLVE and not kwargs and (way := way_of(*args)):
+        if self.half:
+            if func in CONVOLVE and not kwargs and (way := half_way_of(*args)):
+                x = args[0].to(torch.bfloat16)
+                return Convolved.apply(func, way, x, *args[1:5], *(None, 1, 0)[len(args) - 2 :])
+        elif func in CONVOLVE and not kwargs and (way := way_of(*args)):
             return Convolved.apply(func, way, *args[:5], *(None, 1, 0)[len(args) - 2 :])
-        if func in UP and not kwargs and tiled(*args):
+        elif func in UP and not kwargs and tiled(*args):
             return Convolved.apply(func, upward, *args[:4], *(None, 1)[len(args) - 2 :], 0)
         return func(*args, **(kwargs or {}))
 
@@ -66,6 +79,25 @@ def way_of(
         return winograd.gradients_of
     narrows = c >= max(WIDE, 2 * k) and x[0, 0].numel() >= SPREAD
     return by_windows if narrows and prod(taps) > 1 else None
+
+
+def half_way_of(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Each = 1,
+    padding: Each | str = 0,
+    dilation: Each = 1,
+    groups: int = 1,
+) -> Callable | None:
+    """The same, in bfloat16."""
+    k, axes = len(weight), x.dim() - 2
+    here = {x.device.type, weight.device.type} == {"cpu"} and weight.requires_grad and weight.dim() == x.dim()
+    if not here or isinstance(padding, str) or {*_each(dilation), groups} != {1}:
+        return None
+    steps, before = ([n] * axes if isinstance(n, int) else [*n] for n in (stride, padding))
+    row = (x.shape[-1] + 2 * before[-1] - weight.shape[-1]) // steps[-1] + 1
+    return partial(by_columns, steps) if row * (k + ROW) < PEAK * k else None
 
 
 def tiled(
@@ -103,8 +135,37 @@ class Convolved(torch.autograd.Function):
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
         need_x, _, need_bias = ctx.needs_input_grad[2:5]
         dx, dw = ctx.way(x, weight, ctx.padding, gradient, need_x)
-        db = gradient.sum((0, *range(2, gradient.dim()))) if need_bias else None
+        db = gradient.sum((0, *range(2, gradient.dim())), dtype=weight.dtype) if need_bias else None
         return None, None, dx, dw, db, None, None
+
+
+def by_columns(
+    stride: Sequence[int], x: Tensor, weight: Tensor, padding: Each, gradient: Tensor, need_x: bool = True
+) -> tuple[Tensor | None, Tensor]:
+    """Torch's of x; the weight's as a product of the gradient and the windows of x, side by side (im2col)"""
+    (k, c, *taps), axes = weight.shape, x.dim() - 2
+    before = [padding] * axes if isinstance(padding, int) else list(padding)
+    edge = [0, 0, *(n for p in before[::-1] for n in (p, p))]
+    found = weight.new_zeros(k, prod(taps) * c)
+    last, back = x.movedim(1, -1), gradient.movedim(1, -1)
+    images = max(MORE * AT_ONCE // (gradient[0, 0].numel() * prod(taps) * c * x.itemsize), 1)
+    for some, part in zip(last.split(images), back.split(images), strict=True):
+        windows = F.pad(some, edge) if any(before) else some
+        for axis, (tap, step) in enumerate(zip(taps, stride, strict=True), start=1):
+            windows = windows.unfold(axis, tap, step)
+        windows = windows.movedim(axes + 1, -1).reshape(-1, prod(taps) * c)
+        found += part.reshape(-1, k).T @ windows
+    dw = found.view(k, *taps, c).movedim(-1, 1)
+    return torchs(x, weight, stride, before, gradient) if need_x else None, dw
+
+
+def torchs(
+    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], gradient: Tensor
+) -> Tensor:
+    """Torch's gradient of x"""
+    one, zero = [1] * len(padding), [0] * len(padding)
+    how = (None, stride, padding, one, False, zero, 1, [True, False, False])
+    return torch.ops.aten.convolution_backward(gradient, x, weight.to(x.dtype), *how)[0]
 
 
 def by_windows(
@@ -123,9 +184,7 @@ def by_windows(
         windows = windows.movedim(1, -1).reshape(-1, len(found))
         found.addmm_(windows.T, part.movedim(1, -1).reshape(-1, c))
     dw = found.view(*taps, k, c).flip(*range(axes)).movedim((-2, -1), (0, 1))
-    one, zero = [1] * axes, [0] * axes
-    how = (None, one, before, one, False, zero, 1, [True, False, False])
-    return torch.ops.aten.convolution_backward(gradient, x, weight, *how)[0] if need_x else None, dw
+    return torchs(x, weight, [1] * axes, before, gradient) if need_x else None, dw
 
 
 def upward(

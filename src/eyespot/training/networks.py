@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.training.timing import Task, fastest, time_steps
+from eyespot.training.timing import Task, fastest, time_steps, worth_timing
 
 LADDERS: dict[str, dict[str, int]] = {
-    "small": {"small_w16": 0, "small_w32": 60_000, "small": 600_000},
+    "small": {"small_w16": 0, "small_w32": 60_000, "small": 400_000},
     "resnet18": {"resnet18_w16": 0, "resnet18_w32": 10_000, "resnet18": 30_000},
 }
 """By the usual network: those of its kind, and the images, at full size, from which each is better than the one before."""
-WIDER = {"small": {"small_w128": 600_000}}
-"""Those beside them on a GPU, where twice the width takes twice the time of a step and not four times."""
+WIDER = {"small": {"small_w96": 600_000, "small_w128": 600_000}}
+"""Those after them, wider than the usual network, for many images only."""
 ENOUGH = 15
-"""Passes that are enough for any of them, where there are few images. Measured: docs/decisions/0010-networks-by-time.md."""
+"""Passes that are enough for the others, where there are few images. Measured: docs/decisions/0010-networks-by-time.md."""
 
 STEPS = 150
 """Steps that a run should have, as far as smaller batches can give them."""
@@ -28,15 +28,18 @@ def largest(
 ) -> tuple[Task, dict[str, float], str]:
     """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
     model = task.config.model or ""
-    rungs = LADDERS.get(model, {model: 0}) if free else {model: 0}
-    if free and (task.config.device or "").startswith("cuda"):
-        rungs = rungs | WIDER.get(model, {})
-    told, best, candidate = [], None, task
+    rungs, wider = (
+        LADDERS.get(model, {model: 0}) if free else {model: 0},
+        WIDER.get(model, {}) if free else {},
+    )
+    rungs = {name: min(least, ENOUGH * len(draws)) for name, least in rungs.items()} | wider
+    told, best, candidate, ways = [], None, task, []
     for name, least in track(rungs.items(), len(rungs), "timing networks"):
         candidate = candidate.planned(replace(task.config, model=name))
-        timed = time_steps(candidate, draws)
+        timed = time_steps(candidate, draws, ways)
+        ways = worth_timing(timed)
         told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
-        if best is not None and affordable(candidate, timed) < min(least, ENOUGH * len(draws)):
+        if best is not None and affordable(candidate, timed) < least:
             break
         best = candidate, timed
     assert best is not None

@@ -15,7 +15,7 @@ from eyespot.errors import UserError
 from eyespot.training import classes, crops, networks
 from eyespot.training.batches import Normal, measure
 from eyespot.training.config import Config, Settle
-from eyespot.training.devices import choose_device, multiplies_bfloat16
+from eyespot.training.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.training.division import split_rows
 from eyespot.training.schedule import HEAD_ALONE
 from eyespot.training.timing import Task, fastest
@@ -125,10 +125,10 @@ def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[
     how = f"{timed[quickest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
     name, threads = quickest.split()
     precision = settle("precision", name, how)
-    maps = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    maps = torch.bfloat16 if precision in HALF else torch.float32
     if config.device == "cpu" and config.dim != 1 and (by := fused.made_by(maps)):
         reasons["precision"] += f"; norms, activations and pools in few passes, compiled by {by}"
-    if precision == "bfloat16" and not multiplies_bfloat16(config.device or "cpu"):
+    if precision in HALF and not multiplies_bfloat16(config.device or "cpu"):
         reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
     return {"precision": precision, "threads": settle("threads", int(threads), how)}
 

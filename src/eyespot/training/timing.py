@@ -1,8 +1,9 @@
 """How fast this machine trains and answers, from a few steps timed now."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,17 @@ from eyespot.training.recording import WARM_UP, recorded
 from eyespot.training.threads import options
 
 Task = classes.Classify | crops.Segment
+SHARE = 5e-4
+"""Of the time, for timing each way at the least: a machine that others share may be twice as quick for some seconds."""
+NEARLY = 1.1
+"""How much quicker plain bfloat16 has to be: it gains the more in such seconds."""
 
 
-def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
-    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
+def time_steps(task: Task, draws: NDArray[np.int64], known: Sequence[str] = ()) -> dict[str, float]:
+    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now.
+
+    known: the precisions to time, where it is known which are worth it
+    """
     c = task.config
     assert c.batch and c.device and c.size
     network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
@@ -28,16 +36,17 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim)) if c.device == "cpu" else c.batch
     x, y = task.batch(np.resize(draws, few), c.size, generator)
     timed: dict[str, float] = {}
+    rates = partial(images_per_second, images=len(x), device=c.device, least=60 * SHARE * (c.minutes or 0))
     for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        names = [fastest(timed).split()[0]] if timed else precisions(c)
+        names = [fastest(timed).split()[0]] if timed else known or precisions(c)
         steps = {
             f"{name} {number}": partial(
                 recorded(partial(_step, task, network, name), network.parameters(), c.device), x, y
             )
             for name in names
         }
-        timed |= images_per_second(steps, len(x), c.device)
+        timed |= rates(steps)
     precision, threads = fastest(timed).split()
     torch.set_num_threads(int(threads))
     network.eval()
@@ -45,23 +54,27 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
         torch.inference_mode(),
         arithmetic(c.device, answering(task.answering() or precision, c.device)),
     ):
-        timed |= images_per_second({"predict": partial(network, x)}, len(x), c.device)
+        timed |= rates({"predict": partial(network, x)})
     return {name: float(f"{value:.4g}") for name, value in timed.items()}
 
 
-def fastest(timed: dict[str, float]) -> str:
+def fastest(timed: Mapping[str, float]) -> str:
     """The "precision threads" of the quickest training steps."""
-    return max((way for way in timed if way != "predict"), key=lambda way: timed[way])
+    ways = [way for way in timed if way != "predict"]
+    return max(ways, key=lambda way: timed[way] * (NEARLY if way.startswith("im2col") else 1))
+
+
+def worth_timing(timed: Mapping[str, float]) -> list[str]:
+    """The precisions at least half as quick as the quickest, for a network of another width."""
+    quick = [way for way in timed if way != "predict" and 2 * timed[way] >= timed[fastest(timed)]]
+    return list(dict.fromkeys(way.split()[0] for way in quick))
 
 
 def precisions(config: Config) -> list[str]:
-    """Those worth timing: what was typed, or float32, fewer products of it, and bfloat16 where the machine has it."""
+    """Those worth timing: what was typed, or float32, bfloat16 where the machine has it, and other gradients of either."""
     assert config.device
-    known = [
-        "float32",
-        *["winograd"] * (config.device == "cpu"),
-        *["bfloat16"] * multiplies_bfloat16(config.device),
-    ]
+    half, maps = multiplies_bfloat16(config.device), config.device == "cpu" and config.dim != 1
+    known = ["float32", *["bfloat16"] * half, *["im2col" if half else "winograd"] * maps]
     return [config.precision] if config.precision else known
 
 
@@ -76,15 +89,20 @@ def _step(task: Task, network: nn.Module, precision: str, x: Tensor, y: Any) -> 
 
 
 def images_per_second(
-    ways: Mapping[str, Callable[[], object]], images: int, device: str, repeats: int = 3
+    ways: Mapping[str, Callable[[], object]], images: int, device: str, least: float = 0.0, repeats: int = 3
 ) -> dict[str, float]:
-    """Images per second of each way, the best of a few runs in turn with the others', after some to warm up."""
+    """Images per second of each way, the median of some runs in turn with the others', after some to warm up.
+
+    least: seconds for each way, at the least
+    """
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    first = 1 if device == "cpu" else WARM_UP + 2
-    for _ in range(first + repeats):
+    first, began = 1 if device == "cpu" else WARM_UP + 2, time.perf_counter()
+    while len(next(iter(seconds.values()))) < first + repeats or time.perf_counter() - began < least * len(
+        ways
+    ):
         for way, work in ways.items():
             start = time.perf_counter()
             work()
             wait(device)
             seconds[way].append(time.perf_counter() - start)
-    return {way: images / min(taken[first:]) for way, taken in seconds.items()}
+    return {way: images / median(taken[first:]) for way, taken in seconds.items()}
