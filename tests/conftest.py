@@ -1,16 +1,20 @@
 """Fixtures shared by the tests: a cache of their own, small data sets, and the real command line."""
 
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 
-CACHE = tempfile.TemporaryDirectory(prefix="eyespot-test-cache-", ignore_cleanup_errors=True)
-os.environ["EYESPOT_CACHE"] = CACHE.name
+os.environ["EYESPOT_CACHE"] = tempfile.mkdtemp(prefix="eyespot-test-cache-")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 from PIL import Image
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["EYESPOT_CACHE"], ignore_errors=True)
 
 
 @dataclass
