@@ -16,7 +16,6 @@ from eyespot.training.gradients import (
     Gradients,
     by_columns,
     by_windows,
-    half_way_of,
     tiled,
     upward,
     way_of,
@@ -135,19 +134,22 @@ def test_gradients_by_columns_are_torchs_in_every_rank_and_for_a_few_images_at_a
 
 def test_columns_are_for_short_rows_of_many_channels_whatever_the_stride():
     def columns(k: int, side: int, *rest: Any, tap: int = 3) -> bool:
-        way = half_way_of(torch.empty(2, 4, 3, side), torch.empty(k, 4, tap, tap).requires_grad_(), *rest)
+        way = way_of(True, torch.empty(2, 4, 3, side), torch.empty(k, 4, tap, tap).requires_grad_(), *rest)
         return way is not None
 
     assert columns(256, 15, None, 1, 1) and not columns(256, 16, None, 1, 1)
     assert columns(64, 7, None, (1, 1), (1, 1)) and not columns(64, 8, None, 1, 1)
     assert columns(64, 14, None, 2, 1) and not columns(64, 17, None, (1, 2), 1)
+    assert not columns(64, 14, None, (2, 1), 1) and columns(64, 9, None, 1, (1, 0))
     assert columns(64, 7, tap=1) and not columns(64, 8, tap=1) and columns(64, 9)
     assert not columns(256, 7, None, 1, 1, 2) and not columns(256, 7, None, 1, "same")
     assert (
-        half_way_of(torch.empty(2, 8, 7, 7), torch.empty(64, 4, 3, 3).requires_grad_(), None, 1, 1, 1, 2)
+        way_of(True, torch.empty(2, 8, 7, 7), torch.empty(64, 4, 3, 3).requires_grad_(), None, 1, 1, 1, 2)
         is None
     )
-    assert half_way_of(torch.empty(2, 4, 7, 7), torch.empty(64, 4, 3, 3)) is None
+    assert way_of(True, torch.empty(2, 4, 7, 7), torch.empty(64, 4, 3, 3)) is None
+    double = torch.empty(64, 4, 3, 3, dtype=torch.float64).requires_grad_()
+    assert way_of(True, torch.empty(2, 4, 7, 7, dtype=torch.float64), double) is None
 
 
 @pytest.mark.parametrize(
@@ -242,14 +244,14 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
 )
 def test_other_convolutions_are_left_to_torch(weight, rest):
     suits = torch.empty(64, 64, 3, 3).requires_grad_()
-    assert way_of(TENSOR, suits, None, (1, 1), (1, 1), (1, 1), 1) is gradients_of
-    assert way_of(TENSOR.to(weight.dtype), weight.requires_grad_(), *rest) is None
+    assert way_of(False, TENSOR, suits, None, (1, 1), (1, 1), (1, 1), 1) is gradients_of
+    assert way_of(False, TENSOR.to(weight.dtype), weight.requires_grad_(), *rest) is None
 
 
 def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     weight = torch.empty(64, 64, 3, 3)
-    assert way_of(TENSOR, weight) is None
-    assert way_of(TENSOR[:3], weight.requires_grad_()) is None
+    assert way_of(False, TENSOR, weight) is None
+    assert way_of(False, TENSOR[:3], weight.requires_grad_()) is None
 
 
 @pytest.mark.parametrize(
@@ -266,11 +268,11 @@ def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
 )
 def test_windows_are_for_few_channels_from_many_on_large_maps(shape, side, rest):
     def way(shape: tuple[int, ...], side: int, *rest: Any) -> Any:
-        return way_of(torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
+        return way_of(False, torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
 
     assert way((32, 64, 3, 3), 28, None, (1, 1), (1, 1), (1, 1), 1) is by_windows
     assert way(shape, side, *rest) is None
-    assert way_of(torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3)) is None
+    assert way_of(False, torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3)) is None
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_file_holds_one_idea(path):
 
 def test_the_package_stays_small():
     """docs/decisions/0005: more lines need a reason written there, or something deleted."""
-    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 15_600
+    assert sum(len(p.read_text().splitlines()) for p in FILES) <= 15_650
 
 
 def test_help_and_names_import_nothing_heavy():

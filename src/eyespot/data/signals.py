@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from eyespot.data.facts import Array, Decoded, Facts, Unreadable, as_depth, check_size, reason
+from eyespot.data.facts import Array, Decoded, Facts, Unreadable, as_depth, check_size
 
 TIMES = frozenset("t time times seconds second sec s timestamp".split())
 """Names of a first column that tells the time in seconds and is no measurement."""
@@ -21,12 +21,9 @@ def decode_wav(content: bytes) -> Decoded:
     """(L, C) between -1 and 1"""
     from scipy.io import wavfile
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
-            rate, values = wavfile.read(io.BytesIO(content))
-    except Exception as error:  # scipy raises whatever it meets in a damaged file
-        raise Unreadable(reason(error)) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
+        rate, values = wavfile.read(io.BytesIO(content))
     if not len(values) or not rate:
         raise Unreadable("it holds no samples")
     if values.dtype == np.uint8:

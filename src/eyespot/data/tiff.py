@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from eyespot.data.facts import Array, Decoded, Facts, Unreadable, as_depth, check_size, depth_of, reason
+from eyespot.data.facts import Array, Decoded, Facts, Unreadable, as_depth, check_size, depth_of
 from eyespot.data.images import decode_image, image_facts, without_alpha
 
 
@@ -90,11 +90,8 @@ def decode_tiff(content: bytes, dim: int, size: int | None = None) -> Decoded:
 
 
 def _opened(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:
-    try:
-        file = tifffile.TiffFile(io.BytesIO(content))
-        page = file.pages.first
-    except Exception as error:  # tifffile raises whatever it meets in a damaged file
-        raise Unreadable(reason(error)) from error
+    file = tifffile.TiffFile(io.BytesIO(content))
+    page = file.pages.first
     check_size((page.imagelength, page.imagewidth))
     return file, page
 

@@ -43,24 +43,25 @@ class Gradients(TorchFunctionMode):
         self.half = half
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if self.half:
-            if func in CONVOLVE and not kwargs and (way := half_way_of(*args)):
-                x = args[0].to(torch.bfloat16)
-                return Convolved.apply(func, way, x, *args[1:5], *(None, 1, 0)[len(args) - 2 :])
-        elif func in CONVOLVE and not kwargs and (way := way_of(*args)):
-            return Convolved.apply(func, way, *args[:5], *(None, 1, 0)[len(args) - 2 :])
-        elif func in UP and not kwargs and tiled(*args):
+        if kwargs:
+            return func(*args, **kwargs)
+        if func in CONVOLVE and (way := way_of(self.half, *args)):
+            x = args[0].to(torch.bfloat16) if self.half else args[0]
+            return Convolved.apply(func, way, x, *args[1:5], *(None, 1, 0)[len(args) - 2 :])
+        if func in UP and not self.half and tiled(*args):
             return Convolved.apply(func, upward, *args[:4], *(None, 1)[len(args) - 2 :], 0)
-        return func(*args, **(kwargs or {}))
+        return func(*args)
 
 
-def learns(x: Tensor, weight: Tensor) -> bool:
-    """Whether these filters learn, on a processor and in float32."""
-    kinds = {x.dtype, weight.dtype} == {torch.float32} and {x.device.type, weight.device.type} == {"cpu"}
-    return kinds and weight.requires_grad and x.dim() == weight.dim()
+def learns(x: Tensor, weight: Tensor, half: bool = False) -> bool:
+    """Whether these filters learn, on a processor and in float32, or by products in bfloat16."""
+    kinds = {x.dtype, weight.dtype} <= {torch.float32, torch.bfloat16 if half else torch.float32}
+    here = {x.device.type, weight.device.type} == {"cpu"} and x.dim() == weight.dim()
+    return kinds and here and weight.requires_grad
 
 
 def way_of(
+    half: bool,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -71,33 +72,19 @@ def way_of(
 ) -> Callable | None:
     """Of the arguments of F.conv2d or F.conv3d: the way to the gradients that is expected to be quicker than torch's."""
     k, c, *taps = weight.shape
-    plain = {*_each(stride), *_each(dilation), groups} == {1} and not isinstance(padding, str)
-    if not plain or not learns(x, weight):
+    if not learns(x, weight, half) or isinstance(padding, str) or {*_each(dilation), groups} != {1}:
+        return None
+    if half:
+        steps, before = ([n] * len(taps) if isinstance(n, int) else [*n] for n in (stride, padding))
+        row = (x.shape[-1] + 2 * before[-1] - taps[-1]) // steps[-1] + 1
+        return partial(by_columns, steps) if row * (k + ROW) < PEAK * k else None
+    if {*_each(stride)} != {1}:
         return None
     tiles = len(x) * prod(size / winograd.OUT for size in x.shape[2:])
     if {*taps} == {winograd.TAPS} and c * k >= LEAST * (c + k) and tiles >= FEWEST:
         return winograd.gradients_of
     narrows = c >= max(WIDE, 2 * k) and x[0, 0].numel() >= SPREAD
     return by_windows if narrows and prod(taps) > 1 else None
-
-
-def half_way_of(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Each = 1,
-    padding: Each | str = 0,
-    dilation: Each = 1,
-    groups: int = 1,
-) -> Callable | None:
-    """The same, in bfloat16."""
-    k, axes = len(weight), x.dim() - 2
-    here = {x.device.type, weight.device.type} == {"cpu"} and weight.requires_grad and weight.dim() == x.dim()
-    if not here or isinstance(padding, str) or {*_each(dilation), groups} != {1}:
-        return None
-    steps, before = ([n] * axes if isinstance(n, int) else [*n] for n in (stride, padding))
-    row = (x.shape[-1] + 2 * before[-1] - weight.shape[-1]) // steps[-1] + 1
-    return partial(by_columns, steps) if row * (k + ROW) < PEAK * k else None
 
 
 def tiled(
