@@ -295,6 +295,18 @@ def test_nothing_is_kept_where_no_gradients_are_wanted():
             assert F.conv2d(x, weight).grad_fn is None
 
 
+def test_torchs_functions_are_back_afterwards_and_those_of_another_thread_are_left_alone():
+    x, weight, own = torch.zeros(4, 64, 7, 7), torch.zeros(64, 64, 3, 3).requires_grad_(), F.conv2d
+    with pytest.raises(ZeroDivisionError), Gradients(half=True):
+        assert F.conv2d is not own
+        with torch.autocast("cpu", torch.bfloat16):
+            assert type(F.conv2d(x, weight, None, 1, 1).grad_fn).__name__ == "ConvolvedBackward"
+        y = F.conv2d(x, weight, None, 1, 1)  # elsewhere nothing is in bfloat16
+        assert y.dtype == torch.float32 and type(y.grad_fn).__name__ == "ConvolutionBackward0"
+        raise ZeroDivisionError
+    assert F.conv2d is own
+
+
 def test_arguments_may_be_left_out():
     x, weight = torch.zeros(4, 64, 16, 16), torch.zeros(64, 64, 3, 3).requires_grad_()
     up = torch.zeros(64, 8, 1, 1).requires_grad_()

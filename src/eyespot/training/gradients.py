@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.overrides import TorchFunctionMode
 
 from eyespot.training import winograd
 
 CONVOLVE = {F.conv2d, F.conv3d}
 """Not of signals: on one axis Winograd's filtering leaves half of the products, and torch is quicker."""
 UP = {F.conv_transpose2d, F.conv_transpose3d}
+OWN = {own.__name__: own for own in CONVOLVE | UP}
 LEAST, FEWEST = 30, 64
 """C * K / (C + K), and tiles, from which the products saved outweigh the transforms of maps and of filters."""
 WIDE, LARGE, SPREAD = 64, 60**2, 28**2
@@ -34,23 +34,33 @@ PEAK * K / (K + ROW); so many times the windows' bytes at once."""
 Each = int | Sequence[int]
 
 
-class Gradients(TorchFunctionMode):
-    """Inside, convolutions that learn have their gradients made so where that is expected to be quicker."""
+class Gradients:
+    """Inside, convolutions that learn, in float32 or in half of it, have their gradients made so where that is quicker.
+
+    Stands in for torch's functions by their names: a torch.overrides.TorchFunctionMode would hear each access to a tensor
+    too, thousands in a dense block, and takes a sixth of DenseNet's time.
+    """
 
     def __init__(self, half: bool = False):
-        """half: those in bfloat16 and not in float32"""
-        super().__init__()
         self.half = half
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if kwargs:
-            return func(*args, **kwargs)
-        if func in CONVOLVE and (way := way_of(self.half, *args)):
+    def __enter__(self) -> None:
+        for name, own in OWN.items():
+            setattr(F, name, partial(self.call, own))
+
+    def __exit__(self, *_) -> None:
+        for name, own in OWN.items():
+            setattr(F, name, own)
+
+    def call(self, own: Callable, *args: Any, **kwargs: Any) -> Tensor:
+        if kwargs or (self.half and not torch.is_autocast_enabled("cpu")):  # as for another thread's network
+            return own(*args, **kwargs)
+        if own in CONVOLVE and (way := way_of(self.half, *args)):
             x = args[0].to(torch.bfloat16) if self.half else args[0]
-            return Convolved.apply(func, way, x, *args[1:5], *(None, 1, 0)[len(args) - 2 :])
-        if func in UP and not self.half and tiled(*args):
-            return Convolved.apply(func, upward, *args[:4], *(None, 1)[len(args) - 2 :], 0)
-        return func(*args)
+            return Convolved.apply(own, way, x, *args[1:5], *(None, 1, 0)[len(args) - 2 :])
+        if own in UP and not self.half and tiled(*args):
+            return Convolved.apply(own, upward, *args[:4], *(None, 1)[len(args) - 2 :], 0)
+        return own(*args)
 
 
 def learns(x: Tensor, weight: Tensor, half: bool = False) -> bool:
@@ -146,13 +156,11 @@ def by_columns(
     return torchs(x, weight, stride, before, gradient) if need_x else None, dw
 
 
-def torchs(
-    x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], gradient: Tensor
-) -> Tensor:
-    """Torch's gradient of x"""
+def torchs(x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dy: Tensor) -> Tensor:
+    """Torch's gradient of x, of that of the result"""
     one, zero = [1] * len(padding), [0] * len(padding)
     how = (None, stride, padding, one, False, zero, 1, [True, False, False])
-    return torch.ops.aten.convolution_backward(gradient, x, weight.to(x.dtype), *how)[0]
+    return torch.ops.aten.convolution_backward(dy, x, weight.to(x.dtype), *how)[0]
 
 
 def by_windows(
