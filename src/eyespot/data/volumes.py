@@ -24,7 +24,7 @@ def is_numpy(content: bytes) -> bool:
 
 
 def load_numpy(content: bytes) -> Array:
-    """The array of an .npy file, or the only one of an .npz. Raises Unreadable."""
+    """The array of an .npy file, or the only one of an .npz; Unreadable where there is not just one."""
     loaded = np.load(io.BytesIO(content), allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return loaded

@@ -35,7 +35,7 @@ Each = int | Sequence[int]
 
 
 class Gradients:
-    """Inside, convolutions that learn, in float32 or in half of it, have their gradients made so where that is quicker.
+    """Inside, convolutions that learn, in float32 or (half) in bfloat16, have their gradients made so where that is quicker.
 
     Stands in for torch's functions by their names: a torch.overrides.TorchFunctionMode would hear each access to a tensor
     too, thousands in a dense block, and takes a sixth of DenseNet's time.
@@ -140,20 +140,23 @@ def by_columns(
     stride: Sequence[int], x: Tensor, weight: Tensor, padding: Each, gradient: Tensor, need_x: bool = True
 ) -> tuple[Tensor | None, Tensor]:
     """Torch's of x; the weight's as a product of the gradient and the windows of x, side by side (im2col)"""
-    (k, c, *taps), axes = weight.shape, x.dim() - 2
-    before = [padding] * axes if isinstance(padding, int) else list(padding)
-    edge = [0, 0, *(n for p in before[::-1] for n in (p, p))]
+    k, c, *taps = weight.shape
+    before = [padding] * len(taps) if isinstance(padding, int) else list(padding)
+    edge = [n for p in before[::-1] for n in (p, p)]
     found = weight.new_zeros(k, prod(taps) * c)
-    last, back = x.movedim(1, -1), gradient.movedim(1, -1)
     images = max(MORE * AT_ONCE // (gradient[0, 0].numel() * prod(taps) * c * x.itemsize), 1)
-    for some, part in zip(last.split(images), back.split(images), strict=True):
-        windows = F.pad(some, edge) if any(before) else some
-        for axis, (tap, step) in enumerate(zip(taps, stride, strict=True), start=1):
-            windows = windows.unfold(axis, tap, step)
-        windows = windows.movedim(axes + 1, -1).reshape(-1, prod(taps) * c)
-        found += part.reshape(-1, k).T @ windows
+    for some, part in zip(x.split(images), gradient.split(images), strict=True):
+        found += part.movedim(1, -1).reshape(-1, k).T @ windows_of(some, edge, taps, stride)
     dw = found.view(k, *taps, c).movedim(-1, 1)
     return torchs(x, weight, stride, before, gradient) if need_x else None, dw
+
+
+def windows_of(maps: Tensor, edge: list[int], taps: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """(B, C, *S), with so many zeros before and after each axis, the last first, to (B * windows, taps * C)"""
+    windows = F.pad(maps, edge) if any(edge) else maps
+    for axis, (tap, step) in enumerate(zip(taps, stride, strict=True), start=2):
+        windows = windows.unfold(axis, tap, step)
+    return windows.movedim(1, -1).reshape(-1, prod(taps) * maps.shape[1])
 
 
 def torchs(x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dy: Tensor) -> Tensor:
@@ -173,10 +176,7 @@ def by_windows(
     found = x.new_zeros(prod(taps) * k, c)
     images = max(AT_ONCE // (x[0, 0].numel() * len(found) * x.itemsize), 1)
     for some, part in zip(gradient.split(images), x.split(images), strict=True):
-        windows = F.pad(some, edge[::-1])
-        for axis, tap in enumerate(taps, start=2):
-            windows = windows.unfold(axis, tap, 1)
-        windows = windows.movedim(1, -1).reshape(-1, len(found))
+        windows = windows_of(some, edge[::-1], taps, [1] * axes)
         found.addmm_(windows.T, part.movedim(1, -1).reshape(-1, c))
     dw = found.view(*taps, k, c).flip(*range(axes)).movedim((-2, -1), (0, 1))
     return torchs(x, weight, [1] * axes, before, gradient) if need_x else None, dw

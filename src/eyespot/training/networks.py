@@ -28,11 +28,12 @@ def largest(
 ) -> tuple[Task, dict[str, float], str]:
     """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
     model = task.config.model or ""
-    rungs, wider = (
-        LADDERS.get(model, {model: 0}) if free else {model: 0},
-        WIDER.get(model, {}) if free else {},
-    )
-    rungs = {name: min(least, ENOUGH * len(draws)) for name, least in rungs.items()} | wider
+    rungs = {model: 0}
+    if free:
+        usual = LADDERS.get(model, rungs)
+        rungs = {name: min(least, ENOUGH * len(draws)) for name, least in usual.items()} | WIDER.get(
+            model, {}
+        )
     told, best, candidate, ways = [], None, task, []
     for name, least in track(rungs.items(), len(rungs), "timing networks"):
         candidate = candidate.planned(replace(task.config, model=name))

@@ -96,10 +96,9 @@ def images_per_second(
     least: seconds for each way, at the least
     """
     seconds: dict[str, list[float]] = {way: [] for way in ways}
-    first, began = 1 if device == "cpu" else WARM_UP + 2, time.perf_counter()
-    while len(next(iter(seconds.values()))) < first + repeats or time.perf_counter() - began < least * len(
-        ways
-    ):
+    first, end, runs = 1 if device == "cpu" else WARM_UP + 2, time.perf_counter() + least * len(ways), 0
+    while runs < first + repeats or time.perf_counter() < end:
+        runs += 1
         for way, work in ways.items():
             start = time.perf_counter()
             work()
