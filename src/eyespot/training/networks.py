@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.training.timing import Task, fastest, time_steps, worth_timing
+from eyespot.training.timing import Task, fastest, time_steps
 
 LADDERS: dict[str, dict[str, int]] = {
     "small": {"small_w16": 0, "small_w32": 60_000, "small": 400_000},
@@ -34,11 +34,10 @@ def largest(
         rungs = {name: min(least, ENOUGH * len(draws)) for name, least in usual.items()} | WIDER.get(
             model, {}
         )
-    told, best, candidate, ways = [], None, task, []
+    told, best, candidate = [], None, task
     for name, least in track(rungs.items(), len(rungs), "timing networks"):
         candidate = candidate.planned(replace(task.config, model=name))
-        timed = time_steps(candidate, draws, ways)
-        ways = worth_timing(timed)
+        timed = time_steps(candidate, draws)
         told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
         if best is not None and affordable(candidate, timed) < least:
             break

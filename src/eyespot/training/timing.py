@@ -1,7 +1,7 @@
 """How fast this machine trains and answers, from a few steps timed now."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from statistics import median
 from typing import Any
@@ -24,11 +24,8 @@ NEARLY = 1.1
 """How much quicker plain bfloat16 has to be: it gains the more in such seconds."""
 
 
-def time_steps(task: Task, draws: NDArray[np.int64], known: Sequence[str] = ()) -> dict[str, float]:
-    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now.
-
-    known: the precisions to time, where it is known which are worth it
-    """
+def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
+    """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     c = task.config
     assert c.batch and c.device and c.size
     network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
@@ -39,7 +36,7 @@ def time_steps(task: Task, draws: NDArray[np.int64], known: Sequence[str] = ()) 
     rates = partial(images_per_second, images=len(x), device=c.device, least=60 * SHARE * (c.minutes or 0))
     for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        names = [fastest(timed).split()[0]] if timed else known or precisions(c)
+        names = [fastest(timed).split()[0]] if timed else precisions(c)
         steps = {
             f"{name} {number}": partial(
                 recorded(partial(_step, task, network, name), network.parameters(), c.device), x, y
@@ -62,12 +59,6 @@ def fastest(timed: Mapping[str, float]) -> str:
     """The "precision threads" of the quickest training steps."""
     ways = [way for way in timed if way != "predict"]
     return max(ways, key=lambda way: timed[way] * (NEARLY if way.startswith("im2col") else 1))
-
-
-def worth_timing(timed: Mapping[str, float]) -> list[str]:
-    """The precisions at least half as quick as the quickest, for a network of another width."""
-    quick = [way for way in timed if way != "predict" and 2 * timed[way] >= timed[fastest(timed)]]
-    return list(dict.fromkeys(way.split()[0] for way in quick))
 
 
 def precisions(config: Config) -> list[str]:
