@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ def _key(source: Source, headers: Headers, reading: Reading, mapping: Mapping) -
         key.update(i.to_bytes(8, "little") + found.digest + repr([name for name, _ in sample.masks]).encode())
         for mask in sample.mask_files:
             try:
-                key.update(blake2b(load_bytes(mask)).digest())
+                key.update(sha256(load_bytes(mask)).digest())
             except Unreadable as why:  # decoding it tells that too
                 key.update(str(why).encode())
     return key.hexdigest()

@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -143,7 +144,7 @@ def threads(x: Tensor) -> int:
 
 def passes(dtype: torch.dtype, act: str = "relu") -> Passes | None:
     """Those for maps of this type, if training asked for them and they could be made."""
-    return _made(dtype, act) if _wanted and dtype in TYPES else None
+    return _made(act).get(dtype) if _wanted else None
 
 
 def use(wanted: bool = True) -> None:
@@ -166,7 +167,13 @@ def compiler() -> str:
 
 
 @cache
-def _made(dtype: torch.dtype, act: str) -> Passes | None:
+def _made(act: str) -> dict[torch.dtype, Passes | None]:
+    """Those for each type, compiled at the same time, as all are timed"""
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(TYPES, pool.map(partial(_compiled, act=act), TYPES), strict=True))
+
+
+def _compiled(dtype: torch.dtype, act: str) -> Passes | None:
     command = compiler().split()
     if not command or sys.platform == "win32":
         return None

@@ -80,9 +80,12 @@ def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000, positions:
     each = pixels[rows[0]].size // pixels[rows[0]].shape[-1]
     chosen = rows[:: max(1, len(rows) // max(1, min(most, positions // each)))]
     count, total, squares = 0, 0.0, 0.0
-    for part in np.array_split(chosen, max(1, len(chosen) // 64)):
-        values = np.concatenate([pixels[i].reshape(-1, pixels[i].shape[-1]) for i in part]).astype(np.float64)
-        count, total, squares = count + len(values), total + values.sum(0), squares + (values**2).sum(0)
+    for row in chosen:
+        # Channels first: sums along an axis as short as the channels' are many times slower.
+        values = np.ascontiguousarray(np.moveaxis(pixels[row], -1, 0), np.float64).reshape(
+            pixels[row].shape[-1], -1
+        )
+        count, total, squares = count + values.shape[1], total + values.sum(1), squares + (values**2).sum(1)
     mean = np.asarray(total / count)
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return Normal(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
