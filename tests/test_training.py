@@ -21,6 +21,7 @@ from eyespot.training import loop, optimise
 from eyespot.training.batches import Normal, forever, measure
 from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
+from eyespot.training.division import split_rows
 from eyespot.training.loop import Mark, clock, progress, slowness
 from eyespot.training.networks import LADDERS
 from eyespot.training.optimise import Average, Muon, orthogonal, whiten
@@ -363,6 +364,21 @@ def test_test_images_are_not_watched(tmp_path):
     plan = make_plan(survey(tmp_path), Config(str(tmp_path), epochs=1), clock())
     assert (len(plan.train), len(plan.held), len(plan.test)) == (24, 6, 30)
     assert not set(plan.test) & (set(plan.held) | set(plan.train))
+
+
+def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monkeypatch):
+    monkeypatch.setattr("eyespot.training.division.MONITOR", 3)
+    for split in ("train", "test"):
+        write_set(tmp_path / split, per_class=10)
+    for data, config, held in (
+        (tmp_path, Config(epochs=1), 3),
+        (tmp_path, Config(epochs=1, held_out=0.4), 12),
+        (tmp_path / "train", Config(epochs=1), 6),
+    ):
+        found = survey(data)
+        train, watched, _, why, _ = split_rows(found, config)
+        assert len(watched) == held and len(train) + held == 30
+        assert f"{held / 30:.0%} held out" in why and ("enough to watch" in why) == (held == 3)
 
 
 def test_the_callers_threads_are_left_as_they_were(photos, tmp_path):

@@ -35,7 +35,8 @@ class Config:
     recipe      parts of training, e.g. "whiten|muon|average": see `eyespot.training.recipe`; "none" for plain AdamW
     augment     changes that must not change the class, e.g. "flip|shift(0.06)"; "none" for none
     group       regular expression; files whose names match the same text stay on one side of the split
-    held_out    share of each class that is held out, where the data has no val or test folder
+    held_out    share of each class that is held out, where the data has no val folder: a fifth, and of many images beside a
+                test folder less
     precision   "float32", "bfloat16" (products only; weights and sums stay float32), or these with quicker gradients on
                 a processor: "winograd" (float32) and "im2col" (bfloat16); see `eyespot.training.gradients`
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
@@ -59,7 +60,7 @@ class Config:
     recipe: str | None = None
     augment: str | None = None
     group: str | None = None
-    held_out: float = 0.2
+    held_out: float | None = None
     seed: int = 0
     precision: str | None = None
     threads: int | None = None
@@ -81,7 +82,7 @@ class Config:
                 raise UserError(f"{name} is {value}; give a number above 0")
         if not 0 <= self.seed < 2**63:
             raise UserError(f"seed is {self.seed}; give a whole number from 0 on")
-        if not 0 < self.held_out < 1:
+        if self.held_out is not None and not 0 < self.held_out < 1:
             raise UserError(f"held_out is {self.held_out}; give a share between 0 and 1, such as 0.2")
         if self.precision not in (None, *PRECISIONS):
             raise UserError(f"precision is {self.precision!r}; {nearest(self.precision or '', PRECISIONS)}")

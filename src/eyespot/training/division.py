@@ -9,6 +9,10 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training.config import Config
 
+SHARE, MONITOR = 0.2, 2000
+"""Of each class, held out; and images, at the most, that the table during training is about: where others are to test the
+network, as many are enough."""
+
 
 def split_rows(survey: Survey, config: Config):
     """(train, held out, test) rows, why, and the group of each row if asked."""
@@ -20,7 +24,8 @@ def split_rows(survey: Survey, config: Config):
         return rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups
     kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
-    held = hold_out(survey.labels[kept], joined[kept], config.held_out, config.seed)
+    share = config.held_out or min(SHARE, MONITOR / len(kept) if len(test) else 1)
+    held = hold_out(survey.labels[kept], joined[kept], share, config.seed)
     if groups is not None and not survey.source.has_masks:
         _check_groups(survey, held, kept)
     if not held.any():
@@ -29,8 +34,10 @@ def split_rows(survey: Survey, config: Config):
             f"{why} all {len(kept)} {survey.word}s of {survey.source.name} into one group, so that none can be held out: {'choose another --group' if groups else 'add others'}"
         )
     of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
+    if share < SHARE and not config.held_out:
+        of += f", enough to watch training, as the test {survey.word}s score it"
     what = f"{of}, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
-    return kept[~held], kept[held], test, f"{config.held_out:.0%} held out {what}, seed {config.seed}", groups
+    return kept[~held], kept[held], test, f"{share:.0%} held out {what}, seed {config.seed}", groups
 
 
 def _join(alike: NDArray[np.int64], groups: list[str]) -> NDArray[np.int64]:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from eyespot.training.batches import forever
 from eyespot.training.devices import arithmetic
+from eyespot.training.division import MONITOR
 from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates, tuners
-from eyespot.training.plan import MONITOR, Plan
+from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
 from eyespot.training.recording import recorded
 from eyespot.training.schedule import rate

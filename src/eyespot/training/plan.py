@@ -24,8 +24,6 @@ DEFAULT_MINUTES = 10.0
 """Without --minutes."""
 REPORT, CARE = 6.0, 1.3
 """Seconds for loading, scoring and the report; and how much more than timed the answers may take."""
-MONITOR = 2000
-"""Held-out images, at the most, that the table during training is about."""
 
 
 @dataclass(frozen=True)
