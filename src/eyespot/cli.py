@@ -345,8 +345,7 @@ def inspect(
         bool, typer.Option("--effective", help="Measure the effective receptive field as well.")
     ] = False,
     picture: Annotated[
-        Path | None,
-        typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False),
+        Path | None, typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:

@@ -177,9 +177,7 @@ def _beside(found: Survey) -> list[Problem]:
     if not files:
         return []
     them = "it into the folder of its class" if len(files) == 1 else "each into the folder of its class"
-    return [
-        Problem(WARNING, f"{count(len(files), 'file')} in no class, so left out: move {them}", files),
-    ]
+    return [Problem(WARNING, f"{count(len(files), 'file')} in no class, so left out: move {them}", files)]
 
 
 def doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) -> list[Problem]:

@@ -31,13 +31,7 @@ def curves(history: list[Any], score: str) -> Markup:
     figure, (left, right) = _figure(9, 3, 2)
     epochs = [row.epoch for row in history]
     dot = "o" if len(history) < 3 else None
-    left.plot(
-        epochs,
-        [row.train_loss for row in history],
-        color=GREY,
-        marker=dot,
-        label="training",
-    )
+    left.plot(epochs, [row.train_loss for row in history], color=GREY, marker=dot, label="training")
     left.plot(epochs, [row.loss for row in history], color=ORANGE, marker=dot, label="held out")
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend(frameon=False)

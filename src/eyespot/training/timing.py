@@ -47,10 +47,7 @@ def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
     precision, threads = fastest(timed).split()
     torch.set_num_threads(int(threads))
     network.eval()
-    with (
-        torch.inference_mode(),
-        arithmetic(c.device, answering(task.answering() or precision, c.device)),
-    ):
+    with torch.inference_mode(), arithmetic(c.device, answering(task.answering() or precision, c.device)):
         timed |= rates({"predict": partial(network, x)})
     return {name: float(f"{value:.4g}") for name, value in timed.items()}
 
