@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -144,7 +144,12 @@ def threads(x: Tensor) -> int:
 
 def passes(dtype: torch.dtype, act: str = "relu") -> Passes | None:
     """Those for maps of this type, if training asked for them and they could be made."""
-    return _made(act).get(dtype) if _wanted else None
+    if not _wanted:
+        return None
+    if act not in _made:  # each type at the same time: on most machines that have both, both are timed
+        with ThreadPoolExecutor() as pool:
+            _made[act] = dict(zip(TYPES, pool.map(partial(_compiled, act=act), TYPES), strict=True))
+    return _made[act].get(dtype)
 
 
 def use(wanted: bool = True) -> None:
@@ -154,23 +159,17 @@ def use(wanted: bool = True) -> None:
 
 
 def made_by(dtype: torch.dtype) -> str:
-    """The compiler of those for maps of this type, or nothing"""
-    return compiler() if any(passes(dtype, act) for act in ACTS) else ""
+    """The compiler of those that were made for maps of this type, or nothing"""
+    return compiler() if _wanted and any(made[dtype] for made in _made.values()) else ""
 
 
 _wanted = False
+_made: dict[str, dict[torch.dtype, Passes | None]] = {}
 
 
 def compiler() -> str:
     """As the environment says in CC, or what the system calls its own; or nothing"""
     return os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), "")
-
-
-@cache
-def _made(act: str) -> dict[torch.dtype, Passes | None]:
-    """Those for each type, compiled at the same time, as all are timed"""
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(TYPES, pool.map(partial(_compiled, act=act), TYPES), strict=True))
 
 
 def _compiled(dtype: torch.dtype, act: str) -> Passes | None:
