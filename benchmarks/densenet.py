@@ -23,14 +23,14 @@ from step import resident, started, take_step
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from eyespot.heap import keep_freed
+from eyespot.fast.allocator import keep_freed
 
 WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
     "float32, channels first": ("float32", torch.contiguous_format),
     "float32, channels last": ("float32", torch.channels_last),
     "bfloat16, channels last": ("bfloat16", torch.channels_last),
 }
-NETWORKS = {  # and whether its process keeps freed memory (eyespot.heap), as `eyespot train` does
+NETWORKS = {  # and whether its process keeps freed memory (eyespot.fast.allocator), as `eyespot train` does
     "eyespot": True,
     "torchvision": False,
 }
@@ -39,7 +39,7 @@ ROWS = {"held": "MB", "resident": "MB", "time": "s"}
 
 def build(network: str) -> nn.Module:
     if network == "eyespot":
-        from eyespot import fused
+        from eyespot.fast import fused
         from eyespot.models import create
 
         fused.use()

@@ -24,7 +24,7 @@ from eyespot.data.survey import Survey, survey
 from eyespot.evaluation import answer
 from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
-from eyespot.training.classes import Classify
+from eyespot.tasks.classification import Classification
 from eyespot.training.config import Config
 from eyespot.training.loop import clock, fit
 from eyespot.training.plan import Plan, make_plan, make_task
@@ -42,17 +42,17 @@ def one(found: Survey, plan: Plan, seed: int) -> Result:
     """A run of ours, as `eyespot train` trains and answers."""
     config = replace(plan.config, seed=seed)
     task = make_task(found, config, plan.task.normal, plan.train)
-    plan, looks, glance = replace(plan, config=config, task=task), [], task.glance
-    assert isinstance(task, Classify) and config.device
+    plan, looks, validate = replace(plan, config=config, task=task), [], task.validate
+    assert isinstance(task, Classification) and config.device
     assert len(task.images[plan.train[:1]])  # they go to the GPU
 
     def untimed(*args):
         start = now()
-        scored = glance(*args)
+        scored = validate(*args)
         looks.append(now() - start)
         return scored
 
-    task.glance = untimed  # type: ignore[method-assign]
+    task.validate = untimed  # type: ignore[method-assign]
     card = make_card(found, plan, plan.config.size or 32)
     start = now()
     outcome = fit(plan, clock(), lambda *_: None, lambda *_: None)

@@ -76,17 +76,17 @@ def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Sizes of the batches, as they come."""
     import torch
 
-    from eyespot.data.choice import Wishes
+    from eyespot.data.preprocess.choose import Wishes
     from eyespot.data.survey import survey
+    from eyespot.tasks.classification import Classification, choose
     from eyespot.training.batches import forever, measure
-    from eyespot.training.classes import Classify, choose
     from eyespot.training.config import Config
 
     yield 0  # all is imported
     found = survey(o.data, Wishes(size=o.size))
     rows = np.arange(len(found.labels))
     config = choose(found, Config(batch=o.batch, device="cpu"), lambda name, value, why: value, rows)
-    task = Classify(found, config, measure(found.images.pixels, rows), rows)
+    task = Classification(found, config, measure(found.images.pixels, rows), rows)
     generator = torch.Generator().manual_seed(0)
     batches = forever(rows, o.batch, 0)
     for _ in range(len(rows) // o.batch):

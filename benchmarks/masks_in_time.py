@@ -211,7 +211,10 @@ def run_eyespot(o: argparse.Namespace, out: Path, cores: list[int]) -> str:
 
 def scored(table: Path, predicted: Path, void: str) -> dict[str, str]:
     """Of the masks in a folder, by eyespot's scores"""
-    from eyespot import labels, overlap, partition, scores
+    from eyespot import labels
+    from eyespot.metrics import classes as scores
+    from eyespot.metrics import instances as partition
+    from eyespot.metrics import masks as overlap
 
     classes, counts, objects = values_of(table, void), [], []
     for image, mask in pairs(table, "test"):

@@ -9,7 +9,7 @@ ratio is the peer's seconds (or memory) over ours, of two steps next to each oth
 brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
 All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it. Where the processor has no
 bfloat16 both run in float32, ours with the precision "winograd" unless it is given. The peer "plain" is ours without compiled
-passes (eyespot.fused), to be taken with `--modes tuned`.
+passes (eyespot.fast.fused), to be taken with `--modes tuned`.
 
 The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
 up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
@@ -54,8 +54,8 @@ Setup = tuple[nn.Module, str, torch.memory_format]
 def ours(name: str, precision: str, compiled: bool = True) -> Setup:
     """As `eyespot train` runs it, where there is a C compiler or is none"""
     import eyespot
-    from eyespot import fused
-    from eyespot.heap import keep_freed
+    from eyespot.fast import fused
+    from eyespot.fast.allocator import keep_freed
     from eyespot.models.dense_memory import give_room
 
     keep_freed()

@@ -28,9 +28,9 @@ import tifffile  # noqa: E402
 import torch  # noqa: E402
 
 from eyespot.models import create  # noqa: E402
-from eyespot.prediction.stream import TiledFile  # noqa: E402
+from eyespot.prediction.tiled_file import TiledFile  # noqa: E402
+from eyespot.prediction.tiled_inference import maps, predict_map  # noqa: E402
 from eyespot.prediction.tiles import plan  # noqa: E402
-from eyespot.prediction.whole import maps, predict_map  # noqa: E402
 from eyespot.prediction.windows import open_windows  # noqa: E402
 
 

@@ -23,7 +23,10 @@ def images(model: nn.Module, batch: int = 2, more: int = 0, first: int = 1) -> T
     """(batch, channels, *S): each axis longer than the last by the total stride, so that no grid ends as one sample."""
     dim, stride = model.kit.dim, model.total_stride
     first = max(first, 3 - dim)
-    size = [max(model.smallest, model.lone + 1, (first + axis) * stride) + more for axis in range(dim)]
+    size = [
+        max(model.smallest, model.max_collapsing_size + 1, (first + axis) * stride) + more
+        for axis in range(dim)
+    ]
     return torch.randn(batch, model.channels, *size, generator=torch.Generator().manual_seed(batch + more))
 
 
@@ -106,7 +109,7 @@ def exports_with_free_batch_and_size(make, dim):
     model = make().eval()
     x = images(model, first=2)  # torch.export takes a grid of one sample for a constant
     step = model.total_stride if dense(model, x) else 1
-    low, rest = divmod(max(model.smallest, model.lone + 1, 2 * model.total_stride), step)
+    low, rest = divmod(max(model.smallest, model.max_collapsing_size + 1, 2 * model.total_stride), step)
     size = {axis: step * Dim(f"s{axis}", min=low, max=4096) for axis in range(2, dim + 2)}
     free = {axis: n + rest for axis, n in size.items()} if rest else size
     with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from eyespot.anatomy.measure import run_as_predicting, run_as_training
 from eyespot.errors import UserError
 from eyespot.inspection import inspect
 from eyespot.models import create, presets
-from eyespot.weights import NAME, Card, write_model
+from eyespot.weights.card import NAME, Card, write_model
 
 FIELDS = {  # He et al., Simonyan & Zisserman, ... by the recursion of Araujo et al. 2019; U-Net by phase
     **{"resnet18": [435], "resnet34": [899], "resnet50": [427], "resnet101": [971]},
@@ -398,8 +398,10 @@ def test_a_picture(tmp_path, ending):
 def test_a_run_is_described_as_it_was_trained(tmp_path):
     changes = dict(stem=4, widths=[4, 8])
     network = create("small", classes=3, channels=1, stem=4, widths=(4, 8))
-    reading = dict(size=20, side=24, fit="pad", channels=1, accepts=["L"], depth=8, mean=[0.5], std=[0.2])
-    write_model(tmp_path / NAME, network.state_dict(), Card("small", changes, ["a", "b", "c"], reading))
+    preprocessing = dict(
+        size=20, side=24, fit="pad", channels=1, accepts=["L"], depth=8, mean=[0.5], std=[0.2]
+    )
+    write_model(tmp_path / NAME, network.state_dict(), Card("small", changes, ["a", "b", "c"], preprocessing))
     for run in (tmp_path, tmp_path / NAME):
         found = inspect(run)
         assert (found.shape, found.output_shape) == ((1, 24, 24), (3,))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eyespot.augment import Flip, Shift, augment, parse
+from eyespot.augment.pipeline import Flip, Shift, augment, parse
 from eyespot.errors import UserError
 
 

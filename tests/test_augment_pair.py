@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from eyespot.augment import Bright, Contrast, Flips, Noise, Turn, augment, augment_pair, parse
+from eyespot.augment.geometry import Elastic, Rotate, Scale, grid, resample, resample_labels
+from eyespot.augment.pipeline import Bright, Contrast, Flips, Noise, Turn, augment, augment_pair, parse
 from eyespot.errors import UserError
-from eyespot.warp import Elastic, Rotate, Scale, grid, resample, resample_labels
 
 SHAPES = {1: (64,), 2: (36, 44), 3: (14, 20, 24)}
 MOVES = ["flip", "flips", "shift(0.1)", "scale(0.8,1.3)", "elastic(4)"]

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 import eyespot
 from conftest import one_sentence, write_set
 from eyespot import files
-from eyespot.data import arrays, read
+from eyespot.data import store as arrays
+from eyespot.data.formats import read
 from eyespot.errors import UserError
 from eyespot.run_folder import run_folder
 from test_read import bomb
@@ -278,7 +279,7 @@ def test_images_whose_channels_differ_from_the_models(cli, trained, tmp_path, sh
 
 
 def test_a_loss_that_is_infinite_from_the_start(cli, photos, tmp_path, monkeypatch):
-    from eyespot.training import classes
+    from eyespot.tasks import classification as classes
 
     monkeypatch.setattr(classes.F, "cross_entropy", lambda z, *_, **__: z.sum() * float("nan"))
     message = refused(cli, photos, "--out", tmp_path / "run")
@@ -287,6 +288,6 @@ def test_a_loss_that_is_infinite_from_the_start(cli, photos, tmp_path, monkeypat
 
 
 def test_no_held_out_list_and_no_data(cli, trained, tmp_path):
-    lone = tmp_path / "model.safetensors"
-    lone.write_bytes((trained[0].folder / "model.safetensors").read_bytes())
-    assert "name a data set to evaluate on" in one_sentence(cli("evaluate", lone))
+    max_collapsing_size = tmp_path / "model.safetensors"
+    max_collapsing_size.write_bytes((trained[0].folder / "model.safetensors").read_bytes())
+    assert "name a data set to evaluate on" in one_sentence(cli("evaluate", max_collapsing_size))

@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from eyespot.data.builtin import unpack
-from eyespot.data.cells import photograph, scene
+from eyespot.data.sources.builtin import unpack
+from eyespot.data.sources.cells import photograph, scene
 
 SHAPES = {"plane": ((64, 64), 8, 11.0), "volume": ((16, 32, 32), 6, 8.0)}
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eyespot.checkpoints import start
-from eyespot.checkpoints.adapting import ends, to_channels
-from eyespot.checkpoints.names import torchvision_names
-from eyespot.checkpoints.published import DIGESTS
-from eyespot.checkpoints.reading import read
 from eyespot.errors import UserError
 from eyespot.models import create, presets
-from eyespot.weights import Card, write_model
+from eyespot.weights.adapt import ends, to_channels
+from eyespot.weights.card import Card, write_model
+from eyespot.weights.load import read
+from eyespot.weights.names import torchvision_names
+from eyespot.weights.published import DIGESTS
+from eyespot.weights.start import start
 
 # Each kind of network made small.
 RESNET = dict(width=8, depths=(1, 1, 1))

@@ -258,7 +258,7 @@ def test_ctrl_c_in_the_first_step_keeps_nothing(cli, photos, tmp_path, monkeypat
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eyespot.training.classes.Classify.batch", stopped)
+    monkeypatch.setattr("eyespot.tasks.classification.Classification.batch", stopped)
     monkeypatch.setattr(
         "eyespot.training.networks.time_steps", lambda *_: {"float32 1": 100.0, "predict": 100.0}
     )

@@ -13,12 +13,12 @@ from PIL import Image
 
 from conftest import write_set
 from eyespot import files
-from eyespot.data import arrays
-from eyespot.data.choice import Wishes
+from eyespot.data import store as arrays
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
 from eyespot.data.pair_survey import survey_any
-from eyespot.data.reading import Reading
-from eyespot.data.sources import find
+from eyespot.data.preprocess.choose import Wishes
+from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.sources.folders import find
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
@@ -263,11 +263,11 @@ def test_clusters_join_what_is_linked():
 
 
 def test_decoded_once_then_mapped(photos, monkeypatch):
-    source, reading = find(photos), Reading(24)
+    source, preprocessing = find(photos), Preprocessing(24)
     headers = arrays.scan(source)
-    first = arrays.load(source, headers, reading)
+    first = arrays.load(source, headers, preprocessing)
     monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
-    again = arrays.load(source, headers, reading)
+    again = arrays.load(source, headers, preprocessing)
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert isinstance(again.pixels, np.memmap) and again.pixels.shape == (60, 24, 24, 3)
     for row in (0, 59):
@@ -277,22 +277,22 @@ def test_decoded_once_then_mapped(photos, monkeypatch):
 
 def test_an_edited_file_is_decoded_anew_and_a_renamed_one_is_not(photos, monkeypatch):
     source = find(photos)
-    arrays.load(source, arrays.scan(source), Reading(24))
+    arrays.load(source, arrays.scan(source), Preprocessing(24))
     Image.new("RGB", (24, 24), "red").save(photos / "rows" / "000.png")
     changed = find(photos)
-    images = arrays.load(changed, arrays.scan(changed), Reading(24))
+    images = arrays.load(changed, arrays.scan(changed), Preprocessing(24))
     row = [s.path.parent.name + s.path.name for s in changed.samples].index("rows000.png")
     assert (images.pixels[row] == [255, 0, 0]).all()
     photos.rename(photos.with_name("moved"))
     moved = find(photos.with_name("moved"))
     monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
-    arrays.load(moved, arrays.scan(moved), Reading(24))
+    arrays.load(moved, arrays.scan(moved), Preprocessing(24))
 
 
 def test_no_sample_is_replaced_by_another(photos):
     (photos / "columns" / "005.png").write_bytes(b"broken")
     source = find(photos)
-    images = arrays.load(source, arrays.scan(source), Reading(24))
+    images = arrays.load(source, arrays.scan(source), Preprocessing(24))
     assert len(images.pixels) == 59 and list(images.errors) == [5] and 5 not in images.rows
     for row, i in enumerate(images.rows[:12]):
         np.testing.assert_array_equal(images.pixels[row], np.asarray(Image.open(source.samples[i].path)))
@@ -305,11 +305,11 @@ def test_chunks_and_threads_change_nothing(photos, tmp_path, monkeypatch, alone)
         path = photos / "rows" / f"{i:03}.png"
         path.write_bytes(path.read_bytes()[:-200])
     source = find(photos)
-    expected = arrays.load(source, arrays.scan(source), Reading(24))
+    expected = arrays.load(source, arrays.scan(source), Preprocessing(24))
     monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(arrays, "_chunk", lambda *_: 7)
     monkeypatch.setattr(arrays, "SMALL", alone)
-    got = arrays.load(source, arrays.scan(source), Reading(24))
+    got = arrays.load(source, arrays.scan(source), Preprocessing(24))
     assert got.errors == expected.errors and len(got.errors) == 9
     for name in ("pixels", "rows", "low", "high"):
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
@@ -341,12 +341,12 @@ def test_whole_headers_of_images_all_cut_short(photos):
 
 
 def test_a_cache_folder_that_is_not_whole_is_made_again(photos):
-    source, reading = find(photos), Reading(24)
+    source, preprocessing = find(photos), Preprocessing(24)
     headers = arrays.scan(source)
-    before = arrays.load(source, headers, reading)
+    before = arrays.load(source, headers, preprocessing)
     for meta in (files.cache_folder() / "arrays").glob("*/meta.json"):
         meta.unlink()
-    np.testing.assert_array_equal(arrays.load(source, headers, reading).pixels, before.pixels)
+    np.testing.assert_array_equal(arrays.load(source, headers, preprocessing).pixels, before.pixels)
 
 
 def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
@@ -355,7 +355,7 @@ def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
     folders = []
     for seed in range(3):
         source = find(write_set(tmp_path / f"set{seed}", seed=seed))
-        arrays.load(source, arrays.scan(source), Reading(24))
+        arrays.load(source, arrays.scan(source), Preprocessing(24))
         for age, folder in enumerate(f for f in folders if f.exists()):
             os.utime(folder, (age, age))
         folders = sorted((tmp_path / "cache" / "arrays").iterdir(), key=lambda f: f.stat().st_mtime)

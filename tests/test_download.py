@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import torch
 
-from eyespot.checkpoints import download, published
 from eyespot.errors import UserError
 from eyespot.models import create
+from eyespot.weights.card import download, published
 
 
 class Server(ThreadingHTTPServer):

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import eyespot
-from eyespot import fused
-from eyespot.fused import compiled
+from eyespot.fast import compiled, fused
 from eyespot.models import create, dense_fused, dense_steps
 
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -261,5 +260,5 @@ def test_training_says_who_compiled(used, tmp_path, capsys):
 
 
 def test_help_compiles_nothing():
-    code = "import eyespot.cli, sys; assert 'eyespot.fused.compiled' not in sys.modules"
+    code = "import eyespot.cli, sys; assert 'eyespot.fast.compiled' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

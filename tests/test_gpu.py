@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from eyespot.fast.cuda_graphs import WARM_UP, Recorded
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.run import train
 from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates
-from eyespot.training.recording import WARM_UP, Recorded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
 

@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 
 import eyespot
-from eyespot.models.dense_memory import give_room
-from eyespot.training import gradients, winograd
-from eyespot.training.devices import arithmetic
-from eyespot.training.gradients import (
+from eyespot.fast import conv_gradients as gradients
+from eyespot.fast import winograd
+from eyespot.fast.conv_gradients import (
     Convolved,
     Gradients,
     by_columns,
@@ -20,7 +19,9 @@ from eyespot.training.gradients import (
     upward,
     way_of,
 )
-from eyespot.training.winograd import filters_of, gradients_of, taps_of
+from eyespot.fast.winograd import filters_of, gradients_of, taps_of
+from eyespot.models.dense_memory import give_room
+from eyespot.training.devices import arithmetic
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyespot.data.facts import Unreadable
-from eyespot.data.images import decode_image, image_facts
-from eyespot.data.jpeg import _same_library
-from eyespot.data.read import decode, facts
+from eyespot.data.formats.image import decode_image, image_header
+from eyespot.data.formats.jpeg import _same_library
+from eyespot.data.formats.read import decode, facts
+from eyespot.data.header import Unreadable
 
 RNG = np.random.default_rng(0)
 SMOOTH = np.asarray(Image.fromarray(RNG.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((75, 61)))
@@ -51,7 +51,7 @@ def outcome(work):
 
 def check_as_pillow(content: bytes, size: int | None = None) -> None:
     digest = outcome(lambda: facts(content).digest)
-    assert outcome(lambda: facts(content)) == outcome(lambda: image_facts(content, digest))
+    assert outcome(lambda: facts(content)) == outcome(lambda: image_header(content, digest))
     got, wanted = (outcome(lambda d=d: d(content, size=size).array) for d in (decode, decode_image))
     assert type(got) is type(wanted)
     np.testing.assert_array_equal(got, wanted)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from eyespot.errors import UserError
 from eyespot.labels import VOID, border_weights
-from eyespot.training.losses import LOSSES, parse_loss, pixel_weights
+from eyespot.tasks.losses import LOSSES, parse_loss, pixel_weights
 
 SHAPES = [(12,), (5, 6), (3, 4, 5)]
 

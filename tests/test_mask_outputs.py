@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 
 from conftest import one_sentence
+from eyespot.data.formats.read import decode
 from eyespot.data.masks import Mapping
-from eyespot.data.read import decode
-from eyespot.data.reading import Reading
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.prediction import maps as module
+from eyespot.prediction import mask_files as module
 from eyespot.prediction.loading import load
-from eyespot.prediction.maps import write_map, write_maps
+from eyespot.prediction.mask_files import write_map, write_maps
 from eyespot.prediction.masks import MaskPredictor
-from eyespot.prediction.stream import TiledFile
-from eyespot.weights import Card, write_model
+from eyespot.prediction.tiled_file import TiledFile
+from eyespot.weights.card import Card, write_model
 
 RNG = np.random.default_rng(0)
 
@@ -29,7 +29,11 @@ RNG = np.random.default_rng(0)
 def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> MaskPredictor:
     """A network of random weights in a model file."""
     mapping = Mapping(tuple(range(len(classes))), tuple(classes), objects=settings.pop("objects", False))
-    about = Reading(1, "own", 1, (1,), "uint8", dim).as_dict() | {"side": 32, "mean": [90.0], "std": [60.0]}
+    about = Preprocessing(1, "own", 1, (1,), "uint8", dim).as_dict() | {
+        "side": 32,
+        "mean": [90.0],
+        "std": [60.0],
+    }
     about |= {"mapping": mapping.as_dict(), "parted": True}
     changes = {"width": 2, "levels": 3, **settings}
     torch.manual_seed(0)
@@ -122,13 +126,13 @@ def predict(predictor, tmp_path, out, stop=0):
     child = os.fork()
     if child:
         return os.WTERMSIG(os.waitpid(child, 0)[1])
-    put, left = TiledFile._put, iter(range(stop))
+    load_strict, left = TiledFile._put, iter(range(stop))
 
     def counted(self, at, content):
         if next(left, None) is None:
             self.file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
-        put(self, at, content)
+        load_strict(self, at, content)
 
     TiledFile._put = counted
     work()

@@ -12,17 +12,17 @@ import tifffile
 from PIL import Image
 
 import eyespot
-from eyespot import overlap
-from eyespot.data.choice import Wishes
-from eyespot.data.facts import Unreadable
-from eyespot.data.masks import COLOUR, VOID, Mapping, MaskFacts, mapping_of, mask_facts, propose, read_mask
+from eyespot.data.header import Unreadable
+from eyespot.data.masks import COLOUR, VOID, Mapping, MaskValues, mapping_of, mask_values, propose, read_mask
 from eyespot.data.pair_survey import survey_any
-from eyespot.data.pairs import find_pairs
+from eyespot.data.preprocess.choose import Wishes
+from eyespot.data.sources.pairs import find_pairs
 from eyespot.errors import UserError
-from eyespot.prediction.maps import target, write_map
-from eyespot.training import crops
+from eyespot.metrics import masks as overlap
+from eyespot.prediction.mask_files import target, write_map
+from eyespot.tasks import segmentation as crops
+from eyespot.tasks.segmentation import IGNORED, filled
 from eyespot.training.config import Config
-from eyespot.training.crops import IGNORED, filled
 from eyespot.training.division import split_rows
 from eyespot.training.loop import clock
 from eyespot.training.plan import make_plan, reserve
@@ -99,8 +99,8 @@ def test_a_class_called_mask_is_a_class(tmp_path):
 # What the values mean.
 
 
-def facts(*counts: dict[int, int], kind: str = "") -> dict[str, MaskFacts]:
-    return {f"{i}.png": MaskFacts((8, 8), c, kind) for i, c in enumerate(counts)}
+def facts(*counts: dict[int, int], kind: str = "") -> dict[str, MaskValues]:
+    return {f"{i}.png": MaskValues((8, 8), c, kind) for i, c in enumerate(counts)}
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_every_kind_of_mask_file_gives_its_numbers():
     }
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, (values * 1000).astype(np.uint16))
-    assert mask_facts(buffer.getvalue(), 2).counts == {k * 1000: int((values == k).sum()) for k in range(4)}
+    assert mask_values(buffer.getvalue(), 2).counts == {k * 1000: int((values == k).sum()) for k in range(4)}
     buffer = io.BytesIO()
     np.save(buffer, values + 0.5)
     with pytest.raises(Unreadable, match="fractions"):

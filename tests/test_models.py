@@ -366,9 +366,9 @@ def test_the_smallest_image_is_the_smallest(name, blur, padding):
 def test_lone_is_the_largest_image_that_ends_as_one_sample():
     for name in ("small", "resnet18", "resnet20", "densenet121", "unet_bn", "fcdensenet56"):
         model = seeded(name, dim=2, norm="instance", **KINDS[name]).eval()
-        n = model.lone
+        n = model.max_collapsing_size
         assert model(torch.zeros(1, 3, n + 1, n)).isfinite().all()
-        model.lone = 0
+        model.max_collapsing_size = 0
         with pytest.raises(ValueError, match="Expected more than 1 spatial element"):
             model(torch.zeros(1, 3, n, n))
 

@@ -11,33 +11,33 @@ from PIL import Image
 
 import eyespot
 from conftest import one_sentence
-from eyespot.data.facts import Unreadable
-from eyespot.data.masks import VOID, Mapping, MaskFacts, mapping_of
+from eyespot.data.header import Unreadable
+from eyespot.data.masks import VOID, Mapping, MaskValues, mapping_of
 from eyespot.data.multilabel import folder_of, propose_multilabel, read_bits, read_channels, unpack
-from eyespot.data.pairs import find_pairs
-from eyespot.data.samples import Sample
-from eyespot.data.sources import find
+from eyespot.data.sources.folders import find
+from eyespot.data.sources.pairs import find_pairs
+from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 from eyespot.labels import VOID as IGNORED
-from eyespot.overlap import count_each, score
+from eyespot.metrics.masks import count_each, score
 from eyespot.pictures import MAP_COLOURS, overlay
-from eyespot.prediction import maps as module
-from eyespot.prediction.whole import Seams, hard, probabilities
-from eyespot.training.losses import LOSSES, MULTILABEL, parse_loss
-from eyespot.training.losses import unpack as unpack_targets
+from eyespot.prediction import mask_files as module
+from eyespot.prediction.tiled_inference import Seams, hard, probabilities
+from eyespot.tasks.losses import LOSSES, MULTILABEL, parse_loss
+from eyespot.tasks.losses import unpack as unpack_targets
 from test_mask_outputs import make
 
 RNG = np.random.default_rng(0)
 
 
-def put(path, values):
+def load_strict(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(values).astype(np.uint8)).save(path)
 
 
 def touch(root, *names):
     for name in names:
-        put(root / name, np.zeros((4, 4)))
+        load_strict(root / name, np.zeros((4, 4)))
 
 
 def found(root):
@@ -139,7 +139,7 @@ def test_bits_of_files_and_of_channels(tmp_path):
     stored = [np.where(void, 9, plane) if k == 2 else plane * 255 for k, plane in enumerate(planes)]
     for name, plane in zip(names, stored, strict=True):
         if name != "f":
-            put(tmp_path / name / "i.png", plane)
+            load_strict(tmp_path / name / "i.png", plane)
     tifffile.imwrite(tmp_path / "i.tif", np.array(stored, np.uint8), photometric="minisblack")
     files = tuple((name, tmp_path / name / "i.png") for name in names if name != "f")
     without, whole = planes.copy(), Sample(tmp_path, "", mask=tmp_path / "i.tif")
@@ -164,7 +164,7 @@ def test_bits_of_files_and_of_channels(tmp_path):
 
 
 def facts(*counts, channels=1):
-    return {f"{i}.png": MaskFacts((8, 8), c, "", channels) for i, c in enumerate(counts)}
+    return {f"{i}.png": MaskValues((8, 8), c, "", channels) for i, c in enumerate(counts)}
 
 
 def test_the_mapping_that_is_proposed():
@@ -200,7 +200,7 @@ def test_masks_that_make_no_sense(facts, names, void, sentence):
 
 
 def test_channels_that_differ_from_file_to_file():
-    two, three = facts({0: 1}, channels=2), {"3.png": MaskFacts((8, 8), {0: 1}, "", 3)}
+    two, three = facts({0: 1}, channels=2), {"3.png": MaskValues((8, 8), {0: 1}, "", 3)}
     with pytest.raises(UserError, match=r"mask 0.png has 2 channels, and another mask has 3"):
         propose_multilabel(two | three, (), False, None)
     with pytest.raises(UserError, match=r"mask 0.png has 2 channels, and classes.txt names 1"):
@@ -334,8 +334,8 @@ def discs(tmp_path_factory):
             centre = RNG.uniform(16, 30, 2)
             disc = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 < 11**2
             image += light * disc
-            put(root / "masks" / name / f"{i:02}.png", 255 * disc)
-        put(root / "images" / f"{i:02}.png", image.clip(0, 255))
+            load_strict(root / "masks" / name / f"{i:02}.png", 255 * disc)
+        load_strict(root / "images" / f"{i:02}.png", image.clip(0, 255))
     return root
 
 
@@ -384,8 +384,8 @@ def test_classes_that_overlap_are_learned_and_scored(run, discs, channels):
     assert "mask:dim,mask:lit" in (run.folder / "split.csv").read_text()
     assert "data:image/png" in (run.folder / "report.html").read_text()
     assert run.evaluate(channels).scores == run.evaluate(discs).scores
-    glance = float((run.folder / "history.csv").read_text().splitlines()[-1].split(",")[-2])
-    assert glance == pytest.approx(scores["mean_iou"]["value"], abs=0.02)
+    validate = float((run.folder / "history.csv").read_text().splitlines()[-1].split(",")[-2])
+    assert validate == pytest.approx(scores["mean_iou"]["value"], abs=0.02)
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -442,7 +442,7 @@ def test_void_counts_neither_in_shares_nor_in_scores(run, discs, tmp_path):
     for file in sorted((tmp_path / "data" / "masks" / "lit").iterdir()):
         values = np.array(Image.open(file))
         values[:24] = 9
-        put(file, values)
+        load_strict(file, values)
     look = eyespot.look(tmp_path / "data", void="9")
     half = np.asarray(Image.open(discs / "masks" / "dim" / "00.png"))[24:]
     assert look.survey.shares[0, 0] == pytest.approx((half > 0).mean())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyespot.labels import VOID, components, thinned
-from eyespot.partition import Table, compare, score
+from eyespot.metrics.instances import Table, compare, score
 
 SHAPES = [(40,), (9, 11), (4, 5, 6)]
 SQUARE = np.zeros((12, 21), int)

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from eyespot.data.facts import Decoded, Unreadable
-from eyespot.data.read import decode as decode_file
-from eyespot.data.read import facts
-from eyespot.data.reading import Reading
+from eyespot.data.formats.read import decode as decode_file
+from eyespot.data.formats.read import facts
+from eyespot.data.header import Decoded, Unreadable
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.prediction.windows import open_windows
 
@@ -224,7 +224,7 @@ def test_a_damaged_file_says_so_or_is_read(kind, seed):
 @pytest.mark.parametrize("dtype,channels", [("uint8", 3), ("uint8", 1), ("uint16", 2), ("float32", 1)])
 def test_every_picture_becomes_the_square(shape, fit, dtype, channels):
     image = np.full((*shape, channels), 100, dtype)
-    square = Reading(8, fit, channels, (channels,), dtype).of_decoded(Decoded(image))
+    square = Preprocessing(8, fit, channels, (channels,), dtype).of_decoded(Decoded(image))
     assert square.shape == (8, 8, channels) and square.dtype == dtype
     assert set(np.unique(square)) <= ({100} if fit != "pad" or shape[0] == shape[1] else {0, 100})
 
@@ -232,17 +232,17 @@ def test_every_picture_becomes_the_square(shape, fit, dtype, channels):
 def test_pad_loses_nothing_and_crop_loses_the_ends():
     image = np.zeros((10, 30, 1), np.uint8)
     image[:, :3] = 255
-    assert Reading(30, "pad", 1, (1,)).of_decoded(Decoded(image)).max() == 255
-    assert Reading(30, "crop", 1, (1,)).of_decoded(Decoded(image)).max() == 0
+    assert Preprocessing(30, "pad", 1, (1,)).of_decoded(Decoded(image)).max() == 255
+    assert Preprocessing(30, "crop", 1, (1,)).of_decoded(Decoded(image)).max() == 0
 
 
 def test_depth_is_widened_without_loss_and_channels_are_strict():
-    colour = Reading(8, channels=3, accepts=(1, 3), depth="uint16")
+    colour = Preprocessing(8, channels=3, accepts=(1, 3), depth="uint16")
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     np.testing.assert_array_equal(colour.of_decoded(Decoded(grey)), grey.astype(np.uint16).repeat(3, 2) * 257)
     with pytest.raises(Unreadable, match=r"1 channel \(grey\).*3 channels"):
-        Reading(8).of_decoded(Decoded(grey))
+        Preprocessing(8).of_decoded(Decoded(grey))
     with pytest.raises(Unreadable, match="floating-point"):
-        Reading(8, channels=1, accepts=(1,)).of_decoded(Decoded(grey.astype(np.float32)))
+        Preprocessing(8, channels=1, accepts=(1,)).of_decoded(Decoded(grey.astype(np.float32)))
     with pytest.raises(UserError, match="did you mean 'stretch'"):
-        Reading(8, "strech")
+        Preprocessing(8, "strech")

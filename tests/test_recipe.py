@@ -13,7 +13,7 @@ import torch
 import eyespot
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
-from eyespot.training.classes import usual_recipe
+from eyespot.tasks.classification import usual_recipe
 from eyespot.training.config import Config
 from eyespot.training.loop import clock
 from eyespot.training.networks import batch_for, largest
@@ -110,7 +110,7 @@ def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     speed = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0, "small_w96": 40.0, "small_w128": 10.0}
     seen: list[str] = []
 
-    def time_steps(task, draws):
+    def time_steps(task, sample_indices):
         seen.append(task.config.model)
         return {"float32 1": speed[task.config.model], "predict": 1.0}
 

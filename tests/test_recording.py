@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from eyespot.training import recording
-from eyespot.training.recording import AHEAD, WARM_UP, Recorded, recorded
+from eyespot.fast import cuda_graphs as recording
+from eyespot.fast.cuda_graphs import AHEAD, WARM_UP, Recorded, recorded
 
 
 class Event:

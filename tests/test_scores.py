@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from eyespot.scores import average, calibration, proportion, score, temperature
+from eyespot.metrics.classes import average, calibration, proportion, score, temperature
 
 
 def some(n: int = 400, k: int = 4, seed: int = 0, skill: float = 1.5):

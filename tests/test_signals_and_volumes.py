@@ -16,15 +16,15 @@ from PIL import Image
 from scipy.io import wavfile
 
 import eyespot
-from eyespot.data.arrays import Headers
-from eyespot.data.builtin import BUILTIN
-from eyespot.data.choice import LARGEST, Wishes, choose_reading, settle_axes
 from eyespot.data.duplicates import thumbnail
-from eyespot.data.facts import Decoded, Unreadable
-from eyespot.data.read import decode, facts
-from eyespot.data.reading import Reading
-from eyespot.data.scaling import filters, scaled
-from eyespot.data.spectrum import BANDS, spectrum
+from eyespot.data.formats.read import decode, facts
+from eyespot.data.header import Decoded, Unreadable
+from eyespot.data.preprocess.choose import LARGEST, Wishes, choose_preprocessing, settle_axes
+from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.preprocess.resize import filters, scaled
+from eyespot.data.preprocess.spectrum import BANDS, spectrum
+from eyespot.data.sources.builtin import BUILTIN
+from eyespot.data.store import Headers
 from eyespot.errors import UserError
 from eyespot.training.batches import resized
 
@@ -196,57 +196,69 @@ def test_scaling_a_volume_is_exact_for_a_ramp():
 
 
 def test_signals_are_brought_to_one_rate_then_padded_or_cut():
-    reading = Reading(100, "pad", 1, (1,), "float32", dim=1, spacing=0.01, unit="s")
+    preprocessing = Preprocessing(100, "pad", 1, (1,), "float32", dim=1, spacing=0.01, unit="s")
     slow = np.sin(2 * np.pi * 2 * np.arange(0, 0.6, 0.02))[:, None].astype(np.float32)
-    got = reading.of_decoded(Decoded(slow, (0.02,)))
+    got = preprocessing.of_decoded(Decoded(slow, (0.02,)))
     assert got.shape == (100, 1) and not got[:20].any() and not got[80:].any()
     time = (np.arange(60) + 0.5) * 0.01 - 0.01
     np.testing.assert_allclose(got[21:79, 0], np.sin(2 * np.pi * 2 * time)[1:59], atol=0.05)
     long = np.arange(300, dtype=np.float32)[:, None]
-    np.testing.assert_array_equal(reading.of_decoded(Decoded(long, (0.01,)))[:, 0], np.arange(100, 200))
-    np.testing.assert_array_equal(reading.of_decoded(Decoded(long))[:, 0], np.arange(100, 200))
+    np.testing.assert_array_equal(preprocessing.of_decoded(Decoded(long, (0.01,)))[:, 0], np.arange(100, 200))
+    np.testing.assert_array_equal(preprocessing.of_decoded(Decoded(long))[:, 0], np.arange(100, 200))
 
 
 def test_voxels_keep_their_proportions():
-    reading = Reading(8, "pad", 1, (1,), "uint8", dim=3, spacing=1.0, unit="mm")
-    got = reading.of_decoded(Decoded(np.full((2, 8, 8, 1), 9, np.uint8), (3.0, 0.5, 1.0)))
+    preprocessing = Preprocessing(8, "pad", 1, (1,), "uint8", dim=3, spacing=1.0, unit="mm")
+    got = preprocessing.of_decoded(Decoded(np.full((2, 8, 8, 1), 9, np.uint8), (3.0, 0.5, 1.0)))
     assert (got == 9).any((1, 2, 3)).sum() == 6  # 2 slices of 3 mm
     assert (got == 9).any((0, 2, 3)).sum() == 4
     assert (got == 9).any((0, 1, 3)).sum() == 8
 
 
-def reading_for(*contents: bytes, **wishes) -> tuple[Reading, dict[str, str]]:
+def reading_for(*contents: bytes, **wishes) -> tuple[Preprocessing, dict[str, str]]:
     headers = settle_axes(Headers({i: facts(c) for i, c in enumerate(contents)}, {}), wishes.get("dim"))
-    return choose_reading(headers, Wishes(**wishes), LARGEST)
+    return choose_preprocessing(headers, Wishes(**wishes), LARGEST)
 
 
 def test_the_scale_is_the_files_own_where_it_fits():
-    reading, why = reading_for(*(npy(np.zeros(n, np.float32)) for n in (300, 400)))
-    assert (reading.dim, reading.size, reading.spacing, reading.unit) == (1, 395, 1.0, "")
+    preprocessing, why = reading_for(*(npy(np.zeros(n, np.float32)) for n in (300, 400)))
+    assert (preprocessing.dim, preprocessing.size, preprocessing.spacing, preprocessing.unit) == (
+        1,
+        395,
+        1.0,
+        "",
+    )
     assert "longer ones are cut" in why["size"]
-    reading, why = reading_for(npy(np.zeros(2 * LARGEST[1], np.float32)))
-    assert (reading.size, reading.spacing) == (LARGEST[1], 2.0)
-    reading, _ = reading_for(npy(np.zeros(400, np.float32)), size=100)
-    assert (reading.size, reading.spacing) == (100, 4.0)
-    reading, _ = reading_for(npy(np.zeros(400, np.float32)), size=100, fit="crop")
-    assert (reading.size, reading.spacing) == (100, 1.0)
-    reading, _ = reading_for(nifti(np.zeros((20, 20, 10), np.uint8), (0.5, 0.5, 2.0)))
-    assert (reading.dim, reading.size, reading.spacing, reading.unit) == (3, 40, 0.5, "mm")
+    preprocessing, why = reading_for(npy(np.zeros(2 * LARGEST[1], np.float32)))
+    assert (preprocessing.size, preprocessing.spacing) == (LARGEST[1], 2.0)
+    preprocessing, _ = reading_for(npy(np.zeros(400, np.float32)), size=100)
+    assert (preprocessing.size, preprocessing.spacing) == (100, 4.0)
+    preprocessing, _ = reading_for(npy(np.zeros(400, np.float32)), size=100, fit="crop")
+    assert (preprocessing.size, preprocessing.spacing) == (100, 1.0)
+    preprocessing, _ = reading_for(nifti(np.zeros((20, 20, 10), np.uint8), (0.5, 0.5, 2.0)))
+    assert (preprocessing.dim, preprocessing.size, preprocessing.spacing, preprocessing.unit) == (
+        3,
+        40,
+        0.5,
+        "mm",
+    )
 
 
 def test_sounds_are_seen_as_spectra_unless_asked():
     sounds = [wav(np.zeros(n, np.int16), 8000) for n in (4000, 8000)]
-    reading, _ = reading_for(*sounds)
-    assert (reading.view, reading.size, reading.channels, reading.spacing) == (
+    preprocessing, _ = reading_for(*sounds)
+    assert (preprocessing.view, preprocessing.size, preprocessing.channels, preprocessing.spacing) == (
         "spectrum",
         98,
         BANDS,
         1 / 8000,
     )
-    reading, _ = reading_for(*sounds, view="samples")
-    assert (reading.view, reading.channels, reading.unit) == ("samples", 1, "s") and reading.size <= LARGEST[
-        1
-    ]
+    preprocessing, _ = reading_for(*sounds, view="samples")
+    assert (preprocessing.view, preprocessing.channels, preprocessing.unit) == (
+        "samples",
+        1,
+        "s",
+    ) and preprocessing.size <= LARGEST[1]
     with pytest.raises(UserError, match="not all files are WAV"):
         reading_for(npy(np.zeros(50)), view="spectrum")
 

@@ -9,15 +9,15 @@ from safetensors.torch import load_file, save_file
 
 import eyespot
 from conftest import one_sentence
-from eyespot.checkpoints.adapting import ends, within
-from eyespot.data.builtin import unpack
+from eyespot.data.sources.builtin import unpack
 from eyespot.errors import UserError
 from eyespot.models import create
+from eyespot.tasks.classification import usual_model
 from eyespot.training import optimise
-from eyespot.training.classes import usual_model
 from eyespot.training.config import Config, read_config
-from eyespot.training.optimise import LEVELS, set_rates, tuners
+from eyespot.training.optimise import LEVELS, finetune_optimisers, set_rates
 from eyespot.training.schedule import HEAD_ALONE, rate
+from eyespot.weights.adapt import ends, within
 
 
 def digits(folder, classes, which: slice = slice(60)):
@@ -103,7 +103,7 @@ def step(network, steppers, fraction: float) -> dict[str, float]:
 def test_fine_tuning_is_head_first_then_early_layers_least(name, change):
     torch.manual_seed(0)
     network = create(name, classes=4, **change)
-    (first, head), steppers = ends(network), tuners(network, 64)
+    (first, head), steppers = ends(network), finetune_optimisers(network, 64)
     moved = step(network, steppers, 0.1)
     assert {name for name, far in moved.items() if far} == {f"{head}.weight", f"{head}.bias"}
     peak = HEAD_ALONE + 0.1 * (1 - HEAD_ALONE)
@@ -130,7 +130,7 @@ def test_each_group_has_a_cycle_of_its_own():
 
 def test_every_weight_learns_and_the_head_is_a_group_of_its_own():
     network = create("resnet18", width=8)
-    groups = tuners(network, 64)[0].param_groups
+    groups = finetune_optimisers(network, 64)[0].param_groups
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     names = {id(p): name for name, p in network.named_parameters()}
     assert [names[id(p)] for p in groups[0]["params"]] == ["fc.weight", "fc.bias"]

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.overrides import TorchFunctionMode
 
-from eyespot.data.facts import Unreadable
-from eyespot.data.read import decode
+from eyespot.data.formats.read import decode
+from eyespot.data.header import Unreadable
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.prediction.stream import TiledFile
+from eyespot.prediction.tiled_file import TiledFile
+from eyespot.prediction.tiled_inference import Seams, maps, predict_map
 from eyespot.prediction.tiles import Plan, Reach, cost, overlapping, plan, reach, shares, tiles
-from eyespot.prediction.whole import Seams, maps, predict_map
 from eyespot.prediction.windows import open_windows
 
 
@@ -52,8 +52,8 @@ class InOrder(TorchFunctionMode):
         dim, size, (edge, *_) = x.dim() - 2, weight.shape[2:], padding
         y = x.new_zeros(len(x), weight.shape[1], *(2 * n + size[0] for n in x.shape[2:]))
         for c, at in product(range(x.shape[1]), product(*map(range, size))):
-            put = tuple(slice(a, a + 2 * n, 2) for a, n in zip(at, x.shape[2:], strict=True))
-            y[(..., *put)] += x[:, c : c + 1] * shaped(weight[(c, slice(None), *at)], dim)
+            load_strict = tuple(slice(a, a + 2 * n, 2) for a, n in zip(at, x.shape[2:], strict=True))
+            y[(..., *load_strict)] += x[:, c : c + 1] * shaped(weight[(c, slice(None), *at)], dim)
         y = y[(..., *(slice(edge, edge + 2 * n) for n in x.shape[2:]))]
         return y if bias is None else y + shaped(bias, dim)
 
@@ -290,7 +290,7 @@ def test_a_run_that_ends_early_leaves_no_half_answer(tmp_path):
     out = tmp_path / "a.tif"
     code = (
         "import os, signal, sys, numpy as np; from pathlib import Path\n"
-        "from eyespot.prediction.stream import TiledFile\n"
+        "from eyespot.prediction.tiled_file import TiledFile\n"
         "def bands():\n"
         "    yield np.random.default_rng(0).integers(0, 255, (600, 9000), dtype=np.uint8)\n"
         "    yield np.zeros((6000, 9000), np.uint8)\n"

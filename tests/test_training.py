@@ -13,13 +13,13 @@ from torch import nn
 
 import eyespot
 from conftest import write_set
-from eyespot.data.choice import Wishes
+from eyespot.data.preprocess.choose import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.run_folder import Table
+from eyespot.tasks.classification import class_weights
 from eyespot.training import loop, optimise
 from eyespot.training.batches import Normal, forever, measure
-from eyespot.training.classes import class_weights
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.division import split_rows
 from eyespot.training.loop import Mark, clock, progress, slowness
@@ -258,7 +258,7 @@ def test_epochs_and_a_seed_repeat_a_run_exactly(photos, tmp_path):
 def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
-    from eyespot.training import gradients
+    from eyespot.fast import conv_gradients as gradients
 
     used, way_of = [], gradients.way_of
     monkeypatch.setattr(gradients, "FEWEST", 1)
@@ -311,7 +311,7 @@ def test_sixteen_bits_and_many_channels_train(tmp_path):
                 tmp_path / "data" / kind / f"{i}.tif", image, photometric="minisblack", planarconfig="contig"
             )
     run = eyespot.train(tmp_path / "data", epochs=12, batch=8, out=tmp_path / "run")
-    assert run.predictor.reading.depth == "uint16" and run.predictor.reading.channels == 5
+    assert run.predictor.preprocessing.depth == "uint16" and run.predictor.preprocessing.channels == 5
     assert run.evaluation is not None and run.evaluation.scores["accuracy"]["value"] == 1
 
 

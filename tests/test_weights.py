@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.weights import Card, put, read_card, read_tensors, write_model
+from eyespot.weights.card import Card, load_strict, read_card, read_tensors, write_model
 
 
 @pytest.fixture
@@ -66,5 +66,5 @@ def test_weights_of_another_network_are_named(model):
     tensors = create("small", classes=3, channels=1, widths=(8, 8)).state_dict()
     before = dict(tensors)
     with pytest.raises(UserError, match=r"missing \(blocks.2.*fc.weight \(3, 8\) for \(2, 8\)"):
-        put(network, tensors, "x")
+        load_strict(network, tensors, "x")
     assert tensors.keys() == before.keys()

@@ -267,11 +267,11 @@ def predict(
     """Say what is on each image. Any number of images in constant memory."""
     from eyespot.prediction.loading import load
     from eyespot.prediction.masks import MaskPredictor
-    from eyespot.prediction.output import write_predictions
     from eyespot.prediction.predictor import expand
+    from eyespot.prediction.sinks import write_predictions
 
     predictor = load(run, device=device)
-    files = expand(paths, sys.stdin, predictor.reading.dim)
+    files = expand(paths, sys.stdin, predictor.preprocessing.dim)
     if isinstance(predictor, MaskPredictor):
         unread, done = _write_masks(predictor, files, paths, out, instances, probabilities)
     elif instances is not None or probabilities:
@@ -293,7 +293,7 @@ def _write_masks(
     predictor, files, paths: list[str], out: Path | None, instances: bool | None, probabilities: bool
 ) -> tuple[dict[str, str], int]:
     from eyespot.console import count
-    from eyespot.prediction.maps import write_maps
+    from eyespot.prediction.mask_files import write_maps
 
     if out is None:
         raise UserError("the run tells what each pixel is: name a folder for the masks with --out")

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count, track
-from eyespot.data.arrays import load as load_images
-from eyespot.data.arrays import scan
-from eyespot.data.facts import WORD, Array
-from eyespot.data.samples import Source
-from eyespot.data.sources import find
+from eyespot.data.header import WORD, Array
+from eyespot.data.sources.folders import find
+from eyespot.data.sources.samples import Source
+from eyespot.data.store import load as load_images
+from eyespot.data.store import scan
 from eyespot.errors import UserError
+from eyespot.metrics.classes import TITLES, percent, score
 from eyespot.prediction.predictor import Predictor
-from eyespot.scores import TITLES, percent, score
-from eyespot.weights import Card
+from eyespot.weights.card import Card
 
 SPLIT = "split.csv"
 POSITIONS = 2**21
@@ -83,7 +83,7 @@ def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, s
 
 def answer(predictor: Predictor, pixels: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(N, classes) logits for the given rows of decoded images, with progress"""
-    many = max(16, POSITIONS // int(np.prod(predictor.reading.shape[:-1])))
+    many = max(16, POSITIONS // int(np.prod(predictor.preprocessing.shape[:-1])))
     batch = min(256, many) if predictor.device == "cpu" else many
     parts = np.array_split(rows, max(1, -(-len(rows) // batch)))
     return np.concatenate([predictor.logits(pixels[part]) for part in track(parts, len(parts), "evaluating")])
@@ -118,7 +118,7 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
             f"the model does not know the class {strange[0]!r} of {data}; it knows {', '.join(predictor.classes[:8])}{', ...' if len(predictor.classes) > 8 else ''}"
         )
     headers = scan(source)
-    images = load_images(source, headers, predictor.reading)
+    images = load_images(source, headers, predictor.preprocessing)
     errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
     if not len(images.rows):
         path, reason = next(iter(errors.items()))

@@ -12,8 +12,8 @@ import numpy as np
 
 from eyespot import pictures
 from eyespot.console import count
-from eyespot.data.choice import Wishes
 from eyespot.data.pair_survey import PairSurvey, survey_any
+from eyespot.data.preprocess.choose import Wishes
 from eyespot.data.survey import ERROR, Survey
 from eyespot.files import apart
 
@@ -47,7 +47,7 @@ class Look:
                 str(s.source.samples[i].path): reason for i, reason in sorted(s.images.errors.items())
             },
             "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
-            "reading": s.reading.as_dict(),
+            "reading": s.preprocessing.as_dict(),
             "reasons": s.reasons,
             "sheet": str(self.sheet) if self.sheet else None,
         } | (_of_masks(s) if isinstance(s, PairSurvey) else {})

@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot import overlap, partition
 from eyespot.console import count, track
-from eyespot.data.arrays import scan
-from eyespot.data.choice import settle_axes
-from eyespot.data.facts import WORD, Array
+from eyespot.data.header import WORD, Array
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack
 from eyespot.data.pair_survey import PairSurvey
-from eyespot.data.samples import Source
-from eyespot.data.sources import find
-from eyespot.data.whole import Pairs, load_pairs
+from eyespot.data.preprocess.choose import settle_axes
+from eyespot.data.ragged_store import Pairs, load_pairs
+from eyespot.data.sources.folders import find
+from eyespot.data.sources.samples import Source
+from eyespot.data.store import scan
 from eyespot.errors import UserError
 from eyespot.evaluation import held_out, part, trained_content
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
+from eyespot.metrics import instances as partition
+from eyespot.metrics import masks as overlap
+from eyespot.metrics.classes import percent
 from eyespot.prediction.masks import MaskPredictor
-from eyespot.scores import percent
 
 TITLES = {
     "mean_iou": "mean IoU",
@@ -126,7 +127,7 @@ def assess_masks(
         scores |= partition.score(objects, groups)
     order = np.argsort([c.iou for c in cases], kind="stable")
     worst = [cases[i] if k < KEPT else Case(cases[i].path, cases[i].iou) for k, i in enumerate(order)]
-    word = WORD[predictor.reading.dim]
+    word = WORD[predictor.preprocessing.dim]
     return MaskEvaluation(scores, classes, worst, word, errors or {}, notes, groups is not None)
 
 
@@ -172,8 +173,8 @@ def evaluate_masks(
     if not source.has_masks:
         raise UserError(f"{data} has no masks, and {run} tells what each pixel is: give images/ and masks/")
     _check_classes(source, predictor, str(data or run))
-    headers = settle_axes(scan(source), predictor.reading.dim)
-    pairs = load_pairs(source, headers, predictor.reading, predictor.mapping)
+    headers = settle_axes(scan(source), predictor.preprocessing.dim)
+    pairs = load_pairs(source, headers, predictor.preprocessing, predictor.mapping)
     errors = {str(source.samples[i].path): why for i, why in sorted(pairs.errors.items())}
     if not len(pairs.rows):
         path, why = next(iter(errors.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from eyespot.data.facts import Array
+from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.files import write_whole
 

@@ -9,31 +9,31 @@ from typing import Any
 
 import torch
 
-from eyespot import fused
-from eyespot.checkpoints import find
-from eyespot.checkpoints.published import IMAGENET
-from eyespot.checkpoints.reading import read
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
-from eyespot.data.choice import LARGEST, ON_GPU, Wishes
 from eyespot.data.pair_survey import PairSurvey, survey_any
+from eyespot.data.preprocess.choose import LARGEST, ON_GPU, Wishes
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
-from eyespot.heap import keep_freed, return_freed
+from eyespot.fast import fused
+from eyespot.fast.allocator import keep_freed, return_freed
 from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
+from eyespot.metrics.classes import percent, temperature
 from eyespot.models import check_preset
 from eyespot.prediction.loading import load
 from eyespot.prediction.masks import MaskPrediction, MaskPredictor
 from eyespot.prediction.predictor import Predictions, Predictor, model_file
 from eyespot.report.page import write_mask_report, write_report
 from eyespot.run_folder import Table, make_card, run_folder, save, show_plan, start_folder
-from eyespot.scores import percent, temperature
 from eyespot.training.config import Config, read_config
 from eyespot.training.devices import choose_device
 from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
 from eyespot.training.plan import Plan, make_plan
+from eyespot.weights.load import read
+from eyespot.weights.published import IMAGENET
+from eyespot.weights.start import find
 
 NAMED = 3
 """Files that are named with a warning; `look` names all."""

@@ -14,23 +14,23 @@ import torch
 from PIL.Image import Image
 
 from eyespot import pictures
-from eyespot.augment import augment, parse
+from eyespot.augment.pipeline import augment, parse
 from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
-from eyespot.data.arrays import fingerprint
 from eyespot.data.pair_survey import PairSurvey
-from eyespot.data.samples import RUN_FILES
-from eyespot.data.sources import MASK_OF
+from eyespot.data.sources.folders import MASK_OF
+from eyespot.data.sources.samples import RUN_FILES
+from eyespot.data.store import fingerprint
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
 from eyespot.files import write_whole
+from eyespot.tasks.segmentation import Segmentation
 from eyespot.training.config import write_plan
-from eyespot.training.crops import Segment
 from eyespot.training.loop import Row
 from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
-from eyespot.weights import NAME, Card, versions, write_model
+from eyespot.weights.card import NAME, Card, versions, write_model
 
 OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", "report.html")
 
@@ -86,7 +86,7 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
     c = plan.config
     assert c.model and c.augment is not None
     parts = parse_recipe(c.recipe or "")
-    preprocessing = found.reading.as_dict() | {
+    preprocessing = found.preprocessing.as_dict() | {
         "side": side,
         "mean": list(plan.task.normal.mean),
         "std": list(plan.task.normal.std),
@@ -95,8 +95,8 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
         "moved": "moved" in parts,
     }
     if isinstance(found, PairSurvey):
-        assert isinstance(plan.task, Segment)
-        preprocessing |= {"mapping": found.mapping.as_dict(), "parted": plan.task.parted}
+        assert isinstance(plan.task, Segmentation)
+        preprocessing |= {"mapping": found.mapping.as_dict(), "parted": plan.task.split_touching}
     data = {
         "name": found.source.name,
         "images": len(found.labels),
@@ -154,7 +154,7 @@ def split_csv(found: Survey, plan: Plan) -> str:
 
 def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
     """What the network sees: training images as decoded, and as augmented; or crops and their masks."""
-    if isinstance(plan.task, Segment):
+    if isinstance(plan.task, Segmentation):
         return first_crops(plan.task, plan)
     rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
     pixels = found.images.pixels[rows]
@@ -169,9 +169,9 @@ def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
     return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
 
 
-def first_crops(task: Segment, plan: Plan, most: int = 16) -> Image:
+def first_crops(task: Segmentation, plan: Plan, most: int = 16) -> Image:
     """Crops as the network sees them, without their masks and with."""
-    rows = np.random.default_rng(plan.config.seed).permutation(task.draws(plan.train))[:most]
+    rows = np.random.default_rng(plan.config.seed).permutation(task.sample_indices(plan.train))[:most]
     generator = torch.Generator().manual_seed(plan.config.seed)
     x, y = task.batch(rows, task.side(0), generator)
     x, labels = x.cpu(), y.labels.cpu()
@@ -197,8 +197,8 @@ def show_plan(plan: Plan, found: Survey) -> None:
         **{k: v for k, v in asdict(c).items() if v is not None},
         "split": "",
         "class weights": "",
-        "channels": found.reading.channels,
-        "depth": found.reading.depth,
+        "channels": found.preprocessing.channels,
+        "depth": found.preprocessing.depth,
         "epochs": c.epochs or "",
     }
     for name, reason in plan.reasons.items():

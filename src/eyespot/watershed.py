@@ -22,7 +22,7 @@ BYTES = 72
 Flat = NDArray[np.integer[Any]]
 
 
-def parted(inside: Mask) -> NDArray[np.int64]:
+def split_touching(inside: Mask) -> NDArray[np.int64]:
     """Ids 1, 2, ... (*S) of the objects that the samples inside belong to, 0 outside."""
     from scipy import ndimage
 
@@ -42,7 +42,7 @@ def keeps_whole(masks: Iterable[Mask], most: float = 0.01) -> bool:
     parts = cut = 0
     for inside in masks:
         whole = components(inside)
-        pairs = np.unique(whole[inside] << 32 | parted(inside)[inside])
+        pairs = np.unique(whole[inside] << 32 | split_touching(inside)[inside])
         pieces = np.bincount(pairs >> 32)[1:]
         parts, cut = parts + len(pieces), cut + int((pieces > 1).sum())
     return cut <= most * parts

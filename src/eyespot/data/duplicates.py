@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.facts import Array, Facts
+from eyespot.data.header import Array, Header
 
 CELLS = {1: 256, 2: 16, 3: 16}
 """Cells of a thumbnail along each axis, at the most, by the number of axes."""
@@ -50,7 +50,7 @@ def thumbnails(arrays: Array) -> NDArray[np.float32]:
     )
 
 
-def exact(facts: dict[int, Facts]) -> list[list[int]]:
+def exact(facts: dict[int, Header]) -> list[list[int]]:
     """Groups of samples whose files are equal byte for byte."""
     by_digest: dict[bytes, list[int]] = defaultdict(list)
     for i, found in facts.items():

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.facts import Array, Unreadable
-from eyespot.data.images import open_image
-from eyespot.data.read import decode, or_unreadable
+from eyespot.data.formats.image import open_image
+from eyespot.data.formats.read import decode, or_unreadable
+from eyespot.data.header import Array, Unreadable
 from eyespot.errors import UserError
 
 VOID = 255
@@ -21,7 +21,7 @@ COLOUR = 1 << 24
 
 
 @dataclass(frozen=True)
-class MaskFacts:
+class MaskValues:
     """What a mask holds: its size, how often each value occurs, and what is odd about the file."""
 
     shape: tuple[int, ...]
@@ -51,10 +51,10 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     return values.astype(np.int64), kind
 
 
-def mask_facts(content: bytes, dim: int) -> MaskFacts:
+def mask_values(content: bytes, dim: int) -> MaskValues:
     values, kind = read_mask(content, dim)
     found, counts = np.unique(values, return_counts=True)
-    return MaskFacts(values.shape, dict(zip(found.tolist(), counts.tolist(), strict=True)), kind)
+    return MaskValues(values.shape, dict(zip(found.tolist(), counts.tolist(), strict=True)), kind)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Proposal:
     warnings: list[str] = field(default_factory=list)
 
 
-def propose(facts: dict[str, MaskFacts], names: list[str] | None, void: str | None) -> Proposal:
+def propose(facts: dict[str, MaskValues], names: list[str] | None, void: str | None) -> Proposal:
     """Which value means what, from the values in all masks.
 
     names   of the classes, in the order of the values, if the user has told them
@@ -204,7 +204,7 @@ def asked_void(void: str | None, values: list[int]) -> int | None:
     return value
 
 
-def refuse_soft(facts: dict[str, MaskFacts]) -> None:
+def refuse_soft(facts: dict[str, MaskValues]) -> None:
     """Raises UserError for a mask with soft edges."""
     soft = next((name for name, f in facts.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
     if soft is not None:
@@ -214,7 +214,7 @@ def refuse_soft(facts: dict[str, MaskFacts]) -> None:
         )
 
 
-def refuse_mixed(facts: dict[str, MaskFacts]) -> None:
+def refuse_mixed(facts: dict[str, MaskValues]) -> None:
     """Raises UserError where some masks hold 0 and 1, others 0 and 255, and none both: the same may be meant."""
     ones = [name for name, f in facts.items() if 1 in f.counts]
     high = [name for name, f in facts.items() if 255 in f.counts]
@@ -225,13 +225,13 @@ def refuse_mixed(facts: dict[str, MaskFacts]) -> None:
         )
 
 
-def _soft(facts: MaskFacts) -> bool:
+def _soft(facts: MaskValues) -> bool:
     """Whether nearly all pixels are black or white, and the rest lies between."""
     ends = facts.counts.get(0, 0) + facts.counts.get(255, 0)
     return facts.kind == "JPEG" or (max(facts.counts) == 255 and ends > 0.8 * sum(facts.counts.values()))
 
 
-def _numbered(facts: dict[str, MaskFacts]) -> bool:
+def _numbered(facts: dict[str, MaskValues]) -> bool:
     """Whether masks number their objects 1, 2, 3, ..., each mask as many as it has; such numbers differ from mask to mask."""
     tops = {max(f.counts) for f in facts.values() if max(f.counts) > 0}
     whole = all(set(f.counts) | {0} == set(range(max(f.counts) + 1)) for f in facts.values())

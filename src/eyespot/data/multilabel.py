@@ -11,12 +11,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from eyespot.console import count
-from eyespot.data.facts import Array, Unreadable, as_depth, channels_last, check_size, reason
-from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, asked_void, read_mask, refuse_soft, shown
-from eyespot.data.read import decode, load_bytes
-from eyespot.data.samples import Sample
-from eyespot.data.tiff import is_tiff
-from eyespot.data.volumes import is_nifti, is_numpy
+from eyespot.data.formats.read import decode, load_bytes
+from eyespot.data.formats.tiff import is_tiff
+from eyespot.data.formats.volume import is_nifti, is_numpy
+from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, reason
+from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, read_mask, refuse_soft, shown
+from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 
 MOST = 7
@@ -44,14 +44,14 @@ def read_channels(content: bytes, dim: int) -> Array:
     return as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim))
 
 
-def channel_facts(content: bytes, dim: int) -> MaskFacts:
+def channel_values(content: bytes, dim: int) -> MaskValues:
     """Of all channels together."""
     array = read_channels(content, dim)
     found, counts = np.unique(array, return_counts=True)
     if (found != np.rint(found)).any():
         raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
     table = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
-    return MaskFacts(array.shape[:-1], table, channels=array.shape[-1])
+    return MaskValues(array.shape[:-1], table, channels=array.shape[-1])
 
 
 def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -99,7 +99,7 @@ def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:
 
 
 def propose_multilabel(
-    facts: dict[str, MaskFacts], names: Sequence[str], by_class: bool, void: str | None
+    facts: dict[str, MaskValues], names: Sequence[str], by_class: bool, void: str | None
 ) -> Proposal:
     """The mapping of multi-label masks. Raises UserError for masks that are none.
 

@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count, track
-from eyespot.data.arrays import scan
-from eyespot.data.choice import LARGEST, Wishes, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
-from eyespot.data.facts import WORD, Array, Facts, Unreadable
-from eyespot.data.masks import VOID, Mapping, MaskFacts, Proposal, mask_facts, propose
-from eyespot.data.multilabel import channel_facts, propose_multilabel, unpack
-from eyespot.data.read import load_bytes
-from eyespot.data.reading import OWN, Reading
-from eyespot.data.samples import Source
-from eyespot.data.sources import find
+from eyespot.data.formats.read import load_bytes
+from eyespot.data.header import WORD, Array, Header, Unreadable
+from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, mask_values, propose
+from eyespot.data.multilabel import channel_values, propose_multilabel, unpack
+from eyespot.data.preprocess.choose import LARGEST, Wishes, settle_axes
+from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
+from eyespot.data.ragged_store import Pairs, load_pairs
+from eyespot.data.sources.folders import find
+from eyespot.data.sources.samples import Source
+from eyespot.data.store import scan
 from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, passed_over, survey
-from eyespot.data.whole import Pairs, load_pairs
 from eyespot.errors import UserError
 from eyespot.files import in_order
 
@@ -77,9 +77,9 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
         raise UserError(
             f"none of the {len(source.samples)} images of {source.name} can be read; the first, {first}: {headers.errors[0]}"
         )
-    reading, reasons = choose_own_size(list(headers.facts.values()))
+    preprocessing, reasons = choose_own_size(list(headers.facts.values()))
     multilabel = multilabel or source.by_class
-    masks, errors = _read_masks(source, sorted(headers.facts), reading.dim, multilabel)
+    masks, errors = _read_masks(source, sorted(headers.facts), preprocessing.dim, multilabel)
     headers.errors.update(errors)
     for i in errors:
         del headers.facts[i]
@@ -90,7 +90,7 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
     else:
         proposal = propose(masks, list(source.classes) or None, void)
     reasons["classes"] = proposal.reason
-    pairs = load_pairs(source, headers, reading, proposal.mapping)
+    pairs = load_pairs(source, headers, preprocessing, proposal.mapping)
     if not len(pairs.rows):
         raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
     shares, overlap = _shares(pairs, proposal.mapping)
@@ -102,7 +102,7 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
     found = PairSurvey(
         source,
         headers,
-        reading,
+        preprocessing,
         reasons,
         pairs,
         [],
@@ -120,7 +120,7 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
     return found
 
 
-def choose_own_size(facts: list[Facts]) -> tuple[Reading, dict[str, str]]:
+def choose_own_size(facts: list[Header]) -> tuple[Preprocessing, dict[str, str]]:
     """Images keep their own sizes; crops of them are trained."""
     kinds = sorted({f.channels for f in facts})
     mixed = facts[0].dim == 2 and set(kinds) <= {1, 3}
@@ -132,16 +132,16 @@ def choose_own_size(facts: list[Facts]) -> tuple[Reading, dict[str, str]]:
         "depth": "the deepest of the files",
     }
     accepts = tuple(kinds) if mixed else (channels,)
-    return Reading(1, "own", channels, accepts, depth, facts[0].dim), reasons
+    return Preprocessing(1, "own", channels, accepts, depth, facts[0].dim), reasons
 
 
 def _read_masks(
     source: Source, wanted: list[int], dim: int, multilabel: bool
-) -> tuple[dict[str, MaskFacts], dict[int, str]]:
+) -> tuple[dict[str, MaskValues], dict[int, str]]:
     """What each mask holds, by its file, and the reason for each sample with one that cannot be read."""
 
-    def read(i: int) -> dict[str, MaskFacts] | str:
-        facts, facts_of = {}, channel_facts if multilabel and source.samples[i].mask else mask_facts
+    def read(i: int) -> dict[str, MaskValues] | str:
+        facts, facts_of = {}, channel_values if multilabel and source.samples[i].mask else mask_values
         for mask in source.samples[i].mask_files:
             try:
                 facts[str(mask)] = facts_of(load_bytes(mask), dim)
@@ -169,11 +169,11 @@ def _shares(pairs: Pairs, mapping: Mapping) -> tuple[NDArray[np.float64], float]
     return counts @ belongs / np.maximum(counts.sum(1, keepdims=True), 1), float(several)
 
 
-def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskFacts]) -> list[Problem]:
+def _problems(found: PairSurvey, proposal: Proposal, masks: dict[str, MaskValues]) -> list[Problem]:
     out, source, word = (
         [Problem(WARNING, text) for text in proposal.warnings],
         found.source,
-        WORD[found.reading.dim],
+        WORD[found.preprocessing.dim],
     )
     names = [str(source.samples[int(i)].path) for i in found.images.rows]
     texts = {

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count
-from eyespot.data.arrays import Headers, Images, load, scan
-from eyespot.data.choice import LARGEST, Wishes, choose_reading, settle_axes
 from eyespot.data.duplicates import clusters, exact, near
-from eyespot.data.facts import WORD, Facts
-from eyespot.data.reading import Reading
-from eyespot.data.samples import Source
-from eyespot.data.sources import find
-from eyespot.data.spectrum import HOP
+from eyespot.data.header import WORD, Header
+from eyespot.data.preprocess.choose import LARGEST, Wishes, choose_preprocessing, settle_axes
+from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.preprocess.spectrum import HOP
+from eyespot.data.sources.folders import find
+from eyespot.data.sources.samples import Source
+from eyespot.data.store import Headers, Images, load, scan
 from eyespot.errors import UserError
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
@@ -43,7 +43,7 @@ class Survey:
 
     source: Source
     headers: Headers
-    reading: Reading
+    preprocessing: Preprocessing
     reasons: dict[str, str]
     images: Images
     problems: list[Problem]
@@ -51,13 +51,13 @@ class Survey:
     """(N,) class positions of the decoded rows."""
     alike: NDArray[np.int64]
     """(N,) equal for rows that show the same picture, exactly or nearly."""
-    facts: list[Facts]
+    facts: list[Header]
     """Of the decoded rows."""
 
     @property
     def word(self) -> str:
         """What one of these is called: signal, image or volume."""
-        return WORD[self.reading.dim]
+        return WORD[self.preprocessing.dim]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,16 +93,16 @@ def survey(
         raise UserError(
             f"none of the {len(source.samples)} files of {source.name} can be read; the first, {first}: {headers.errors[0]}"
         )
-    reading, reasons = choose_reading(headers, wishes, largest)
-    images = load(source, headers, reading)
+    preprocessing, reasons = choose_preprocessing(headers, wishes, largest)
+    images = load(source, headers, preprocessing)
     facts = [headers.facts[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}
     labels = np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64)
     same = exact(dict(enumerate(facts)))
     detail = int(np.median([min(f.shape) for f in facts])) if facts else 0
-    similar = near(images.thumbs, min(detail, reading.size))
+    similar = near(images.thumbs, min(detail, preprocessing.size))
     alike = clusters(len(facts), [*same, *similar.tolist()])
-    found = Survey(source, headers, reading, reasons, images, [], labels, alike, facts)
+    found = Survey(source, headers, preprocessing, reasons, images, [], labels, alike, facts)
     found.problems.extend(_problems(found, same, similar))
     return found
 
@@ -226,7 +226,7 @@ def doubles(found: Survey, same: list[list[int]], similar: NDArray[np.int64]) ->
 
 def _kinds(found: Survey) -> list[Problem]:
     """Kinds of files that are changed when they are read, each said."""
-    out, facts, reading = [], found.facts, found.reading
+    out, facts, preprocessing = [], found.facts, found.preprocessing
 
     def some(test, level: str, text: str) -> None:
         rows = [r for r, f in enumerate(facts) if test(f)]
@@ -247,21 +247,21 @@ def _kinds(found: Survey) -> list[Problem]:
         NOTE,
         "in CMYK (print colours): converted to RGB without a colour profile",
     )
-    if len({f.channels for f in facts}) > 1 and reading.channels == 3:
+    if len({f.channels for f in facts}) > 1 and preprocessing.channels == 3:
         some(lambda f: f.channels == 1, NOTE, "in grey among colour ones: their channel is repeated")
     if len({f.depth for f in facts}) > 1:
         some(
-            lambda f: f.depth != reading.depth,
+            lambda f: f.depth != preprocessing.depth,
             NOTE,
-            f"of fewer bits than the others: scaled to {reading.depth}",
+            f"of fewer bits than the others: scaled to {preprocessing.depth}",
         )
     if len({f.spacing for f in facts}) > 1:
-        what = "of another rate" if reading.dim == 1 else "of another voxel size"
+        what = "of another rate" if preprocessing.dim == 1 else "of another voxel size"
         some(lambda f: f.spacing != facts[0].spacing, NOTE, f"{what} than the first: brought to one scale")
     cut = _cut(found)
     if cut:
         out.append(Problem(NOTE, f"{count(len(cut), found.word)} too long: cut to the middle", cut))
-    if reading.depth == "uint16" and len(found.images.high):
+    if preprocessing.depth == "uint16" and len(found.images.high):
         top = found.images.high.max()
         out.append(
             Problem(
@@ -305,13 +305,13 @@ def passed_over(source: Source) -> list[Problem]:
 
 def _cut(found: Survey) -> tuple[str, ...]:
     """The files of which an end is lost."""
-    reading, facts = found.reading, found.facts
-    if reading.spacing is None or reading.fit != "pad":
+    preprocessing, facts = found.preprocessing, found.facts
+    if preprocessing.spacing is None or preprocessing.fit != "pad":
         return ()
-    room = reading.size * (HOP if reading.view == "spectrum" else reading.spacing)
-    step = 1.0 if not reading.unit else reading.spacing
+    room = preprocessing.size * (HOP if preprocessing.view == "spectrum" else preprocessing.spacing)
+    step = 1.0 if not preprocessing.unit else preprocessing.spacing
     lengths = [
-        max(n * s for n, s in zip(f.shape, (reading.unit and f.spacing) or [step] * f.dim, strict=True))
+        max(n * s for n, s in zip(f.shape, (preprocessing.unit and f.spacing) or [step] * f.dim, strict=True))
         for f in facts
     ]
     rows = [r for r, length in enumerate(lengths) if length > room * (1 + 1e-6)]

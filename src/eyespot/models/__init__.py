@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from eyespot.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from eyespot.checkpoints import Weights
     from eyespot.models.network import Network
+    from eyespot.weights.start import Weights
 
 SMALL, VGG, RESNET, DENSENET, UNET, FCDENSENET = (
     "eyespot.models.small:Small",
@@ -116,7 +116,7 @@ def create(
     kit = Kit(**{k: v for k, v in settings.items() if k in of_kit})
     made = network(kit=kit, **{k: v for k, v in settings.items() if k not in of_kit})
     if weights is not None:
-        from eyespot.checkpoints import start
+        from eyespot.weights.start import start
 
         made.started_from = start(made, weights, name)
     return made

@@ -1,4 +1,4 @@
-"""The steps of a dense block by compiled passes (eyespot.fused), where there are some; else those of `dense_steps.py`.
+"""The steps of a dense block by compiled passes (eyespot.fast.fused), where there are some; else those of `dense_steps.py`.
 
 Norm and ReLU are one pass over the maps where they lie, and so are the mask, the sums and the gradient on the way back.
 """
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eyespot.fused.compiled import Passes, passes
-from eyespot.fused.norms import rows
+from eyespot.fast.compiled import Passes, passes
+from eyespot.fast.norms import rows
 from eyespot.models.dense_steps import NEAR, FirstStep, Maps, PointStep, SecondStep
 
 

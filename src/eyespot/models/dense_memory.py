@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from eyespot.fused.norms import NORMS, heard
-from eyespot.heap import physical_memory
+from eyespot.fast.allocator import physical_memory
+from eyespot.fast.norms import NORMS, heard
 from eyespot.models.dense_fused import first_step, second_step
 from eyespot.models.dense_steps import Maps, empty, packed, room_for
 
@@ -105,7 +105,7 @@ class Grown(torch.autograd.Function):
     def forward(ctx, x: Tensor, layers: list[Layer], *tensors: Tensor) -> Tensor:
         at, kept, given = x.shape[1], [], zip(*[iter(tensors)] * 4, strict=True)
         maps = empty(x, at + sum(layer.convs[-1].out_channels for layer in layers))
-        maps.put(0, x)
+        maps.load_strict(0, x)
         room = room_for(maps.values)
         # Made together: what stays, lying among what goes, leaves holes in the process's memory.
         inner = [empty(x, layer.convs[0].out_channels).values for layer in layers]
@@ -119,7 +119,7 @@ class Grown(torch.autograd.Function):
             if layer.dropout.p:
                 kept.append(layer.dropout(torch.ones(y.shape, dtype=y.dtype)))
                 y = y * kept[-1]
-            maps.put(at, y)
+            maps.load_strict(at, y)
             at += y.shape[1]
         ctx.layers, ctx.parameters = layers, len(tensors)
         ctx.save_for_backward(*maps, *tensors, *kept)

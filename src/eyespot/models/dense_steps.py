@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eyespot.fused.compiled import share
+from eyespot.fast.compiled import share
 
 AT_ONCE = 2**22
 """Bytes of maps worked on at once, image by image, which a processor's cache holds"""
@@ -34,7 +34,7 @@ class Maps(NamedTuple):
     def channels(self, start: int, stop: int) -> "Maps":
         return Maps(self.values[:, start:stop], self.mean[start:stop], self.var[start:stop])
 
-    def put(self, start: int, values: Tensor) -> None:
+    def load_strict(self, start: int, values: Tensor) -> None:
         """Write maps from channel `start`, and their statistics as torch takes them."""
         part = self.channels(start, start + values.shape[1])
         kept = torch.zeros_like(part.mean)  # makes the answer as fine as they are

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from eyespot.fused import Chain, norm_relu
+from eyespot.fast.fused import Chain, norm_relu
 from eyespot.kit import Kit, choose
 from eyespot.models.dense_memory import Saver, again, grown, saves
 from eyespot.models.initial import initialise

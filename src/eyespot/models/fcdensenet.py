@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from eyespot.fused import Chain
+from eyespot.fast.fused import Chain
 from eyespot.kit import Kit
 from eyespot.models.dense_memory import Saver, grown, saves
 from eyespot.models.initial import initialise
@@ -53,7 +53,7 @@ class FCDenseNet(Network):
         dropout: float = 0.2,
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(depths))
-        self.lone, self.of_positions = self.total_stride, True
+        self.max_collapsing_size, self.of_positions = self.total_stride, True
         self.stem = kit.conv(channels, width, 3, bias=True)
         self.down, self.narrow, skips, cin = nn.ModuleList(), nn.ModuleList(), [], width
         for depth in depths:

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eyespot.checkpoints.adapting import Fitted
 from eyespot.errors import UserError
 from eyespot.kit import Kit
+from eyespot.weights.adapt import Fitted
 
 
 class Network(nn.Module):
@@ -31,7 +31,9 @@ class Network(nn.Module):
         self.channels, self.classes, self.kit = channels, classes, kit
         self.total_stride = 2 ** len(halvings)
         self.smallest = smallest(kit, halvings, last)  # the shortest axis that every layer can take
-        self.lone = lone(halvings) if last > 1 else 0  # the longest axis that ends as a single sample
+        self.max_collapsing_size = (
+            max_collapsing_size(halvings) if last > 1 else 0
+        )  # the longest axis that ends as a single sample
 
     def check(self, x: Tensor) -> None:
         """Raise one sentence for an image that this network cannot take; say nothing while it is traced."""
@@ -49,10 +51,10 @@ class Network(nn.Module):
                 f"{self.kit.blur}) needs at least {self.smallest} samples along each axis; {shape} has {min(size)}"
             )
         alone = self.kit.norm == "instance" or (self.kit.norm == "batch" and self.training and len(x) == 1)
-        if alone and max(size) <= self.lone:
+        if alone and max(size) <= self.max_collapsing_size:
             raise UserError(
                 f"this {name} reduces {shape} to one value per channel, of which {self.kit.norm} norm has no "
-                f"variance: give an axis more than {self.lone} samples, a larger batch, or another norm"
+                f"variance: give an axis more than {self.max_collapsing_size} samples, a larger batch, or another norm"
             )
 
 
@@ -65,7 +67,7 @@ def smallest(kit: Kit, halvings: Sequence[int], last: int) -> int:
     return n
 
 
-def lone(halvings: Sequence[int]) -> int:
+def max_collapsing_size(halvings: Sequence[int]) -> int:
     """The longest axis that the halvings reduce to a single sample."""
     n = 1
     for size in reversed(halvings):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from eyespot.fused import gelu, max_pool, norm_gelu
+from eyespot.fast.fused import gelu, max_pool, norm_gelu
 from eyespot.kit import Kit, Pad
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
@@ -48,7 +48,7 @@ class Small(Network):
         super().__init__(channels, classes, kit, halvings=[2] * len(widths))
         even, beyond = window % 2 == 0, kit.padding != "zeros"
         lost = window - 1 if even and not beyond else 0
-        self.smallest, self.lone = self.smallest + lost, self.lone + lost
+        self.smallest, self.max_collapsing_size = self.smallest + lost, self.max_collapsing_size + lost
         self.edge = Pad(kit, (0, window - 1)) if even and beyond else nn.Identity()
         self.stem = kit.conv(channels, stem, window, bias=True, padded=not even)
         self.blocks = nn.Sequential(*(Block(a, b, kit) for a, b in pairwise((stem, *widths))))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.errors import UserError
-from eyespot.fused import Chain, max_pool
+from eyespot.fast.fused import Chain, max_pool
 from eyespot.kit import Kit
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network, centre, cut_back, fill_up
@@ -53,7 +53,7 @@ class UNet(Network):
         if levels < 2:
             raise UserError(f"levels is {levels}; a U-Net has at least 2")
         super().__init__(channels, classes, kit, halvings=[2] * (levels - 1))
-        self.lone = self.total_stride if padded else 0
+        self.max_collapsing_size = self.total_stride if padded else 0
         self.of_positions = True
         self.smallest = self.smallest if padded else smallest_unpadded(levels)
         self.multiple = self.total_stride if padded else 1

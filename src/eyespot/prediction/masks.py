@@ -12,21 +12,21 @@ import torch
 from numpy.typing import NDArray
 
 from eyespot.console import say
-from eyespot.data.facts import Array, Decoded, Unreadable
+from eyespot.data.formats.read import load_bytes
+from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.masks import mapping_of
 from eyespot.data.multilabel import unpack
-from eyespot.data.read import load_bytes
 from eyespot.errors import UserError
 from eyespot.files import in_order, setting
 from eyespot.kit import MEMORY
 from eyespot.labels import components
 from eyespot.models.network import run_whole
-from eyespot.prediction.predictor import as_array, reading_of
+from eyespot.prediction.predictor import as_array, preprocessing_of
+from eyespot.prediction.tiled_inference import Seams, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
-from eyespot.prediction.whole import Seams, maps, predict_map
 from eyespot.training.batches import Normal
-from eyespot.watershed import parted
-from eyespot.weights import Card, versions
+from eyespot.watershed import split_touching
+from eyespot.weights.card import Card, versions
 
 MEMORY_MB = max(1, int(setting("EYESPOT_MEMORY_MB", 1200)))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
@@ -50,17 +50,19 @@ class MaskPredictor:
     def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
-        self.reading, self.mapping = reading_of(p), mapping_of(p["mapping"])
+        self.preprocessing, self.mapping = preprocessing_of(p), mapping_of(p["mapping"])
         self.multilabel = self.mapping.multilabel
-        self.parted: bool = p.get("parted", False)  # told since 0.1: older runs were tested with whole parts
+        self.split_touching: bool = p.get(
+            "parted", False
+        )  # told since 0.1: older runs were tested with whole parts
         self._plans: dict[tuple[tuple[int, ...], bool], Plan] = {}
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
-        self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
+        self.network = network.eval().to(device, memory_format=MEMORY[self.preprocessing.dim])  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def logits(self, image: Array) -> torch.Tensor:
         """(*S, C) as read -> (classes, *S), in float32"""
-        x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.reading.dim])
+        x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.preprocessing.dim])
         return run_whole(self.network, x)[0].float()
 
     @cached_property
@@ -79,7 +81,7 @@ class MaskPredictor:
         if (shape, soft) not in self._plans:
             network: Any = self.network
             answer = LABELS + (LABELS * len(self.classes) if soft else 0)
-            made = plan(network, self.reading.channels, shape, MEMORY_MB << 20, answer)
+            made = plan(network, self.preprocessing.channels, shape, MEMORY_MB << 20, answer)
             self._plans[shape, soft] = made
         return self._plans[shape, soft]
 
@@ -89,7 +91,7 @@ class MaskPredictor:
         """`whole.maps` of an image that is read in windows, from the band that holds row `first` on"""
 
         def logits(window: Array) -> torch.Tensor:
-            return self.logits(self.reading.of_decoded(Decoded(window)))
+            return self.logits(self.preprocessing.of_decoded(Decoded(window)))
 
         if min(shape) < int(self.network.smallest):  # type: ignore[arg-type]
             whole = tuple(slice(0, n) for n in shape)  # filled up, which tiles are not
@@ -111,7 +113,7 @@ class MaskPredictor:
     def ids(self, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """(*S) class positions -> ids 1, 2, ... of objects: connected parts, cut at necks if the training masks allow"""
         self.check_objects()
-        return parted(labels == 1) if self.parted else components(labels == 1)
+        return split_touching(labels == 1) if self.split_touching else components(labels == 1)
 
     def check_objects(self) -> None:
         """Raises UserError for other classes than background and one more."""
@@ -142,8 +144,8 @@ class MaskPredictor:
         name = str(image) if isinstance(image, str | Path) else "(image)"
         try:
             if isinstance(image, str | Path):
-                return name, self.reading(load_bytes(Path(image)))
-            return name, self.reading.of_decoded(Decoded(as_array(image, self.reading.dim)))
+                return name, self.preprocessing(load_bytes(Path(image)))
+            return name, self.preprocessing.of_decoded(Decoded(as_array(image, self.preprocessing.dim)))
         except Unreadable as reason:
             return name, str(reason)
 

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.augment import Shift
-from eyespot.data.facts import Array, Decoded, Unreadable, as_depth, channels_last
-from eyespot.data.images import upright
-from eyespot.data.read import load_bytes
-from eyespot.data.reading import Reading
+from eyespot.augment.pipeline import Shift
+from eyespot.data.formats.image import upright
+from eyespot.data.formats.read import load_bytes
+from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.training.batches import Normal, resized, views
 from eyespot.training.devices import answering, arithmetic
-from eyespot.weights import NAME, Card, put, read_card, read_tensors
+from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
 
 BATCH = 64
 
@@ -64,11 +64,11 @@ class Predictor:
     def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
         p = card.preprocessing
         self.card, self.classes, self.device = card, card.classes, device
-        self.reading = reading_of(p)
+        self.preprocessing = preprocessing_of(p)
         self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
         self.views = views(p.get("mirror", False), p.get("moved", False))
         self.precision = answering(p.get("precision"), device)
-        self.network = network.eval().to(device, memory_format=MEMORY[self.reading.dim])  # type: ignore[call-overload]
+        self.network = network.eval().to(device, memory_format=MEMORY[self.preprocessing.dim])  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def logits(self, images: Array) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ class Predictor:
         """
         whole, of_views = self.normal(images, self.device), []
         for mirrored, by in self.views:
-            x = Shift().apply(whole, torch.full((len(whole), self.reading.dim), by)) if by else whole
+            x = Shift().apply(whole, torch.full((len(whole), self.preprocessing.dim), by)) if by else whole
             x = resized(x, self.card.preprocessing["side"])
             with arithmetic(self.device, self.precision):
                 of_views.append(self.network(x.flip(-1) if mirrored else x).float())
@@ -122,23 +122,23 @@ class Predictor:
     def _read(self, image: Any) -> tuple[str, Array | str]:
         try:
             if isinstance(image, str | os.PathLike):
-                return str(image), self.reading(load_bytes(Path(image)))
-            return "(image)", self.reading.of_decoded(Decoded(as_array(image, self.reading.dim)))
+                return str(image), self.preprocessing(load_bytes(Path(image)))
+            return "(image)", self.preprocessing.of_decoded(Decoded(as_array(image, self.preprocessing.dim)))
         except Unreadable as reason:
             return str(image) if isinstance(image, str | os.PathLike) else "(image)", str(reason)
 
     def __repr__(self) -> str:
         c, accuracy = self.card, self.card.scores.get("accuracy")
         score = f", accuracy {100 * accuracy['value']:.1f}% (n = {accuracy['n']:,})" if accuracy else ""
-        return f"Predictor({c.preset}, {len(c.classes)} classes, {' x '.join([str(self.reading.size)] * self.reading.dim)}{score})"
+        return f"Predictor({c.preset}, {len(c.classes)} classes, {' x '.join([str(self.preprocessing.size)] * self.preprocessing.dim)}{score})"
 
 
-def reading_of(preprocessing: dict[str, Any]) -> Reading:
+def preprocessing_of(preprocessing: dict[str, Any]) -> Preprocessing:
     """The part of a card's preprocessing that says how files are read."""
-    known = {f.name for f in fields(Reading)}
+    known = {f.name for f in fields(Preprocessing)}
     settings: dict[str, Any] = {k: v for k, v in preprocessing.items() if k in known}
     settings["accepts"] = tuple(settings["accepts"])
-    return Reading(**settings)
+    return Preprocessing(**settings)
 
 
 def as_array(image: Any, dim: int) -> Array:
@@ -167,7 +167,7 @@ def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
     network = create(
         card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], dim=dim, **changes
     )
-    put(network, read_tensors(path), path)
+    load_strict(network, read_tensors(path), path)
     return card, network
 
 
@@ -175,8 +175,8 @@ def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Pat
     """The files that arguments mean: files, folders (all below that may have `dim` axes), globs, built-in sets, - for one per line."""
     from glob import glob, has_magic
 
-    from eyespot.data.builtin import BUILTIN, unpack
-    from eyespot.data.samples import list_files
+    from eyespot.data.sources.builtin import BUILTIN, unpack
+    from eyespot.data.sources.samples import list_files
 
     for name in paths:
         path = Path(name)

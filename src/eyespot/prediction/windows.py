@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from eyespot.data.facts import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
-from eyespot.data.read import decode, load_bytes
-from eyespot.data.tiff import is_tiff, leading, stack_spacing
+from eyespot.data.formats.read import decode, load_bytes
+from eyespot.data.formats.tiff import is_tiff, leading, stack_spacing
+from eyespot.data.header import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
 from eyespot.prediction.tiles import Slices
 
 SEGMENT = 64 << 20

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyespot.data.facts import Array
+from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.pair_survey import PairSurvey
-from eyespot.data.reading import OWN
+from eyespot.data.preprocess.preprocessing import OWN
 from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import cores, write_whole
 from eyespot.mask_evaluation import TITLES as MASK_TITLES
 from eyespot.mask_evaluation import Case, MaskEvaluation
+from eyespot.metrics.classes import TITLES, percent
 from eyespot.pictures import embedded, enlarged, overlay, to_display
 from eyespot.report import charts
-from eyespot.scores import TITLES, percent
 from eyespot.training.loop import Outcome
 from eyespot.training.plan import Plan
-from eyespot.weights import Card
+from eyespot.weights.card import Card
 
 SHOWN = 24
 """Images in each gallery."""
@@ -76,12 +76,13 @@ def template(name: str) -> Any:
 
 def frame(card: Card, outcome: Outcome, plan: Plan, found: Survey) -> dict[str, Any]:
     """What every report says, whatever was learned."""
-    size = plan.config.size if found.reading.fit == OWN else found.reading.size
+    size = plan.config.size if found.preprocessing.fit == OWN else found.preprocessing.size
     return {
         "name": found.source.name,
         "card": card,
         "word": found.word,
-        "size": " × ".join([str(size)] * found.reading.dim) + " frames" * (found.reading.view == "spectrum"),
+        "size": " × ".join([str(size)] * found.preprocessing.dim)
+        + " frames" * (found.preprocessing.view == "spectrum"),
         "ended": outcome.ended,
         "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         "trained": len(plan.train),

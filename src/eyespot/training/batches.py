@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyespot.data.facts import Array
-from eyespot.data.scaling import filters
+from eyespot.data.header import Array
+from eyespot.data.preprocess.resize import filters
 from eyespot.kit import MEMORY, sent
 
 CHANNELS = 4

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from eyespot.errors import UserError
-from eyespot.training.gradients import Gradients
+from eyespot.fast.conv_gradients import Gradients
 
 HALF = ("bfloat16", "im2col")
 """Of the precisions those whose products are in bfloat16"""

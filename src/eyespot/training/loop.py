@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eyespot.fast.cuda_graphs import recorded
 from eyespot.training.batches import forever
 from eyespot.training.devices import arithmetic
 from eyespot.training.division import MONITOR
-from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates, tuners
+from eyespot.training.optimise import Average, finetune_optimisers, on_gpu, optimisers, set_rates
 from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
-from eyespot.training.recording import recorded
 from eyespot.training.schedule import rate
 from eyespot.training.threads import Threads, options
 
@@ -69,9 +69,9 @@ def fit(
     network = task.network().to(c.device).train()
     task.prepare(network)
     parts = parse_recipe(c.recipe or "")
-    average, draws = Average(network, "average" in parts), task.draws(plan.train)
+    average, sample_indices = Average(network, "average" in parts), task.sample_indices(plan.train)
     steppers = (
-        tuners(network, c.batch)
+        finetune_optimisers(network, c.batch)
         if c.fine_tune
         else optimisers(network, c.batch, task.muon if "muon" in parts else 0.0)
     )
@@ -98,7 +98,7 @@ def fit(
 
     step = recorded(learn, network.parameters(), c.device)
     try:
-        for rows in forever(draws, c.batch, c.seed):
+        for rows in forever(sample_indices, c.batch, c.seed):
             # 1. how far the run is, by the clock or by the images, whichever is further
             fraction = progress(elapsed(), start, seen, plan, slowness(looks))
             if fraction >= 1:
@@ -122,10 +122,10 @@ def fit(
                 outcome.ended = DIVERGED
                 break
             now = elapsed()
-            scored = task.glance(average.network, watched, outcome.side)
-            looks.append((elapsed() - now) / outcome.side**task.survey.reading.dim)
+            scored = task.validate(average.network, watched, outcome.side)
+            looks.append((elapsed() - now) / outcome.side**task.survey.preprocessing.dim)
             row = Row(
-                seen / len(draws),
+                seen / len(sample_indices),
                 elapsed(),
                 fraction,
                 outcome.side,

@@ -24,20 +24,23 @@ STEPS = 150
 
 
 def largest(
-    task: Task, draws: NDArray[np.int64], affordable: Callable[[Task, dict[str, float]], float], free: bool
+    task: Task,
+    sample_indices: NDArray[np.int64],
+    affordable: Callable[[Task, dict[str, float]], float],
+    free: bool,
 ) -> tuple[Task, dict[str, float], str]:
     """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
     model = task.config.model or ""
     rungs = {model: 0}
     if free:
         usual = LADDERS.get(model, rungs)
-        rungs = {name: min(least, ENOUGH * len(draws)) for name, least in usual.items()} | WIDER.get(
+        rungs = {name: min(least, ENOUGH * len(sample_indices)) for name, least in usual.items()} | WIDER.get(
             model, {}
         )
     told, best, candidate = [], None, task
     for name, least in track(rungs.items(), len(rungs), "timing networks"):
         candidate = candidate.planned(replace(task.config, model=name))
-        timed = time_steps(candidate, draws)
+        timed = time_steps(candidate, sample_indices)
         told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
         if best is not None and affordable(candidate, timed) < least:
             break

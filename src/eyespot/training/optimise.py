@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from eyespot.checkpoints.adapting import ends, within
 from eyespot.training.devices import multiplies_bfloat16
 from eyespot.training.schedule import HEAD_ALONE, rate
+from eyespot.weights.adapt import ends, within
 
 ADAM_RATE, USUAL_BATCH = 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
@@ -117,7 +117,7 @@ def optimisers(network: nn.Module, batch: int, muon: float = 0.15) -> Sequence[t
     return [Muon(filters, muon * scale), adam] if filters else [adam]
 
 
-def tuners(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
+def finetune_optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
     """AdamW for weights that know something already: the head alone at first, then all, the early layers least."""
     head, scale = ends(network)[1], (batch / USUAL_BATCH) ** 0.5
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot import fused
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
-from eyespot.training import classes, crops, networks
+from eyespot.fast import fused
+from eyespot.tasks import classification as classes
+from eyespot.tasks import segmentation as crops
+from eyespot.training import networks
 from eyespot.training.batches import Normal, measure
 from eyespot.training.config import Config, Settle
 from eyespot.training.devices import HALF, choose_device, multiplies_bfloat16
@@ -53,7 +55,7 @@ class Plan:
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
     """Choose what was left open. `elapsed` tells the seconds since the command began."""
-    reading, typed = survey.reading, "as you asked"
+    preprocessing, typed = survey.preprocessing, "as you asked"
     reasons = dict(survey.reasons)
 
     def settle(name: str, value, reason: str):
@@ -70,7 +72,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     )
     kind = crops if isinstance(survey, PairSurvey) else classes
     config = kind.choose(survey, replace(config, device=device), settle, train)  # type: ignore[arg-type]
-    config = replace(config, view=reading.view, dim=reading.dim)
+    config = replace(config, view=preprocessing.view, dim=preprocessing.dim)
     if config.fine_tune:
         reasons["fine_tune"] = (
             f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
@@ -87,18 +89,18 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     if reasons.get("minutes") == "the default":
         reasons["minutes"] += f"; ends sooner after {task.most_epochs} epochs"
     reasons["class weights"] = task.why_weights
-    draws, answered = task.draws(train), test if len(test) else held
+    sample_indices, answered = task.sample_indices(train), test if len(test) else held
 
     def room(task: Task, timed: dict[str, float]) -> float:
-        return affordable(task, timed, len(draws), answered, elapsed())
+        return affordable(task, timed, len(sample_indices), answered, elapsed())
 
     free = asked.model is None and asked.start_from is None and config.minutes is not None
-    task, timed, why = networks.largest(task, draws, room, free)
+    task, timed, why = networks.largest(task, sample_indices, room, free)
     reasons["model"] = why or reasons["model"]
     images = room(task, timed)
     config = replace(config, model=task.config.model, **_way(timed, task.config, settle, reasons))
     torch.set_num_threads(config.threads or 1)
-    passes = min(images / len(draws), (config.epochs or task.most_epochs) / 2)
+    passes = min(images / len(sample_indices), (config.epochs or task.most_epochs) / 2)
     view = CARE * len(answered) / timed["predict"] / (60 * config.minutes) if config.minutes else 0.0
     recipe = settle("recipe", *kind.usual_recipe(config, passes, view))
     task = task.planned(config := replace(config, recipe=recipe))
@@ -112,9 +114,13 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     reasons["epochs"] = (
         typed
         if config.epochs is not None
-        else expected(timed[fastest(timed)] / task.cost(), task.most_epochs, seconds, elapsed(), len(draws))
+        else expected(
+            timed[fastest(timed)] / task.cost(), task.most_epochs, seconds, elapsed(), len(sample_indices)
+        )
     )
-    return Plan(config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(draws))
+    return Plan(
+        config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(sample_indices)
+    )
 
 
 def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[str, str]) -> dict[str, Any]:
@@ -156,16 +162,16 @@ def affordable(
 def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
     """Seconds kept for what comes after training: the answers for these rows at the last size, and the report."""
     assert task.config.size
-    share = (task.side(1.0) / task.config.size) ** task.survey.reading.dim
-    answers = task.views() * share * len(task.draws(rows)) / timed["predict"]
+    share = (task.side(1.0) / task.config.size) ** task.survey.preprocessing.dim
+    answers = task.views() * share * len(task.sample_indices(rows)) / timed["predict"]
     return REPORT + CARE * (answers + task.scoring(rows))
 
 
 def make_task(survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]) -> Task:
     """What is learned: labels of whole images, or of each of their pixels."""
     if isinstance(survey, PairSurvey):
-        return crops.Segment(survey, config, normal, train)
-    return classes.Classify(survey, config, normal, train)
+        return crops.Segmentation(survey, config, normal, train)
+    return classes.Classification(survey, config, normal, train)
 
 
 def expected(per_second: float, most: int, seconds: float | None, now: float, n: int) -> str:

@@ -11,27 +11,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.training import classes, crops
+from eyespot.fast.cuda_graphs import WARM_UP, recorded
+from eyespot.tasks import classification as classes
+from eyespot.tasks import segmentation as crops
 from eyespot.training.config import Config
 from eyespot.training.devices import answering, arithmetic, multiplies_bfloat16, wait
-from eyespot.training.recording import WARM_UP, recorded
 from eyespot.training.threads import options
 
-Task = classes.Classify | crops.Segment
+Task = classes.Classification | crops.Segmentation
 SHARE = 5e-4
 """Of the time, for timing each way at the least: a machine that others share may be twice as quick for some seconds."""
 NEARLY = 1.1
 """How much quicker plain bfloat16 has to be: it gains the more in such seconds."""
 
 
-def time_steps(task: Task, draws: NDArray[np.int64]) -> dict[str, float]:
+def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> dict[str, float]:
     """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     c = task.config
     assert c.batch and c.device and c.size
     network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
     task.prepare(network)
-    few = min(c.batch, max(2, 2**16 // c.size**task.survey.reading.dim)) if c.device == "cpu" else c.batch
-    x, y = task.batch(np.resize(draws, few), c.size, generator)
+    few = (
+        min(c.batch, max(2, 2**16 // c.size**task.survey.preprocessing.dim)) if c.device == "cpu" else c.batch
+    )
+    x, y = task.batch(np.resize(sample_indices, few), c.size, generator)
     timed: dict[str, float] = {}
     rates = partial(images_per_second, images=len(x), device=c.device, least=60 * SHARE * (c.minutes or 0))
     for number in [c.threads] if c.threads else options(c.device):

@@ -1,0 +1,1 @@
+"""Random transforms of images and masks."""

@@ -1,0 +1,1 @@
+"""The kinds of file that can be read, one module each."""

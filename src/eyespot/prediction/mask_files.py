@@ -1,0 +1,233 @@
+"""Predicted label maps on their way out: files of the inputs' names, with the masks' own values."""
+
+import hashlib
+import io
+from collections.abc import Iterable
+from contextlib import ExitStack
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from eyespot.console import count, say, track
+from eyespot.data.header import Array, Unreadable
+from eyespot.data.multilabel import folder_of
+from eyespot.errors import UserError
+from eyespot.files import cannot_write, write_whole
+from eyespot.prediction.masks import MEMORY_MB, MaskPredictor
+from eyespot.prediction.tiled_file import TiledFile
+from eyespot.prediction.windows import open_windows
+from eyespot.watershed import BYTES
+
+LARGE = 2**25
+"""Samples from which an image is read and written in parts."""
+
+
+def write_maps(
+    predictor: MaskPredictor,
+    files: Iterable[Path],
+    out: Path,
+    common: Path | None,
+    instances: bool | None = None,
+    probabilities: bool = False,
+) -> tuple[dict[str, str], list[Path]]:
+    """Write the map of each file over nothing; return the reason for each unreadable one, and what was written.
+
+    Of multi-label masks a map for each class, in a folder of its name: the layout in which masks are read.
+
+    common          the folder below which the inputs lie; their own folders below it are kept
+    instances       ids of objects in place of classes; None for ids where the training masks numbered objects
+    probabilities   write NAME_probabilities.tif beside each map: a channel per class, in 255ths
+    """
+    unread: dict[str, str] = {}
+    written: list[Path] = []
+    there: list[Path] = []
+    taken: set[Path] = set()
+    if instances is None:
+        instances = predictor.mapping.objects
+    if instances:
+        predictor.check_objects()
+    for file in files:
+        path = target(file, out, common, predictor.preprocessing.dim)
+        if path in taken:
+            raise UserError(
+                f"two inputs would be written to {path}: give their common folder, or one at a time"
+            )
+        taken.add(path)
+        tables = _tables(predictor, path, out)
+        try:
+            written += _write_file(predictor, file, path, tables, instances, probabilities)
+        except Unreadable as reason:
+            unread[str(file)] = str(reason)
+        except FileExistsError as error:
+            there.append(error.args[0])
+    if there:
+        text = f"{count(len(there), 'answer')}, such as {there[0]}, would be written over what is there: name another folder, or move it away"
+        if not written:
+            raise UserError(text)
+        say(text)
+    return unread, written
+
+
+def _tables(predictor: MaskPredictor, path: Path, out: Path) -> dict[Path, Array]:
+    """Each file that is written of a map: of every label, the value that it has there"""
+    mapping = predictor.mapping
+    if not mapping.multilabel:
+        return {path: mapping.value_of()}
+    bits = np.arange(1 << len(mapping.classes))
+    return {
+        out / folder_of(name) / path.relative_to(out): ((bits >> k & 1) * 255).astype(np.uint8)
+        for k, name in enumerate(mapping.classes)
+    }
+
+
+def _write_file(
+    predictor: MaskPredictor,
+    file: Path,
+    path: Path,
+    tables: dict[Path, Array],
+    instances: bool,
+    probabilities: bool,
+) -> list[Path]:
+    """Predict one file, read and written in parts where it is large, and say where its maps are.
+
+    path     after which the file of probabilities is named
+    """
+    windows = open_windows(file, predictor.preprocessing.dim)
+    shape = windows.shape
+    if instances:
+        _room_for_ids(file, prod(shape))
+    plain = all(values.ndim == 1 for values in tables.values())
+    large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
+    soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
+    tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
+    made = (*tables, *[soft] * probabilities)
+    left = any(
+        p.with_name(f"{p.name}.partial").exists() for p in made
+    )  # then what is there may be of that run
+    for there in (p for p in made if p.exists() and not left):
+        raise FileExistsError(there)
+    for each in made:
+        try:
+            each.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(cannot_write(each, error)) from error
+    how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
+    if large:
+        plan = predictor.plan(shape, probabilities)
+        say(f"{file}: {plan}")
+        how["key"] = _key(file, predictor.digest, plan, [values.tolist() for values in tables.values()])
+    held, kept = [], []
+    with ExitStack() as stack:
+        hard = [
+            (stack.enter_context(TiledFile(to, shape, values.dtype, **how)), values)
+            for to, values in (tables if large else {}).items()
+        ]
+        named = {"names": predictor.classes, **how}
+        pages = probabilities and len(shape) > 1
+        softer = stack.enter_context(TiledFile(soft, shape, np.uint8, **named)) if pages else None
+        first = min(f.rows for f in (*(f for f, _ in hard), *filter(None, [softer]))) if hard else 0
+        if first:
+            say(f"{file}: {first:,} of {windows.shape[0]:,} rows are there from a run that was stopped")
+        bands = predictor.bands(windows, shape, first, probabilities)
+        if large:
+            bands = track(
+                bands, predictor.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
+            )
+        for top, band, shares in bands:
+            for to, values in hard:
+                to.add(top, values[band])
+            if not hard:
+                held.append(band)
+            if softer:
+                softer.add(top, shares)  # type: ignore[arg-type]
+            elif probabilities:
+                kept.append(shares)
+    if kept:
+        write_whole(soft, _npy(np.concatenate(kept, 1)))
+    if large:
+        return list(tables)
+    labels = np.concatenate(held)
+    if instances:
+        return [write_map(_numbers(predictor.ids(labels)), path, file)]
+    return [write_map(values[labels], to, file) for to, values in tables.items()]
+
+
+def _room_for_ids(file: Path, samples: int) -> None:
+    need = -(-samples * BYTES >> 20)
+    if need > MEMORY_MB:
+        raise UserError(
+            f"ids of the objects in {file} take {need:,} MB, since they are found on the whole image, and {MEMORY_MB:,} MB are allowed: set EYESPOT_MEMORY_MB={need}, or use --no-instances"
+        )
+
+
+def _numbers(ids: Array) -> Array:
+    return ids.astype(np.uint16 if ids.max(initial=0) < 2**16 else np.uint32)
+
+
+def _key(file: Path, *about: Any) -> str:
+    """What an answer that was half written must have been made from, so that the rest fits to it"""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return hashlib.sha256(repr((digest, about)).encode()).hexdigest()
+
+
+def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:
+    """Where the map of an input goes: PNG for images, TIFF for stacks and images that are TIFF, else NumPy."""
+    inside = source.relative_to(common) if common and source.is_relative_to(common) else Path(source.name)
+    tiff = source.suffix.lower() in (".tif", ".tiff")
+    ending = ".npy" if dim == 1 else source.suffix if tiff else ".png" if dim == 2 else ".tif"
+    stem = inside.name[:-7] if inside.name.lower().endswith(".nii.gz") else inside.stem
+    return out / inside.with_name(stem + ending)
+
+
+def write_map(values: Array, path: Path, source: Path) -> Path:
+    """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
+    if path.suffix == ".png" and values.dtype == np.uint32:  # which PNG cannot hold
+        path = path.with_suffix(".tif")
+    if path.suffix == ".npy":
+        content = _npy(values)
+    elif path.suffix == ".png":
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "PNG", **_resolution(source))
+        content = buffer.getvalue()
+    else:
+        buffer = io.BytesIO()
+        colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
+        photometric = "rgb" if colours else "minisblack"
+        tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **_scale(source))
+        content = buffer.getvalue()
+    write_whole(path, content)
+    return path
+
+
+def _npy(values: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+def _resolution(source: Path) -> dict:
+    try:
+        with Image.open(source) as image:
+            return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+    except (OSError, Image.DecompressionBombError):
+        return {}
+
+
+def _scale(source: Path) -> dict:
+    """The resolution of an image, as tifffile writes it"""
+    try:
+        with tifffile.TiffFile(source) as file:
+            tags = file.pages.first.tags
+            ratios = [tags[name].value for name in ("XResolution", "YResolution") if name in tags]
+            if len(ratios) == 2 and all(r[0] and r[1] for r in ratios):
+                unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
+                return {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
+    except (OSError, tifffile.TiffFileError):
+        dpi = _resolution(source).get("dpi")
+        return {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if dpi and all(dpi) else {}
+    return {}

@@ -1,0 +1,284 @@
+"""The task of telling what each pixel is: crops of images and their label maps."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eyespot.augment.pipeline import Light, Operation, augment_pair, parse
+from eyespot.data.header import Array
+from eyespot.data.masks import VOID
+from eyespot.data.multilabel import unpack as unpack_bits
+from eyespot.data.pair_survey import PairSurvey
+from eyespot.errors import UserError
+from eyespot.kit import MEMORY, sent
+from eyespot.labels import VOID as IGNORED
+from eyespot.labels import border_weights, components
+from eyespot.metrics import instances as partition
+from eyespot.metrics import masks as overlap
+from eyespot.models.network import Network, run_whole
+from eyespot.tasks.classification import new_network, usual_model
+from eyespot.tasks.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
+from eyespot.training.batches import Normal
+from eyespot.training.config import Config, Settle
+from eyespot.training.devices import arithmetic
+from eyespot.training.recipe import parse_recipe
+from eyespot.watershed import keeps_whole, split_touching
+
+CROP = {1: 1024, 2: 192, 3: 32}
+"""Samples along each axis of a crop, at the most, by the number of axes."""
+RARE, KEPT = 1 / 3, 64
+"""The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
+USUAL: dict[int | str, str] = {
+    1: "scale(0.9,1.1)|bright(0.2)|noise(0.05)",
+    2: "flips|turn|elastic(10)|bright(0.2)|contrast(0.2)",
+    3: "flips|turn|bright(0.2)|contrast(0.2)",
+    "photo": "flip|scale(0.8,1.25)|bright(0.2)|contrast(0.2)",
+}
+"""The changes that are usual, by the number of axes, and for photographs."""
+WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
+GLANCE = {1: 2**17, 2: 1024, 3: 96}
+"""Samples along an axis of a held-out image that are looked at while training, by the number of axes: about a million."""
+GLANCES = 16
+"""Held-out images that are looked at while training."""
+
+
+class Targets(NamedTuple):
+    """labels (B, *S), or (B, K, *S) of multi-label masks; how much more than others each pixel counts, where borders do"""
+
+    labels: Tensor
+    borders: Tensor | None
+
+
+class Segmentation:
+    """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
+
+    score, muon = "mean IoU", 0.24
+    most_epochs, least_batch = 400, 4
+    why_weights = "none"
+
+    def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
+        self.survey, self.config, self.normal, self.train = survey, config, normal, train
+        self.pixels, self.maps = survey.images.pixels, survey.images.labels
+        operations = parse(config.augment or "", survey.preprocessing.dim)
+        self.moves: list[Operation] = [o for o in operations if not isinstance(o, Light)]
+        self.lights: list[Operation] = [o for o in operations if isinstance(o, Light)]
+        self.rng = np.random.default_rng(config.seed)
+        self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
+        self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
+        self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
+        self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
+        seen = [_middle(self.maps[i]) == 1 for i in some(train)]
+        self.split_touching = survey.mapping.things and keeps_whole(seen)
+        self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, self.rng) for i in train}
+
+    def planned(self, config: Config) -> "Segmentation":
+        """The same task with other settings of the training; what was found in the masks is kept."""
+        task = copy(self)
+        task.config, task.rng = config, np.random.default_rng(config.seed)
+        return task
+
+    def network(self) -> Network:
+        return new_network(self.survey, self.config)
+
+    def prepare(self, network: nn.Module) -> None:
+        """Nothing is set from the data."""
+
+    def sample_indices(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every row as often as crops fit into it."""
+        assert self.config.size
+        area = self.config.size**self.survey.preprocessing.dim
+        times = [max(1, round(self.maps[i].size / area)) for i in rows]
+        return np.repeat(rows, times)
+
+    def side(self, fraction: float) -> int:
+        """Of a crop; always the same."""
+        assert self.config.size
+        return self.config.size
+
+    def cost(self) -> float:
+        return 1.0
+
+    def views(self) -> int:
+        return 1
+
+    def answering(self) -> str:
+        return "float32"  # whole images are answered in it: in tiles, the result is to be the same
+
+    def scoring(self, rows: NDArray[np.int64]) -> float:
+        """Seconds to compare the answers for these images with their masks, as timed on one of them."""
+        labels, start = self.maps[rows[len(rows) // 2]], perf_counter()
+        truth = as_targets(labels)
+        if self.multilabel:
+            each = unpack_bits(labels, self.k)
+            overlap.count_each(each, each, labels != VOID)
+        else:
+            overlap.count(truth, truth, self.k)
+        if self.survey.mapping.things:
+            partition.compare(
+                components(truth), split_touching(truth == 1) if self.split_touching else components(truth)
+            )
+        return len(rows) * (perf_counter() - start)
+
+    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
+        """Crops (B, C, side, ...) and what is to be said of them, changed alike"""
+        crops = [self._crop(int(i), side) for i in rows]
+        x = self.normal(np.stack([image for image, _, _ in crops]), self.config.device or "cpu")
+        y = sent(torch.from_numpy(np.stack([labels for _, labels, _ in crops])), x.device)
+        borders = sent(torch.from_numpy(np.stack([border for _, _, border in crops])), x.device)
+        both = torch.cat([x, borders[:, None]], 1) if self.borders else x  # moved alike
+        both, moved = augment_pair(both, y, self.moves, generator)
+        x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
+        x, _ = augment_pair(x, None, self.lights, generator)
+        assert moved is not None
+        targets = unpack(moved, self.k) if self.multilabel else moved
+        return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(targets, borders)
+
+    def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
+        shape = np.array(self.maps[i].shape)
+        centre = self.rng.integers(0, shape)
+        if self.places[i] and self.rng.random() < RARE:
+            places = self.places[i][self.rng.integers(len(self.places[i]))]
+            centre = np.array(np.unravel_index(self.rng.choice(places), shape))
+        starts = np.clip(centre - side // 2, 0, np.maximum(shape - side, 0))
+        window = tuple(slice(a, a + side) for a in starts)
+        image, labels = filled(self.pixels[i][window], self.maps[i][window], side, self.normal.mean)
+        border = np.zeros(labels.shape, np.float32)
+        if self.borders:
+            part = self.borders[i][window]
+            border[tuple(slice(0, n) for n in part.shape)] = part
+        return image, labels, border
+
+    def loss(self, logits: Tensor, y: Targets) -> Tensor:
+        weights = None if y.borders is None else pixel_weights(y.labels, border=y.borders)
+        return self.loss_of(logits, y.labels, weights)
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
+        """Loss and mean IoU over the classes that occur, on the middle of some held-out images."""
+        device, table, losses = self.config.device or "cpu", np.zeros((self.k, 3)), []
+        for i in some(rows):
+            y = as_targets(_middle(self.maps[i]))
+            image = _middle(self.pixels[i], axes=y.ndim)
+            with arithmetic(device, self.config.precision):
+                z = run_whole(network, self.normal(image[None], device)).float().cpu()
+            labels = torch.from_numpy(y)[None]
+            labels = unpack(labels, self.k) if self.multilabel else labels
+            losses.append(self.glanced(z, labels).item())
+            table += self._regions(z[0], labels[0])
+        present, both, there, said = table[:, 1] > 0, *table.T
+        return float(np.mean(losses)), float((both / np.maximum(there + said - both, 1))[present].mean())
+
+    def _regions(self, logits: Tensor, labels: Tensor) -> NDArray[np.int64]:
+        """(K, 3) pixels of each class: in both, true, predicted"""
+        every = torch.arange(self.k).view(-1, *[1] * (logits.dim() - 1))
+        true = labels == (1 if self.multilabel else every)
+        said = (logits > 0 if self.multilabel else logits.argmax(0) == every) & (labels != IGNORED)
+        return torch.stack([t.flatten(1).sum(1) for t in (true & said, true, said)], 1).numpy()
+
+
+def some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most GLANCES of the rows, spread over them"""
+    return rows[:: max(1, -(-len(rows) // GLANCES))]
+
+
+def _middle(whole: Array, axes: int | None = None) -> Array:
+    """At most GLANCE samples of each of the first axes, of all if not told"""
+    sizes = whole.shape[:axes]
+    most = GLANCE[len(sizes)]
+    starts = [max(0, (n - most) // 2) for n in sizes]
+    return whole[tuple(slice(a, a + most) for a in starts)]
+
+
+def as_targets(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Label maps with what does not count as training wants it."""
+    return np.where(labels == VOID, IGNORED, labels.astype(np.int64))
+
+
+def filled(
+    image: Array, labels: NDArray[np.uint8], side: int, value: Sequence[float]
+) -> tuple[Array, NDArray[np.int64]]:
+    """A crop from an image smaller than it, filled up at the far edges with a value per channel; that does not count.
+
+    With the channels' means it is what a network sees beyond an image: zeros, after the normalisation.
+    """
+    y = as_targets(labels)
+    if y.shape == (side,) * y.ndim:
+        return image, y
+    whole = np.empty((*[side] * y.ndim, image.shape[-1]), image.dtype)
+    whole[...] = np.array(value).round().astype(image.dtype) if image.dtype.kind == "u" else np.array(value)
+    whole[tuple(slice(0, n) for n in y.shape)] = image
+    return whole, np.pad(y, [(0, side - n) for n in y.shape], constant_values=IGNORED)
+
+
+def _borders(labels: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """U-Net's weights of the lines between objects, for the map of one class of objects"""
+    return border_weights((labels == 1).astype(np.int64)).astype(np.float16)
+
+
+def _places(
+    labels: NDArray[np.uint8], classes: int, multilabel: bool, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """For each class in the map, some of its flat positions."""
+    flat, found = labels.ravel(), []
+    for k in range(classes):
+        here = np.flatnonzero((flat != VOID) & (flat >> k & 1 == 1) if multilabel else flat == k)
+        if len(here):
+            found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
+    return found
+
+
+PARTS = {"muon", "average"}
+"""Of the recipe, what training with masks knows."""
+
+
+def usual_recipe(config: Config, passes: float, view: float = 0.0) -> tuple[str, str]:
+    """The parts of training for masks; and why."""
+    return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
+
+
+def usual_loss(survey: PairSurvey) -> tuple[str, str]:
+    """The loss that fits the masks; and why."""
+    if survey.mapping.multilabel:
+        return "bce+dice", "every class on its own, at every pixel and as a whole"
+    if survey.mapping.things:
+        return "border+dice", "lines between touching objects count more (U-Net's weights)"
+    return "ce+dice", "every pixel, and every class"
+
+
+def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
+    """The network, the crop, the changes and the batch, each as typed or with its reason."""
+    dim = survey.preprocessing.dim
+    others = sorted(parse_recipe(config.recipe or "none") - PARTS)
+    if others:
+        raise UserError(
+            f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
+        )
+    narrow = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
+    usual = (
+        ("unet_bn", "the U-Net with the paper's widths")
+        if (config.device or "").startswith("cuda")
+        else narrow
+    )
+    of_weights = config.start_from is not None and config.model is None
+    model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
+    longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
+    size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
+    loss = settle("loss", *usual_loss(survey))
+    parse_loss(loss, survey.mapping.multilabel)
+    photo = survey.preprocessing.channels == 3
+    kind = "photo" if photo and dim == 2 else dim
+    augment = settle(
+        "augment", USUAL[kind], "photographs: mirrored, nearer or further, in other light" if photo else WHY
+    )
+    parse(augment, dim)
+    batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
+    return replace(
+        config, model=model, size=size, fit=survey.preprocessing.fit, augment=augment, batch=batch, loss=loss
+    )

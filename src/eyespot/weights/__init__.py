@@ -1,0 +1,1 @@
+"""Model files, and weights to start from."""

@@ -1,0 +1,147 @@
+"""The model file: weights and one JSON card in a safetensors file. No pickle, strict when read."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from eyespot.errors import UserError, nearest
+from eyespot.files import write_whole
+
+FORMAT = 1
+NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says of itself.
+
+    preset, changes   the network, for `create`
+    classes           names, in the order of the logits
+    preprocessing     how a file becomes the network's input: see `data.reading.Reading`; mean and std per
+                      channel; the precision of answers, and whether they are means over mirrored and moved views
+    augment           what may change in an image without changing its class, as trained
+    temperature       the logits are divided by it before softmax (Guo et al. 2017)
+    """
+
+    preset: str
+    changes: dict[str, Any]
+    classes: list[str]
+    preprocessing: dict[str, Any]
+    task: str = "classify"
+    augment: str = ""
+    temperature: float = 1.0
+    scores: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def versions() -> dict[str, str]:
+    """The software that makes a result, for its card."""
+    import numpy
+    import PIL
+    import torch
+
+    from eyespot import __version__
+
+    made = {
+        "eyespot": __version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+    }
+    return made | {"python": platform.python_version()}
+
+
+def write_model(path: Path, tensors: Mapping[str, Any], card: Card) -> None:
+    """Write the weights and the card, whole or not at all."""
+    from safetensors.torch import save
+
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(whole, {"eyespot": json.dumps(asdict(card))}))
+
+
+def read_card(path: Path) -> Card:
+    """The card of a model file. Raises UserError for a file that is cut short, newer, or not ours."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get("eyespot")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} does not exist: give a run folder or a model file that eyespot wrote"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; mend its permissions") from error
+    except SafetensorError as error:
+        raise UserError(
+            f"{path} is cut short or not a model file of eyespot ({error}); copy it again from where it was made"
+        ) from error
+    if text is None:
+        raise UserError(
+            f"{path} holds weights but no eyespot card: it was written by another program; give a file that eyespot wrote"
+        )
+    return _card(text, path)
+
+
+def _card(text: str, path: Path) -> Card:
+    try:
+        content = json.loads(text)
+        number = content.get("format")
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"the card of {path} is damaged ({error}); copy the file again from where it was made"
+        ) from error
+    if not isinstance(number, int) or number > FORMAT:
+        raise UserError(
+            f"{path} has the format {number}, newer than the {FORMAT} that this eyespot reads: update eyespot"
+        )
+    known = [f.name for f in fields(Card)]
+    for key in content:
+        if key not in known:
+            raise UserError(f"the card of {path} has the unknown entry {key!r}; {nearest(key, known)}")
+    try:
+        return Card(**content)
+    except TypeError as error:
+        raise UserError(
+            f"the card of {path} is not complete ({error}); copy the file again from where it was made"
+        ) from error
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """The weights of a model file, as torch tensors by name."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"the weights of {path} cannot be read ({error}); copy the file again from where it was made"
+        ) from error
+
+
+def load_strict(network: Any, tensors: Mapping[str, Any], path: Path | str) -> None:
+    """Load weights into a network, all of them and only them, and say which do not fit."""
+    own = network.state_dict()
+    missing = [f"{name} {tuple(own[name].shape)}" for name in own if name not in tensors]
+    unexpected = [f"{name} {tuple(tensors[name].shape)}" for name in tensors if name not in own]
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    said = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in faults.items()
+        if names
+    ]
+    if said:
+        raise UserError(f"the weights of {path} do not fit this {type(network).__name__}: {'; '.join(said)}")
+    network.load_state_dict(dict(tensors))

@@ -1,0 +1,41 @@
+"""Weights that a network starts from: found, read, brought to torchvision's names, and fitted.
+
+They come from a file (safetensors, or a .pth of tensors), a run folder, a state dict, or, by the name "imagenet", from
+where torchvision's are published. Those were trained on RGB between 0 and 1, each channel brought to mean 0 and standard
+deviation 1 by ImageNet's numbers; `eyespot train` does the same by the numbers of its own images.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eyespot.errors import UserError
+from eyespot.weights.adapt import Fitted, fit
+from eyespot.weights.card import NAME
+from eyespot.weights.load import read
+from eyespot.weights.published import IMAGENET, fetch_published
+
+Weights = str | os.PathLike | Mapping[str, Any]
+"""A file, a run folder, "imagenet", or tensors by name."""
+
+
+def start(network: Any, weights: Weights, preset: str) -> Fitted:
+    """Load weights into a network, adapted to its channels and classes, and tell what became of each."""
+    if isinstance(weights, Mapping):
+        return fit(network, weights, "the state dict")
+    path = find(weights, preset)
+    return fit(network, read(path), str(path))
+
+
+def find(weights: str | os.PathLike, preset: str) -> Path:
+    """The file that is meant, fetched where it is a published one: "imagenet" always is; "./imagenet" never."""
+    if weights == IMAGENET:
+        return fetch_published(preset)
+    path = Path(weights)
+    path = path / NAME if path.is_dir() else path
+    if not path.exists():
+        raise UserError(
+            f"there are no weights {str(weights)!r}; give a .safetensors or .pth file, a run folder, or {IMAGENET}"
+        )
+    return path
