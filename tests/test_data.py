@@ -360,3 +360,15 @@ def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
             os.utime(folder, (age, age))
         folders = sorted((tmp_path / "cache" / "arrays").iterdir(), key=lambda f: f.stat().st_mtime)
     assert len(folders) == 1
+
+
+def test_a_survey_names_its_task(photos, tmp_path):
+    assert survey(photos).task == "classification" and survey(photos).mapping is None
+    for folder, value in (("images", 90), ("masks", 0)):
+        (tmp_path / "d" / folder).mkdir(parents=True)
+        for i in range(2):
+            pixels = np.full((20, 20), value, np.uint8)
+            pixels[5:9, 4:8] = 255
+            Image.fromarray(pixels).save(tmp_path / "d" / folder / f"{i}.png")
+    masks = survey_any(tmp_path / "d", Wishes())
+    assert masks.task == "segmentation" and masks.mapping is not None

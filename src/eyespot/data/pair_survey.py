@@ -23,12 +23,12 @@ from eyespot.errors import UserError
 from eyespot.files import in_order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairSurvey(Survey):
     """A data set of images and masks, read once. `images` are Pairs; `labels` is zero for all."""
 
     images: Pairs
-    mapping: Mapping
+    mapping: Mapping  # type: ignore[reportGeneralTypeIssues]  (the field of Survey, no longer optional)
     shares: NDArray[np.float64]
     """(images, classes) the share of each image's counted pixels that each class has."""
     overlap: float = 0.0
@@ -100,18 +100,18 @@ def survey_pairs(source: Source, wishes: Wishes, void: str | None, multilabel: b
     same = exact(dict(enumerate(facts)))
     similar = near(pairs.thumbs, min(min(f.shape) for f in facts))
     found = PairSurvey(
-        source,
-        headers,
-        preprocessing,
-        reasons,
-        pairs,
-        [],
-        np.zeros(len(facts), np.int64),
-        clusters(len(facts), [*same, *similar.tolist()]),
-        facts,
-        proposal.mapping,
-        shares,
-        overlap,
+        source=source,
+        headers=headers,
+        preprocessing=preprocessing,
+        reasons=reasons,
+        images=pairs,
+        problems=[],
+        labels=np.zeros(len(facts), np.int64),
+        alike=clusters(len(facts), [*same, *similar.tolist()]),
+        facts=facts,
+        mapping=proposal.mapping,
+        shares=shares,
+        overlap=overlap,
     )
     found.problems.extend(
         _problems(found, proposal, masks) + doubles(found, same, similar) + passed_over(source)

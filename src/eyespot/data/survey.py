@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eyespot.console import count
 from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.header import WORD, Header
+from eyespot.data.masks import Mapping
 from eyespot.data.preprocess.choose import LARGEST, Wishes, choose_preprocessing, settle_axes
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.preprocess.spectrum import HOP
@@ -53,6 +54,13 @@ class Survey:
     """(N,) equal for rows that show the same picture, exactly or nearly."""
     facts: list[Header]
     """Of the decoded rows."""
+    mapping: Mapping | None = None
+    """From the values of masks to classes; None where samples have classes."""
+
+    @property
+    def task(self) -> str:
+        """What is trained: "classification", or "segmentation" where samples have masks."""
+        return "classification" if self.mapping is None else "segmentation"
 
     @property
     def word(self) -> str:
