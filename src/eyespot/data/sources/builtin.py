@@ -4,22 +4,22 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from eyespot.files import cache_folder
 
 
 def _digits(folder: Path) -> None:
-    """1,797 handwritten digits, 8x8 grey values 0-16 (Alpaydin & Kaynak 1998, in scikit-learn), as 8-bit PNG."""
+    """1,797 handwritten digits, 8x8 grey values 0-16 (Alpaydin & Kaynak 1998, CC BY 4.0), as 8-bit PNG."""
     import numpy as np
     from PIL import Image
-    from sklearn.datasets import load_digits
 
-    data: Any = load_digits()
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as digits:
+        images = digits["images"]
+        labels = digits["labels"]
     for label in range(10):
         (folder / str(label)).mkdir()
-    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
-    for i, (image, label) in enumerate(zip(grey, data.target, strict=True)):
+    grey = np.rint(images * (255 / 16)).astype(np.uint8)
+    for i, (image, label) in enumerate(zip(grey, labels, strict=True)):
         Image.fromarray(image).save(folder / str(label) / f"{i:04}.png")
 
 
