@@ -73,7 +73,7 @@ def load_pairs(source: Source, headers: Headers, preprocessing: Preprocessing, m
 
 
 def _key(source: Source, headers: Headers, preprocessing: Preprocessing, mapping: Mapping) -> str:
-    key = blake2b(repr((FORMAT, preprocessing, mapping)).encode(), digest_size=16)
+    key = blake2b(repr((FORMAT, sorted(preprocessing.decoding().items()), mapping)).encode(), digest_size=16)
     for i, found in sorted(headers.facts.items()):
         sample = source.samples[i]
         key.update(i.to_bytes(8, "little") + found.digest + repr([name for name, _ in sample.masks]).encode())

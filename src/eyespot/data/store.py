@@ -130,7 +130,7 @@ def load(source: Source, headers: Headers, preprocessing: Preprocessing) -> Imag
 def _key(headers: Headers, preprocessing: Preprocessing) -> str:
     """By content and settings, so that a renamed file is the same and an edited one is not."""
     key = blake2b(
-        repr((FORMAT, PIL.__version__, sorted(preprocessing.as_dict().items()))).encode(), digest_size=16
+        repr((FORMAT, PIL.__version__, sorted(preprocessing.decoding().items()))).encode(), digest_size=16
     )
     for i, found in sorted(headers.facts.items()):
         key.update(i.to_bytes(8, "little") + found.digest)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import log
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,7 @@ class Predictor:
 
 def preprocessing_of(preprocessing: dict[str, Any]) -> Preprocessing:
     """The part of a card's preprocessing that says how files are read."""
-    known = {f.name for f in fields(Preprocessing)}
-    settings: dict[str, Any] = {k: v for k, v in preprocessing.items() if k in known}
-    settings["accepts"] = tuple(settings["accepts"])
-    return Preprocessing(**settings)
+    return Preprocessing.from_dict(preprocessing)
 
 
 def as_array(image: Any, dim: int) -> Array:

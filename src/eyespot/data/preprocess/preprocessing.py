@@ -1,13 +1,14 @@
 """How a file becomes an array of the network's size, the same way in training and for ever after."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eyespot.data.formats.read import decode
 from eyespot.data.header import WORD, Array, Decoded, Unreadable
-from eyespot.data.preprocess.resize import scaled
+from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
 
@@ -37,6 +38,7 @@ class Preprocessing:
               itself to fit, as images are
     unit      of the spacing: "s", "mm", or "" for the files' own samples, where they do not tell their spacing
     view      "samples", or "spectrum" for sounds
+    mean, std of the training set per channel, in the files' own values; empty until a training set is known
     """
 
     size: int
@@ -48,6 +50,8 @@ class Preprocessing:
     spacing: float | None = None
     unit: str = ""
     view: str = "samples"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     def __post_init__(self):
         for name, value, known in (("fit", self.fit, [*FITS, OWN]), ("view", self.view, VIEWS)):
@@ -62,7 +66,23 @@ class Preprocessing:
         return (*[self.size] * self.dim, self.channels)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"accepts": list(self.accepts)}
+        """Every field, ready for JSON; without mean and std where they are not known."""
+        fields = asdict(self)
+        unknown = [name for name in ("mean", "std") if not fields[name]]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items() if k not in unknown}
+
+    def decoding(self) -> dict[str, Any]:
+        """The fields that decide what a file is decoded to; it names what is in the cache."""
+        return {k: v for k, v in self.as_dict().items() if k not in ("mean", "std")}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Preprocessing":
+        """From `as_dict`, or from the preprocessing of a model's card, which has more entries."""
+        names = {field.name for field in fields(cls)}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k in names
+        }
+        return cls(**values)
 
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
@@ -70,58 +90,72 @@ class Preprocessing:
 
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
-        array = decoded.array
+        self._check(decoded.array)
+        array = _to_depth(decoded.array, self.depth, WORD[self.dim])
+        array = self.placement(array.shape[:-1], decoded.spacing).apply(array)
+        if self.view == "spectrum":
+            assert self.spacing
+            return spectrum(array, self.spacing)
+        return np.repeat(array, self.channels, axis=-1) if array.shape[-1] < self.channels else array
+
+    def _check(self, array: Array) -> None:
+        word = WORD[self.dim]
         if array.ndim != self.dim + 1:
-            have = WORD.get(array.ndim - 1, "array")
-            raise Unreadable(f"it is {an(have)}, and the model was trained on {WORD[self.dim]}s")
+            actual = WORD.get(array.ndim - 1, "array")
+            raise Unreadable(f"it is {an(actual)}, and the model was trained on {word}s")
         if array.shape[-1] not in self.accepts:
             wanted = " or ".join(_channels(c) for c in self.accepts)
             raise Unreadable(
-                f"it has {_channels(array.shape[-1])}, and the {WORD[self.dim]}s trained on have {wanted}; convert it first"
+                f"it has {_channels(array.shape[-1])}, and the {word}s trained on have {wanted}; convert it first"
             )
-        array = _to_depth(array, self.depth, WORD[self.dim])
-        if self.view == "spectrum":
-            assert self.spacing
-            sound = self._placed(array, decoded.spacing, self.size * hop(self.spacing))
-            return spectrum(sound, self.spacing)
-        array = array if self.fit == OWN else self._placed(array, decoded.spacing, self.size)
-        return np.repeat(array, self.channels, axis=-1) if array.shape[-1] < self.channels else array
 
-    def _placed(self, array: Array, spacing: tuple[float, ...], size: int) -> Array:
-        """Scaled, then cut to its middle or padded evenly, to `size` samples along each axis."""
-        lengths = array.shape[:-1]
-        scales = self._scales(lengths, spacing if self.unit else (), size)
-        if all(n == size for n in lengths) and all(abs(s - 1) < 1e-6 for s in scales):
-            return array
-        outs = [min(size, max(1, round(n * s))) for n, s in zip(lengths, scales, strict=True)]
-        windows = [_middle(n, min(n, size / s)) for n, s in zip(lengths, scales, strict=True)]
-        small = scaled(array, outs, windows)
-        if all(n == size for n in outs):
-            return small
-        whole = np.zeros((*[size] * self.dim, array.shape[-1]), array.dtype)
-        starts = [(size - n) // 2 for n in outs]
-        whole[tuple(slice(a, a + n) for a, n in zip(starts, outs, strict=True))] = small
-        return whole
+    def placement(self, lengths: tuple[int, ...], spacing: tuple[float, ...] = ()) -> Placement:
+        """Where the samples of a file lie in the result; of a sound, before its spectrum is taken.
+
+        lengths  samples of the decoded file along each axis
+        spacing  from sample to sample of the file, if known
+        """
+        if self.fit == OWN:
+            return Placement(lengths, lengths, whole(lengths), lengths)
+        size = self.size * self.frame
+        return place(lengths, self._scales(lengths, spacing if self.unit else (), size), size)
+
+    def undo(self, labels: NDArray[Any], placement: Placement, outside: int = 0) -> NDArray[Any]:
+        """A label map (*S) of the network's size -> the size of the decoded file; the inverse for masks.
+
+        The file's own turns (EXIF, NIfTI axes) are not part of it: a decoded file is upright and in the body's axes.
+        outside  the label of samples that a crop left out
+        """
+        if self.frame > 1:
+            labels = np.repeat(labels, self.frame)
+        return placement.undo(labels, outside)
+
+    def normalise(self, arrays: Array) -> NDArray[np.float32]:
+        """(B, *S, C) -> (B, C, *S) of mean 0 and standard deviation 1, as the network takes it; needs `mean` and `std`."""
+        values = arrays.astype(np.float32)
+        values -= np.array(self.mean, np.float32)
+        values /= np.array(self.std, np.float32)
+        return np.moveaxis(values, -1, 1)
+
+    @property
+    def frame(self) -> int:
+        """Samples of a file at the spacing of the result for one of the network's input: a frame's, of a sound."""
+        return hop(self.spacing) if self.view == "spectrum" and self.spacing else 1
 
     def _scales(self, lengths: tuple[int, ...], spacing: tuple[float, ...], size: int) -> list[float]:
         """Samples of the result for one of the file, along each axis."""
         if self.fit == "stretch":
             return [size / n for n in lengths]
         if self.spacing is not None:
-            own = (
-                self.spacing if self.unit else 1.0
-            )  # a file that does not tell is taken to be at the model's scale
-            return [each / self.spacing for each in spacing or [own] * self.dim]
-        whole = max(lengths) if self.fit == "pad" else min(lengths)
-        return [size / whole] * self.dim
+            # A file without a spacing is taken to be at the model's scale.
+            assumed = self.spacing if self.unit else 1.0
+            return [step / self.spacing for step in spacing or [assumed] * self.dim]
+        longest = max(lengths) if self.fit == "pad" else min(lengths)
+        return [size / longest] * self.dim
 
 
 def an(word: str) -> str:
     return f"an {word}" if word[0] in "aio" else f"a {word}"
-
-
-def _middle(n: int, wanted: float) -> tuple[float, float]:
-    return (n - wanted) / 2, (n + wanted) / 2
 
 
 def _channels(n: int) -> str:
