@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import eyespot
 from conftest import one_sentence, write_set
-from eyespot import files
+from eyespot import environment, files
 from eyespot.data import store as arrays
 from eyespot.data.formats import read
 from eyespot.errors import UserError
@@ -178,7 +178,7 @@ def test_a_name_of_ours_is_taken_once_and_given_back(cli, photos, tmp_path, monk
     assert not (tmp_path / "runs" / "photos").exists()
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "runs").symlink_to(tmp_path / "not-mounted")
-    assert "cannot make the run folder" in refused(cli, photos)
+    assert "cannot make the folder" in refused(cli, photos)
 
 
 @pytest.mark.parametrize("name,ours", [("EYESPOT_MEMORY_MB", 1200), ("EYESPOT_CACHE_GB", 50)])
@@ -186,9 +186,9 @@ def test_a_name_of_ours_is_taken_once_and_given_back(cli, photos, tmp_path, monk
 def test_settings_of_the_surroundings_that_are_no_numbers(monkeypatch, name, ours, told):
     monkeypatch.setenv(name, told)
     with pytest.raises(UserError, match=f"{name} is '{told}': set it to a number above zero, such as {ours}"):
-        files.setting(name, ours)
+        environment.positive_number(name, ours)
     monkeypatch.setenv(name, "")
-    assert files.setting(name, ours) == ours
+    assert environment.positive_number(name, ours) == ours
 
 
 def test_a_setting_that_is_no_number_is_a_sentence(tmp_path):

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_set
-from eyespot import files
 from eyespot.data import store as arrays
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
 from eyespot.data.pair_survey import survey_any
@@ -21,8 +20,9 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.folders import find
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.survey import survey
+from eyespot.environment import cache_folder
 from eyespot.errors import UserError
-from eyespot.files import in_order
+from eyespot.parallel import in_order
 
 
 def test_classes_are_the_union_over_splits_in_a_fixed_order(tmp_path):
@@ -344,7 +344,7 @@ def test_a_cache_folder_that_is_not_whole_is_made_again(photos):
     source, preprocessing = find(photos), Preprocessing(24)
     headers = arrays.scan(source)
     before = arrays.load(source, headers, preprocessing)
-    for meta in (files.cache_folder() / "arrays").glob("*/meta.json"):
+    for meta in (cache_folder() / "arrays").glob("*/meta.json"):
         meta.unlink()
     np.testing.assert_array_equal(arrays.load(source, headers, preprocessing).pixels, before.pixels)
 

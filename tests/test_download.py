@@ -10,7 +10,7 @@ import torch
 
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.weights.card import download, published
+from eyespot.weights import download, published
 
 
 class Server(ThreadingHTTPServer):
@@ -159,5 +159,7 @@ def test_an_address_that_cannot_be_reached_is_one_sentence(server, monkeypatch, 
 
 def test_a_full_disk_is_one_sentence(server, tmp_path):
     (tmp_path / "weights").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match=r"cannot write .*small-"):
+    with pytest.raises(
+        UserError, match=r"cannot make the folder .*weights: .*; set EYESPOT_CACHE to a folder"
+    ):
         create("small", weights="imagenet")

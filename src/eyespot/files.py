@@ -1,110 +1,234 @@
-"""Files written whole or not at all, folders of ours, threads that keep the order."""
+"""The only module that creates, replaces or deletes files.
+
+A file or folder is written under a temporary name beside its own, forced to the disk (fsync), and renamed: a reader
+never sees half of one, and a crash or a full disk leaves what was there before. Temporary names begin with a dot.
+Errors of the operating system become a UserError of one sentence.
+"""
 
 import errno
 import os
-import re
+import secrets
+import shutil
 import tempfile
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, Any, BinaryIO
 
+from eyespot.environment import cache_folder
 from eyespot.errors import UserError
 
-T = TypeVar("T")
-R = TypeVar("R")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a disk that is full, a quota that is used up, and a file beyond the limit."""
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name beside the file, then rename: a reader never sees half a file."""
-    data = content.encode(errors="surrogateescape") if isinstance(content, str) else content
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file, or replace it."""
+    with writing(path) as file:
+        file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
+
+
+@contextmanager
+def writing(path: Path, *, text: bool = False, keep_empty: bool = True) -> Iterator[IO[Any]]:
+    """A file to write to, which takes its name when the block ends without an error.
+
+    An OSError inside the block is reported as one of writing.
+
+    text        text in UTF-8, with lines as they are given; else bytes
+    keep_empty  whether a file to which nothing was written takes its name too
+    """
+    temporary = _temporary_name(path)
+    with write_errors(path):
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            with _created(temporary, text) as file:
+                yield file
+                synchronise(file)
+            if keep_empty or temporary.stat().st_size:
+                os.replace(temporary, path)
+                _synchronise_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _created(path: Path, text: bool) -> IO[Any]:
+    if text:
+        return path.open("x", newline="", encoding="utf-8", errors="surrogateescape")
+    return path.open("xb")
+
+
+class NewFolder:
+    """A folder that does not have its name yet, see `new_folder`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def open(self, name: str) -> BinaryIO:
+        """A file in it to write to, `name` being its path inside."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write a file in it, `name` being its path inside."""
+        with self.open(name) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[NewFolder]:
+    """A folder to write to, which takes its name when the block ends without an error.
+
+    If another process made a folder of that name meanwhile, that one stays and this one is dropped. An OSError inside
+    the block is reported as one of writing.
+    """
+    working = _temporary_name(path)
+    with write_errors(path.parent):
+        working.mkdir(parents=True)
+        try:
+            yield NewFolder(working)
+            _synchronise_content(working)
+            try:
+                os.rename(working, path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+            _synchronise_folder(path.parent)
+        finally:
+            shutil.rmtree(working, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the system's place for temporary files, deleted after the block. Raises OSError."""
+    with tempfile.TemporaryDirectory(prefix="eyespot-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def appending(path: Path, *, start_over: bool = False) -> Iterator[BinaryIO]:
+    """A file to write at its end, or from its beginning; it keeps what was written when the block fails."""
+    with write_errors(path), path.open("wb" if start_over else "ab") as file:
+        yield file
+
+
+def open_to_update(path: Path) -> BinaryIO:
+    """A file that is there, to write anywhere in it. Raises OSError."""
+    return path.open("r+b")
+
+
+def synchronise(file: IO[Any]) -> None:
+    """Force what was written to the disk. Raises OSError."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def move_file(old: Path, new: Path) -> None:
+    """Rename a file, over another if there is one, when its content is on the disk."""
+    with write_errors(new):
+        with open_to_update(old) as file:
+            os.fsync(file.fileno())
+        os.replace(old, new)
+        _synchronise_folder(new.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(cannot_write(path, error)) from error
+        raise UserError(_sentence("make the folder", path, error)) from error
 
 
-def apart(out: Path, inputs: Iterable[Path]) -> None:
-    """Raises UserError where what is read would be written over."""
+def claim_folder(path: Path) -> bool:
+    """Make a folder and those above it; False if it exists, so that only one process gets the name."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        if os.path.lexists(path):
+            return False
+        raise UserError(_sentence("make the folder", path, error)) from error
+    return True
+
+
+def remove_files(*paths: Path) -> None:
+    """Delete files, those that exist."""
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot delete {path}: {error.strerror or error}") from error
+    for folder in {path.parent for path in paths}:
+        _synchronise_folder(folder)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder and all that is in it, as far as that is possible: at once under its name, then its content."""
+    working = _temporary_name(path)
+    with suppress(OSError):
+        os.rename(path, working)
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Delete a folder in which nothing is."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder is being written, or was left by a run that was killed."""
+    return path.name.startswith(".")
+
+
+def check_not_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Raises UserError where a file to write is one of those that are read."""
     if out.exists() and any(path.exists() and out.samefile(path) for path in inputs):
         raise UserError(f"{out} is one of the inputs: name another file")
 
 
-def cannot_write(path: Path, error: OSError) -> str:
-    """The sentence for a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"cannot write {path}: the disk is full; free some space, or name another place"
-    return f"cannot write {path}: {error.strerror or error}; name a place where you may write"
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raises UserError for an OSError inside the block, as one of writing the path."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(_sentence("write", path, error)) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sentence(action: str, path: Path, error: OSError) -> str:
+    cached = path.is_relative_to(cache_folder())
+    if error.errno in FULL:
+        remedy = "set EYESPOT_CACHE to another folder" if cached else "name another place"
+        return f"cannot {action} {path}: the disk is full; free some space, or {remedy}"
+    remedy = "set EYESPOT_CACHE to a folder" if cached else "name a place"
+    return f"cannot {action} {path}: {error.strerror or error}; {remedy} where you may write"
 
 
-def cache_folder() -> Path:
-    """Where decoded images and built-in sets are kept: $EYESPOT_CACHE, or the system's place for caches."""
-    import platformdirs
-
-    return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}")
 
 
-def setting(name: str, usual: float) -> float:
-    """A number that the environment may set. Raises UserError where that is none above zero."""
-    told = os.environ.get(name) or str(usual)
-    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", told) or not float(told):
-        raise UserError(f"{name} is {told!r}: set it to a number above zero, such as {usual:g}")
-    return float(told)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def in_order(work: Callable[[T], R], items: Iterable[T], alone: float = 0.0) -> Iterator[R]:
-    """Map in threads, in order, holding only a few results ahead: constant memory for any number of items.
-
-    alone   seconds per item; while the mean is less, this thread does the work, and no others are started
-    """
-    threads = max(2, cores())
-    items = iter(items)
-    if alone:
-        spent = 0.0
-        for done, item in enumerate(items, 1):
-            start = time.perf_counter()
-            result = work(item)
-            spent += time.perf_counter() - start
-            yield result
-            if spent > alone * (done + 4):  # one that takes long by chance is forgiven
-                break
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(items, 2 * threads))
+def _synchronise_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the system can (Windows and some network disks cannot)."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            while waiting:
-                yield waiting.popleft().result()
-                waiting.extend(pool.submit(work, item) for item in islice(items, 1))
+            os.fsync(handle)
         finally:
-            for future in waiting:
-                future.cancel()
+            os.close(handle)
 
 
-def batched(items: Iterable[T], n: int) -> Iterator[list[T]]:
-    """Lists of n items, the last one shorter."""
-    items = iter(items)
-    while batch := list(islice(items, n)):
-        yield batch
+def _synchronise_content(folder: Path) -> None:
+    """Force all files below a folder to the disk; in threads, since a disk serves many requests at once."""
+
+    def synchronise_file(path: Path) -> None:
+        with open_to_update(path) as file:
+            os.fsync(file.fileno())
+
+    folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    with ThreadPoolExecutor(16) as pool:
+        for _ in pool.map(synchronise_file, (path for path in folder.rglob("*") if path.is_file())):
+            pass
+    for inner in reversed(folders):
+        _synchronise_folder(inner)

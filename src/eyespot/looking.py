@@ -15,7 +15,7 @@ from eyespot.console import count
 from eyespot.data.pair_survey import PairSurvey, survey_any
 from eyespot.data.preprocess.choose import Wishes
 from eyespot.data.survey import ERROR, Survey
-from eyespot.files import apart
+from eyespot.files import check_not_input
 
 SHOWN = 3
 """Files named per finding on the terminal; --json names all."""
@@ -116,7 +116,7 @@ def look(
     found = survey_any(data, Wishes(size, fit, dim, view), void=void, multilabel=multilabel)
     if to is None:
         return Look(found)
-    apart(to, (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
+    check_not_input(to, (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
     pictures.save(contact_sheet(found), to)
     return Look(found, to)
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from eyespot.data.header import Array
 from eyespot.errors import UserError
-from eyespot.files import write_whole
+from eyespot.files import write_file
 
 FEW = 4
 """Channels of a signal up to which it is drawn as curves; more are drawn as a map of channels over time."""
@@ -114,4 +114,4 @@ def as_png(path: Path) -> Path:
 
 def save(picture: Image.Image, path: Path) -> None:
     """Write a picture whole, as PNG."""
-    write_whole(as_png(path), _png(picture))
+    write_file(as_png(path), _png(picture))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
 from eyespot.fast import fused
 from eyespot.fast.allocator import keep_freed, return_freed
+from eyespot.files import remove_if_empty
 from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
 from eyespot.metrics.classes import percent, temperature
 from eyespot.models import check_preset
@@ -146,9 +146,8 @@ def train(
         fused.use(False)
         return_freed()
         if out is None:
-            with suppress(OSError):  # nothing was made, so nothing is left
-                folder.rmdir()
-                folder.parent.rmdir()
+            remove_if_empty(folder)
+            remove_if_empty(folder.parent)
 
 
 def evaluate(

@@ -24,7 +24,7 @@ from eyespot.data.store import fingerprint
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
-from eyespot.files import write_whole
+from eyespot.files import claim_folder, make_folder, remove_files, write_file
 from eyespot.tasks.segmentation import Segmentation
 from eyespot.training.config import write_plan
 from eyespot.training.loop import Row
@@ -43,7 +43,7 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
     if out is None:
         name = Path(data).resolve().name if Path(data).exists() else data
         numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in count(1))
-        return next(path for path in numbered if _taken(path))
+        return next(path for path in numbered if claim_folder(path))
     folder = Path(out)
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder for the run")
@@ -56,18 +56,6 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
             f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
         )
     return folder
-
-
-def _taken(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        if os.path.lexists(folder):
-            return False
-        raise UserError(
-            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
-        ) from error
-    return True
 
 
 def save(folder: Path, tensors: Any, card: Card) -> None:
@@ -119,16 +107,10 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
 
 def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
     """What is known before the first step: the plan, the split, and a picture of the first batch."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in OURS:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the run folder {folder}: {error.strerror}; name another with --out"
-        ) from error
+    make_folder(folder)
+    remove_files(*(folder / name for name in OURS))
     write_plan(folder / "plan.toml", plan.config, plan.reasons, plan.timed)
-    write_whole(folder / SPLIT, split_csv(found, plan))
+    write_file(folder / SPLIT, split_csv(found, plan))
     pictures.save(first_batch(found, plan), folder / "first-batch.png")
 
 
@@ -240,7 +222,7 @@ class Table:
         if best:
             save(self.folder, network.state_dict(), make_card(self.found, self.plan, row.size))
             self.saved = True
-        write_whole(self.folder / "history.csv", "\n".join(lines) + "\n")
+        write_file(self.folder / "history.csv", "\n".join(lines) + "\n")
 
     def step(self, fraction: float, per_second: float) -> None:
         """Twice a second, on a terminal, a line that the next one overwrites."""

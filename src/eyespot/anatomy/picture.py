@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eyespot.anatomy.description import Description, Layer, largest
 from eyespot.errors import UserError
-from eyespot.files import write_whole
+from eyespot.files import write_file
 
 BLUE, ORANGE, GREY = "#1f6f8b", "#d1603d", "#999999"
 ENDINGS = (".png", ".svg", ".pdf")
@@ -34,7 +34,7 @@ def draw(description: Description, path: str | Path) -> Path:
     figure.suptitle(description.name)
     content = BytesIO()
     figure.savefig(content, format=path.suffix[1:].lower())
-    write_whole(path, content.getvalue())
+    write_file(path, content.getvalue())
     return path
 
 

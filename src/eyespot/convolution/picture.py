@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from eyespot.convolution.operation import convolve, correlate
 from eyespot.convolution.windows import flips
 from eyespot.errors import UserError
-from eyespot.files import apart, write_whole
+from eyespot.files import check_not_input, write_file
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def convolve_file(
     apply = convolve if flips(operation) else correlate
     result = apply(channels, kernel, mode=mode, boundary=boundary, stride=stride, dim=2)
     result = np.moveaxis(result, 0, 2) if image.ndim == 3 else result
-    apart(Path(out_path), [Path(image_path)])
+    check_not_input(Path(out_path), [Path(image_path)])
     scale = write(result, Path(out_path))
     return Written(Path(out_path), image.shape, result.shape, float(result.min()), float(result.max()), scale)
 
@@ -105,7 +105,7 @@ def write(values: np.ndarray, path: Path) -> str:
             Image.fromarray(levels).save(content, Image.registered_extensions().get(path.suffix.lower()))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{path} cannot be written: {error}") from error
-    write_whole(path, content.getvalue())
+    write_file(path, content.getvalue())
     return scale
 
 

@@ -20,7 +20,7 @@ from eyespot.data.sources.samples import Source
 from eyespot.data.store import scan
 from eyespot.data.survey import ERROR, NOTE, WARNING, Problem, Survey, doubles, passed_over, survey
 from eyespot.errors import UserError
-from eyespot.files import in_order
+from eyespot.parallel import in_order
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,9 @@ from eyespot.data.multilabel import check_fit, read_bits
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.samples import Sample, Source
 from eyespot.data.store import FORMAT, Headers, Images, decode_into, make_room
-from eyespot.files import cache_folder, in_order
+from eyespot.environment import cache_folder
+from eyespot.files import NewFolder
+from eyespot.parallel import in_order
 
 
 class Ragged(Sequence[Array]):
@@ -92,12 +94,12 @@ def _bytes(headers: Headers, preprocessing: Preprocessing) -> int:
 
 
 def _write(
-    folder: Path, source: Source, headers: Headers, preprocessing: Preprocessing, mapping: Mapping
+    folder: NewFolder, source: Source, headers: Headers, preprocessing: Preprocessing, mapping: Mapping
 ) -> None:
     wanted = sorted(headers.facts)
     rows, shapes, ranges, thumbs, errors = [], [], [], [], {}
     outcomes = in_order(lambda i: _decode_pair(source.samples[i], preprocessing, mapping), wanted)
-    with (folder / "pixels").open("wb") as pixels, (folder / "labels").open("wb") as labels:
+    with folder.open("pixels") as pixels, folder.open("labels") as labels:
         for i, outcome in zip(wanted, track(outcomes, len(wanted), "decoding"), strict=True):
             if isinstance(outcome, str):
                 errors[i] = outcome
@@ -109,9 +111,10 @@ def _write(
             shapes.append(image.shape)
             ranges.append((float(image.min()), float(image.max())))
             thumbs.append(thumbnail(image))
-    np.save(folder / "thumbs.npy", _stacked(thumbs))
+    with folder.open("thumbs.npy") as file:
+        np.save(file, _stacked(thumbs))
     meta = {"rows": rows, "shapes": shapes, "ranges": ranges, "errors": errors}
-    (folder / "meta.json").write_text(json.dumps(meta))
+    folder.write("meta.json", json.dumps(meta))
 
 
 def _stacked(thumbs: list[NDArray[np.float32]]) -> NDArray[np.float32]:

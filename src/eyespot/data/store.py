@@ -3,8 +3,6 @@
 import json
 import math
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,8 +22,9 @@ from eyespot.data.formats.read import facts, load_bytes
 from eyespot.data.header import Array, Header, Unreadable
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.samples import Sample, Source
-from eyespot.errors import UserError
-from eyespot.files import batched, cache_folder, cannot_write, in_order, setting
+from eyespot.environment import cache_folder, positive_number
+from eyespot.files import NewFolder, is_temporary, new_folder, remove_folder
+from eyespot.parallel import batched, in_order
 
 R = TypeVar("R")
 FORMAT = 3
@@ -36,7 +35,7 @@ SMALL = 150e-6
 CHUNK_BYTES = 1 << 21
 """Of the decoded images of a task, so that they stay in a core's cache."""
 DAY = 86_400.0
-CACHE_GB = setting("EYESPOT_CACHE_GB", 50)
+CACHE_GB = positive_number("EYESPOT_CACHE_GB", 50)
 
 
 @dataclass(frozen=True)
@@ -141,23 +140,12 @@ def _row_bytes(preprocessing: Preprocessing) -> int:
     return math.prod(preprocessing.shape) * np.dtype(preprocessing.depth).itemsize + 1024
 
 
-def decode_into(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write to a temporary folder, then rename: an interrupted decoding leaves nothing half done."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def decode_into(folder: Path, write: Callable[[NewFolder], None]) -> None:
+    """Write arrays to a folder of the cache, which takes its name when it is complete."""
     if folder.exists() and not (folder / "meta.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)  # half deleted, or not ours
-    working = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".working-"))
-    try:
+        remove_folder(folder)  # half deleted, or not ours
+    with new_folder(folder) as working:
         write(working)
-        try:
-            working.rename(folder)
-        except OSError:
-            if not (folder / "meta.json").exists():  # another process may have decoded the same meanwhile
-                raise
-    except OSError as error:
-        raise UserError(cannot_write(folder.parent, error) + ", by setting EYESPOT_CACHE") from error
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -172,7 +160,7 @@ class _Part:
     errors: dict[int, str]
 
 
-def _write(folder: Path, source: Source, headers: Headers, preprocessing: Preprocessing) -> None:
+def _write(folder: NewFolder, source: Source, headers: Headers, preprocessing: Preprocessing) -> None:
     wanted = sorted(headers.facts)
     parts = [_decode_some(source, preprocessing, [])]
 
@@ -185,16 +173,17 @@ def _write(folder: Path, source: Source, headers: Headers, preprocessing: Prepro
             yield from (*part.rows, *part.errors)
 
     # Plain writes, not a writable map: a full disk is then an error that can be reported, not a crash.
-    with (folder / "pixels").open("wb") as file:
+    with folder.open("pixels") as file:
         for _ in track(written(file), len(wanted), "decoding"):
             pass
     rows = np.array([i for part in parts for i in part.rows], np.int64)
     thumbs, low, high = (
         np.concatenate([getattr(part, k) for part in parts]) for k in ("thumbs", "low", "high")
     )
-    np.savez(folder / "small.npz", rows=rows, thumbs=thumbs, low=low, high=high)
+    with folder.open("small.npz") as file:
+        np.savez(file, rows=rows, thumbs=thumbs, low=low, high=high)
     errors = {i: reason for part in parts for i, reason in part.errors.items()}
-    (folder / "meta.json").write_text(json.dumps({"errors": errors, "reading": preprocessing.as_dict()}))
+    folder.write("meta.json", json.dumps({"errors": errors, "reading": preprocessing.as_dict()}))
 
 
 def _decode_some(source: Source, preprocessing: Preprocessing, rows: list[int]) -> _Part:
@@ -220,6 +209,5 @@ def make_room(cache: Path, wanted: int, keep: Path) -> None:
     total = float(wanted)
     for used, folder, size in sorted(found, reverse=True):
         total += size
-        in_work = folder.name.startswith(".working-")
-        if time.time() - used > DAY if in_work else total > CACHE_GB * 1e9:
-            shutil.rmtree(folder, ignore_errors=True)
+        if time.time() - used > DAY if is_temporary(folder) else total > CACHE_GB * 1e9:
+            remove_folder(folder)

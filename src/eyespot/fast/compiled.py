@@ -12,11 +12,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from eyespot.files import temporary_folder
 
 SOURCE = Path(__file__).with_name("passes.c")
 FLAGS = "-O3 -march=native -fPIC -fopenmp -fno-trapping-math -fno-math-errno"
@@ -179,7 +180,7 @@ def _compiled(dtype: torch.dtype, act: str) -> Passes | None:
     quiet = {"check": True, "timeout": SECONDS, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     compile_it = [*command, *FLAGS.split(), *TYPES[dtype], *ACTS[act], "-c", str(SOURCE), "-o"]
     try:
-        with TemporaryDirectory(prefix="eyespot-", ignore_cleanup_errors=True) as folder:
+        with temporary_folder() as folder:
             parts, whole = f"{folder}/passes.o", f"{folder}/passes.so"
             subprocess.run([*compile_it, parts], **quiet)
             # Without OpenMP's library: that of torch is found, so that one pool of threads serves both.

@@ -16,7 +16,7 @@ from eyespot.console import count, say, track
 from eyespot.data.header import Array, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.errors import UserError
-from eyespot.files import cannot_write, write_whole
+from eyespot.files import make_folder, write_file
 from eyespot.prediction.masks import MEMORY_MB, MaskPredictor
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import open_windows
@@ -111,10 +111,7 @@ def _write_file(
     for there in (p for p in made if p.exists() and not left):
         raise FileExistsError(there)
     for each in made:
-        try:
-            each.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(cannot_write(each, error)) from error
+        make_folder(each.parent)
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = predictor.plan(shape, probabilities)
@@ -147,7 +144,7 @@ def _write_file(
             elif probabilities:
                 kept.append(shares)
     if kept:
-        write_whole(soft, _npy(np.concatenate(kept, 1)))
+        write_file(soft, _npy(np.concatenate(kept, 1)))
     if large:
         return list(tables)
     labels = np.concatenate(held)
@@ -200,7 +197,7 @@ def write_map(values: Array, path: Path, source: Path) -> Path:
         photometric = "rgb" if colours else "minisblack"
         tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **_scale(source))
         content = buffer.getvalue()
-    write_whole(path, content)
+    write_file(path, content)
     return path
 
 

@@ -16,11 +16,12 @@ from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.masks import mapping_of
 from eyespot.data.multilabel import unpack
+from eyespot.environment import positive_number
 from eyespot.errors import UserError
-from eyespot.files import in_order, setting
 from eyespot.kit import MEMORY
 from eyespot.labels import components
 from eyespot.models.network import run_whole
+from eyespot.parallel import in_order
 from eyespot.prediction.predictor import as_array, preprocessing_of
 from eyespot.prediction.tiled_inference import Seams, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
@@ -28,7 +29,7 @@ from eyespot.training.batches import Normal
 from eyespot.watershed import split_touching
 from eyespot.weights.card import Card, versions
 
-MEMORY_MB = max(1, int(setting("EYESPOT_MEMORY_MB", 1200)))
+MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 

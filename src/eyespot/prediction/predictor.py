@@ -17,9 +17,9 @@ from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
-from eyespot.files import batched, in_order
 from eyespot.kit import MEMORY
 from eyespot.models import create
+from eyespot.parallel import batched, in_order
 from eyespot.training.batches import Normal, resized, views
 from eyespot.training.devices import answering, arithmetic
 from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors

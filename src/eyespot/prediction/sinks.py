@@ -3,15 +3,13 @@
 import contextlib
 import csv
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from eyespot.errors import UserError, nearest
-from eyespot.files import cannot_write
+from eyespot.files import writing
 from eyespot.prediction.predictor import Prediction
 
 FORMATS = ("table", "csv", "jsonl")
@@ -52,18 +50,8 @@ def _opened(out: Path | None) -> Iterator[IO[str]]:
         return
     if out.exists():
         raise UserError(f"{out} exists: name another file, or move it away")
-    try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        try:
-            with open(handle, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-                yield file
-            if os.path.getsize(name):
-                os.chmod(name, 0o644)
-                os.replace(name, out)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(cannot_write(out, error)) from error
+    with writing(out, text=True, keep_empty=False) as file:
+        yield file
 
 
 def _csv(file: IO[str]):

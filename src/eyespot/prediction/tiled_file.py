@@ -1,11 +1,10 @@
 """Maps of any size written as TIFF while they are made: readable at any time, and gone on with after a kill."""
 
 import json
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import product, repeat
 from math import prod
 from pathlib import Path
@@ -16,7 +15,16 @@ import tifffile
 
 from eyespot.data.header import Array, Unreadable
 from eyespot.errors import UserError
-from eyespot.files import cannot_write, in_order, write_whole
+from eyespot.files import (
+    move_file,
+    open_to_update,
+    remove_files,
+    synchronise,
+    write_errors,
+    write_file,
+    writing,
+)
+from eyespot.parallel import in_order
 
 SIDE = 512
 """Of a tile in the file, in pixels."""
@@ -60,13 +68,13 @@ class TiledFile:
         self.step = self.side[0] if self.flat else 1
         self.partial = path.with_name(f"{path.name}.partial")
         self.state = path.with_name(f"{path.name}.partial.json")
-        with self._told():
+        with write_errors(self.path):
             self.rows, self.end = self._left()
             if not self.rows:
                 tags = {"metadata": None} | (resolution or {}) | _scale(self.shape, names, spacing)
                 self.end = self._begin(tags)
             self.places = self._places()
-            self.file = self.partial.open("r+b")
+            self.file = open_to_update(self.partial)
 
     def add(self, top: int, band: Array) -> None:
         """Rows (rows, W) or planes (planes, H, W) from `top` on, with the channels before them where there are some."""
@@ -75,7 +83,7 @@ class TiledFile:
         band = band[:, max(0, have - top) :]
         held = band if self.held is None or not self.held.shape[1] else np.concatenate([self.held, band], 1)
         ends = self.rows + held.shape[1] == self.shape[0]
-        with self._told():
+        with write_errors(self.path):
             while held.shape[1] >= (1 if ends else self.step):
                 self._write(held[:, : self.step])
                 held = held[:, self.step :]
@@ -85,23 +93,16 @@ class TiledFile:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: TracebackType | None) -> None:
-        with self._told():
+        with write_errors(self.path):
             if error is None:
                 self.file.truncate(self.end)
             self.file.close()
             if error is None:
-                os.replace(self.partial, self.path)
+                move_file(self.partial, self.path)
             elif not self.key or isinstance(error, Unreadable):
-                self.partial.unlink(missing_ok=True)
+                remove_files(self.partial)
             if not self.partial.exists():
-                self.state.unlink(missing_ok=True)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(cannot_write(self.path, error)) from error
+                remove_files(self.state)
 
     def _left(self) -> tuple[int, int]:
         """The rows, and the end in bytes, of what a stopped run with this key left; zeros if there is nothing"""
@@ -109,25 +110,26 @@ class TiledFile:
             state = json.loads(self.state.read_text())
             if self.key and state["key"] == self.key and self.partial.stat().st_size >= state["end"]:
                 return int(state["rows"]), int(state["end"])
-        self.state.unlink(missing_ok=True)
+        remove_files(self.state)
         return 0, 0
 
     def _begin(self, tags: dict) -> int:
         """All pages with empty tiles; the size of that in bytes"""
         shape = (*self.shape[:-2], *([len(self.names)] if self.names else []), *self.shape[-2:])
         empty = prod(shape[:-2]) * prod(-(-n // s) for n, s in zip(shape[-2:], self.side, strict=True))
-        tifffile.imwrite(
-            self.partial,
-            repeat(b"", empty),
-            shape=shape,
-            dtype=self.dtype,
-            tile=self.side,
-            bigtiff=prod(shape) * self.dtype.itemsize > CLASSIC,
-            photometric="minisblack",
-            compression="zlib",
-            software="eyespot",
-            **tags,
-        )
+        with writing(self.partial) as file:
+            tifffile.imwrite(
+                file,
+                repeat(b"", empty),
+                shape=shape,
+                dtype=self.dtype,
+                tile=self.side,
+                bigtiff=prod(shape) * self.dtype.itemsize > CLASSIC,
+                photometric="minisblack",
+                compression="zlib",
+                software="eyespot",
+                **tags,
+            )
         return self.partial.stat().st_size
 
     def _places(self) -> list[tuple[Place, Place]]:
@@ -147,8 +149,8 @@ class TiledFile:
         self.rows += part.shape[1]
         self.file.flush()
         if self.key:
-            os.fsync(self.file.fileno())
-            write_whole(self.state, json.dumps({"key": self.key, "rows": self.rows, "end": self.end}))
+            synchronise(self.file)
+            write_file(self.state, json.dumps({"key": self.key, "rows": self.rows, "end": self.end}))
 
     def _tiles(self, part: Array) -> Iterator[tuple[int, int, Array]]:
         """(page, place in the page, tile)"""

@@ -13,10 +13,11 @@ from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.preprocess.preprocessing import OWN
 from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
-from eyespot.files import cores, write_whole
+from eyespot.files import write_file
 from eyespot.mask_evaluation import TITLES as MASK_TITLES
 from eyespot.mask_evaluation import Case, MaskEvaluation
 from eyespot.metrics.classes import TITLES, percent
+from eyespot.parallel import cores
 from eyespot.pictures import embedded, enlarged, overlay, to_display
 from eyespot.report import charts
 from eyespot.training.loop import Outcome
@@ -61,7 +62,7 @@ def write_report(
             ("Most uncertain", "The two likeliest classes nearly tie.", _gallery(evaluation, unsure)),
         ],
     )
-    write_whole(path, html)
+    write_file(path, html)
 
 
 def template(name: str) -> Any:
@@ -116,7 +117,7 @@ def write_mask_report(
         ],
         worst=[_compared(case, found) for case in evaluation.cases[:WORST] if case.image is not None],
     )
-    write_whole(path, html)
+    write_file(path, html)
 
 
 def _compared(case: Case, found: PairSurvey) -> dict[str, Any]:

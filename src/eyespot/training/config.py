@@ -9,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from eyespot.errors import UserError, nearest
-from eyespot.files import write_whole
+from eyespot.files import write_file
 from eyespot.training.recipe import parse_recipe
 
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
@@ -130,4 +130,4 @@ def read_config(path: Path, typed: dict[str, Any]) -> Config:
 def write_plan(path: Path, settings: Config, reasons: dict[str, str], timed: dict[str, float]) -> None:
     """The resolved settings with the reason for each: a file that repeats the run."""
     content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
-    write_whole(path, tomli_w.dumps(content | {"reasons": reasons, "timed": timed}))
+    write_file(path, tomli_w.dumps(content | {"reasons": reasons, "timed": timed}))

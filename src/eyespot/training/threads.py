@@ -5,7 +5,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from eyespot.files import cores
+from eyespot.parallel import cores
 
 LEAST_WAIT, CARE = 10.0, 30.0
 """Seconds between two timings: at least so many, and at least so many times what a timing takes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.errors import UserError, nearest
-from eyespot.files import write_whole
+from eyespot.files import write_file
 
 FORMAT = 1
 NAME = "model.safetensors"
@@ -62,7 +62,7 @@ def write_model(path: Path, tensors: Mapping[str, Any], card: Card) -> None:
     from safetensors.torch import save
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, save(whole, {"eyespot": json.dumps(asdict(card))}))
+    write_file(path, save(whole, {"eyespot": json.dumps(asdict(card))}))
 
 
 def read_card(path: Path) -> Card:

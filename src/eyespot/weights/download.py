@@ -11,8 +11,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from eyespot.console import say, track
+from eyespot.environment import cache_folder
 from eyespot.errors import UserError
-from eyespot.files import cache_folder, cannot_write, write_whole
+from eyespot.files import appending, make_folder, move_file, remove_files, write_file
 
 ADDRESS = "https://download.pytorch.org/models"
 TRIES, SECONDS, BLOCK = 5, 30, 2**20
@@ -30,20 +31,17 @@ def fetch(name: str, digest: str) -> Path:
             return path
         say(f"{path} has changed since it was fetched: fetching it again")
     part, url = path.with_name(f"{name}.part"), f"{address()}/{name}"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(cannot_write(path, error)) from error
+    make_folder(path.parent)
     download(url, part)
     found = sha256(part)
     if not found.startswith(digest):
-        part.unlink()
+        remove_files(part)
         raise UserError(
             f"{url} gave another file than was published (its SHA-256 begins with {found[:8]}, not {digest}), so it "
             "was removed; try again, or give a file of your own"
         )
-    write_whole(_record(path), f"{found}  {name}\n")
-    os.replace(part, path)
+    write_file(_record(path), f"{found}  {name}\n")
+    move_file(part, path)
     return path
 
 
@@ -74,7 +72,7 @@ def download(url: str, part: Path) -> None:
         done = part.stat().st_size if part.exists() else 0
         with connect(url, done) as answer:
             if answer.status == 416:  # nothing comes after what is there, so it is not a part of this file
-                part.unlink()
+                remove_files(part)
                 continue
             done = done if answer.status == 206 else 0  # some servers only send whole files
             length = answer.headers["Content-Length"]
@@ -108,12 +106,9 @@ def connect(url: str, done: int) -> Any:
 def write_on(answer: Any, part: Path, done: int, whole: int | None) -> None:
     """Write what comes to the end of what is there, or anew."""
     total = -(-((whole or 0) - done) // BLOCK)
-    try:
-        with part.open("ab" if done else "wb") as file:
-            for block in track(blocks(answer), total, f"fetching {part.stem}, MB"):
-                file.write(block)
-    except OSError as error:
-        raise UserError(cannot_write(part, error)) from error
+    with appending(part, start_over=not done) as file:
+        for block in track(blocks(answer), total, f"fetching {part.stem}, MB"):
+            file.write(block)
 
 
 def blocks(answer: Any) -> Iterator[bytes]:

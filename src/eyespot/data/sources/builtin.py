@@ -1,14 +1,13 @@
 """Data sets that need no download. They become ordinary folders of images in the cache, and are read like any."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from eyespot.files import cache_folder
+from eyespot.environment import cache_folder
+from eyespot.files import NewFolder, new_folder
 
 
-def _digits(folder: Path) -> None:
+def _digits(folder: NewFolder) -> None:
     """1,797 handwritten digits, 8x8 grey values 0-16 (Alpaydin & Kaynak 1998, CC BY 4.0), as 8-bit PNG."""
     import numpy as np
     from PIL import Image
@@ -16,14 +15,13 @@ def _digits(folder: Path) -> None:
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as digits:
         images = digits["images"]
         labels = digits["labels"]
-    for label in range(10):
-        (folder / str(label)).mkdir()
     grey = np.rint(images * (255 / 16)).astype(np.uint8)
     for i, (image, label) in enumerate(zip(grey, labels, strict=True)):
-        Image.fromarray(image).save(folder / str(label) / f"{i:04}.png")
+        with folder.open(f"{label}/{i:04}.png") as file:
+            Image.fromarray(image).save(file, "PNG")
 
 
-def _waves(folder: Path) -> None:
+def _waves(folder: NewFolder) -> None:
     """1,200 signals of 200 samples in two channels: sine, square, triangle or sawtooth of any period and phase, noisy."""
     import numpy as np
     from scipy import signal
@@ -36,15 +34,15 @@ def _waves(folder: Path) -> None:
     }
     rng, time = np.random.default_rng(1), np.arange(200)
     for name, shape in shapes.items():
-        (folder / name).mkdir()
         for i in range(300):
             turns = time / rng.uniform(16, 50) + rng.uniform()
             pair = np.stack([shape(2 * np.pi * turns), shape(2 * np.pi * (turns + 0.25))])
             noisy = rng.uniform(0.5, 2) * pair + rng.normal(0, 0.4, pair.shape)
-            np.save(folder / name / f"{i:04}.npy", noisy.astype(np.float32))
+            with folder.open(f"{name}/{i:04}.npy") as file:
+                np.save(file, noisy.astype(np.float32))
 
 
-def _solids(folder: Path) -> None:
+def _solids(folder: NewFolder) -> None:
     """400 volumes of 16 x 16 x 16 voxels: ball, box, cylinder or ring, turned and placed anyhow, noisy; TIFF stacks."""
     import numpy as np
     import tifffile
@@ -58,30 +56,30 @@ def _solids(folder: Path) -> None:
     }
     rng, grid = np.random.default_rng(2), np.indices((16, 16, 16)).reshape(3, -1).T - 7.5
     for name, distance in solids.items():
-        (folder / name).mkdir()
         for i in range(100):
             turned = Rotation.random(rng=rng).apply(grid - rng.uniform(-1.5, 1.5, 3)) / rng.uniform(0.8, 1.2)
             inside = 1 / (1 + np.exp(2 * distance(*turned.T)))  # soft edges, as a microscope has
             values = 60 + 120 * inside + rng.normal(0, 25, len(grid))
             volume = values.clip(0, 255).astype(np.uint8).reshape(16, 16, 16)
-            tifffile.imwrite(folder / name / f"{i:04}.tif", volume, photometric="minisblack")
+            with folder.open(f"{name}/{i:04}.tif") as file:
+                tifffile.imwrite(file, volume, photometric="minisblack")
 
 
-def _cells(folder: Path) -> None:
+def _cells(folder: NewFolder) -> None:
     """60 images of touching cells with their masks and instances."""
     from eyespot.data.sources.cells import cells
 
     cells(folder)
 
 
-def _cells3d(folder: Path) -> None:
+def _cells3d(folder: NewFolder) -> None:
     """24 volumes of touching cells with their masks and instances."""
     from eyespot.data.sources.cells import cells3d
 
     cells3d(folder)
 
 
-BUILTIN: dict[str, Callable[[Path], None]] = {
+BUILTIN: dict[str, Callable[[NewFolder], None]] = {
     "digits": _digits,
     "waves": _waves,
     "solids": _solids,
@@ -94,15 +92,6 @@ def unpack(name: str) -> Path:
     """The folder of a built-in set, written on first use."""
     target = cache_folder() / "sets" / f"{name}-1" / name
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        working = Path(tempfile.mkdtemp(dir=target.parent))
-        try:
-            BUILTIN[name](working)
-            working.chmod(0o755)
-            working.replace(target)
-        except OSError:
-            if not target.exists():  # another process may have been first, which is as good
-                raise
-        finally:
-            shutil.rmtree(working, ignore_errors=True)
+        with new_folder(target) as folder:
+            BUILTIN[name](folder)
     return target

@@ -1,44 +1,43 @@
 """Built-in images and volumes of touching cells, generated, so that their masks are exact."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.files import NewFolder
+
 Float = NDArray[np.floating]
 
 
-def cells(folder: Path) -> None:
+def cells(folder: NewFolder) -> None:
     """60 images of 128 x 128 pixels, 8-bit PNG: images/, masks/ (0 background, 255 cell), instances/ (16-bit ids)."""
     from PIL import Image
 
-    def write(path: Path, values: NDArray[Any]) -> None:
-        Image.fromarray(values).save(path.with_suffix(".png"))
+    def write(name: str, values: NDArray[Any]) -> None:
+        with folder.open(f"{name}.png") as file:
+            Image.fromarray(values).save(file, "PNG")
 
-    _write(folder, 60, (128, 128), 24, 11.0, write, np.random.default_rng(3))
+    _write(60, (128, 128), 24, 11.0, write, np.random.default_rng(3))
 
 
-def cells3d(folder: Path) -> None:
+def cells3d(folder: NewFolder) -> None:
     """24 volumes of 24 x 48 x 48 voxels as TIFF stacks: images/, masks/ (0 background, 255 cell), instances/ (ids)."""
     import tifffile
 
-    def write(path: Path, values: NDArray[Any]) -> None:
-        tifffile.imwrite(path.with_suffix(".tif"), values, photometric="minisblack")
+    def write(name: str, values: NDArray[Any]) -> None:
+        with folder.open(f"{name}.tif") as file:
+            tifffile.imwrite(file, values, photometric="minisblack")
 
-    _write(folder, 24, (24, 48, 48), 14, 8.0, write, np.random.default_rng(4))
+    _write(24, (24, 48, 48), 14, 8.0, write, np.random.default_rng(4))
 
 
-def _write(
-    folder: Path, n: int, shape: tuple[int, ...], most: int, radius: float, write: Any, rng: Any
-) -> None:
-    for kind in ("images", "masks", "instances"):
-        (folder / kind).mkdir()
+def _write(n: int, shape: tuple[int, ...], most: int, radius: float, write: Any, rng: Any) -> None:
     for i in range(n):
         ids, depth = scene(shape, int(rng.integers(most // 2, most + 1)), radius, rng)
-        write(folder / "images" / f"{i:03}", photograph(ids, depth, rng))
-        write(folder / "masks" / f"{i:03}", np.where(ids > 0, 255, 0).astype(np.uint8))
-        write(folder / "instances" / f"{i:03}", ids.astype(np.uint16))
+        write(f"images/{i:03}", photograph(ids, depth, rng))
+        write(f"masks/{i:03}", np.where(ids > 0, 255, 0).astype(np.uint8))
+        write(f"instances/{i:03}", ids.astype(np.uint16))
 
 
 def scene(

@@ -1,0 +1,22 @@
+"""What the environment variables say: EYESPOT_CACHE, EYESPOT_CACHE_GB, EYESPOT_MEMORY_MB and others."""
+
+import os
+import re
+from pathlib import Path
+
+from eyespot.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Where decoded images, built-in sets and weights are kept: $EYESPOT_CACHE, or the system's place for caches."""
+    import platformdirs
+
+    return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
+
+
+def positive_number(name: str, default: float) -> float:
+    """The value of an environment variable. Raises UserError where it is not a number above zero."""
+    text = os.environ.get(name) or str(default)
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) or not float(text):
+        raise UserError(f"{name} is {text!r}: set it to a number above zero, such as {default:g}")
+    return float(text)
