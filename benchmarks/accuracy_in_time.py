@@ -1,17 +1,18 @@
-"""Accuracy on the same held-out images after the same minutes: eyespot, fastai, timm and a plain torchvision loop.
+"""Accuracy on the same images after the same minutes: eyespot, fastai, timm and a plain torchvision loop.
 
     ENV/bin/python benchmarks/accuracy_in_time.py DATA --minutes 1 3 10 30 --seeds 3 --results FILE
     ENV/bin/python benchmarks/accuracy_in_time.py DATA --show --results FILE
 
-where eyespot and the peers are installed side by side; DATA is a folder of class folders, such as CIFAR-10's. A fifth
-of each class is held out, always the same images. eyespot is `eyespot train CSV --minutes M --seed S`, where the CSV
-calls them `val`, so that it trains on all the others, as the peers do; they choose nothing (docs/decisions/0002). Its
-cache is empty at the start of each run. How the peers train is in `peer_training.py`.
+eyespot and the other libraries are installed in the same environment. DATA is a folder of class folders, such as
+CIFAR-10's. A fifth of each class is for testing, always the same images. eyespot is `eyespot train CSV --minutes M
+--seed S`; the CSV names these images `val`, so that it trains on all other images, as the other libraries do. They do
+not choose the network (docs/decisions/0002). eyespot's cache is empty at the start of each run. `peer_training.py`
+describes how the other libraries train.
 
-The time is that of the whole command: start of Python, reading, training and scoring. The runs take turns: for each
-seed and time, all of --who, one after the other. Each goes to FILE as a line of JSON as soon as it ends, and what is
-there already is not run again, so that the work can be cut into several sessions. `--busy-from 0.5` has another
-process keep one core busy from half of the time on.
+The time is that of the whole command: start of Python, reading, training and evaluation. Runs are interleaved: for
+each seed and time, all of --who, one after the other. Each result is appended to FILE as a line of JSON. Runs that are
+already in FILE are skipped, so that the work can be split. `--busy-from 0.5` keeps one core busy with another process
+from half of the time on.
 """
 
 import argparse
@@ -43,10 +44,10 @@ def make_split(data: Path, folder: Path) -> None:
     rows = []
     for kind in sorted(p for p in data.resolve().iterdir() if p.is_dir()):
         files = sorted(kind.iterdir())
-        held = set(random.Random(0).sample(files, len(files) // 5))
-        rows += [(path, kind.name, "val" if path in held else "train") for path in files]
+        validation = set(random.Random(0).sample(files, len(files) // 5))
+        rows += [(path, kind.name, "val" if path in validation else "train") for path in files]
     for path, label, split in rows:
-        path.read_bytes()  # the system has all files in memory, for every run alike
+        path.read_bytes()  # now the system has all files in memory, for every run
         place = folder / split / label
         place.mkdir(parents=True, exist_ok=True)
         (place / path.name).symlink_to(path)
@@ -63,7 +64,7 @@ def command_of(who: str, split: Path, minutes: float, seed: int, out: Path) -> l
 
 
 def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int) -> dict:
-    """Seconds by the clock and of the CPU, and what was told right."""
+    """Wall-clock seconds, CPU seconds, and the number of correct predictions."""
     with tempfile.TemporaryDirectory(dir=split.parent) as folder:
         threads = {name: str(o.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         environment = os.environ | threads | {"EYESPOT_CACHE": f"{folder}/cache"}
@@ -72,13 +73,13 @@ def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int)
         if o.busy_from is not None:
             timer.start()
         log, start = Path(folder) / "log", monotonic()
-        command = [str(part) for part in command_of(who, split, minutes, seed, Path(folder))]
+        command = [str(argument) for argument in command_of(who, split, minutes, seed, Path(folder))]
         with log.open("w") as errors:
             process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
             )
         try:
-            answer = process.stdout.read()  # type: ignore[union-attr]
+            output = process.stdout.read()  # type: ignore[union-attr]
             _, status, used = os.wait4(process.pid, 0)
             seconds = monotonic() - start
         finally:
@@ -88,7 +89,7 @@ def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int)
                 other.wait()
         if status:
             raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-3000:]}")
-    result = found(who, answer) | {
+    result = parse_result(who, output) | {
         "seconds": round(seconds, 1),
         "cpu": round(used.ru_utime + used.ru_stime, 1),
     }
@@ -101,12 +102,12 @@ def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int)
     return dict(zip(KEYS, (who, minutes, seed, o.busy_from), strict=True)) | result
 
 
-def found(who: str, answer: str) -> dict:
+def parse_result(who: str, output: str) -> dict:
     if who != "eyespot":
-        return json.loads(answer.strip().splitlines()[-1])
-    said = json.loads(answer)
-    accuracy = said["accuracy"]
-    return {"hits": round(accuracy["value"] * accuracy["n"]), "n": accuracy["n"], "note": said["ended"]}
+        return json.loads(output.strip().splitlines()[-1])
+    report = json.loads(output)
+    accuracy = report["accuracy"]
+    return {"hits": round(accuracy["value"] * accuracy["n"]), "n": accuracy["n"], "note": report["ended"]}
 
 
 def read(path: Path) -> list[dict]:
@@ -114,7 +115,7 @@ def read(path: Path) -> list[dict]:
 
 
 def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95% interval of a share."""
+    """The 95% Wilson interval of a share."""
     centre, half = hits + z * z / 2, z * math.sqrt(hits * (n - hits) / n + z * z / 4)
     return (centre - half) / (n + z * z), (centre + half) / (n + z * z)
 
@@ -129,7 +130,7 @@ def line(r: dict) -> str:
 
 
 def show(results: list[dict]) -> None:
-    """A line per run, then the medians over seeds, with the interval of the median run and the span of all."""
+    """Print a line per run, then medians over seeds, with the interval of the median run and the range of all."""
     for r in results:
         print(line(r))
     cases = sorted({(r["minutes"], r["busy_from"] or 0, r["who"]) for r in results})
@@ -152,17 +153,19 @@ def show(results: list[dict]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("data", type=Path, help="a folder of class folders")
-    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO))
-    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 3, 10, 30])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--busy-from", type=float, help="share of the time from which one core is busy")
-    parser.add_argument("--results", type=Path, default=Path("accuracy_in_time.jsonl"))
-    parser.add_argument("--show", action="store_true", help="only print what is in the results")
+    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO), help="libraries to run")
+    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 3, 10, 30], help="time limits")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
+    parser.add_argument("--busy-from", type=float, help="fraction of the time after which one core is busy")
+    parser.add_argument(
+        "--results", type=Path, default=Path("accuracy_in_time.jsonl"), help="file of results"
+    )
+    parser.add_argument("--show", action="store_true", help="only print the results in the file")
     o = parser.parse_args()
     if o.show:
         return show(read(o.results))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # and what was started with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # also ends the started processes
     folder = Path(tempfile.mkdtemp(prefix="accuracy-"))
     try:
         make_split(o.data, folder / "split")

@@ -2,10 +2,10 @@
 
     python benchmarks/gpu.py cifar10-train --seeds 20 --program airbench94_muon.py
 
-The program is https://github.com/KellerJordan/cifar10-airbench's; it reads our decoded images, split as ours are, and
-runs in a process of its own, between two halves of our runs. Timed is what it times: the first layer's whitening, the
-training and the answers of six views, with the images in the GPU's memory and after a run that is not counted, in which
-it compiles and both choose their kernels. The looks at held-out images while training are not timed, of either.
+The program is from https://github.com/KellerJordan/cifar10-airbench. It reads the images that eyespot decoded, with the
+same split, and runs in a process of its own, between two halves of eyespot's runs. The timed part is the one that the
+program times: whitening, training, and predictions in six views, with the images in GPU memory. It starts after a
+run that is not counted, in which the program compiles and both choose kernels. Validation during training is not timed, for either.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from eyespot.training.loop import clock, fit
 from eyespot.training.plan import Plan, make_plan, make_task
 
 Result = tuple[float, float]
-"""Accuracy and seconds"""
+"""Accuracy and seconds."""
 
 
 def now() -> float:
@@ -39,17 +39,17 @@ def now() -> float:
 
 
 def one(found: Survey, plan: Plan, seed: int) -> Result:
-    """A run of ours, as `eyespot train` trains and answers."""
+    """A run of eyespot, as `eyespot train` trains and predicts."""
     config = replace(plan.config, seed=seed)
     task = make_task(found, config, plan.task.normal, plan.train)
-    plan, looks, validate = replace(plan, config=config, task=task), [], task.validate
+    plan, validations, validate = replace(plan, config=config, task=task), [], task.validate
     assert isinstance(task, Classification) and config.device
-    assert len(task.images[plan.train[:1]])  # they go to the GPU
+    assert len(task.images[plan.train[:1]])  # copied to the GPU before the clock starts
 
     def untimed(*args):
         start = now()
         scored = validate(*args)
-        looks.append(now() - start)
+        validations.append(now() - start)
         return scored
 
     task.validate = untimed  # type: ignore[method-assign]
@@ -63,13 +63,13 @@ def one(found: Survey, plan: Plan, seed: int) -> Result:
     )
     rows = plan.test if len(plan.test) else plan.held
     right = answer(predictor, found.images.pixels, rows).argmax(1) == found.labels[rows]
-    return float(right.mean()), now() - start - sum(looks)
+    return float(right.mean()), now() - start - sum(validations)
 
 
 def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
-    """Runs of the program on the same images."""
+    """Runs of the published program on the same images."""
     text = program.read_text()
-    assert "range(200)" in text, f"{program} is not the program, or another version of it"
+    assert "range(200)" in text, f"{program} is not airbench94_muon.py, or is another version of it"
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
@@ -89,11 +89,11 @@ def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
                     results.append((float(cells[5]), float(cells[6])))
                     print(f"airbench   {results[-1]}", flush=True)
         if process.returncode:
-            sys.exit(f"{' '.join(command)} ended with {process.returncode}")
+            sys.exit(f"{' '.join(command)} failed with exit code {process.returncode}")
     return results[1:]  # the first one only warms up
 
 
-def tell(name: str, results: Sequence[Result]) -> None:
+def print_summary(name: str, results: Sequence[Result]) -> None:
     accuracy, seconds = np.array(results).T
     error = 1.96 * accuracy.std(ddof=1) / len(accuracy) ** 0.5
     print(
@@ -106,11 +106,11 @@ def tell(name: str, results: Sequence[Result]) -> None:
 
 def settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("data")
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--program", type=Path)
-    parser.add_argument("--passes", type=float, default=8)
-    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("data", help="a folder of class folders")
+    parser.add_argument("--seeds", type=int, default=20, help="runs of each program")
+    parser.add_argument("--program", type=Path, help="the file airbench94_muon.py")
+    parser.add_argument("--epochs", type=float, default=8, help="epochs of eyespot")
+    parser.add_argument("--batch", type=int, default=1024, help="images per step")
     parser.add_argument("--recipe", default="whiten|muon|smooth|alternate|mirror|moved")
     return parser.parse_args()
 
@@ -120,7 +120,7 @@ def main() -> None:
     found = survey(s.data)
     config = Config(
         s.data,
-        epochs=s.passes,
+        epochs=s.epochs,
         model="small",
         batch=s.batch,
         recipe=s.recipe,
@@ -129,16 +129,16 @@ def main() -> None:
     )
     plan = make_plan(found, config, clock())
     print(
-        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(plan.train)} images trained, {config}"
+        f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(plan.train)} training images, {config}"
     )
     one(found, plan, 0)
     results = [one(found, plan, 1 + seed) for seed in range(s.seeds // 2)]
-    tell("eyespot", results)
+    print_summary("eyespot", results)
     peer = theirs(s.program, found, plan, s.seeds) if s.program else []
     results += [one(found, plan, 1 + seed) for seed in range(s.seeds // 2, s.seeds)]
-    tell("eyespot", results)
+    print_summary("eyespot", results)
     if peer:
-        tell("airbench", peer)
+        print_summary("airbench", peer)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
-"""Images per second that the way from files to batches delivers, without a network: ours and the peers'.
+"""Images per second from files to batches, without a network: eyespot and other libraries.
 
     ENV/bin/python benchmarks/loader.py DATA --size 32
-    ENV/bin/python benchmarks/loader.py photos --photos 5000 --size 128     (made there first, if there are fewer)
+    ENV/bin/python benchmarks/loader.py photos --photos 5000 --size 128     (made first, if there are fewer)
 
-where eyespot and the peers are installed side by side; DATA is a folder of class folders. All deliver batches of
-changed, normalised float images of --size from the same --images files, in random order:
+eyespot and the other libraries are installed in the same environment. DATA is a folder of class folders. All make
+batches of augmented, normalised float images of --size from the same --images files, in random order:
 
-store        eyespot's later runs, and all but the first epoch: from its decoded store. Mirrored and shifted.
+store        eyespot after its first epoch: from its store of decoded images. Flips and shifts.
 files        eyespot's first run on these files: header, duplicates, decoding, store, and then the same batches.
 torchvision  ImageFolder, transforms v2, DataLoader with 2 workers, as in its reference scripts: RandomResizedCrop and
-             mirrored (at up to 32 pixels a border of 4, cropped). Every epoch decodes the files again, as for the others.
-timm         create_loader with 2 workers and the prefetcher: RandomResizedCrop, mirrored, jitter 0.4.
-fastai       ImageDataLoaders with 2 workers, aug_transforms, of 98% of the files; above 32 pixels after RandomResizedCrop, as in its book.
+             flips (up to 32 pixels: random crops with a border of 4). Like timm and fastai it decodes in every epoch.
+timm         create_loader with 2 workers and the prefetcher: RandomResizedCrop, flips, jitter 0.4.
+fastai       ImageDataLoaders with 2 workers, aug_transforms, 98% of the files; above 32 pixels after RandomResizedCrop,
+             as in its book.
 
-Each delivers its batches in a process of its own, in turns, --rounds times; modules are imported before the clock starts,
-workers start after. "first" is when the first batch was there. Medians, with the least and the largest. All files are
-read once before, so that they are in the system's memory if they fit.
+Each runs in a process of its own, interleaved, --rounds times. Modules are imported before the clock starts, workers
+start after it. "first" is the time to the first batch. Medians, with the smallest and the largest. All files are read once before, so that they
+are in the system's memory if they fit.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def make_photos(folder: Path, number: int) -> None:
     """JPEGs with sides of 1,000 to 4,000 pixels and about 1 bit per pixel, in ten class folders; the same every time."""
     rng = np.random.default_rng(0)
     texture = np.zeros((4200, 4200, 3), np.float32)
-    for side in (4, 16, 64, 256, 1024, 2100):  # the coarser, the stronger, as in photographs
+    for side in (4, 16, 64, 256, 1024, 2100):  # coarse structure is stronger, as in photographs
         for channel in range(3):
             noise = Image.fromarray(rng.normal(0, 24 / side**0.25, (side, side)).astype(np.float32))
             texture[..., channel] += np.asarray(noise.resize((4200, 4200), Image.Resampling.BICUBIC))
@@ -61,7 +62,7 @@ def make_photos(folder: Path, number: int) -> None:
 
 
 def choose_files(data: Path, number: int, folder: Path) -> int:
-    """Links to so many files, the same number of each class; the number."""
+    """Link to `number` files, equally many of each class; returns their number."""
     kinds = sorted(p for p in data.resolve().iterdir() if p.is_dir())
     files = {kind.name: sorted(kind.iterdir())[: -(-number // len(kinds))] for kind in kinds}
     for kind, paths in files.items():
@@ -73,7 +74,7 @@ def choose_files(data: Path, number: int, folder: Path) -> int:
 
 
 def eyespot(o: argparse.Namespace) -> Iterator[int]:
-    """Sizes of the batches, as they come."""
+    """Batch sizes, as they are made."""
     import torch
 
     from eyespot.data.preprocess.choose import Wishes
@@ -82,7 +83,7 @@ def eyespot(o: argparse.Namespace) -> Iterator[int]:
     from eyespot.training.batches import forever, measure
     from eyespot.training.config import Config
 
-    yield 0  # all is imported
+    yield 0  # imports are done
     found = survey(o.data, Wishes(size=o.size))
     rows = np.arange(len(found.labels))
     config = choose(found, Config(batch=o.batch, device="cpu"), lambda name, value, why: value, rows)
@@ -137,7 +138,7 @@ def fastai(o: argparse.Namespace) -> Iterator[int]:
 
 
 def deliver(o: argparse.Namespace) -> None:
-    """Print the seconds until the first batch and until the last one, and the images."""
+    """Print the seconds until the first and the last batch, and the number of images."""
     import torch
 
     torch.set_num_threads(o.threads)
@@ -168,13 +169,13 @@ def timed(o: argparse.Namespace, who: str, data: Path, cache: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("data", type=Path, help="a folder of class folders")
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--images", type=int, default=10_000, help="at the most")
-    parser.add_argument("--photos", type=int, default=0, help="make so many photos in DATA first")
-    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--size", type=int, default=32, help="side in pixels")
+    parser.add_argument("--images", type=int, default=10_000, help="number of files at most")
+    parser.add_argument("--photos", type=int, default=0, help="generate so many photos in DATA first")
+    parser.add_argument("--who", nargs="+", choices=WHO, default=list(WHO), help="loaders to time")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
+    parser.add_argument("--batch", type=int, default=64, help="images per batch")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
     parser.add_argument("--deliver", choices=WHO, help=argparse.SUPPRESS)
     o = parser.parse_args()
     if o.deliver:

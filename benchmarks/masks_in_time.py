@@ -1,28 +1,25 @@
-"""eyespot against segmentation_models_pytorch: masks after the same minutes, on the same held-out images.
+"""Segmentation after the same minutes, on the same test images: eyespot and segmentation_models_pytorch (smp).
 
-DATA has images/ and masks/ of the same names, a value per class. The peer is smp.Unet("resnet34") without
-pretrained weights, trained as its users would: crops of 256, batches of 8, AdamW with one cycle of the rate,
-Dice + cross-entropy, flips and turns (--photo: mirrored, other light), in the fastest of float32 or bfloat16 (where
-the processor has it), contiguous or channels_last. Both read, train and predict the held-out images within the
-minutes; eyespot's masks are written by a second prediction, timed apart. The peer trains on all other images, of which eyespot keeps a
-fifth back. If both run, they do so at once, on a core each: compare their seconds of CPU. smp may have a Python
-of its own (--smp), as eyespot (--eyespot):
+DATA has images/ and masks/ with the same names, and a value per class. smp is smp.Unet("resnet34") without pretrained
+weights, trained as its users would: crops of 256, batches of 8, AdamW with one cycle of the learning rate, Dice +
+cross-entropy, flips and turns (--photo: flips, brightness, contrast, saturation), in the fastest of float32 or bfloat16
+(if the processor has it), contiguous or channels_last. Both read, train and predict the test images within the
+minutes; eyespot's masks are written by a second prediction, which is timed separately. smp trains on all other images,
+of which eyespot uses a fifth for validation. If both run, they run at the same time on one core each: compare their CPU
+seconds. smp may have a Python of its own (--smp), as eyespot may (--eyespot):
 
     ENV/bin/python benchmarks/masks_in_time.py isbi-em-train --minutes 20 --held-out 6 --cores 0 1
 
-ISBI 2012's scans, 24 of 512 x 512, six held out; AMD EPYC, a shared core each (500 s of CPU in the 20 minutes);
-2026-11-24: pixel error 7.8% (7.6-8.1) against the peer's 8.0% (7.8-8.3), V-Rand 98.1% (96.5-99.1) against 77.8% (62.5-91.7).
-
-CamVid, trained on its two drives 0001TP and 0006R0 (163 images), tested on the 101 of camvid-val, all of the drive
-0016E5, whose other 204 images, in camvid-train, are left out. 11 classes, void 11. Each alone on two cores:
+ISBI 2012, 24 slices of 512 x 512, six for testing. CamVid, trained on its drives 0001TP and 0006R0 (163 images), tested
+on the 101 images of camvid-val, all of the drive 0016E5, whose other 204 images, in camvid-train, are not used. 11
+classes, 11 is ignored. Each alone on two cores:
 
     CAMVID="camvid-train camvid-val --hold camvid-val/ --leave-out camvid-train/.*0016E5 --void 11 --photo --minutes 30"
     ENV/bin/python benchmarks/masks_in_time.py $CAMVID --who eyespot
     ENV/bin/python benchmarks/masks_in_time.py $CAMVID --who eyespot --model fcdensenet56
     ENV/bin/python benchmarks/masks_in_time.py $CAMVID --who smp
 
-AMD EPYC without bfloat16, one seed, 2026-11-27: mean IoU 41.1% (40.4-41.8), with FC-DenseNet-56 25.3% (25.0-25.6), smp 28.4%
-(28.0-28.7).
+The results are in docs/results.md.
 """
 
 import argparse
@@ -45,7 +42,7 @@ from torch.nn import functional as F
 
 VOID, CROP, BATCH, RATE = 255, 256, 8, 1e-3
 PRECISIONS = [torch.bfloat16] * torch.cpu._is_avx512_bf16_supported() + [torch.float32]
-WAYS = list(product(PRECISIONS, (torch.channels_last, torch.contiguous_format)))
+SETUPS = list(product(PRECISIONS, (torch.channels_last, torch.contiguous_format)))
 TITLES = {"mean_iou": "mean IoU", "pixel_error": "pixel error", "v_rand": "V-Rand", "v_info": "V-Info"}
 TITLES |= {"adapted_rand_error": "adapted Rand error", "pixel_accuracy": "pixel accuracy"}
 
@@ -53,12 +50,12 @@ TITLES |= {"adapted_rand_error": "adapted Rand error", "pixel_accuracy": "pixel 
 def write_table(o: argparse.Namespace, table: Path) -> None:
     images = [p for folder in o.data for p in sorted((folder / "images").iterdir())]
     images = [p for p in images if not (o.leave_out and re.search(o.leave_out, p.as_posix()))]
-    held = {p for p in images if re.search(o.hold, p.as_posix())} if o.hold else set(images[-o.held_out :])
+    test = {p for p in images if re.search(o.hold, p.as_posix())} if o.hold else set(images[-o.held_out :])
     rows = []
     for p in images:
         mask = next((p.parent.parent / "masks").glob(f"{p.stem}.*"))
-        rows.append((p.resolve(), mask.resolve(), "test" if p in held else "train"))
-    print(f"{len(images) - len(held)} images to train, {len(held)} held out", flush=True)
+        rows.append((p.resolve(), mask.resolve(), "test" if p in test else "train"))
+    print(f"{len(images) - len(test)} training images, {len(test)} test images", flush=True)
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([("path", "mask", "split"), *rows])
 
@@ -76,13 +73,13 @@ def read(path: Path) -> np.ndarray:
 def values_of(table: Path, void: str) -> np.ndarray:
     """The values of the classes in all masks, in order."""
     masks = (mask for split in ("train", "test") for _, mask in pairs(table, split))
-    found = set().union(*(np.unique(read(mask)).tolist() for mask in masks))
-    values = np.array(sorted(found - {None if void == "none" else int(void)}))
+    present = set().union(*(np.unique(read(mask)).tolist() for mask in masks))
+    values = np.array(sorted(present - {None if void == "none" else int(void)}))
     return values.astype(np.min_scalar_type(values.max()))
 
 
 def labels_of(values: np.ndarray, classes: np.ndarray, void: int) -> np.ndarray:
-    """Values of a mask -> places among the classes, `void` for any other."""
+    """Values of a mask -> class numbers; `void` for other values."""
     place = np.searchsorted(classes, values).clip(max=len(classes) - 1)
     return np.where(classes[place] == values, place, void)
 
@@ -114,41 +111,41 @@ def batch_of(xs: list, ys: list, side: int, photo: bool, rng: np.random.Generato
     return torch.stack([x for x, _ in crops]), torch.stack([y for _, y in crops])
 
 
-def forward(net: torch.nn.Module, x: torch.Tensor, way: tuple) -> torch.Tensor:
-    with torch.autocast("cpu", torch.bfloat16, enabled=way[0] == torch.bfloat16):
-        return net(x.to(memory_format=way[1])).float()
+def forward(net: torch.nn.Module, x: torch.Tensor, setup: tuple) -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16, enabled=setup[0] == torch.bfloat16):
+        return net(x.to(memory_format=setup[1])).float()
 
 
 def train(net: torch.nn.Module, loss_of, tests: list[torch.Tensor], deadline: float) -> tuple:
-    """Until time is left to predict the tests. The first steps try all WAYS, then the fastest is kept."""
+    """Train until just enough time for predicting the tests is left, with the fastest of SETUPS after trying all."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE)
     start, step, last, after = time(), 0, 0.0, 0.0
-    loss, seconds = torch.tensor(math.nan), [math.inf] * len(WAYS)
+    loss, seconds = torch.tensor(math.nan), [math.inf] * len(SETUPS)
     while (now := time()) + last < (end := deadline - after):
-        turn = step // 2 if step < 2 * len(WAYS) else seconds.index(min(seconds))
-        net.to(memory_format=WAYS[turn][1])
+        turn = step // 2 if step < 2 * len(SETUPS) else seconds.index(min(seconds))
+        net.to(memory_format=SETUPS[turn][1])
         done = (now - start) / (end - start)
         optimizer.param_groups[0]["lr"] = RATE * min(0.04 + 10 * done, 0.5 + 0.5 * math.cos(math.pi * done))
-        loss = loss_of(WAYS[turn])
+        loss = loss_of(SETUPS[turn])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         step, last = step + 1, time() - now
         seconds[turn] = min(seconds[turn], last)
-        if step == 1 or step % 40 == 2 * len(WAYS) + 1:
-            began, _ = time(), predict(net, tests[0], WAYS[turn])
+        if step == 1 or step % 40 == 2 * len(SETUPS) + 1:
+            began, _ = time(), predict(net, tests[0], SETUPS[turn])
             after = 1.5 * len(tests) * (time() - began)
-    net.to(memory_format=(way := WAYS[seconds.index(min(seconds))])[1])
-    took = ", ".join(f"{s:.2f} s {d} {m}" for s, (d, m) in zip(seconds, WAYS, strict=True))
-    print(f"{step} steps, at best {took}; last loss {loss.item():.3f}", flush=True)
-    return way
+    net.to(memory_format=(setup := SETUPS[seconds.index(min(seconds))])[1])
+    timings = ", ".join(f"{s:.2f} s {d} {m}" for s, (d, m) in zip(seconds, SETUPS, strict=True))
+    print(f"{step} steps, at best {timings}; last loss {loss.item():.3f}", flush=True)
+    return setup
 
 
 @torch.inference_mode()
-def predict(net: torch.nn.Module, x: torch.Tensor, way: tuple) -> np.ndarray:
+def predict(net: torch.nn.Module, x: torch.Tensor, setup: tuple) -> np.ndarray:
     height, width = x.shape[1:]
     padded = F.pad(x[None], (0, -width % 32, 0, -height % 32), mode="reflect")
-    return forward(net.eval(), padded, way)[0, :, :height, :width].argmax(0).numpy()
+    return forward(net.eval(), padded, setup)[0, :, :height, :width].argmax(0).numpy()
 
 
 def worker(o: argparse.Namespace) -> None:
@@ -168,18 +165,18 @@ def worker(o: argparse.Namespace) -> None:
     net = smp.Unet("resnet34", encoder_weights=None, in_channels=len(xs[0]), classes=len(classes))
     dice = smp.losses.DiceLoss(mode="multiclass", ignore_index=VOID)
 
-    def loss_of(way: tuple) -> torch.Tensor:
+    def loss_of(setup: tuple) -> torch.Tensor:
         x, y = batch_of(xs, ys, side, o.photo, rng)
-        return dice(z := forward(net.train(), x, way), y) + F.cross_entropy(z, y, ignore_index=VOID)
+        return dice(z := forward(net.train(), x, setup), y) + F.cross_entropy(z, y, ignore_index=VOID)
 
-    way = train(net, loss_of, list(tests.values()), o.worker - 2)
+    setup = train(net, loss_of, list(tests.values()), o.worker - 2)
     for name, x in tests.items():
-        Image.fromarray(classes[predict(net, x, way)]).save(o.out / "smp" / f"{name}.png")
+        Image.fromarray(classes[predict(net, x, setup)]).save(o.out / "smp" / f"{name}.png")
     print(f"smp {smp.__version__}, {o.worker - time():.1f} s left", flush=True)
 
 
 def timed(command: list, cores: list[int], log: Path) -> str:
-    """How long a command took on these cores, by the clock and of the CPU; what it says goes to `log`."""
+    """Run a command on these cores; returns its wall-clock and CPU seconds. Its output goes to `log`."""
     pinned, start = ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)], time()
     with log.open("a") as file:
         process = subprocess.Popen(pinned, stdout=file, stderr=subprocess.STDOUT)
@@ -210,7 +207,7 @@ def run_eyespot(o: argparse.Namespace, out: Path, cores: list[int]) -> str:
 
 
 def scored(table: Path, predicted: Path, void: str) -> dict[str, str]:
-    """Of the masks in a folder, by eyespot's scores"""
+    """Metrics of the masks in a folder, by eyespot."""
     from eyespot import labels
     from eyespot.metrics import classes as scores
     from eyespot.metrics import instances as partition
@@ -219,13 +216,15 @@ def scored(table: Path, predicted: Path, void: str) -> dict[str, str]:
     classes, counts, objects = values_of(table, void), [], []
     for image, mask in pairs(table, "test"):
         files = mask, next(predicted.glob(f"{image.stem}.*"))
-        truth, said = (labels_of(read(file), classes, labels.VOID) for file in files)
-        counts.append(overlap.count(truth, said, len(classes)))
+        truth, predicted_labels = (labels_of(read(file), classes, labels.VOID) for file in files)
+        counts.append(overlap.count(truth, predicted_labels, len(classes)))
         if len(classes) == 2:
-            objects.append(partition.compare(labels.components(truth), labels.components(said)))
-    found = overlap.score(counts, [str(v) for v in classes])
-    found |= partition.score(objects) if objects else {}
-    return {name: f"{scores.percent(found[name])} n={found[name]['n']}" for name in TITLES if name in found}
+            objects.append(partition.compare(labels.components(truth), labels.components(predicted_labels)))
+    result = overlap.score(counts, [str(v) for v in classes])
+    result |= partition.score(objects) if objects else {}
+    return {
+        name: f"{scores.percent(result[name])} n={result[name]['n']}" for name in TITLES if name in result
+    }
 
 
 def compare(o: argparse.Namespace, out: Path) -> None:
@@ -248,19 +247,21 @@ def compare(o: argparse.Namespace, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("data", type=Path, nargs="+", help="folders with images/ and masks/")
-    parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--held-out", type=int, default=6, help="that many images, the last in order")
-    parser.add_argument("--hold", help="instead, those whose paths match this")
-    parser.add_argument("--leave-out", help="use no images whose paths match this")
-    parser.add_argument("--model", help="eyespot's, if not what it chooses")
+    parser.add_argument("--minutes", type=float, default=20, help="time limit")
+    parser.add_argument("--held-out", type=int, default=6, help="number of test images, the last in order")
+    parser.add_argument("--hold", help="instead, test images are those whose paths match this pattern")
+    parser.add_argument("--leave-out", help="do not use images whose paths match this pattern")
+    parser.add_argument("--model", help="eyespot's network; its own choice if not given")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--void", type=str.lower, default="none", help="a value that does not count")
-    parser.add_argument("--cores", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--void", type=str.lower, default="none", help="mask value to ignore, or none")
+    parser.add_argument("--cores", type=int, nargs="+", default=[0, 1], help="processor cores")
     parser.add_argument("--who", choices=["smp", "eyespot", "both"], default="both")
-    parser.add_argument("--photo", action="store_true", help="augment as photographs, not as scans")
-    parser.add_argument("--eyespot", help="the command, if not of this Python")
-    parser.add_argument("--smp", default=sys.executable, help="a Python that has smp")
-    parser.add_argument("--out", type=Path, help="keep the run, the masks and what was said here")
+    parser.add_argument(
+        "--photo", action="store_true", help="augment as photographs, not as microscope images"
+    )
+    parser.add_argument("--eyespot", help="command of eyespot; this Python's if not given")
+    parser.add_argument("--smp", default=sys.executable, help="Python with smp")
+    parser.add_argument("--out", type=Path, help="folder that keeps the run, the masks and the logs")
     parser.add_argument("--worker", type=float, help=argparse.SUPPRESS)
     o = parser.parse_args()
     if o.worker:

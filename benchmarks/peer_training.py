@@ -1,16 +1,16 @@
-"""How fastai, timm and a plain torchvision loop train ResNet-18 on small images, here up to a given time.
+"""How fastai, timm and a plain torchvision loop train ResNet-18 on small images until a given time.
 
-Started by `accuracy_in_time.py`. SPLIT has train/CLASS and val/CLASS; the last line printed is JSON: how many of the
-images in val are told right by the last weights. None of the three has a budget of time, so each is given one:
+Started by `accuracy_in_time.py`. SPLIT has train/CLASS and val/CLASS. The last line printed is JSON: how many images of
+val the last weights predict correctly. None of the three libraries has a time limit, so one is added:
 
-torchvision  its ResNet-18; SGD 0.1, momentum 0.9, weight decay 5e-4, cosine; batch 128; mirrored, and cropped from a
-             border of 4; a DataLoader with 2 workers. The cosine follows the clock and ends with it.
-timm         what train.py does by default with --model resnet18 --img-size 32 --workers 2 (the script is not in the
-             wheel): RandomResizedCrop, mirrored, jitter 0.4, SGD 0.05 for batches of 128, weight decay 2e-5, label
-             smoothing 0.1; its cosine of 300 epochs with 5 of warm-up follows the clock and ends with it.
+torchvision  its ResNet-18; SGD 0.1, momentum 0.9, weight decay 5e-4, cosine schedule; batch 128; random flips and crops
+             with a border of 4; a DataLoader with 2 workers. The cosine follows the clock.
+timm         as train.py does by default with --model resnet18 --img-size 32 --workers 2 (the script is not in the
+             wheel): RandomResizedCrop, random flips, jitter 0.4, SGD 0.05 for batches of 128, weight decay 2e-5, label
+             smoothing 0.1; its cosine of 300 epochs with 5 warm-up epochs follows the clock.
 fastai       vision_learner(resnet18, pretrained=False), aug_transforms, fit_one_cycle, all defaults, float32. A few
-             batches are timed first; then as many equally long epochs as fill the time, of random images if one with
-             all of them would not fit. Each ends with a look at val, as fastai has it.
+             batches are timed first. Then it trains for as many equal epochs as fill the time, on random images if an
+             epoch with all of them would not fit. Each epoch ends with a validation, as fastai does.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 SIDE, BATCH, WORKERS, EXIT = 32, 128, 2, 1.5
-"""EXIT: seconds left for ending the process."""
+"""EXIT: seconds reserved for ending the process."""
 
 
 def on_time(
@@ -39,7 +39,7 @@ def on_time(
     val: Iterable,
     end: float,
 ) -> dict:
-    """Train until there is just the time left to look at `val`, which is timed first."""
+    """Train until just enough time for the validation is left. A validation is timed first."""
     end -= EXIT + seconds_to_score(network, val)
     start, steps = time(), 0
     while time() < end:
@@ -64,9 +64,9 @@ def score(network: nn.Module, batches: Iterable) -> dict:
 
 
 @torch.inference_mode()
-def seconds_to_score(network: nn.Module, batches, few: int = 9) -> float:
+def seconds_to_score(network: nn.Module, batches, timed: int = 9) -> float:
     start, ends = time(), []
-    for x, _ in islice(batches, few):
+    for x, _ in islice(batches, timed):
         network.eval()(x)
         ends.append(time())
     return ends[0] - start + 1.2 * len(batches) * (ends[-1] - ends[0]) / max(1, len(ends) - 1)
@@ -128,13 +128,13 @@ def fastai(o: argparse.Namespace) -> dict:
     dls = ImageDataLoaders.from_folder(
         o.split, train="train", valid="val", batch_tfms=aug_transforms(), num_workers=WORKERS
     )
-    images, all_held, rng = len(dls.train_ds), len(dls.valid_ds), np.random.default_rng(o.seed)
+    images, validation_images, rng = len(dls.train_ds), len(dls.valid_ds), np.random.default_rng(o.seed)
 
-    def epochs(learner, number: int, drawn: int, watched: int) -> float:
-        """Train with so many random images per epoch, and look at so many of val; the seconds it took."""
-        drawn, watched = min(drawn, images), min(watched, all_held)
-        dls.train.n, dls.valid.n, start = drawn, watched, time()
-        dls.train.get_idxs = lambda: rng.permutation(images)[:drawn].tolist()
+    def epochs(learner, number: int, training: int, validation: int) -> float:
+        """Train and validate on so many random images per epoch; returns the seconds."""
+        training, validation = min(training, images), min(validation, validation_images)
+        dls.train.n, dls.valid.n, start = training, validation, time()
+        dls.train.get_idxs = lambda: rng.permutation(images)[:training].tolist()
         with learner.no_bar(), learner.no_logging():
             learner.fit_one_cycle(number)
         return time() - start
@@ -145,24 +145,22 @@ def fastai(o: argparse.Namespace) -> dict:
     trial = learner()
     epochs(trial, 1, 128, 64)  # to warm up
     little, more, looked = epochs(trial, 1, 128, 64), epochs(trial, 1, 1024, 64), epochs(trial, 1, 128, 1024)
-    each, fixed = max(more - little, 1e-3) / 896, little + max(looked - little, 0) / 960 * all_held
+    each, fixed = max(more - little, 1e-3) / 896, little + max(looked - little, 0) / 960 * validation_images
     left = 0.97 * (o.end - EXIT - time())
     number = max(1, math.ceil(left / (fixed + each * images)))
     drawn = int(min(images, max(64, (left / number - fixed) / each))) // 64 * 64
     last = learner()
-    took = epochs(last, number, drawn, all_held)
+    took = epochs(last, number, drawn, validation_images)
     share = last.recorder.values[-1][2]
     note = f"{number} epochs of {drawn}, {left:.0f} s planned, {took:.0f} taken"
-    return {"hits": round(share * all_held), "n": all_held, "note": note}
+    return {"hits": round(share * validation_images), "n": validation_images, "note": note}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("who", choices=["torchvision", "timm", "fastai"])
-    parser.add_argument("split", type=Path)
-    parser.add_argument(
-        "--end", type=float, required=True, help="the time, in seconds since 1970, to be ready by"
-    )
+    parser.add_argument("who", choices=["torchvision", "timm", "fastai"], help="library")
+    parser.add_argument("split", type=Path, help="folder with train/ and val/")
+    parser.add_argument("--end", type=float, required=True, help="when to be ready, in seconds since 1970")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     o = parser.parse_args()

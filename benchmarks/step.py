@@ -1,19 +1,20 @@
-"""Seconds and memory of a training step, ours against the peers' networks: forward, loss, backward, optimiser.
+"""Seconds and memory of a training step (forward, loss, backward, optimiser), compared with other libraries.
 
     ENV/bin/python benchmarks/step.py --networks resnet18 unet_bn --peers torchvision monai --modes default tuned
 
-where eyespot and the peers are installed side by side. Classifiers take 224 x 224, batch 8; U-Nets 256 x 256, batch 4;
-`small` and its kind 32 x 32, batch 512.
-Every network runs in a process of its own, and these take turns, two at a time: ours, the peer, ours, the peer. A
-ratio is the peer's seconds (or memory) over ours, of two steps next to each other; given are the median and, in
-brackets, the least and the largest. Memory is how far a fresh process grows (VmHWM) over its steps, compiling included.
-All have the same SGD, fused. The peer runs as MODES say; ours as `eyespot train` runs it. Where the processor has no
-bfloat16 both run in float32, ours with the precision "winograd" unless it is given. The peer "plain" is ours without compiled
-passes (eyespot.fast.fused), to be taken with `--modes tuned`.
+eyespot and the other libraries are installed in the same environment. Classifiers take 224 x 224 pixels, batch 8;
+U-Nets 256 x 256, batch 4; `small` and `small_w32` 32 x 32, batch 512.
 
-The 31 M U-Net's equivalents: MONAI's BasicUNet with the widths 64 to 1,024, batch norm and ReLU, whose last
-up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a network of
-another build, much cheaper at full size.
+Each network runs in a process of its own, and two take steps in turn: eyespot, the other, eyespot, the other. A ratio
+is the other's seconds (or memory) over eyespot's, of two consecutive steps. The median is printed, and in brackets the
+smallest and the largest. Memory is how much a fresh process grows (VmHWM) during its steps, compilation included. All
+use the same fused SGD. The other library runs as in MODES, eyespot as `eyespot train` runs it. If the processor has no
+bfloat16, both run in float32, eyespot with the precision "winograd" unless another is given. "plain" is eyespot
+without compiled passes; use it with `--modes tuned`.
+
+Equivalents of the U-Net with 31 M parameters: MONAI's BasicUNet with widths 64 to 1,024, batch norm and ReLU, whose last
+up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a different
+network that is much cheaper at full size.
 """
 
 import argparse
@@ -40,7 +41,7 @@ SMALL = ("small", "small_w32")
 PEERS = {"torchvision": CLASSIFIERS, "timm": CLASSIFIERS, "monai": UNETS, "smp": UNETS}
 PEERS["plain"] = (*CLASSIFIERS, *UNETS, *SMALL)
 HALF = "bfloat16" if multiplies_bfloat16("cpu") else "float32"
-MODES = {  # of the peers: precision, channels_last, compiled
+MODES = {  # of the other libraries: precision, channels_last, compiled
     "default": ("float32", torch.contiguous_format, False),
     "tuned": (HALF, torch.channels_last, False),
     "compiled": (HALF, torch.channels_last, True),
@@ -52,7 +53,7 @@ Setup = tuple[nn.Module, str, torch.memory_format]
 
 
 def ours(name: str, precision: str, compiled: bool = True) -> Setup:
-    """As `eyespot train` runs it, where there is a C compiler or is none"""
+    """The network as `eyespot train` runs it, with or without a C compiler."""
     import eyespot
     from eyespot.fast import fused
     from eyespot.fast.allocator import keep_freed
@@ -95,7 +96,7 @@ def build(peer: str, name: str) -> nn.Module:
 
 
 def step_of(setup: Setup, batch: int, name: str) -> Callable[[], None]:
-    """One training step, as a function to call again and again."""
+    """One training step, as a function that can be called repeatedly."""
     network, precision, layout = setup
     side, classes, places = (256, 2, (256, 256)) if name in UNETS else (224, 1000, ())
     side, classes = (32, 10) if name in SMALL else (side, classes)
@@ -115,23 +116,21 @@ def take_step(network: nn.Module, optimizer, x: torch.Tensor, target: torch.Tens
 
 
 def resident(field: str) -> float:
-    """MB of this process: VmRSS now, VmHWM at the peak"""
+    """Memory of this process in MB: VmRSS is the present value, VmHWM the peak."""
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
 
 
 def work(line: Connection, who: str, name: str, how: str, batch: int, threads: int) -> None:
-    """In a process of its own: say the parameters; then, whenever told, take a step and say its seconds and the MB."""
+    """Run in a process of its own: send the number of parameters; then take a step for each request and send seconds and MB."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
 
     def setup() -> Setup:
         return ours(name, how) if who == OURS else peers(who, name, how)
 
-    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what torch sets up once
-    line.send(
-        sum(p.numel() for p in setup()[0].parameters())
-    )  # its modules are imported; its memory is given back
+    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # torch initialises its libraries
+    line.send(sum(p.numel() for p in setup()[0].parameters()))  # imports its modules; its memory is freed
     gc.collect()
     before, step = resident("VmRSS"), step_of(setup(), batch, name)
     while line.recv():
@@ -141,20 +140,20 @@ def work(line: Connection, who: str, name: str, how: str, batch: int, threads: i
 
 
 @contextmanager
-def started(target: Callable, *what):
-    """The line to a process of its own that runs target(line, *what)"""
+def started(target: Callable, *arguments):
+    """A connection to a new process that runs target(connection, *arguments)."""
     context = multiprocessing.get_context("spawn")
     line, other = context.Pipe()
-    process = context.Process(target=target, args=(other, *what), daemon=True)
+    process = context.Process(target=target, args=(other, *arguments), daemon=True)
     process.start()
-    other.close()  # so that its death ends our waiting
+    other.close()  # so that reading ends if the process dies
     yield line
     process.join()
 
 
 @contextmanager
 def worker(o: argparse.Namespace, who: str, name: str, how: str):
-    """(its number of parameters, a function that has it take a step and returns the seconds and MB)"""
+    """The number of parameters, and a function that takes a step and returns its seconds and MB."""
     batch = o.batch or (4 if name in UNETS else 512 if name in SMALL else 8)
     with started(work, who, name, how, batch, o.threads) as line:
 
@@ -170,7 +169,7 @@ def worker(o: argparse.Namespace, who: str, name: str, how: str):
 
 
 def compare(o: argparse.Namespace, take, name: str, peer: str, mode: str) -> tuple[float, float]:
-    """Print a line; the ratios of time and memory."""
+    """Print a line; returns the ratios of time and memory."""
     with worker(o, peer, name, mode) as (parameters, take_peer):
         rounds = [(take(), take_peer()) for _ in range(o.rounds)]
     ratios = [theirs[0] / mine[0] for mine, theirs in rounds]
@@ -190,34 +189,41 @@ def main() -> None:
     parser.add_argument(
         "--networks", nargs="+", choices=[*CLASSIFIERS, *UNETS, *SMALL], default=[*CLASSIFIERS, *UNETS]
     )
-    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=["torchvision", "monai", "smp"])
-    parser.add_argument("--modes", nargs="+", choices=list(MODES), default=["default", "tuned"])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch", type=int, help="images; as above if not given")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="winograd" if HALF == "float32" else "im2col", help="ours"
+        "--peers", nargs="+", choices=list(PEERS), default=["torchvision", "monai", "smp"], help="libraries"
+    )
+    parser.add_argument(
+        "--modes", nargs="+", choices=list(MODES), default=["default", "tuned"], help="how they run"
+    )
+    parser.add_argument("--rounds", type=int, default=9, help="timed rounds")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
+    parser.add_argument("--batch", type=int, help="images per step; as described above if not given")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="winograd" if HALF == "float32" else "im2col",
+        help="eyespot's precision",
     )
     o = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
+    results: dict[str, list[tuple[float, float]]] = {mode: [] for mode in o.modes}
     versions = ", ".join(
         f"{p} {version(DISTRIBUTIONS.get(p, p))}" for p in ("torch", *o.peers) if p != "plain"
     )
     print(
-        f"{platform.machine()}, ours in {o.precision}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
+        f"{platform.machine()}, eyespot in {o.precision}, {o.threads} threads of {os.cpu_count()}, {versions}, {o.rounds} rounds"
     )
-    print(f"{'network':12} {'peer':12} {'mode':9} {'size':>8} {'ours':>7} {'peer':>7}", end="")
-    print(f"    {'ratio':18}{'ours':>6} {'peer':>6}     ratio")
+    print(f"{'network':12} {'peer':12} {'mode':9} {'size':>8} {'eyespot':>7} {'peer':>7}", end="")
+    print(f"    {'ratio':18}{'eyespot':>7} {'peer':>6}     ratio")
     for name in o.networks:
         with worker(o, OURS, name, o.precision) as (_, take):
             for peer in (p for p in o.peers if name in PEERS[p]):
                 for mode in o.modes:
-                    found[mode].append(compare(o, take, name, peer, mode))
-    for mode, ratios in found.items():
+                    results[mode].append(compare(o, take, name, peer, mode))
+    for mode, ratios in results.items():
         if ratios:
             times, memories = (exp(mean(log(r[i]) for r in ratios)) for i in (0, 1))
             print(
-                f"all {len(ratios)}, {mode}: the peers take {times:.2f} of our time, {memories:.2f} of our memory (geometric mean)"
+                f"all {len(ratios)}, {mode}: the others take {times:.2f} of eyespot's time, {memories:.2f} of its memory (geometric mean)"
             )
 
 

@@ -1,15 +1,12 @@
-"""A segmentation network over an image larger than memory: peak memory, and pixels per second against the network alone.
+"""A segmentation network on an image larger than memory: peak memory, and speed compared with the network alone.
 
-The image (made for it) is read from an uncompressed TIFF and answered by a U-Net with random weights into a compressed
-one. After each tile the network runs once more on the same tile in memory; the ratio is of the two sums of seconds.
+The generated image is read from an uncompressed TIFF; a U-Net with random weights predicts it into a compressed TIFF.
+After some tiles the network runs once more on the same tile in memory; the ratio compares the two sums of seconds.
 
-27 November 2026, two cores of an AMD EPYC (Zen 3), torch 2.13, U-Net with batch norm, width 8, depth 4:
-    python benchmarks/tiles.py --limit 1150                     20,000 x 20,000, 100 tiles, 356 s: 0.932 of the network's
-        pace on tiles, their borders counted, 0.790 without; peak 1.32 GB over the process's start and 1.06 GB over what was
-        loaded, 1.12 GB stated
-24 November 2026, on one of two cores of an AMD EPYC (Zen 4) that other work shared:
+    python benchmarks/tiles.py --limit 1150
     OMP_NUM_THREADS=1 python benchmarks/tiles.py --side 7000 --limit 1150 --every 1
-        0.945 of the network's pace on tiles with their borders, 0.807 without (processor); peak 0.82 GB, 0.84 GB stated
+
+The results are in docs/results.md.
 """
 
 import argparse
@@ -48,7 +45,7 @@ def make(path: Path, n: int) -> None:
 
 
 class Peak:
-    """The most resident memory since it was made, looked at every 20 ms."""
+    """The peak of resident memory since it was created, sampled every 20 ms."""
 
     def __init__(self):
         self.most, self.going = resident(), True
@@ -67,7 +64,7 @@ class Peak:
 
 
 def clocks() -> np.ndarray:
-    """Seconds of the clock and of the processor."""
+    """Wall-clock and processor seconds."""
     return np.array([perf_counter(), process_time()])
 
 
@@ -77,17 +74,19 @@ def resident() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", type=int, default=20_000)
-    parser.add_argument("--width", type=int, default=8)
-    parser.add_argument("--levels", type=int, default=5)
-    parser.add_argument("--limit", type=int, default=1000, help="MB")
-    parser.add_argument("--every", type=int, default=8, help="tiles after which the network runs alone")
+    parser.add_argument("--side", type=int, default=20_000, help="side of the image in pixels")
+    parser.add_argument("--width", type=int, default=8, help="channels of the first level")
+    parser.add_argument("--levels", type=int, default=5, help="levels of the U-Net")
+    parser.add_argument("--limit", type=int, default=1000, help="memory budget in MB")
+    parser.add_argument(
+        "--every", type=int, default=8, help="run the network alone after every so many tiles"
+    )
     options = parser.parse_args()
     torch.manual_seed(0)
     network = create("unet_bn", channels=1, classes=3, width=options.width, levels=options.levels).eval()
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    seen: list[int] = []  # pixels of each tile, borders included
-    again: list[np.ndarray] = []  # the same and the seconds of the network alone
+    seen: list[int] = []  # pixels of each tile, overlap included
+    again: list[np.ndarray] = []  # seconds and pixels of the network alone
 
     def ask(x: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -121,19 +120,22 @@ def main() -> None:
         *own, pixels = np.sum(again, axis=0)
         side = options.side
         print(
-            f"answer of {out.stat().st_size / 1e6:.0f} MB read back: {tifffile.TiffFile(out).pages.first.shape}"
+            f"predicted mask of {out.stat().st_size / 1e6:.0f} MB, read back: {tifffile.TiffFile(out).pages.first.shape}"
         )
     print(
-        f"peak {(most - START) / 1e9:.2f} GB over the process's start, {(most - loaded) / 1e9:.2f} GB over what was "
-        f"loaded; stated {planned.bytes / 1e9:.2f} GB"
+        f"peak {(most - START) / 1e9:.2f} GB above the start of the process, {(most - loaded) / 1e9:.2f} GB above what was "
+        f"loaded; predicted {planned.bytes / 1e9:.2f} GB"
     )
     for what, seconds, alone in zip(("clock", "processor"), taken - own, own, strict=True):
         rate, whole = pixels / alone, side**2 / seconds
         print(
-            f"{what}: {side} x {side} in {seconds:.0f} s, {whole / 1e6:.3f} million pixels a second; the network alone on"
+            f"{what}: {side} x {side} in {seconds:.0f} s, {whole / 1e6:.3f} million pixels per second; the network alone on"
         )
-        print(f"  {len(again)} tiles in memory {rate / 1e6:.3f}, borders counted; the whole keeps", end=" ")
-        print(f"{sum(seen) / seconds / rate:.3f} of that with, {whole / rate:.3f} without the borders")
+        print(
+            f"  {len(again)} tiles in memory {rate / 1e6:.3f}, overlap counted; the whole image runs at",
+            end=" ",
+        )
+        print(f"{sum(seen) / seconds / rate:.3f} of that speed with overlap, {whole / rate:.3f} without")
 
 
 if __name__ == "__main__":
