@@ -1,8 +1,8 @@
 """DenseNet-121 in training against torchvision's: peak memory and time per step, batch 8 at 224 x 224, SGD.
 
 `python benchmarks/densenet.py` where torchvision is installed beside eyespot; the numbers are in docs/decisions/0006.
-Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's in the saving form,
-with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at
+Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's with activation
+checkpointing, with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at
 the peak of a step, beyond those before it; resident is how far a process grows (VmHWM) over two steps; the time is the median.
 """
 
@@ -23,14 +23,14 @@ from step import resident, started, take_step
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from eyespot.fast.allocator import keep_freed
+from eyespot.fast import keep_freed, use_compiled
 
 WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
     "float32, channels first": ("float32", torch.contiguous_format),
     "float32, channels last": ("float32", torch.channels_last),
     "bfloat16, channels last": ("bfloat16", torch.channels_last),
 }
-NETWORKS = {  # and whether its process keeps freed memory (eyespot.fast.allocator), as `eyespot train` does
+NETWORKS = {  # and whether its process keeps freed memory (eyespot.fast.keep_freed), as `eyespot train` does
     "eyespot": True,
     "torchvision": False,
 }
@@ -39,10 +39,9 @@ ROWS = {"held": "MB", "resident": "MB", "time": "s"}
 
 def build(network: str) -> nn.Module:
     if network == "eyespot":
-        from eyespot.fast import fused
         from eyespot.models import create
 
-        fused.use()
+        use_compiled()
         return create("densenet121")
     from torchvision.models import densenet121
 

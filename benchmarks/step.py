@@ -55,14 +55,11 @@ Setup = tuple[nn.Module, str, torch.memory_format]
 def ours(name: str, precision: str, compiled: bool = True) -> Setup:
     """The network as `eyespot train` runs it, with or without a C compiler."""
     import eyespot
-    from eyespot.fast import fused
-    from eyespot.fast.allocator import keep_freed
-    from eyespot.models.dense_memory import give_room
+    from eyespot.fast import keep_freed, use_compiled
 
     keep_freed()
-    fused.use(compiled)
+    use_compiled(compiled)
     network = eyespot.create(name).train().to(memory_format=torch.channels_last)
-    give_room(network)
     if name in SMALL:
         network.stem.requires_grad_(False)  # whitened, and fixed
     return network, precision, torch.channels_last

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eyespot.fast.cuda_graphs import WARM_UP, Recorded
+from eyespot.fast import WARM_UP
+from eyespot.fast.cuda_graphs import Recorded
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.run import train

@@ -16,6 +16,7 @@ from conftest import write_set
 from eyespot.data.preprocess.choose import Wishes
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
+from eyespot.fast import enabled
 from eyespot.run_folder import Table
 from eyespot.tasks.classification import class_weights
 from eyespot.training import loop, optimise
@@ -255,14 +256,17 @@ def test_epochs_and_a_seed_repeat_a_run_exactly(photos, tmp_path):
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
 
+@pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, monkeypatch):
     from safetensors.torch import load_file
 
     from eyespot.fast import conv_gradients as gradients
 
-    used, way_of = [], gradients.way_of
+    used, faster_backward = [], gradients.faster_backward
     monkeypatch.setattr(gradients, "FEWEST", 1)
-    monkeypatch.setattr(gradients, "way_of", lambda *args: [used.append(way_of(*args)), used[-1]][1])
+    monkeypatch.setattr(
+        gradients, "faster_backward", lambda *args: [used.append(faster_backward(*args)), used[-1]][1]
+    )
     asked = Config(str(photos), model="resnet18_w16", epochs=1, batch=16, threads=1)
 
     def weights(name: str, precision: str) -> dict[str, torch.Tensor]:

@@ -16,8 +16,7 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
-from eyespot.fast import fused
-from eyespot.fast.allocator import keep_freed, return_freed
+from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import remove_if_empty
 from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
 from eyespot.metrics.classes import percent, temperature
@@ -143,7 +142,7 @@ def train(
         ) from error
     finally:
         torch.set_num_threads(threads)
-        fused.use(False)
+        use_compiled(False)
         return_freed()
         if out is None:
             remove_if_empty(folder)
@@ -182,7 +181,7 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
             some = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
             say(f"{problem.level}: {problem.text}" + f" ({some})" * bool(some))
     keep_freed()
-    fused.use()
+    use_compiled()
     plan = make_plan(found, settings, elapsed)
     show_plan(plan, found)
     start_folder(folder, found, plan)

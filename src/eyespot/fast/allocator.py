@@ -1,7 +1,7 @@
-"""What glibc does with freed memory: kept, training is up to a half faster; given back, a promise of memory is kept.
+"""What glibc does with freed memory. Kept, training is up to a half faster; given back, a memory budget holds.
 
-By default it maps each large tensor when it is made and unmaps it when it is freed, and the system clears every page of
-it again; smaller ones it keeps, in pieces that no other size fits. Elsewhere than on Linux nothing is changed.
+By default glibc maps each large tensor when it is made and unmaps it when it is freed, and the system clears every page
+again; smaller ones it keeps, in pieces that no other size fits. Only on Linux is anything changed.
 """
 
 import ctypes
@@ -10,17 +10,25 @@ import sys
 from functools import cache
 from typing import Any
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
-"""glibc's numbers for mallopt: see <malloc.h>."""
-HUGE_PAGES, PAGE = 14, 2**21
-"""madvise's number for them: see <sys/mman.h>; and the bytes of one."""
+from eyespot.fast.switch import enabled
+
+# glibc's numbers for mallopt: see <malloc.h>
+TRIM_THRESHOLD = -1
+TOP_PAD = -2
+MMAP_THRESHOLD = -3
+MMAP_MAX = -4
+HUGE_PAGES = 14
+"""madvise's number for them: see <sys/mman.h>"""
+HUGE_PAGE = 2**21
+"""Bytes of one"""
 MOST = 2**32
+"""Bytes of addresses that are asked for as huge pages, at most"""
 
 
 def keep_freed() -> bool:
     """Keep what is freed for the next tensor; True where that could be set."""
     libc = _glibc()
-    if libc is None:
+    if libc is None or not enabled():
         return False
     kept = libc.mallopt(MMAP_MAX, 0) and libc.mallopt(TRIM_THRESHOLD, -1) and libc.mallopt(TOP_PAD, 2**26)
     _ask_for_huge_pages()
@@ -30,7 +38,7 @@ def keep_freed() -> bool:
 def return_freed() -> None:
     """Give blocks of 1 MB or more back to the system when they are freed, and the others where they end the heap."""
     libc = _glibc()
-    if libc is not None:
+    if libc is not None and enabled():
         for setting, value in (
             (MMAP_MAX, 65536),
             (MMAP_THRESHOLD, 2**20),
@@ -42,7 +50,7 @@ def return_freed() -> None:
 
 
 def physical_memory() -> int:
-    """Bytes of this machine, or 8 GB where the system does not tell."""
+    """Bytes of this machine's memory, or 8 GB where the system does not say."""
     known = getattr(os, "sysconf_names", {})
     if "SC_PHYS_PAGES" not in known:
         return 2**33
@@ -65,9 +73,12 @@ def _glibc() -> Any:
 
 def _ask_for_huge_pages() -> None:
     """Ask for a stretch of addresses at the heap's end, say that it may use huge pages, and free it: it takes no memory."""
-    libc, size = _glibc(), min(MOST, physical_memory() // 4)
+    libc = _glibc()
+    size = min(MOST, physical_memory() // 4)
     start = libc.malloc(size)
     if start:
-        first = -(-start // PAGE) * PAGE
-        libc.madvise(first, (start + size - first) // PAGE * PAGE, HUGE_PAGES)  # refused: all stays as it was
+        first = -(-start // HUGE_PAGE) * HUGE_PAGE
+        libc.madvise(
+            first, (start + size - first) // HUGE_PAGE * HUGE_PAGE, HUGE_PAGES
+        )  # refused: all stays as it was
         libc.free(start)

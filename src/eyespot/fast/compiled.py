@@ -1,7 +1,7 @@
 """`passes.c`, compiled by this machine's C compiler when training starts, where there is one.
 
 It takes about half a second for each type of maps, so nothing is kept between runs: no file to go stale, and no code
-made for another processor. Without a compiler, or with one that cannot, all stays as torch does it.
+made for another processor. Without a compiler, or with one that cannot, PyTorch's own functions are used.
 """
 
 import ctypes
@@ -17,174 +17,177 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eyespot.fast.switch import enabled
 from eyespot.files import temporary_folder
 
 SOURCE = Path(__file__).with_name("passes.c")
 FLAGS = "-O3 -march=native -fPIC -fopenmp -fno-trapping-math -fno-math-errno"
 TYPES = {torch.float32: [], torch.bfloat16: ["-DHALF"]}
-ACTS = {"relu": [], "gelu": ["-DGELU"]}
-SECONDS = 30
-"""After which a compiler is not waited for"""
-PARTS, LEAST = 128, 64
+ACTIVATIONS = {"relu": [], "gelu": ["-DGELU"]}
+TIMEOUT = 30
+"""Seconds after which a compiler is stopped"""
+BLOCKS = 128
+LEAST = 64
 """As in passes.c"""
-FEW = 2**15
+PARALLEL = 2**15
 """Values from which a pass is divided among threads"""
-ARGUMENTS = {  # p: of a tensor, n: a number, d: a real number
-    "moments": "pnnnppn",
-    "prepare": "ppppdnp",
-    "count": "ppnndpp",
-    "apply": "pnpnnppnn",
-    "sums": "ppnnpppn",
-    "sums_added": "pppnnppppn",
-    "sums_given": "ppnnnpppnpppn",
-    "through": "ppnnppnppn",
-    "pool": "pnnnnnnnnpn",
-    "pool_back": "pppnnnnnnnnpn",
+ARGUMENTS = {  # p: pointer to a tensor's values, n: integer, d: real number
+    "batch_moments": "pnnppn",
+    "bn_coefficients": "ppdnp",
+    "update_running": "ppnndpp",
+    "bn_act": "ppnnppn",
+    "bn_backward_reduce": "ppnnpppn",
+    "bn_backward_reduce_added": "pppnnppppn",
+    "bn_backward_input": "ppnnppnppn",
+    "max_pool": "pnnnnnnnnpn",
+    "max_pool_backward": "pppnnnnnnnnpn",
 }
-KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "d": ctypes.c_double}
+CTYPES = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "d": ctypes.c_double}
 
 
 class Passes:
-    """The passes over maps of one type, as rows (n, C) whose values of one row are neighbours; act is ReLU or GELU"""
+    """The passes over maps of one type, with ReLU or GELU. Maps are rows (n, C) without gaps.
+
+    `known` is (5, C): mean, variance, one over the deviation, and slope and level of the norm, x * slope + level.
+    """
 
     def __init__(self, path: str):
         library = ctypes.CDLL(path)
         for name, kinds in ARGUMENTS.items():
-            call = getattr(library, name)
-            call.restype, call.argtypes = None, [KINDS[kind] for kind in kinds]
+            function = getattr(library, name)
+            function.restype = None
+            function.argtypes = [CTYPES[kind] for kind in kinds]
         self.library = library
 
-    def known(self, x: Tensor) -> Tensor:
-        """(5, C), of which the first two rows are the mean and variance of rows x"""
-        known, room = torch.empty(5, x.shape[1]), room_for(4, x)
-        self.library.moments(at(x), x.stride(0), *x.shape, at(known), at(room), threads(x))
+    def moments(self, x: Tensor) -> Tensor:
+        """`known`, of which the first two rows are filled: the mean and variance of rows x."""
+        known = torch.empty(5, x.shape[1])
+        buffer = workspace(4, x)
+        self.library.batch_moments(at(x), *x.shape, at(known), at(buffer), threads(x))
         return known
 
-    def prepare(self, known: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-        """The other three rows"""
-        return self.given(known[0], known[1], scale, shift, eps, known)
+    def coefficients(self, known: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+        """Fill the other three rows."""
+        self.library.bn_coefficients(at(scale), at(shift), eps, len(scale), at(known))
+        return known
 
-    def given(
-        self, mean: Tensor, var: Tensor, scale: Tensor, shift: Tensor, eps: float, out: Tensor
-    ) -> Tensor:
-        """All five rows, of a mean and variance"""
-        self.library.prepare(at(mean), at(var), at(scale), at(shift), eps, len(scale), at(out))
-        return out
-
-    def count(self, norm: Any, mean: Tensor, var: Tensor, n: int) -> None:
+    def update_running(self, norm: Any, mean: Tensor, var: Tensor, n: int) -> None:
         """Move the running statistics towards the mean and variance of n values, as the norm itself would."""
-        kept = (at(norm.running_mean), at(norm.running_var))
-        self.library.count(at(mean), at(var), n, len(mean), share(norm), *kept)
+        running = (at(norm.running_mean), at(norm.running_var))
+        self.library.update_running(at(mean), at(var), n, len(mean), count_batch(norm), *running)
 
-    def apply(self, x: Tensor, known: Tensor, out: Tensor, more: Tensor | None = None) -> Tensor:
-        """act(norm(x) + more), written to `out`"""
-        other = None if more is None else at(more)
-        how = (at(known), at(out), out.stride(0), threads(x))
-        self.library.apply(at(x), x.stride(0), other, *x.shape, *how)
+    def norm_act(self, x: Tensor, known: Tensor, out: Tensor, added: Tensor | None = None) -> Tensor:
+        """act(norm(x) + added), written to `out`"""
+        other = None if added is None else at(added)
+        self.library.bn_act(at(x), other, *x.shape, at(known), at(out), threads(x))
         return out
 
-    def sums(self, dy: Tensor, x: Tensor, known: Tensor) -> Tensor:
+    def backward_reduce(self, dy: Tensor, x: Tensor, known: Tensor) -> Tensor:
         """(2, C): the gradients of shift and scale, dy being that of act(norm(x))"""
-        found, room = torch.empty(2, x.shape[1]), room_for(2, x)
-        self.library.sums(at(dy), at(x), *x.shape, at(known), at(found), at(room), threads(x))
-        return found
+        grads = torch.empty(2, x.shape[1])
+        buffer = workspace(2, x)
+        outputs = (at(grads), at(buffer), threads(x))
+        self.library.bn_backward_reduce(at(dy), at(x), *x.shape, at(known), *outputs)
+        return grads
 
-    def sums_added(self, dy: Tensor, x: Tensor, y: Tensor, known: Tensor, out: Tensor) -> Tensor:
-        """The same of y = ReLU(norm(x) + more); the gradient of `more` is written to `out`"""
-        found, room = torch.empty(2, x.shape[1]), room_for(2, x)
-        how = (at(known), at(found), at(out), at(room), threads(x))
-        self.library.sums_added(at(dy), at(x), at(y), *x.shape, *how)
-        return found
+    def backward_reduce_added(self, dy: Tensor, x: Tensor, y: Tensor, known: Tensor, out: Tensor) -> Tensor:
+        """The same of y = ReLU(norm(x) + added); the gradient of `added` is written to `out`."""
+        grads = torch.empty(2, x.shape[1])
+        buffer = workspace(2, x)
+        outputs = (at(grads), at(out), at(buffer), threads(x))
+        self.library.bn_backward_reduce_added(at(dy), at(x), at(y), *x.shape, at(known), *outputs)
+        return grads
 
-    def sums_given(self, dy: Tensor, x: Tensor, known: Tensor, *added: Tensor) -> Tensor:
-        """The same as `sums`, of maps whose mean and variance are given; the gradients of all three are added to"""
-        dx, dmean, dvar = added
-        found, room = torch.empty(2, x.shape[1]), room_for(2, x)
-        how = (at(known), at(found), at(dx), dx.stride(0), at(dmean), at(dvar), at(room), threads(x))
-        self.library.sums_given(at(dy), at(x), x.stride(0), *x.shape, *how)
-        return found
-
-    def through(self, dy: Tensor, x: Tensor, known: Tensor, found: Tensor, done: bool, out: Tensor) -> Tensor:
-        """The gradient of x, written to `out`; `done`: dy is that of norm(x), act is done with"""
-        room = torch.empty(2, x.shape[1])
-        how = (at(known), at(found), done, at(out), at(room), threads(x))
-        self.library.through(at(dy), at(x), *x.shape, *how)
+    def backward_input(
+        self, dy: Tensor, x: Tensor, known: Tensor, grads: Tensor, of_norm: bool, out: Tensor
+    ) -> Tensor:
+        """The gradient of x, written to `out`; `of_norm`: dy is that of norm(x), the activation's is already taken."""
+        buffer = torch.empty(2, x.shape[1])
+        outputs = (at(out), at(buffer), threads(x))
+        self.library.bn_backward_input(at(dy), at(x), *x.shape, at(known), at(grads), of_norm, *outputs)
         return out
 
-    def pool(self, x: Tensor, window: tuple[int, int, int], out: Tensor) -> Tensor:
+    def max_pool(self, x: Tensor, window: tuple[int, int, int], out: Tensor) -> Tensor:
         """The largest of each window: maps (B, D, H, W, C), written to `out`"""
-        self.library.pool(at(x), *x.shape, *window, at(out), threads(x))
+        self.library.max_pool(at(x), *x.shape, *window, at(out), threads(x))
         return out
 
-    def pool_back(
+    def max_pool_backward(
         self, dy: Tensor, x: Tensor, y: Tensor, window: tuple[int, int, int], out: Tensor
     ) -> Tensor:
         """The gradient of x, written to `out`"""
-        self.library.pool_back(at(dy), at(x), at(y), *x.shape, *window, at(out), threads(x))
+        self.library.max_pool_backward(at(dy), at(x), at(y), *x.shape, *window, at(out), threads(x))
         return out
 
 
-def share(norm: Any) -> float:
+def count_batch(norm: Any) -> float:
     """Count a batch, and say how far the running statistics move towards its own."""
+    if norm.num_batches_tracked is None:  # not counted: a forward pass that is repeated
+        return norm.momentum
     norm.num_batches_tracked += 1
     return 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
 
 
-def room_for(count: int, x: Tensor) -> Tensor:
-    """Of so many values per channel, in each part of the rows x"""
-    return torch.empty(count * min(PARTS, -(-len(x) // LEAST)) * x.shape[1])
+def workspace(per_channel: int, x: Tensor) -> Tensor:
+    """So many values per channel, for each block of the rows x"""
+    return torch.empty(per_channel * min(BLOCKS, -(-len(x) // LEAST)) * x.shape[1])
 
 
 def at(tensor: Tensor) -> int:
+    """The address of a tensor's values."""
     return tensor.data_ptr()
 
 
 def threads(x: Tensor) -> int:
-    return torch.get_num_threads() if x.numel() >= FEW else 1
+    """How many threads share a pass over x."""
+    return torch.get_num_threads() if x.numel() >= PARALLEL else 1
 
 
 def passes(dtype: torch.dtype, act: str = "relu") -> Passes | None:
-    """Those for maps of this type, if training asked for them and they could be made."""
-    if not _wanted:
+    """Those for maps of this type, if training asked for them and they could be compiled."""
+    if not _wanted or not enabled():
         return None
-    if act not in _made:  # each type at the same time: on most machines that have both, both are timed
+    if act not in _compiled:  # both types at the same time: most machines that have both time both
         with ThreadPoolExecutor() as pool:
-            _made[act] = dict(zip(TYPES, pool.map(partial(_compiled, act=act), TYPES), strict=True))
-    return _made[act].get(dtype)
+            libraries = pool.map(partial(compile_passes, act=act), TYPES)
+            _compiled[act] = dict(zip(TYPES, libraries, strict=True))
+    return _compiled[act].get(dtype)
 
 
-def use(wanted: bool = True) -> None:
-    """Let training take them, or not."""
+def use_compiled(wanted: bool = True) -> None:
+    """Let networks in training use compiled passes, or not."""
     global _wanted
     _wanted = wanted
 
 
-def made_by(dtype: torch.dtype) -> str:
-    """The compiler of those that were made for maps of this type, or nothing"""
-    return compiler() if _wanted and any(made[dtype] for made in _made.values()) else ""
+def compiled_by(dtype: torch.dtype) -> str:
+    """The compiler of the passes in use for maps of this type, or an empty string."""
+    compiled = _wanted and enabled() and any(by_type[dtype] for by_type in _compiled.values())
+    return compiler() if compiled else ""
 
 
 _wanted = False
-_made: dict[str, dict[torch.dtype, Passes | None]] = {}
+_compiled: dict[str, dict[torch.dtype, Passes | None]] = {}
 
 
 def compiler() -> str:
-    """As the environment says in CC, or what the system calls its own; or nothing"""
+    """The C compiler: $CC, or the system's; an empty string if there is none."""
     return os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), "")
 
 
-def _compiled(dtype: torch.dtype, act: str) -> Passes | None:
+def compile_passes(dtype: torch.dtype, act: str) -> Passes | None:
+    """The passes for one type and activation, or None where they cannot be compiled."""
     command = compiler().split()
     if not command or sys.platform == "win32":
         return None
-    quiet = {"check": True, "timeout": SECONDS, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    compile_it = [*command, *FLAGS.split(), *TYPES[dtype], *ACTS[act], "-c", str(SOURCE), "-o"]
+    quiet = {"check": True, "timeout": TIMEOUT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    to_object = [*command, *FLAGS.split(), *TYPES[dtype], *ACTIVATIONS[act], "-c", str(SOURCE), "-o"]
     try:
         with temporary_folder() as folder:
-            parts, whole = f"{folder}/passes.o", f"{folder}/passes.so"
-            subprocess.run([*compile_it, parts], **quiet)
-            # Without OpenMP's library: that of torch is found, so that one pool of threads serves both.
-            subprocess.run([*command, "-shared", parts, "-o", whole], **quiet)
-            return Passes(whole)
+            subprocess.run([*to_object, f"{folder}/passes.o"], **quiet)
+            # Without OpenMP's library: torch has loaded one, and one pool of threads is to serve both.
+            link = [*command, "-shared", f"{folder}/passes.o", "-o", f"{folder}/passes.so"]
+            subprocess.run(link, **quiet)
+            return Passes(f"{folder}/passes.so")
     except (OSError, subprocess.SubprocessError, AttributeError):
         return None

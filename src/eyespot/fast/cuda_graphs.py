@@ -1,16 +1,17 @@
-"""A training step on a GPU, recorded once for each shape and played again (CUDA graphs), which costs one launch.
+"""A training step on a GPU, recorded once for each shape and replayed (CUDA graphs), which costs one launch.
 
 A small network's step is hundreds of kernels, each shorter than the time that Python takes to ask for it.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from eyespot.training.devices import wait
+from eyespot.fast.switch import enabled
 
 Work = Callable[[Tensor, Any], Tensor]
 """(images, targets: a tensor, or a tuple of tensors and None) -> the loss"""
@@ -24,15 +25,15 @@ class Recording:
     """Work on tensors of these shapes, recorded. Recording it does not do it."""
 
     def __init__(self, work: Work, x: Tensor, y: Any, pool: Any):
-        self.inputs = [t.clone() if t is not None else None for t in (x, *_several(y))]
+        self.inputs = [t.clone() if t is not None else None for t in (x, *as_tuple(y))]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=pool, capture_error_mode="thread_local"):
-            self.loss = work(self.inputs[0], _like(y, self.inputs[1:]))  # type: ignore[arg-type]
+            self.loss = work(self.inputs[0], shaped_like(y, self.inputs[1:]))  # type: ignore[arg-type]
 
     def __call__(self, x: Tensor, y: Any) -> Tensor:
-        for mine, new in zip(self.inputs, (x, *_several(y)), strict=True):
-            if mine is not None and new is not None:
-                mine.copy_(new)
+        for recorded_input, new in zip(self.inputs, (x, *as_tuple(y)), strict=True):
+            if recorded_input is not None and new is not None:
+                recorded_input.copy_(new)
         self.graph.replay()
         return self.loss.clone()
 
@@ -44,15 +45,17 @@ class Recorded:
     """
 
     def __init__(self, work: Work, parameters: Iterable[Tensor]):
-        self.work, self.parameters = work, list(parameters)
+        self.work = work
+        self.parameters = list(parameters)
         self.calls: Counter[Any] = Counter()
         self.recordings: dict[Any, Recording] = {}
-        self.pool, self.possible = torch.cuda.graph_pool_handle(), True
+        self.pool = torch.cuda.graph_pool_handle()
+        self.possible = True
         self.waiting: deque[torch.cuda.Event] = deque()
 
     def __call__(self, x: Tensor, y: Any) -> Tensor:
-        trained = sum(p.requires_grad for p in self.parameters)
-        kind = (trained, *(None if t is None else (t.shape, t.stride()) for t in (x, *_several(y))))
+        trainable = sum(p.requires_grad for p in self.parameters)
+        kind = (trainable, *(None if t is None else (t.shape, t.stride()) for t in (x, *as_tuple(y))))
         if self.possible and kind not in self.recordings and self.calls[kind] == WARM_UP:
             self._record(kind, x, y)
         self.calls[kind] += 1
@@ -80,15 +83,23 @@ class Recorded:
 
 
 def recorded(work: Work, parameters: Iterable[Tensor], device: str) -> Work:
-    """The work, recorded on a GPU of NVIDIA's; as it is elsewhere, but on Apple's waited for, so that clocks are right."""
-    if device.startswith("mps"):
-        return lambda x, y: (work(x, y), wait(device))[0]
-    return Recorded(work, parameters) if device.startswith("cuda") else work
+    """The work, recorded on a GPU of NVIDIA's; elsewhere as it is, waiting for a GPU, so that clocks are right."""
+    if device.startswith("cuda") and enabled():
+        return Recorded(work, parameters)
+    backend = torch.cuda if device.startswith("cuda") else torch.mps if device.startswith("mps") else None
+    return work if backend is None else partial(synchronised, work, backend)
 
 
-def _several(y: Any) -> tuple[Tensor | None, ...]:
+def synchronised(work: Work, backend: Any, x: Tensor, y: Any) -> Tensor:
+    """work(x, y), when the GPU has finished it."""
+    loss = work(x, y)
+    backend.synchronize()
+    return loss
+
+
+def as_tuple(y: Any) -> tuple[Tensor | None, ...]:
     return (y,) if isinstance(y, Tensor) else tuple(y)
 
 
-def _like(y: Any, parts: list[Tensor | None]) -> Any:
-    return parts[0] if isinstance(y, Tensor) else type(y)(*parts)
+def shaped_like(y: Any, tensors: list[Tensor | None]) -> Any:
+    return tensors[0] if isinstance(y, Tensor) else type(y)(*tensors)

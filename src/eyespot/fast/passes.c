@@ -1,8 +1,8 @@
 /* Batch norm, addition and ReLU or GELU, and max-pooling, in as few passes over memory as they need.
 
-   Maps are n rows (positions) of C channels that lie next to each other; ld is the distance from one row to the next, in
-   values. Compiled for float, with -DHALF for bfloat16, and with -DGELU for that instead of ReLU; sums and everything per
-   channel are float. Rows are divided into the same parts whatever the number of threads, so that sums come out the same.
+   Maps are n rows (positions) of C channels, without gaps. Compiled for float, with -DHALF for bfloat16, and with -DGELU
+   for that instead of ReLU; sums and everything per channel are float. Rows are divided into the same blocks whatever the
+   number of threads, so that sums come out the same.
 
    known: 5 rows of C: mean, variance, rate (one over the deviation), slope and level (norm = x slope + level) */
 #include <math.h>
@@ -12,21 +12,21 @@
 typedef int64_t size;
 #ifdef HALF
 typedef uint16_t value;
-static inline float get(value v) {
+static inline float unpack(value v) {
     uint32_t bits = (uint32_t)v << 16;
     float f;
     memcpy(&f, &bits, 4);
     return f;
 }
-static inline value put(float f) { /* to the nearest, of two as near the even one */
+static inline value pack(float f) { /* to the nearest, of two as near the even one */
     uint32_t bits;
     memcpy(&bits, &f, 4);
     return f != f ? 0x7fc0 : (value)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 #else
 typedef float value;
-static inline float get(value v) { return v; }
-static inline value put(float f) { return f; }
+static inline float unpack(value v) { return v; }
+static inline value pack(float f) { return f; }
 #endif
 
 static inline float within(float v, float top) { return v > top ? top : v < -top ? -top : v; }
@@ -50,38 +50,38 @@ static inline float acted(float v) { return v < 0 ? 0 : v; }
 static inline float passed(float v, float d) { return v <= 0 ? 0 : d; }
 #endif
 
-#define PARTS 128 /* at most, */
-#define LEAST 64  /* each of so many rows or more */
+#define BLOCKS 128 /* at most, */
+#define LEAST 64   /* each of so many rows or more */
 static size rows_of(size n) {
-    size rows = (n + PARTS - 1) / PARTS;
+    size rows = (n + BLOCKS - 1) / BLOCKS;
     return rows < LEAST ? LEAST : rows;
 }
-#define FOR_PARTS                                                              \
-    const size rows = rows_of(n), parts = (n + rows - 1) / rows;               \
+#define FOR_BLOCKS                                                             \
+    const size rows = rows_of(n), blocks = (n + rows - 1) / rows;              \
     _Pragma("omp parallel for num_threads(threads) schedule(static)")          \
-    for (size p = 0; p < parts; p++)
+    for (size p = 0; p < blocks; p++)
 #define FIRST (p * rows)
 #define STOP ((p + 1) * rows < n ? (p + 1) * rows : n)
 #define CHANNELS _Pragma("omp simd") for (size c = 0; c < C; c++)
 
-/* Mean and variance into `known`; room: PARTS * 4 * C */
-void moments(const value *x, size ldx, size n, size C, float *known, float *room, size threads) {
-    FOR_PARTS {
-        float *mean = room + 4 * p * C, *square = mean + C, *m = mean + 2 * C, *s = mean + 3 * C;
+/* Mean and variance into `known`; buffer: BLOCKS * 4 * C */
+void batch_moments(const value *x, size n, size C, float *known, float *buffer, size threads) {
+    FOR_BLOCKS {
+        float *mean = buffer + 4 * p * C, *square = mean + C, *m = mean + 2 * C, *s = mean + 3 * C;
         memset(mean, 0, 2 * C * sizeof(float));
         for (size r = FIRST; r < STOP; r += LEAST) { /* few enough to be near when they are read again */
             size stop = r + LEAST < STOP ? r + LEAST : STOP;
             float one = 1.0f / (stop - r), share = (float)(stop - r) / (stop - FIRST), before = r - FIRST;
             memset(m, 0, 2 * C * sizeof(float));
             for (size i = r; i < stop; i++) {
-                const value *a = x + i * ldx;
-                CHANNELS m[c] += get(a[c]);
+                const value *a = x + i * C;
+                CHANNELS m[c] += unpack(a[c]);
             }
             CHANNELS m[c] *= one;
             for (size i = r; i < stop; i++) {
-                const value *a = x + i * ldx;
+                const value *a = x + i * C;
                 CHANNELS {
-                    float d = get(a[c]) - m[c];
+                    float d = unpack(a[c]) - m[c];
                     s[c] += d * d;
                 }
             }
@@ -94,23 +94,22 @@ void moments(const value *x, size ldx, size n, size C, float *known, float *room
     }
     for (size c = 0; c < C; c++) {
         double mean = 0, square = 0;
-        for (size p = 0; p < parts; p++) mean += (double)room[4 * p * C + c] * (STOP - FIRST);
+        for (size p = 0; p < blocks; p++) mean += (double)buffer[4 * p * C + c] * (STOP - FIRST);
         mean /= n;
-        for (size p = 0; p < parts; p++) {
-            double d = room[4 * p * C + c] - mean;
-            square += room[(4 * p + 1) * C + c] + d * d * (STOP - FIRST);
+        for (size p = 0; p < blocks; p++) {
+            double d = buffer[4 * p * C + c] - mean;
+            square += buffer[(4 * p + 1) * C + c] + d * d * (STOP - FIRST);
         }
         known[c] = mean;
         known[C + c] = square / n;
     }
 }
 
-/* Rate, slope and level of a mean and variance, which may be those in `known` */
-void prepare(const float *mean, const float *var, const float *scale, const float *shift, double eps, size C, float *known) {
+/* Rate, slope and level of the mean and variance in `known` */
+void bn_coefficients(const float *scale, const float *shift, double eps, size C, float *known) {
+    const float *mean = known, *var = known + C;
     float *rate = known + 2 * C, *slope = known + 3 * C, *level = known + 4 * C;
     for (size c = 0; c < C; c++) {
-        known[c] = mean[c];
-        known[C + c] = var[c];
         rate[c] = 1 / sqrt(var[c] + eps);
         slope[c] = scale[c] * rate[c];
         level[c] = shift[c] - mean[c] * slope[c];
@@ -118,7 +117,7 @@ void prepare(const float *mean, const float *var, const float *scale, const floa
 }
 
 /* Move running statistics by a share towards the mean and variance of n values */
-void count(const float *mean, const float *var, size n, size C, double share, float *running_mean, float *running_var) {
+void update_running(const float *mean, const float *var, size n, size C, double share, float *running_mean, float *running_var) {
     double more = n / (n - 1.0);
     for (size c = 0; c < C; c++) {
         running_mean[c] += share * (mean[c] - running_mean[c]);
@@ -127,115 +126,92 @@ void count(const float *mean, const float *var, size n, size C, double share, fl
 }
 
 /* y = act(norm(x)), or with `more` act(norm(x) + more) */
-void apply(const value *x, size ldx, const value *more, size n, size C, const float *known, value *y, size ldy, size threads) {
+void bn_act(const value *x, const value *more, size n, size C, const float *known, value *y, size threads) {
     const float *slope = known + 3 * C, *level = known + 4 * C;
-    FOR_PARTS for (size r = FIRST; r < STOP; r++) {
-        const value *a = x + r * ldx, *b = more + r * C;
-        value *out = y + r * ldy;
+    FOR_BLOCKS for (size r = FIRST; r < STOP; r++) {
+        const value *a = x + r * C, *b = more + r * C;
+        value *out = y + r * C;
         if (more)
             CHANNELS {
-                float v = get(a[c]) * slope[c] + level[c] + get(b[c]);
-                out[c] = put(acted(v));
+                float v = unpack(a[c]) * slope[c] + level[c] + unpack(b[c]);
+                out[c] = pack(acted(v));
             }
         else
             CHANNELS {
-                float v = get(a[c]) * slope[c] + level[c];
-                out[c] = put(acted(v));
+                float v = unpack(a[c]) * slope[c] + level[c];
+                out[c] = pack(acted(v));
             }
     }
 }
 
-/* Sums over the parts: gradients of shift and scale */
-static void total(size n, size C, const float *known, float *found, const float *room) {
-    const size rows = rows_of(n), parts = (n + rows - 1) / rows;
+/* Sums over the blocks: gradients of shift and scale */
+static void total(size n, size C, const float *known, float *grads, const float *buffer) {
+    const size rows = rows_of(n), blocks = (n + rows - 1) / rows;
     for (size c = 0; c < C; c++) {
         double shift = 0, scale = 0;
-        for (size p = 0; p < parts; p++) shift += room[2 * p * C + c], scale += room[(2 * p + 1) * C + c];
-        found[c] = shift;
-        found[C + c] = scale * known[2 * C + c];
+        for (size p = 0; p < blocks; p++) shift += buffer[2 * p * C + c], scale += buffer[(2 * p + 1) * C + c];
+        grads[c] = shift;
+        grads[C + c] = scale * known[2 * C + c];
     }
 }
 #define SUMS                                                                   \
-    float *shift = room + 2 * p * C, *scale = shift + C;                       \
+    float *shift = buffer + 2 * p * C, *scale = shift + C;                     \
     memset(shift, 0, 2 * C * sizeof(float));                                   \
     for (size r = FIRST; r < STOP; r++)
 
-/* found: 2 rows of C, the gradients of shift and scale, dy being that of act(norm(x)); room: PARTS * 2 * C */
-void sums(const value *dy, const value *x, size n, size C, const float *known, float *found, float *room, size threads) {
+/* grads: 2 rows of C, the gradients of shift and scale, dy being that of act(norm(x)); buffer: BLOCKS * 2 * C */
+void bn_backward_reduce(const value *dy, const value *x, size n, size C, const float *known, float *grads, float *buffer, size threads) {
     const float *mean = known, *slope = known + 3 * C, *level = known + 4 * C;
-    FOR_PARTS {
+    FOR_BLOCKS {
         SUMS {
             const value *d = dy + r * C, *a = x + r * C;
             CHANNELS {
-                float v = get(a[c]), z = passed(v * slope[c] + level[c], get(d[c]));
+                float v = unpack(a[c]), z = passed(v * slope[c] + level[c], unpack(d[c]));
                 shift[c] += z;
                 scale[c] += z * (v - mean[c]);
             }
         }
     }
-    total(n, C, known, found, room);
+    total(n, C, known, grads, buffer);
 }
 
 /* The same of y = act(norm(x) + more), and dz, the gradient of `more` */
-void sums_added(const value *dy, const value *x, const value *y, size n, size C, const float *known, float *found, value *dz,
-                float *room, size threads) {
+void bn_backward_reduce_added(const value *dy, const value *x, const value *y, size n, size C, const float *known, float *grads, value *dz,
+                float *buffer, size threads) {
     const float *mean = known;
-    FOR_PARTS {
+    FOR_BLOCKS {
         SUMS {
             const value *d = dy + r * C, *a = x + r * C, *b = y + r * C;
             value *out = dz + r * C;
             CHANNELS {
-                float z = get(b[c]) <= 0 ? 0 : get(d[c]); /* of ReLU only */
+                float z = unpack(b[c]) <= 0 ? 0 : unpack(d[c]); /* of ReLU only */
                 shift[c] += z;
-                scale[c] += z * (get(a[c]) - mean[c]);
-                out[c] = put(z);
+                scale[c] += z * (unpack(a[c]) - mean[c]);
+                out[c] = pack(z);
             }
         }
     }
-    total(n, C, known, found, room);
+    total(n, C, known, grads, buffer);
 }
 
-/* The same of maps whose mean and variance are given; dx, and the gradients dmean and dvar, are added to */
-void sums_given(const value *dy, const value *x, size ldx, size n, size C, const float *known, float *found, value *dx, size ldd,
-                float *dmean, float *dvar, float *room, size threads) {
-    const float *mean = known, *slope = known + 3 * C, *level = known + 4 * C;
-    FOR_PARTS {
-        SUMS {
-            const value *d = dy + r * C, *a = x + r * ldx;
-            value *out = dx + r * ldd;
-            CHANNELS {
-                float v = get(a[c]), z = passed(v * slope[c] + level[c], get(d[c]));
-                shift[c] += z;
-                scale[c] += z * (v - mean[c]);
-                out[c] = put(get(out[c]) + z * slope[c]);
-            }
-        }
-    }
-    total(n, C, known, found, room);
-    for (size c = 0; c < C; c++) {
-        dmean[c] -= slope[c] * found[c];
-        dvar[c] -= slope[c] * known[2 * C + c] * found[C + c] / 2;
-    }
-}
-
-/* dx of dy, the gradient of act(norm(x)), or of norm(x) where act is done with; room: 2 * C */
-void through(const value *dy, const value *x, size n, size C, const float *known, const float *found, size done, value *dx,
-             float *room, size threads) {
+/* dx of dy, the gradient of act(norm(x)), or of norm(x) where act is done with; buffer: 2 * C */
+void bn_backward_input(const value *dy, const value *x, size n, size C, const float *known, const float *grads, size done, value *dx,
+             float *buffer, size threads) {
     const float *mean = known, *rate = known + 2 * C, *slope = known + 3 * C, *level = known + 4 * C;
-    float *tilt = room, *offset = room + C;
+    float *tilt = buffer, *offset = buffer + C;
     for (size c = 0; c < C; c++) {
-        tilt[c] = -slope[c] * rate[c] * found[C + c] / n;
-        offset[c] = -slope[c] * found[c] / n;
+        tilt[c] = -slope[c] * rate[c] * grads[C + c] / n;
+        offset[c] = -slope[c] * grads[c] / n;
     }
-    FOR_PARTS for (size r = FIRST; r < STOP; r++) {
+    FOR_BLOCKS for (size r = FIRST; r < STOP; r++) {
         const value *d = dy + r * C, *a = x + r * C;
         value *out = dx + r * C;
         if (done)
-            CHANNELS out[c] = put(get(d[c]) * slope[c] + (get(a[c]) - mean[c]) * tilt[c] + offset[c]);
+            CHANNELS out[c] = pack(unpack(d[c]) * slope[c] + (unpack(a[c]) - mean[c]) * tilt[c] + offset[c]);
         else
             CHANNELS {
-                float v = get(a[c]), z = passed(v * slope[c] + level[c], get(d[c]));
-                out[c] = put(z * slope[c] + (v - mean[c]) * tilt[c] + offset[c]);
+                float v = unpack(a[c]), z = passed(v * slope[c] + level[c], unpack(d[c]));
+                out[c] = pack(z * slope[c] + (v - mean[c]) * tilt[c] + offset[c]);
             }
     }
 }
@@ -249,7 +225,7 @@ void through(const value *dy, const value *x, size n, size C, const float *known
 #define TAPS for (size dk = 0; dk < d; dk++) for (size dj = 0; dj < h; dj++) for (size di = 0; di < w; di++)
 #define TAP ((((b * D + k * d + dk) * H + j * h + dj) * W + i * w + di) * C)
 
-void pool(const value *x, size B, size D, size H, size W, size C, size d, size h, size w, value *y, size threads) {
+void max_pool(const value *x, size B, size D, size H, size W, size C, size d, size h, size w, value *y, size threads) {
     FOR_LINES {
         PLACE
         for (size i = 0; i < wide; i++) {
@@ -260,8 +236,8 @@ void pool(const value *x, size B, size D, size H, size W, size C, size d, size h
                     memcpy(out, a, C * sizeof(value));
                 else
                     CHANNELS {
-                        float f = get(a[c]);
-                        out[c] = f > get(out[c]) || f != f ? a[c] : out[c];
+                        float f = unpack(a[c]);
+                        out[c] = f > unpack(out[c]) || f != f ? a[c] : out[c];
                     }
             }
         }
@@ -269,7 +245,7 @@ void pool(const value *x, size B, size D, size H, size W, size C, size d, size h
 }
 
 /* The gradient goes to the first of the largest */
-void pool_back(const value *dy, const value *x, const value *y, size B, size D, size H, size W, size C, size d, size h, size w,
+void max_pool_backward(const value *dy, const value *x, const value *y, size B, size D, size H, size W, size C, size d, size h, size w,
                value *dx, size threads) {
     FOR_LINES {
         PLACE
@@ -281,9 +257,9 @@ void pool_back(const value *dy, const value *x, const value *y, size B, size D, 
                 const value *a = x + TAP;
                 value *out = dx + TAP;
                 CHANNELS {
-                    value g = get(a[c]) == get(top[c]) ? left[c] : 0;
+                    value g = unpack(a[c]) == unpack(top[c]) ? left[c] : 0;
                     out[c] = g;
-                    left[c] = get(a[c]) == get(top[c]) ? 0 : left[c];
+                    left[c] = unpack(a[c]) == unpack(top[c]) ? 0 : left[c];
                 }
             }
         }

@@ -14,8 +14,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-OUT, TAPS, IN = 4, 3, 6
-"""Along each axis: outputs of a tile, taps of the filter, samples that a tile sees."""
+OUT = 4
+"""Outputs of a tile along each axis"""
+TAPS = 3
+"""Taps of the filter"""
+IN = 6
+"""Samples that a tile sees"""
 SAMPLES = (
     (4, 0, -5, 0, 1, 0),
     (0, -4, -4, 1, 1, 0),
@@ -37,29 +41,35 @@ def gradients_of(
     x: Tensor, weight: Tensor, padding: Padding, gradient: Tensor, need_x: bool = True
 ) -> tuple[Tensor | None, Tensor]:
     """Those of x, where needed, and of the weight (K, C, 3, ...), from that of the result (B, K, *)."""
-    grid, (k, c) = Grid(x, padding), weight.shape[:2]
-    filters, (samples, _, back) = filters_of(weight), transforms(x.dtype)
-    one, two, three = (Room(x, IN**grid.axes * grid.most * max(c, k)) for _ in range(3))
-    seen, spread, made = grid.zeros(x, c, IN - OUT), grid.zeros(x, c, IN - OUT), grid.zeros(x, k)
-    x, gradient = x.movedim(1, -1), gradient.movedim(1, -1)
-    dx, sums = torch.empty_like(x) if need_x else None, x.new_zeros(IN**grid.axes, k, c)
+    grid = Grid(x, padding)
+    k, c = weight.shape[:2]
+    filters = filters_of(weight)
+    samples, _, back = transforms(x.dtype)
+    one, two, three = (Workspace(x, IN**grid.axes * grid.most * max(c, k)) for _ in range(3))
+    padded = grid.zeros(x, c, IN - OUT)
+    dpadded = grid.zeros(x, c, IN - OUT)
+    dresult = grid.zeros(x, k)
+    x = x.movedim(1, -1)
+    gradient = gradient.movedim(1, -1)
+    dx = torch.empty_like(x) if need_x else None
+    sums = x.new_zeros(IN**grid.axes, k, c)
     for images in grid.groups():
         n = images.stop - images.start
-        grid.inside(seen[:n]).copy_(x[images])
-        grid.result(made[:n]).copy_(gradient[images])
-        spread.zero_()
-        for rows in grid.parts():
-            tiles = grid.tiled(seen[:n], IN, rows)
+        grid.inside(padded[:n]).copy_(x[images])
+        grid.result(dresult[:n]).copy_(gradient[images])
+        dpadded.zero_()
+        for rows in grid.row_blocks():
+            tiles = grid.tiled(padded[:n], IN, rows)
             v, here, free = transformed(samples, one.of(tiles.shape).copy_(tiles), one, two)
-            tiles = grid.tiled(made[:n], OUT, rows)
+            tiles = grid.tiled(dresult[:n], OUT, rows)
             g, _, free = transformed(back.T, free.of(tiles.shape).copy_(tiles), free, three)
             sums.baddbmm_(flat(g).transpose(1, 2), flat(v))
             if need_x:
                 d = torch.bmm(flat(g), filters, out=here.of(flat(v).shape)).view(v.shape)
                 d = transformed(samples.T, d, here, free)[0]
-                add(grid.tiled(spread[:n], IN, rows), d, grid.axes)
+                add(grid.tiled(dpadded[:n], IN, rows), d, grid.axes)
         if dx is not None:
-            dx[images] = grid.inside(spread[:n])
+            dx[images] = grid.inside(dpadded[:n])
     return (None if dx is None else dx.movedim(-1, 1)), taps_of(sums, grid.axes)
 
 
@@ -67,7 +77,9 @@ class Grid:
     """How maps (B, *S, C) lie in tiles: a few images at a time, and of a large image a few rows of tiles."""
 
     def __init__(self, x: Tensor, padding: Padding):
-        self.size, self.axes, self.number = x.shape[2:], x.dim() - 2, len(x)
+        self.size = x.shape[2:]
+        self.axes = x.dim() - 2
+        self.number = len(x)
         self.before = (padding,) * self.axes if isinstance(padding, int) else tuple(padding)
         self.out = [s + 2 * p - TAPS + 1 for s, p in zip(self.size, self.before, strict=True)]
         self.tiles = [-(-n // OUT) for n in self.out]
@@ -80,7 +92,7 @@ class Grid:
         """Images at once"""
         return (slice(i, min(i + self.images, self.number)) for i in range(0, self.number, self.images))
 
-    def parts(self) -> Iterator[range]:
+    def row_blocks(self) -> Iterator[range]:
         """Rows of tiles at once"""
         return (range(i, min(i + self.rows, self.tiles[0])) for i in range(0, self.tiles[0], self.rows))
 
@@ -98,13 +110,13 @@ class Grid:
 
     def tiled(self, maps: Tensor, width: int, rows: range) -> Tensor:
         """(width, ..., n, rows, ..., C): for each place within a tile, what all tiles have there; a view of the maps"""
-        n, channels, (each, *steps, one) = len(maps), maps.shape[-1], maps.stride()
-        shape = (*[width] * self.axes, n, len(rows), *self.tiles[1:], channels)
-        strides = (*steps, each, *(OUT * step for step in steps), one)
+        image, *steps, channel = maps.stride()
+        shape = (*[width] * self.axes, len(maps), len(rows), *self.tiles[1:], maps.shape[-1])
+        strides = (*steps, image, *(OUT * step for step in steps), channel)
         return maps.as_strided(shape, strides, OUT * rows.start * steps[0])
 
 
-class Room:
+class Workspace:
     """Memory made once, for what blocks hold in turn: so it stays in the cache."""
 
     def __init__(self, like: Tensor, values: int):
@@ -121,12 +133,15 @@ def transforms(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return samples.to(dtype), (taps / 24).to(dtype), back.to(dtype)
 
 
-def transformed(matrix: Tensor, x: Tensor, here: Room, there: Room) -> tuple[Tensor, Room, Room]:
-    """(from, ..., n, *T, C) -> (to, ..., n, *T, C) by a matrix (to, from) per axis; then its room and the free one.
+def transformed(
+    matrix: Tensor, x: Tensor, here: Workspace, there: Workspace
+) -> tuple[Tensor, Workspace, Workspace]:
+    """(from, ..., n, *T, C) -> (to, ..., n, *T, C) by a matrix (to, from) per axis; then its workspace and the free one.
 
     x lies in `here`.
     """
-    (to, width), axes = matrix.shape, (x.dim() - 2) // 2
+    to, width = matrix.shape
+    axes = (x.dim() - 2) // 2
     shape = (*[to] * axes, *x.shape[axes:])
     for axis in range(axes):
         x = x.view(to**axis, width, -1)
@@ -142,7 +157,8 @@ def flat(x: Tensor) -> Tensor:
 
 def filters_of(weight: Tensor) -> Tensor:
     """(K, C, 3, ...) -> (6 ** axes, K, C)"""
-    taps, axes = transforms(weight.dtype)[1], weight.dim() - 2
+    taps = transforms(weight.dtype)[1]
+    axes = weight.dim() - 2
     x = weight.movedim((0, 1), (-2, -1))
     for axis in range(axes):
         x = torch.matmul(taps, x.reshape(IN**axis, TAPS, -1))
@@ -151,13 +167,14 @@ def filters_of(weight: Tensor) -> Tensor:
 
 def taps_of(sums: Tensor, axes: int) -> Tensor:
     """(6 ** axes, K, C) -> (K, C, 3, ...): the transpose of filters_of"""
-    taps, shape = transforms(sums.dtype)[1], sums.shape[1:]
+    taps = transforms(sums.dtype)[1]
+    shape = sums.shape[1:]
     for axis in range(axes):
         sums = torch.matmul(taps.T, sums.reshape(TAPS**axis, IN, -1))
     return sums.view(*[TAPS] * axes, *shape).movedim((-2, -1), (0, 1))
 
 
 def add(place: Tensor, tiles: Tensor, axes: int) -> None:
-    """Add tiles, which overlap by two samples, to their place, in parts that do not."""
-    for part in product((slice(OUT), slice(OUT, IN)), repeat=axes):
-        place[part].add_(tiles[part])
+    """Add tiles, which overlap by two samples, to their place, in pieces that do not."""
+    for piece in product((slice(OUT), slice(OUT, IN)), repeat=axes):
+        place[piece].add_(tiles[piece])

@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from eyespot.fast.fused import Chain, norm_relu
+from eyespot.fast import Chain, norm_relu
 from eyespot.kit import Kit, choose
-from eyespot.models.dense_memory import Saver, again, grown, saves
+from eyespot.models.activation_checkpoint import checkpointed
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network
 
@@ -18,7 +18,8 @@ class PlainLayer(nn.Module):
 
     def __init__(self, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__()
-        self.norm1, self.conv1 = kit.norm_of(cin), kit.conv(cin, growth, 3)
+        self.norm1 = kit.norm_of(cin)
+        self.conv1 = kit.conv(cin, growth, 3)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,8 +31,10 @@ class BottleneckLayer(nn.Module):
 
     def __init__(self, squeeze: int, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__()
-        self.norm1, self.conv1 = kit.norm_of(cin), kit.conv(cin, squeeze * growth, 1)
-        self.norm2, self.conv2 = kit.norm_of(squeeze * growth), kit.conv(squeeze * growth, growth, 3)
+        self.norm1 = kit.norm_of(cin)
+        self.conv1 = kit.conv(cin, squeeze * growth, 1)
+        self.norm2 = kit.norm_of(squeeze * growth)
+        self.conv2 = kit.conv(squeeze * growth, growth, 3)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,35 +42,36 @@ class BottleneckLayer(nn.Module):
         return self.dropout(self.conv2(norm_relu(self.norm2, x)))
 
 
-class DenseBlock(Saver):
+class DenseBlock(nn.Module):
     """(B, cin, *S) -> (B, cin + depth * growth, *S): the input beside every layer's new maps"""
 
-    def __init__(self, depth: int, cin: int, growth: int, squeeze: int, dropout: float, kit: Kit):
+    def __init__(
+        self, depth: int, cin: int, growth: int, squeeze: int, dropout: float, kit: Kit, checkpoint: bool
+    ):
         super().__init__()
+        self.checkpoint = checkpoint
         layer = partial(BottleneckLayer, squeeze) if squeeze else PlainLayer
         for i in range(depth):
             self.add_module(f"denselayer{i + 1}", layer(cin + i * growth, growth, dropout, kit))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and saves(self.children(), x, self.room):
-            return grown(x, self)  # the same in less memory
         maps = [x]
         for layer in self.children():
-            maps.append(layer(torch.cat(maps, 1)))
+            maps.append(checkpointed(layer, *maps) if self.checkpoint else layer(torch.cat(maps, 1)))
         return torch.cat(maps, 1)
 
 
-class Transition(Saver):
+class Transition(nn.Module):
     """Fewer maps on half the grid: (B, cin, *S) -> (B, cout, *floor(S / 2))"""
 
     def __init__(self, cin: int, cout: int, kit: Kit):
         super().__init__()
-        self.norm, self.relu, self.conv = kit.norm_of(cin), nn.ReLU(inplace=True), kit.conv(cin, cout, 1)
+        self.norm = kit.norm_of(cin)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv = kit.conv(cin, cout, 1)
         self.pool = kit.pool("average")
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and saves((self.norm, self.relu, self.conv), x, self.room):
-            return self.pool(again(x, self.norm, self.conv))  # the same in less memory
         return self.pool(self.conv(self.relu(self.norm(x))))
 
 
@@ -80,6 +84,8 @@ class DenseNet(Network):
     squeeze      a layer's bottleneck is squeeze * growth wide (4 in DenseNet-B); 0 for none
     compression  share of the maps that a transition keeps (0.5 in DenseNet-C)
     stem         7: a strided 7-wide convolution and a max-pool; 3: a 3-wide convolution
+    checkpoint   in training, keep the maps of each layer only and compute the rest again in the backward pass: less
+                 than half the memory for one more forward pass (torchvision: memory_efficient)
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class DenseNet(Network):
         compression: float = 0.5,
         stem: int = 7,
         dropout: float = 0.0,
+        checkpoint: bool = True,
     ):
         choose("stem", stem, (3, 7))
         large = stem == 7
@@ -105,12 +112,11 @@ class DenseNet(Network):
             )
         cin = width
         for i, depth in enumerate(depths, start=1):
-            layers[f"denseblock{i}"] = DenseBlock(depth, cin, growth, squeeze, dropout, kit)
+            layers[f"denseblock{i}"] = DenseBlock(depth, cin, growth, squeeze, dropout, kit, checkpoint)
             cin += depth * growth
             if i < len(depths):
-                cout = int(cin * compression)
-                layers[f"transition{i}"] = Transition(cin, cout, kit)
-                cin = cout
+                layers[f"transition{i}"] = Transition(cin, int(cin * compression), kit)
+                cin = int(cin * compression)
         layers[f"norm{len(depths) + 1}"] = kit.norm_of(cin)
         self.features = Chain(layers)
         self.classifier = nn.Linear(cin, classes)

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from eyespot.fast.fused import Chain
+from eyespot.fast import Chain
 from eyespot.kit import Kit
-from eyespot.models.dense_memory import Saver, grown, saves
+from eyespot.models.activation_checkpoint import checkpointed
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network, cut_back, fill_up
 
@@ -15,18 +15,17 @@ def unit(cin: int, cout: int, size: int, dropout: float, kit: Kit) -> nn.Sequent
     return Chain(kit.norm_of(cin), nn.ReLU(), kit.conv(cin, cout, size, bias=True), nn.Dropout(dropout))
 
 
-class NewMaps(Saver, nn.ModuleList):
+class NewMaps(nn.ModuleList):
     """A dense block that returns only what it adds: (B, cin, *S) -> (B, depth * growth, *S)"""
 
-    def __init__(self, depth: int, cin: int, growth: int, dropout: float, kit: Kit):
+    def __init__(self, depth: int, cin: int, growth: int, dropout: float, kit: Kit, checkpoint: bool):
         super().__init__(unit(cin + i * growth, growth, 3, dropout, kit) for i in range(depth))
+        self.checkpoint = checkpoint
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and saves(self, x, self.room):
-            return grown(x, self)[:, x.shape[1] :]  # the same in less memory
         maps = [x]
         for layer in self:
-            maps.append(layer(torch.cat(maps, 1)))
+            maps.append(checkpointed(layer, *maps) if self.checkpoint else layer(torch.cat(maps, 1)))
         return torch.cat(maps[1:], 1)
 
 
@@ -35,11 +34,14 @@ class FCDenseNet(Network):
 
     Going up, only a block's new maps are made larger, which keeps their number from growing.
 
-    depths  layers per block on the way down, and in reverse on the way up
-    bottom  layers of the block between
-    growth  maps that each layer adds
-    width   maps of the first convolution
+    depths      layers per block on the way down, and in reverse on the way up
+    bottom      layers of the block between
+    growth      maps that each layer adds
+    width       maps of the first convolution
+    checkpoint  in training, keep the maps of each layer only and compute the rest again in the backward pass
     """
+
+    of_positions = True
 
     def __init__(
         self,
@@ -51,28 +53,36 @@ class FCDenseNet(Network):
         growth: int = 16,
         width: int = 48,
         dropout: float = 0.2,
+        checkpoint: bool = True,
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(depths))
-        self.max_collapsing_size, self.of_positions = self.total_stride, True
+        self.max_collapsing_size = self.total_stride
         self.stem = kit.conv(channels, width, 3, bias=True)
-        self.down, self.narrow, skips, cin = nn.ModuleList(), nn.ModuleList(), [], width
+        self.down = nn.ModuleList()
+        self.narrow = nn.ModuleList()
+        skips = []
+        cin = width
         for depth in depths:
-            self.down.append(NewMaps(depth, cin, growth, dropout, kit))
+            self.down.append(NewMaps(depth, cin, growth, dropout, kit, checkpoint))
             cin += depth * growth
             skips.append(cin)
             self.narrow.append(nn.Sequential(unit(cin, cin, 1, dropout, kit), kit.pool()))
-        self.bottom = NewMaps(bottom, cin, growth, dropout, kit)
-        self.widen, self.up, new = nn.ModuleList(), nn.ModuleList(), bottom * growth
+        self.bottom = NewMaps(bottom, cin, growth, dropout, kit, checkpoint)
+        self.widen = nn.ModuleList()
+        self.up = nn.ModuleList()
+        new = bottom * growth
         for depth, skip in zip(reversed(depths), reversed(skips), strict=True):
             self.widen.append(kit.up(new, new, 3))
-            self.up.append(NewMaps(depth, new + skip, growth, dropout, kit))
-            cin, new = new + skip + depth * growth, depth * growth
+            self.up.append(NewMaps(depth, new + skip, growth, dropout, kit, checkpoint))
+            cin = new + skip + depth * growth
+            new = depth * growth
         self.head = kit.conv(cin, classes, 1, bias=True)
         initialise(self, kit.init)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        y, skips = self.stem(fill_up(x, self.total_stride, self.kit)), []
+        y = self.stem(fill_up(x, self.total_stride, self.kit))
+        skips = []
         for block, narrow in zip(self.down, self.narrow, strict=True):
             skips.append(torch.cat([y, block(y)], 1))
             y = narrow(skips[-1])  # halves *S

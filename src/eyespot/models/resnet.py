@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eyespot.fast.fused import norm_relu
+from eyespot.fast import norm_relu
 from eyespot.kit import Kit, choose
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network

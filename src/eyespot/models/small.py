@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from eyespot.fast.fused import gelu, max_pool, norm_gelu
+from eyespot.fast import gelu, max_pool, norm_gelu
 from eyespot.kit import Kit, Pad
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.errors import UserError
-from eyespot.fast.fused import Chain, max_pool
+from eyespot.fast import Chain, max_pool
 from eyespot.kit import Kit
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network, centre, cut_back, fill_up

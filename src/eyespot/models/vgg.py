@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from eyespot.fast.fused import Chain
+from eyespot.fast import Chain
 from eyespot.kit import Kit
 from eyespot.models.initial import initialise
 from eyespot.models.network import Network

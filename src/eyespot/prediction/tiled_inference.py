@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eyespot.data.header import Array
-from eyespot.fast.allocator import return_freed
+from eyespot.fast import return_freed
 from eyespot.prediction.tiles import Plan, Slices, shares, tiles
 
 Read = Callable[[Slices], Array]

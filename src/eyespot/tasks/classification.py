@@ -15,7 +15,6 @@ from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY, sent
 from eyespot.models import WHITENED, create
-from eyespot.models.dense_memory import give_room
 from eyespot.models.network import Network
 from eyespot.training.batches import Images, Normal, resized, views
 from eyespot.training.config import Config, Settle
@@ -158,7 +157,6 @@ def new_network(survey: Survey, config: Config) -> Network:
         raise UserError(
             f"{config.model} is for {'masks' if wants == 'classes' else 'classes'}, and {survey.source.name} has {wants}: choose another --model"
         )
-    give_room(network)
     return network.to(memory_format=MEMORY[preprocessing.dim])  # type: ignore[call-overload]
 
 

@@ -38,7 +38,7 @@ class Config:
     held_out    share of each class that is held out, where the data has no val folder: a fifth, and of many images beside a
                 test folder less
     precision   "float32", "bfloat16" (products only; weights and sums stay float32), or these with quicker gradients on
-                a processor: "winograd" (float32) and "im2col" (bfloat16); see `eyespot.fast.conv_gradients`
+                a processor: "winograd" (float32) and "im2col" (bfloat16); see `eyespot.fast`
     threads     processor threads; with --minutes they may change while training, with epochs alone they do not
     device      "cpu", "cuda", "cuda:1", "mps"
     start_from  weights to start from: a .safetensors or .pth file, a run folder, or "imagenet" for published ones

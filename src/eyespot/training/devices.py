@@ -1,15 +1,10 @@
 """Where a network runs, and in which arithmetic."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
 import torch
 
 from eyespot.errors import UserError
-from eyespot.fast.conv_gradients import Gradients
-
-HALF = ("bfloat16", "im2col")
-"""Of the precisions those whose products are in bfloat16"""
+from eyespot.fast import HALF as HALF
+from eyespot.fast import arithmetic as arithmetic
 
 
 def choose_device(device: str | None) -> str:
@@ -45,14 +40,3 @@ def multiplies_bfloat16(device: str) -> bool:
 def answering(precision: str | None, device: str) -> str:
     """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
     return "bfloat16" if precision in HALF and multiplies_bfloat16(device) else "float32"
-
-
-@contextmanager
-def arithmetic(device: str, precision: str | None) -> Iterator[None]:
-    """Products in bfloat16, or other gradients, where the plan says so."""
-    half = precision in HALF
-    with ExitStack() as ways:
-        ways.enter_context(torch.autocast(device.split(":")[0], torch.bfloat16, enabled=half))
-        if precision in ("winograd", "im2col"):
-            ways.enter_context(Gradients(half))
-        yield

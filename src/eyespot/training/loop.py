@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyespot.fast.cuda_graphs import recorded
+from eyespot.fast import recorded
 from eyespot.training.batches import forever
 from eyespot.training.devices import arithmetic
 from eyespot.training.division import MONITOR

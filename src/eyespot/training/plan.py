@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
 from eyespot.errors import UserError
-from eyespot.fast import fused
+from eyespot.fast import compiled_by
 from eyespot.tasks import classification as classes
 from eyespot.tasks import segmentation as crops
 from eyespot.training import networks
@@ -130,7 +130,7 @@ def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[
     name, threads = quickest.split()
     precision = settle("precision", name, how)
     maps = torch.bfloat16 if precision in HALF else torch.float32
-    if config.device == "cpu" and config.dim != 1 and (by := fused.made_by(maps)):
+    if config.device == "cpu" and config.dim != 1 and (by := compiled_by(maps)):
         reasons["precision"] += f"; norms, activations and pools in few passes, compiled by {by}"
     if precision in HALF and not multiplies_bfloat16(config.device or "cpu"):
         reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.fast.cuda_graphs import WARM_UP, recorded
+from eyespot.fast import WARM_UP, enabled, recorded
 from eyespot.tasks import classification as classes
 from eyespot.tasks import segmentation as crops
 from eyespot.training.config import Config
@@ -64,7 +64,8 @@ def fastest(timed: Mapping[str, float]) -> str:
 def precisions(config: Config) -> list[str]:
     """Those worth timing: what was typed, or float32, bfloat16 where the machine has it, and other gradients of either."""
     assert config.device
-    half, maps = multiplies_bfloat16(config.device), config.device == "cpu" and config.dim != 1
+    half = multiplies_bfloat16(config.device)
+    maps = config.device == "cpu" and config.dim != 1 and enabled()
     known = ["float32", *["bfloat16"] * half, *["im2col" if half else "winograd"] * maps]
     return [config.precision] if config.precision else known
 

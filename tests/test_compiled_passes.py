@@ -10,8 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import eyespot
-from eyespot.fast import compiled, fused
-from eyespot.models import create, dense_fused, dense_steps
+from eyespot import fast
+from eyespot.fast import compiled, enabled
+from eyespot.models import create
+
+pytestmark = pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 SHAPES = [(3, 5, 7, 9), (4, 64, 28, 30), (2, 3, 4, 5, 6), (64, 130, 2, 2), (1, 33, 51, 60)]
@@ -21,11 +24,11 @@ TYPES = [torch.float32, torch.bfloat16]
 @pytest.fixture
 def used():
     """The compiled passes are used, as in training."""
-    fused.use()
+    fast.use_compiled()
     if not compiled.passes(torch.float32):
         pytest.skip("no C compiler here, or one that cannot")
     yield
-    fused.use(False)
+    fast.use_compiled(False)
 
 
 def maps(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0, offset: float = 2.0) -> Tensor:
@@ -57,9 +60,9 @@ def farthest(a: dict[str, Tensor], b: dict[str, Tensor]) -> dict[str, float]:
 
 
 ACTS = {
-    "relu": (fused.norm_relu, lambda norm, x: F.relu(norm(x)), 1),
-    "added": (fused.norm_relu, lambda norm, x, more: F.relu(norm(x) + more), 2),
-    "gelu": (fused.norm_gelu, lambda norm, x: F.gelu(norm(x)), 1),
+    "relu": (fast.norm_relu, lambda norm, x: F.relu(norm(x)), 1),
+    "added": (fast.norm_relu, lambda norm, x, more: F.relu(norm(x) + more), 2),
+    "gelu": (fast.norm_gelu, lambda norm, x: F.gelu(norm(x)), 1),
 }
 
 
@@ -83,7 +86,7 @@ def test_pools_are_exactly_torchs(shape, dtype, used):
     pool = (nn.MaxPool2d, nn.MaxPool3d)[len(shape) - 4](2)
     x = maps(shape, dtype).mul(2).round().div(2)  # with values as large as each other
     found = []
-    for layer in (pool, lambda y: fused.max_pool(pool, y)):
+    for layer in (pool, lambda y: fast.max_pool(pool, y)):
         y = x.clone().requires_grad_()
         z = layer(y)
         (z * torch.arange(z.numel()).view(z.shape).to(z.dtype)).sum().backward()
@@ -95,7 +98,7 @@ def test_pools_are_exactly_torchs(shape, dtype, used):
 def test_means_far_from_zero_keep_their_variance(used):
     x = maps((8, 16, 40, 40), torch.float32, offset=3000.0)
     norm = norm_of(x.shape, momentum=1.0)
-    fused.norm_relu(norm, x)
+    fast.norm_relu(norm, x)
     assert torch.allclose(norm.running_var, x.double().var((0, 2, 3)).float(), rtol=1e-4)
     assert torch.allclose(norm.running_mean, x.double().mean((0, 2, 3)).float(), rtol=1e-6)
 
@@ -104,7 +107,7 @@ def test_momentum_none_is_the_mean_of_all_batches(used):
     ours, theirs = norm_of((4, 6, 8, 8), None), norm_of((4, 6, 8, 8), None)
     for seed in range(3):
         x = maps((4, 6, 8, 8), torch.float32, seed)
-        fused.norm_relu(ours, x)
+        fast.norm_relu(ours, x)
         theirs(x)
     for mine, other in zip(ours.buffers(), theirs.buffers(), strict=True):
         assert torch.allclose(mine, other, rtol=1e-5)
@@ -116,7 +119,7 @@ def test_numbers_are_the_same_with_any_number_of_threads(dtype, used):
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            found.append(numbers(fused.norm_gelu, norm_of(shape), maps(shape, dtype)))
+            found.append(numbers(fast.norm_gelu, norm_of(shape), maps(shape, dtype)))
     finally:
         torch.set_num_threads(before)
     for other in found[1:]:
@@ -126,20 +129,20 @@ def test_numbers_are_the_same_with_any_number_of_threads(dtype, used):
 def test_what_is_no_number_stays_none(used):
     x = maps((2, 3, 8, 8), torch.float32)
     x[0, 1, 2, 3] = torch.nan
-    y = fused.norm_relu(norm_of(x.shape), x)
+    y = fast.norm_relu(norm_of(x.shape), x)
     assert y[:, 1].isnan().all() and y[:, [0, 2]].isfinite().all()
-    assert fused.max_pool(nn.MaxPool2d(2), x)[0, 1, 1, 1].isnan()
+    assert fast.max_pool(nn.MaxPool2d(2), x)[0, 1, 1, 1].isnan()
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_gelu_alone_is_torchs(dtype, used):
     x = maps((3, 5, 30, 31), dtype, offset=0.0)
     exact = F.gelu(x.double())
-    ours, torchs = fused.gelu(x), F.gelu(x)
+    ours, torchs = fast.gelu(x), F.gelu(x)
     assert (ours.double() - exact).abs().max() <= max(1e-6, (torchs.double() - exact).abs().max().item())
     assert dtype == torch.bfloat16 or not torch.equal(ours, torchs)  # it was another way
     x.requires_grad_()
-    assert "Gelu" in str(fused.gelu(x).grad_fn)
+    assert "Gelu" in str(fast.gelu(x).grad_fn)
 
 
 # Whole networks
@@ -181,23 +184,10 @@ def test_networks_learn_the_same(name, dim, used):
     x = maps((4, 3, *[side] * dim), torch.float32, offset=0.0)
     model = model.to(memory_format=LAYOUTS[dim + 2])
     mine = step(model, x)
-    fused.use(False)
+    fast.use_compiled(False)
     plain, exact = step(model, x), step(copy.deepcopy(model).double(), x.double())
     assert far(mine, exact) < max(1e-4, 3 * far(plain, exact))
     assert any(not torch.equal(mine[n], plain[n]) for n in plain)  # it was another way
-
-
-@pytest.mark.parametrize("room", [1, 6000])
-@pytest.mark.parametrize("name", ["densenet121", "densenet40_12"])
-def test_dense_blocks_work_on_some_images_or_positions_at_a_time(name, room, used, monkeypatch):
-    torch.manual_seed(0)
-    model = create(name, classes=3, **NETWORKS[name]).to(memory_format=torch.channels_last)
-    x = maps((5, 3, 33, 33), torch.float32, offset=0.0)
-    at_once = step(model, x)
-    monkeypatch.setattr(dense_steps, "AT_ONCE", room)
-    monkeypatch.setattr(dense_fused, "NEAR", room)
-    in_parts = step(model, x)
-    assert 0 < far(in_parts, at_once) < 1e-4
 
 
 # Where torch's own are used
@@ -222,37 +212,37 @@ def test_elsewhere_it_is_torchs_own(other, used):
     x = maps((3, 4, 6, 6), torch.float32)
     norm, x = OTHERS[other](norm_of(x.shape), x)
     expected = F.relu(copy.deepcopy(norm)(x))
-    y = fused.norm_relu(norm, x)
+    y = fast.norm_relu(norm, x)
     assert torch.equal(y, expected) and "NormAct" not in str(y.grad_fn)
 
 
 def test_only_training_uses_them():
     x = maps((3, 4, 6, 6), torch.float32)
-    assert "NormAct" not in str(fused.norm_relu(norm_of(x.shape), x).grad_fn)
+    assert "NormAct" not in str(fast.norm_relu(norm_of(x.shape), x).grad_fn)
 
 
 def test_one_value_per_map_is_refused_by_the_norm(used):
     with pytest.raises(ValueError, match="Expected more than 1 value"):
-        fused.norm_relu(nn.BatchNorm2d(4), torch.randn(1, 4, 1, 1))
+        fast.norm_relu(nn.BatchNorm2d(4), torch.randn(1, 4, 1, 1))
 
 
 @pytest.mark.parametrize("compiler", ["false", "/no/such/compiler", f"{sys.executable} -c 0"])
 def test_without_a_compiler_nothing_is_said(compiler, monkeypatch, capfd):
     monkeypatch.setenv("CC", compiler)
-    compiled._made.clear()
-    fused.use()
+    compiled._compiled.clear()
+    fast.use_compiled()
     try:
         x = maps((3, 4, 6, 6), torch.float32)
-        assert "NormAct" not in str(fused.norm_relu(norm_of(x.shape), x).grad_fn)
-        assert not fused.made_by(torch.float32) and not fused.made_by(torch.bfloat16)
+        assert "NormAct" not in str(fast.norm_relu(norm_of(x.shape), x).grad_fn)
+        assert not fast.compiled_by(torch.float32) and not fast.compiled_by(torch.bfloat16)
     finally:
-        fused.use(False)
-        compiled._made.clear()
+        fast.use_compiled(False)
+        compiled._compiled.clear()
     assert capfd.readouterr() == ("", "")
 
 
 def test_training_says_who_compiled(used, tmp_path, capsys):
-    fused.use(False)
+    fast.use_compiled(False)
     eyespot.train("digits", epochs=1, out=tmp_path / "run")
     said = " ".join(capsys.readouterr().err.split())
     assert f"compiled by {compiled.compiler()}" in said

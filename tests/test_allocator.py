@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
+from eyespot.fast import enabled
+
 CODE = """
 import random, resource, sys, torch
-from eyespot.fast import allocator as heap
-assert getattr(heap, sys.argv[1])() in (True, None)
+from eyespot import fast
+assert getattr(fast, sys.argv[1])() in (True, None)
 random.seed(0)
 def work():
     before, live = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, []
@@ -27,6 +29,7 @@ print(sum(faults[3:]), held() - start)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+@pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 def test_kept_memory_is_used_again_and_returned_memory_is_gone():
     found = {}
     for name in ("keep_freed", "return_freed"):

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from eyespot.fast import cuda_graphs as recording
+from eyespot.fast import cuda_graphs, enabled
 from eyespot.fast.cuda_graphs import AHEAD, WARM_UP, Recorded, recorded
+
+pytestmark = pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 
 
 class Event:
@@ -40,7 +42,7 @@ class Recording:
 def step(monkeypatch):
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(recording, "Recording", Recording)
+    monkeypatch.setattr(cuda_graphs, "Recording", Recording)
     EVENTS.clear()
     MADE.clear()
     head, body = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)

@@ -8,20 +8,19 @@ import torch
 import torch.nn.functional as F
 
 import eyespot
-from eyespot.fast import conv_gradients as gradients
-from eyespot.fast import winograd
+from eyespot.fast import arithmetic, conv_gradients, enabled, winograd
 from eyespot.fast.conv_gradients import (
+    ConvGradients,
     Convolved,
-    Gradients,
     by_columns,
     by_windows,
-    tiled,
-    upward,
-    way_of,
+    faster_backward,
+    suits_transposed,
+    transposed_backward,
 )
 from eyespot.fast.winograd import filters_of, gradients_of, taps_of
-from eyespot.models.dense_memory import give_room
-from eyespot.training.devices import arithmetic
+
+pytestmark = pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 
 CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 UP = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -73,10 +72,10 @@ def test_gradients_of_a_transposed_convolution_are_torchs_in_every_rank(size, ta
     x, w = maps(2, 3, *size).requires_grad_(), maps(3, 4, *taps, seed=1).requires_grad_()
     y = UP[len(size)](x, w, None, taps)
     g = maps(*y.shape, seed=2)
-    for a, b in zip(upward(x, w, 0, g), torch.autograd.grad(y, (x, w), g), strict=True):
+    for a, b in zip(transposed_backward(x, w, 0, g), torch.autograd.grad(y, (x, w), g), strict=True):
         assert a is not None and a.shape == b.shape
         torch.testing.assert_close(a, b)
-    assert upward(x, w, 0, g, need_x=False)[0] is None
+    assert transposed_backward(x, w, 0, g, need_x=False)[0] is None
 
 
 @pytest.mark.parametrize("images", [1, 2, 9])
@@ -93,7 +92,7 @@ def test_gradients_of_a_transposed_convolution_are_torchs_in_every_rank(size, ta
 def test_gradients_by_windows_are_torchs_in_every_rank_and_for_a_few_images_at_a_time(
     size, taps, padding, images, monkeypatch
 ):
-    monkeypatch.setattr(gradients, "AT_ONCE", images * math.prod(size) * math.prod(taps) * 4 * 8)
+    monkeypatch.setattr(conv_gradients, "WINDOW_BYTES", images * math.prod(size) * math.prod(taps) * 4 * 8)
     x, w = maps(5, 3, *size).requires_grad_(), maps(4, 3, *taps, seed=1).requires_grad_()
     y = CONVOLVE[len(size)](x, w, None, 1, padding)
     g = maps(*y.shape, seed=2)
@@ -122,8 +121,8 @@ def test_gradients_by_columns_are_torchs_in_every_rank_and_for_a_few_images_at_a
 ):
     x, w = maps(5, 3, *size).requires_grad_(), maps(4, 3, *taps, seed=1).requires_grad_()
     y = CONVOLVE[len(size)](x, w, None, stride, padding)
-    monkeypatch.setattr(gradients, "AT_ONCE", images * y[0, 0].numel() * math.prod(taps) * 3 * 8)
-    monkeypatch.setattr(gradients, "MORE", 1)
+    monkeypatch.setattr(conv_gradients, "WINDOW_BYTES", images * y[0, 0].numel() * math.prod(taps) * 3 * 8)
+    monkeypatch.setattr(conv_gradients, "MORE", 1)
     g = maps(*y.shape, seed=2)
     for a, b in zip(
         by_columns(stride, x.detach(), w.detach(), padding, g), torch.autograd.grad(y, (x, w), g), strict=True
@@ -135,7 +134,9 @@ def test_gradients_by_columns_are_torchs_in_every_rank_and_for_a_few_images_at_a
 
 def test_columns_are_for_short_rows_of_many_channels_whatever_the_stride():
     def columns(k: int, side: int, *rest: Any, tap: int = 3) -> bool:
-        way = way_of(True, torch.empty(2, 4, 3, side), torch.empty(k, 4, tap, tap).requires_grad_(), *rest)
+        way = faster_backward(
+            True, torch.empty(2, 4, 3, side), torch.empty(k, 4, tap, tap).requires_grad_(), *rest
+        )
         return way is not None
 
     assert columns(256, 15, None, 1, 1) and not columns(256, 16, None, 1, 1)
@@ -145,24 +146,26 @@ def test_columns_are_for_short_rows_of_many_channels_whatever_the_stride():
     assert columns(64, 7, tap=1) and not columns(64, 8, tap=1) and columns(64, 9)
     assert not columns(256, 7, None, 1, 1, 2) and not columns(256, 7, None, 1, "same")
     assert (
-        way_of(True, torch.empty(2, 8, 7, 7), torch.empty(64, 4, 3, 3).requires_grad_(), None, 1, 1, 1, 2)
+        faster_backward(
+            True, torch.empty(2, 8, 7, 7), torch.empty(64, 4, 3, 3).requires_grad_(), None, 1, 1, 1, 2
+        )
         is None
     )
-    assert way_of(True, torch.empty(2, 4, 7, 7), torch.empty(64, 4, 3, 3)) is None
+    assert faster_backward(True, torch.empty(2, 4, 7, 7), torch.empty(64, 4, 3, 3)) is None
     double = torch.empty(64, 4, 3, 3, dtype=torch.float64).requires_grad_()
-    assert way_of(True, torch.empty(2, 4, 7, 7, dtype=torch.float64), double) is None
+    assert faster_backward(True, torch.empty(2, 4, 7, 7, dtype=torch.float64), double) is None
 
 
 @pytest.mark.parametrize(
-    "name,dim,side", [("small_w16", 2, 32), ("resnet50", 2, 64), ("vgg11", 2, 32), ("unet3d", 3, 16)]
+    "name,dim,side", [("small_w16", 2, 32), ("resnet50", 2, 64), ("vgg11", 2, 32), ("unet3d", 3, 24)]
 )
 def test_in_bfloat16_a_network_gives_the_same_answers_and_gradients_as_near(name, dim, side, monkeypatch):
-    monkeypatch.setattr(gradients, "ROW", 1)
+    monkeypatch.setattr(conv_gradients, "ROW", 1)
     torch.manual_seed(0)
     network = eyespot.create(name, channels=1, classes=3, dim=dim)
     x = maps(4, 1, *[side] * dim).float().requires_grad_()
-    used, columns = [], gradients.by_columns
-    monkeypatch.setattr(gradients, "by_columns", lambda *args: [used.append(args), columns(*args)][1])
+    used, columns = [], conv_gradients.by_columns
+    monkeypatch.setattr(conv_gradients, "by_columns", lambda *args: [used.append(args), columns(*args)][1])
 
     def step(precision: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
         torch.manual_seed(0)  # dropout
@@ -193,8 +196,8 @@ def test_the_bias_has_its_gradient_and_those_that_want_none_have_none():
     "name,dim,side,expected_ways",
     [
         ("resnet18_w32", 2, 32, {gradients_of}),
-        ("unet_bn", 2, 16, {gradients_of, upward, by_windows}),
-        ("unet3d", 3, 16, {gradients_of, upward}),
+        ("unet_bn", 2, 16, {gradients_of, transposed_backward, by_windows}),
+        ("unet3d", 3, 16, {gradients_of, transposed_backward}),
         ("densenet121", 2, 64, {by_windows}),
         ("fcdensenet56", 2, 32, {by_windows}),
     ],
@@ -203,10 +206,9 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
     name, dim, side, expected_ways, monkeypatch
 ):
     for limit in ("FEWEST", "LARGE", "SPREAD"):
-        monkeypatch.setattr(gradients, limit, 1)
+        monkeypatch.setattr(conv_gradients, limit, 1)
     torch.manual_seed(0)
     network = eyespot.create(name, channels=1, classes=3, dim=dim)
-    give_room(network)
     x = maps(2, 1, *[side] * dim).float().requires_grad_()
 
     def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -217,7 +219,7 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
     y, expected = step()
     ways, forward = set(), Convolved.forward
     monkeypatch.setattr(Convolved, "forward", lambda ctx, *args: [ways.add(args[1]), forward(ctx, *args)][1])
-    with Gradients():
+    with ConvGradients():
         z, found = step()
     assert torch.equal(y, z)
     assert ways == expected_ways
@@ -245,14 +247,14 @@ def test_a_network_gives_the_same_answers_and_nearly_the_same_gradients(
 )
 def test_other_convolutions_are_left_to_torch(weight, rest):
     suits = torch.empty(64, 64, 3, 3).requires_grad_()
-    assert way_of(False, TENSOR, suits, None, (1, 1), (1, 1), (1, 1), 1) is gradients_of
-    assert way_of(False, TENSOR.to(weight.dtype), weight.requires_grad_(), *rest) is None
+    assert faster_backward(False, TENSOR, suits, None, (1, 1), (1, 1), (1, 1), 1) is gradients_of
+    assert faster_backward(False, TENSOR.to(weight.dtype), weight.requires_grad_(), *rest) is None
 
 
 def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
     weight = torch.empty(64, 64, 3, 3)
-    assert way_of(False, TENSOR, weight) is None
-    assert way_of(False, TENSOR[:3], weight.requires_grad_()) is None
+    assert faster_backward(False, TENSOR, weight) is None
+    assert faster_backward(False, TENSOR[:3], weight.requires_grad_()) is None
 
 
 @pytest.mark.parametrize(
@@ -269,11 +271,13 @@ def test_neither_are_those_that_do_not_learn_or_have_few_tiles():
 )
 def test_windows_are_for_few_channels_from_many_on_large_maps(shape, side, rest):
     def way(shape: tuple[int, ...], side: int, *rest: Any) -> Any:
-        return way_of(False, torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest)
+        return faster_backward(
+            False, torch.empty(1, shape[1], side, side), torch.empty(shape).requires_grad_(), *rest
+        )
 
     assert way((32, 64, 3, 3), 28, None, (1, 1), (1, 1), (1, 1), 1) is by_windows
     assert way(shape, side, *rest) is None
-    assert way_of(False, torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3)) is None
+    assert faster_backward(False, torch.empty(1, 64, 28, 28), torch.empty(32, 64, 3, 3)) is None
 
 
 @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ def test_windows_are_for_few_channels_from_many_on_large_maps(shape, side, rest)
 def test_other_transposed_convolutions_are_left_to_torch(channels, side, rest):
     def suits(channels: int, side: int, stride: int, *rest: Any) -> bool:
         weight = torch.empty(channels, 8, 2, 2).requires_grad_()
-        return tiled(torch.empty(1, channels, side, side), weight, None, stride, *rest)
+        return suits_transposed(torch.empty(1, channels, side, side), weight, None, stride, *rest)
 
     assert suits(64, 60, 2)
     assert not suits(64, 60, 1) and not suits(channels, side, 2, *rest)
@@ -290,7 +294,7 @@ def test_other_transposed_convolutions_are_left_to_torch(channels, side, rest):
 
 def test_nothing_is_kept_where_no_gradients_are_wanted():
     x, weight = torch.zeros(4, 64, 16, 16), torch.zeros(64, 64, 3, 3).requires_grad_()
-    with Gradients():
+    with ConvGradients():
         assert type(F.conv2d(x, weight).grad_fn).__name__ == "ConvolvedBackward"
         with torch.no_grad():
             assert F.conv2d(x, weight).grad_fn is None
@@ -298,7 +302,7 @@ def test_nothing_is_kept_where_no_gradients_are_wanted():
 
 def test_torchs_functions_are_back_afterwards_and_those_of_another_thread_are_left_alone():
     x, weight, own = torch.zeros(4, 64, 7, 7), torch.zeros(64, 64, 3, 3).requires_grad_(), F.conv2d
-    with pytest.raises(ZeroDivisionError), Gradients(half=True):
+    with pytest.raises(ZeroDivisionError), ConvGradients(half=True):
         assert F.conv2d is not own
         with torch.autocast("cpu", torch.bfloat16):
             assert type(F.conv2d(x, weight, None, 1, 1).grad_fn).__name__ == "ConvolvedBackward"
@@ -311,7 +315,7 @@ def test_torchs_functions_are_back_afterwards_and_those_of_another_thread_are_le
 def test_arguments_may_be_left_out():
     x, weight = torch.zeros(4, 64, 16, 16), torch.zeros(64, 64, 3, 3).requires_grad_()
     up = torch.zeros(64, 8, 1, 1).requires_grad_()
-    with Gradients():
+    with ConvGradients():
         for rest in ((), (None,), (torch.zeros(64),), (None, 1), (None, 1, 0), (None, 1, 0, 1, 1)):
             assert F.conv2d(x, weight, *rest).shape == (4, 64, 14, 14)
         for rest in ((), (None,), (None, 1)):
@@ -319,5 +323,5 @@ def test_arguments_may_be_left_out():
 
 
 def test_errors_are_torchs_own():
-    with Gradients(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+    with ConvGradients(), pytest.raises(RuntimeError, match="Kernel size can't be greater"):
         F.conv2d(torch.zeros(999, 64, 2, 9), torch.zeros(64, 64, 3, 3).requires_grad_())
