@@ -5,7 +5,8 @@
 The program is from https://github.com/KellerJordan/cifar10-airbench. It reads the images that eyespot decoded, with the
 same split, and runs in a process of its own, between two halves of eyespot's runs. The timed part is the one that the
 program times: whitening, training, and predictions in six views, with the images in GPU memory. It starts after a
-run that is not counted, in which the program compiles and both choose kernels. Validation during training is not timed, for either.
+run that is not counted, in which the program compiles and both choose kernels. Validation during training is not timed,
+for either.
 """
 
 import argparse

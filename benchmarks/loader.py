@@ -15,8 +15,8 @@ fastai       ImageDataLoaders with 2 workers, aug_transforms, 98% of the files; 
              as in its book.
 
 Each runs in a process of its own, interleaved, --rounds times. Modules are imported before the clock starts, workers
-start after it. "first" is the time to the first batch. Medians, with the smallest and the largest. All files are read once before, so that they
-are in the system's memory if they fit.
+start after it. "first" is the time to the first batch. Medians, with the smallest and the largest. All files are read
+once before, so that they are in the system's memory if they fit.
 """
 
 import argparse

@@ -12,9 +12,9 @@ use the same fused SGD. The other library runs as in MODES, eyespot as `eyespot 
 bfloat16, both run in float32, eyespot with the precision "winograd" unless another is given. "plain" is eyespot
 without compiled passes; use it with `--modes tuned`.
 
-Equivalents of the U-Net with 31 M parameters: MONAI's BasicUNet with widths 64 to 1,024, batch norm and ReLU, whose last
-up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a different
-network that is much cheaper at full size.
+Equivalents of the U-Net with 31 M parameters: MONAI's BasicUNet with widths 64 to 1,024, batch norm and ReLU, whose
+last up-convolution keeps 128 channels where ours halves them; and smp's Unet with a ResNet-34 encoder (24 M), a
+different network that is much cheaper at full size.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def resident(field: str) -> float:
 
 
 def work(line: Connection, who: str, name: str, how: str, batch: int, threads: int) -> None:
-    """Run in a process of its own: send the number of parameters; then take a step for each request and send seconds and MB."""
+    """In a process of its own: send the number of parameters; then for each request take a step, send seconds and MB."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
 
