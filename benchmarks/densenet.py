@@ -1,9 +1,11 @@
-"""DenseNet-121 in training against torchvision's: peak memory and time per step, batch 8 at 224 x 224, SGD.
+"""DenseNet-121 in training compared with torchvision's: peak memory and time per step, batch 8 at 224 x 224, SGD.
 
-`python benchmarks/densenet.py` where torchvision is installed beside eyespot; the numbers are in docs/decisions/0006.
-Both networks take steps in turn, each in a process of its own: torchvision's as it comes, eyespot's with activation
-checkpointing, with freed memory kept and with compiled passes where there is a C compiler, as `train` has it. Held are torch's tensors at
-the peak of a step, beyond those before it; resident is how far a process grows (VmHWM) over two steps; the time is the median.
+    python benchmarks/densenet.py
+
+torchvision is installed in the same environment as eyespot. Both networks take steps in turn, each in a process of its
+own: torchvision's with its defaults, eyespot's with activation checkpointing (docs/decisions/0014), kept freed memory
+and, if there is a C compiler, compiled passes, as in `train`. "tensors" is torch's memory at the peak of a step, beyond
+that before it; "resident" is how much a process grows (VmHWM) over two steps; "time" is the median.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from eyespot.fast import keep_freed, use_compiled
 
-WAYS = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
+MODES = {  # precision and layout: bf16 by autocast, channels_last for parameters and images
     "float32, channels first": ("float32", torch.contiguous_format),
     "float32, channels last": ("float32", torch.channels_last),
     "bfloat16, channels last": ("bfloat16", torch.channels_last),
@@ -34,7 +36,7 @@ NETWORKS = {  # and whether its process keeps freed memory (eyespot.fast.keep_fr
     "eyespot": True,
     "torchvision": False,
 }
-ROWS = {"held": "MB", "resident": "MB", "time": "s"}
+ROWS = {"tensors": "MB", "resident": "MB", "time": "s"}
 
 
 def build(network: str) -> nn.Module:
@@ -48,9 +50,9 @@ def build(network: str) -> nn.Module:
     return densenet121()
 
 
-def step_of(network: str, way: str) -> Callable[[], None]:
-    """One training step of a new network, as a function to call again and again."""
-    precision, layout = WAYS[way]
+def step_of(network: str, mode: str) -> Callable[[], None]:
+    """One training step of a new network, as a function that can be called repeatedly."""
+    precision, layout = MODES[mode]
     torch.manual_seed(0)
     model = build(network).train().to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
@@ -58,8 +60,8 @@ def step_of(network: str, way: str) -> Callable[[], None]:
     return lambda: take_step(model, optimizer, x, target, precision)
 
 
-def held(step: Callable[[], None]) -> float:
-    """MB of tensors at the peak of a step, beyond those before it"""
+def tensors_at_peak(step: Callable[[], None]) -> float:
+    """MB of tensors at the peak of a step, beyond those before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         step()
     events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]  # type: ignore[union-attr]
@@ -67,22 +69,22 @@ def held(step: Callable[[], None]) -> float:
     return max(accumulate(changes)) / 2**20
 
 
-def work(line: Connection, network: str, way: str, threads: int, keep: bool) -> None:
-    """In a process of its own: take a step whenever told, say its seconds and how far the process has grown; at the
-    end say what is held."""
+def work(line: Connection, network: str, mode: str, threads: int, keep: bool) -> None:
+    """In a process of its own: for each request take a step, send its seconds and the growth of the process; at the end
+    send the memory of tensors at the peak."""
     torch.set_num_threads(threads)
-    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # what torch sets up once
-    build(network)  # its modules are imported; its memory is given back
+    nn.Conv2d(3, 3, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()  # torch initialises its libraries
+    build(network)  # imports its modules; its memory is freed
     gc.collect()
     before = resident("VmRSS")
     if keep:
         keep_freed()
-    step = step_of(network, way)
+    step = step_of(network, mode)
     while line.recv():
         start = perf_counter()
         step()
         line.send((perf_counter() - start, resident("VmHWM") - before))
-    line.send(held(step))
+    line.send(tensors_at_peak(step))
 
 
 def ask(line: Connection, more: bool):
@@ -90,40 +92,44 @@ def ask(line: Connection, more: bool):
     return line.recv()
 
 
-def compare(way: str, rounds: int, threads: int, kept: dict[str, bool]) -> dict[str, list[float]]:
-    """What a step of each network holds, how far its process grows over two steps, and its median seconds."""
-    found: dict[str, list[float]] = {row: [] for row in ROWS}
+def compare(mode: str, rounds: int, threads: int, kept: dict[str, bool]) -> dict[str, list[float]]:
+    """For each network: memory of tensors, growth of its process over two steps, and median seconds of a step."""
+    measured: dict[str, list[float]] = {row: [] for row in ROWS}
     with ExitStack() as stack:
-        lines = [stack.enter_context(started(work, n, way, threads, keep)) for n, keep in kept.items()]
+        lines = [stack.enter_context(started(work, n, mode, threads, keep)) for n, keep in kept.items()]
         steps = [[ask(line, True) for line in lines] for _ in range(rounds + 2)]
         for line, taken in zip(lines, zip(*steps, strict=True), strict=True):
-            found["time"].append(median(seconds for seconds, _ in taken[2:]))
-            found["resident"].append(taken[1][1])
-            found["held"].append(ask(line, False))
-    return found
+            measured["time"].append(median(seconds for seconds, _ in taken[2:]))
+            measured["resident"].append(taken[1][1])
+            measured["tensors"].append(ask(line, False))
+    return measured
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="steps of each network that are timed")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--rounds", type=int, default=9, help="timed steps of each network")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
     parser.add_argument(
-        "--keep-both", action="store_true", help="torchvision's process keeps freed memory too"
+        "--modes", nargs="+", choices=list(MODES), default=list(MODES), help="precision and layout"
+    )
+    parser.add_argument(
+        "--keep-both", action="store_true", help="keep freed memory in torchvision's process too"
     )
     options = parser.parse_args()
     try:
         import torchvision
     except ImportError:
-        sys.exit("this benchmark compares with torchvision: pip install torchvision beside eyespot")
+        sys.exit(
+            "this benchmark compares with torchvision: install torchvision in the environment of eyespot"
+        )
     version = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     print(f"{platform.machine()}, {options.threads} threads of {os.cpu_count()}, {version}")
     print(f"{'':34} {'eyespot':>8} {'torchvision':>8}")
     kept = {name: keep or options.keep_both for name, keep in NETWORKS.items()}
-    for way in options.ways:
-        for row, (mine, theirs) in compare(way, options.rounds, options.threads, kept).items():
+    for mode in options.modes:
+        for row, (mine, theirs) in compare(mode, options.rounds, options.threads, kept).items():
             print(
-                f"{way:25} {row:8} {mine:8.2f} {theirs:8.2f} {ROWS[row]:2}  ratio {mine / theirs:.2f}",
+                f"{mode:25} {row:8} {mine:8.2f} {theirs:8.2f} {ROWS[row]:2}  ratio {mine / theirs:.2f}",
                 flush=True,
             )
 
