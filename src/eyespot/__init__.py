@@ -30,6 +30,7 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "augment",
     "convolution",
     "create",
     "evaluate",
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from eyespot import augment as augment
     from eyespot import convolution as convolution
     from eyespot.errors import UserError as UserError
     from eyespot.inspection import inspect as inspect
@@ -60,8 +62,8 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "convolution":
-        return import_module("eyespot.convolution")
+    if name in ("augment", "convolution"):
+        return import_module(f"eyespot.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'eyespot' has no attribute {name!r}")
     value = getattr(import_module(_PUBLIC[name]), name)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.augment.pipeline import Shift
+from eyespot.augment.geometry import Shift
 from eyespot.data.formats.image import upright
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment.pipeline import Flip, Operation, Shift, augment, parse
+from eyespot.augment.geometry import Flip, Shift
+from eyespot.augment.pipeline import augment, parse
 from eyespot.data.survey import IMBALANCE, Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY, sent
@@ -54,8 +55,7 @@ class Classification:
         """(N,) which images are mirrored when they are seen next (Jordan 2024); None where none may be."""
         if not any(isinstance(operation, Flip) for operation in self.operations):
             return None
-        others: list[Operation] = [o for o in self.operations if not isinstance(o, Flip)]
-        self.operations = others
+        self.operations = [o for o in self.operations if not isinstance(o, Flip)]
         generator = torch.Generator().manual_seed(self.config.seed)
         return torch.rand(len(self.labels), generator=generator) < 0.5
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment.pipeline import Light, Operation, augment_pair, parse
+from eyespot.augment.pipeline import augment, augment_pair, parse
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack as unpack_bits
@@ -36,10 +36,10 @@ CROP = {1: 1024, 2: 192, 3: 32}
 RARE, KEPT = 1 / 3, 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
 USUAL: dict[int | str, str] = {
-    1: "scale(0.9,1.1)|bright(0.2)|noise(0.05)",
-    2: "flips|turn|elastic(10)|bright(0.2)|contrast(0.2)",
-    3: "flips|turn|bright(0.2)|contrast(0.2)",
-    "photo": "flip|scale(0.8,1.25)|bright(0.2)|contrast(0.2)",
+    1: "scale(0.9,1.1)|brightness(0.2)|noise(0.05)",
+    2: "flip_axes|rotate90|elastic(10)|brightness(0.2)|contrast(0.2)",
+    3: "flip_axes|rotate90|brightness(0.2)|contrast(0.2)",
+    "photo": "flip|scale(0.8,1.25)|brightness(0.2)|contrast(0.2)",
 }
 """The changes that are usual, by the number of axes, and for photographs."""
 WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
@@ -66,9 +66,9 @@ class Segmentation:
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
         self.pixels, self.maps = survey.images.pixels, survey.images.labels
-        operations = parse(config.augment or "", survey.preprocessing.dim)
-        self.moves: list[Operation] = [o for o in operations if not isinstance(o, Light)]
-        self.lights: list[Operation] = [o for o in operations if isinstance(o, Light)]
+        transforms = parse(config.augment or "", survey.preprocessing.dim)
+        self.geometric = [transform for transform in transforms if transform.geometric]
+        self.of_values = [transform for transform in transforms if not transform.geometric]
         self.rng = np.random.default_rng(config.seed)
         self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
         self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
@@ -133,9 +133,9 @@ class Segmentation:
         y = sent(torch.from_numpy(np.stack([labels for _, labels, _ in crops])), x.device)
         borders = sent(torch.from_numpy(np.stack([border for _, _, border in crops])), x.device)
         both = torch.cat([x, borders[:, None]], 1) if self.borders else x  # moved alike
-        both, moved = augment_pair(both, y, self.moves, generator)
+        both, moved = augment_pair(both, y, self.geometric, generator)
         x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
-        x, _ = augment_pair(x, None, self.lights, generator)
+        x = augment(x, self.of_values, generator)
         assert moved is not None
         targets = unpack(moved, self.k) if self.multilabel else moved
         return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(targets, borders)
