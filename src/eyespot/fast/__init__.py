@@ -11,6 +11,7 @@ Everything here gives the results of plain PyTorch up to rounding. With EYESPOT_
     recorded                               the step itself
     keep_freed, return_freed               memory is left to the C library
 
+`departs` and `Reference` compare a precision with plain float32 on a batch, before it is used.
 `enabled` says whether the fast paths are used, `heard` whether a hook listens to a layer (then they are not).
 """
 
@@ -21,14 +22,17 @@ from eyespot.fast.cuda_graphs import WARM_UP, recorded
 from eyespot.fast.norms import Chain, gelu, heard, max_pool, norm_gelu, norm_relu
 from eyespot.fast.precision import CONVOLUTIONS, HALF, arithmetic
 from eyespot.fast.switch import enabled, plain
+from eyespot.fast.verify import Reference, departs
 
 __all__ = [
     "CONVOLUTIONS",
     "HALF",
     "WARM_UP",
     "Chain",
+    "Reference",
     "arithmetic",
     "compiled_by",
+    "departs",
     "enabled",
     "gelu",
     "heard",

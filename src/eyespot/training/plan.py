@@ -132,6 +132,9 @@ def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[
     maps = torch.bfloat16 if precision in HALF else torch.float32
     if config.device == "cpu" and config.dim != 1 and (by := compiled_by(maps)):
         reasons["precision"] += f"; norms, activations and pools in few passes, compiled by {by}"
+    for rejected, reason in getattr(timed, "rejected", {}).items():
+        outcome = "used as you asked" if config.precision == rejected else "not used"
+        reasons["precision"] += f"; {rejected} {outcome}: {reason}"
     if precision in HALF and not multiplies_bfloat16(config.device or "cpu"):
         reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
     return {"precision": precision, "threads": settle("threads", int(threads), how)}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.fast import WARM_UP, enabled, recorded
+from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, recorded, use_compiled
 from eyespot.tasks import classification as classes
 from eyespot.tasks import segmentation as crops
 from eyespot.training.config import Config
@@ -25,7 +25,13 @@ NEARLY = 1.1
 """How much quicker plain bfloat16 has to be: it gains the more in such seconds."""
 
 
-def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> dict[str, float]:
+class Timed(dict[str, float]):
+    """Images per second by "precision threads", and of "predict"; `rejected`: why a precision was not timed."""
+
+    rejected: dict[str, str]
+
+
+def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> Timed:
     """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     c = task.config
     assert c.batch and c.device and c.size
@@ -35,11 +41,12 @@ def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> dict[str, float
         min(c.batch, max(2, 2**16 // c.size**task.survey.preprocessing.dim)) if c.device == "cpu" else c.batch
     )
     x, y = task.batch(np.resize(sample_indices, few), c.size, generator)
+    usable, rejected = verified(task, network, x, y)
     timed: dict[str, float] = {}
     rates = partial(images_per_second, images=len(x), device=c.device, least=60 * SHARE * (c.minutes or 0))
     for number in [c.threads] if c.threads else options(c.device):
         torch.set_num_threads(number)
-        names = [fastest(timed).split()[0]] if timed else precisions(c)
+        names = [fastest(timed).split()[0]] if timed else usable
         steps = {
             f"{name} {number}": partial(
                 recorded(partial(_step, task, network, name), network.parameters(), c.device), x, y
@@ -52,7 +59,34 @@ def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> dict[str, float
     network.eval()
     with torch.inference_mode(), arithmetic(c.device, answering(task.answering() or precision, c.device)):
         timed |= rates({"predict": partial(network, x)})
-    return {name: float(f"{value:.4g}") for name, value in timed.items()}
+    rounded = Timed({name: float(f"{value:.4g}") for name, value in timed.items()})
+    rounded.rejected = rejected
+    return rounded
+
+
+def verified(task: Task, network: nn.Module, x: Tensor, y: Any) -> tuple[list[str], dict[str, str]]:
+    """The precisions that compute what plain float32 does on this batch; and of the others, what departs.
+
+    A precision that the user asked for is used whatever it does. Where float32 departs, compiled passes are at fault
+    and are not used.
+    """
+    device = task.config.device or "cpu"
+    candidates = precisions(task.config)
+    rejected: dict[str, str] = {}
+    try:
+        reference = Reference(network, task.loss, x, y, device)
+        for precision in candidates:
+            reason = reference.departs(precision)
+            if reason is not None and precision == "float32" and compiled_by(torch.float32):
+                use_compiled(False)
+                rejected["compiled passes"] = reason
+                reason = reference.departs(precision)
+            if reason is not None:
+                rejected[precision] = reason
+    except torch.OutOfMemoryError:  # as the comparison takes more memory than a step
+        torch.cuda.empty_cache()
+    usable = [precision for precision in candidates if precision not in rejected]
+    return usable or candidates[:1], rejected
 
 
 def fastest(timed: Mapping[str, float]) -> str:
