@@ -20,6 +20,7 @@ _PUBLIC = {
     "look": "eyespot.looking",
     "predict": "eyespot.run",
     "presets": "eyespot.models",
+    "register": "eyespot.models",
     "train": "eyespot.run",
 }
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "look",
     "predict",
     "presets",
+    "register",
     "train",
 ]
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from eyespot.looking import look as look
     from eyespot.models import create as create
     from eyespot.models import presets as presets
+    from eyespot.models import register as register
     from eyespot.prediction.loading import load as load
     from eyespot.prediction.predictor import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor

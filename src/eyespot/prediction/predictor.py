@@ -18,7 +18,7 @@ from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_l
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
-from eyespot.models import create
+from eyespot.models import PRESETS, create
 from eyespot.parallel import batched, in_order
 from eyespot.training.batches import Normal, resized, views
 from eyespot.training.devices import answering, arithmetic
@@ -159,6 +159,11 @@ def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
     """The card and the network of a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
     path = model_file(run)
     card = read_card(path)
+    if card.preset not in PRESETS:
+        raise UserError(
+            f"{path} was trained with the network {card.preset!r}, which is not registered: call "
+            f"eyespot.register({card.preset!r}, ...) first"
+        )
     changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
     dim = card.preprocessing.get("dim", 2)
     network = create(
