@@ -23,6 +23,11 @@ def heard(module: nn.Module) -> bool:
     return any(getattr(module, hooks) for hooks in HOOKS)
 
 
+def fuses(relu: nn.Module) -> bool:
+    """Whether a layer is PyTorch's ReLU and no hook listens to it, so that compiled passes may compute it."""
+    return type(relu) is nn.ReLU and not heard(relu)
+
+
 def norm_gelu(norm: nn.Module, x: Tensor) -> Tensor:
     """GELU(norm(x)): maps (B, C, *S) -> the same shape"""
     compiled = passes_for(norm, x, "gelu")
@@ -42,12 +47,18 @@ def gelu(x: Tensor) -> Tensor:
     return y
 
 
-def norm_relu(norm: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
-    """ReLU(norm(x)), or ReLU(norm(x) + added): maps (B, C, *S) -> the same shape. The inputs are not changed."""
-    compiled = passes_for(norm, x)
+def norm_relu(
+    norm: nn.Module, x: Tensor, added: Tensor | None = None, relu: nn.Module | None = None
+) -> Tensor:
+    """ReLU(norm(x)), or ReLU(norm(x) + added): maps (B, C, *S) -> the same shape. The inputs are not changed.
+
+    relu   the network's own layer, which is called where a hook listens to it or where it was replaced
+    """
+    compiled = passes_for(norm, x) if relu is None or fuses(relu) else None
     if compiled is None or not (added is None or added.dtype == x.dtype):
         y = norm(x)
-        return (y if added is None else y.add_(added)).relu_()
+        y = y if added is None else y.add_(added)
+        return y.relu_() if relu is None else relu(y)
     if added is not None:
         added = added.contiguous(memory_format=LAYOUTS[x.dim()])
     return norm_act(norm, x, added, compiled)
@@ -93,8 +104,7 @@ class Chain(nn.Sequential):
         while layers:
             layer, *layers = layers
             following = layers[0] if layers else None
-            fuses = type(following) is nn.ReLU and not heard(following)
-            compiled = passes_for(layer, x) if fuses else None
+            compiled = passes_for(layer, x) if following and fuses(following) else None
             if compiled is not None:
                 x = norm_act(layer, x, None, compiled)
                 layers = layers[1:]

@@ -19,11 +19,12 @@ class PlainLayer(nn.Module):
     def __init__(self, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__()
         self.norm1 = kit.norm_of(cin)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv1 = kit.conv(cin, growth, 3)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.conv1(norm_relu(self.norm1, x)))
+        return self.dropout(self.conv1(norm_relu(self.norm1, x, relu=self.relu1)))
 
 
 class BottleneckLayer(nn.Module):
@@ -32,14 +33,16 @@ class BottleneckLayer(nn.Module):
     def __init__(self, squeeze: int, cin: int, growth: int, dropout: float, kit: Kit):
         super().__init__()
         self.norm1 = kit.norm_of(cin)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv1 = kit.conv(cin, squeeze * growth, 1)
         self.norm2 = kit.norm_of(squeeze * growth)
+        self.relu2 = nn.ReLU(inplace=True)
         self.conv2 = kit.conv(squeeze * growth, growth, 3)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(norm_relu(self.norm1, x))
-        return self.dropout(self.conv2(norm_relu(self.norm2, x)))
+        x = self.conv1(norm_relu(self.norm1, x, relu=self.relu1))
+        return self.dropout(self.conv2(norm_relu(self.norm2, x, relu=self.relu2)))
 
 
 class DenseBlock(nn.Module):
@@ -119,10 +122,11 @@ class DenseNet(Network):
                 cin = int(cin * compression)
         layers[f"norm{len(depths) + 1}"] = kit.norm_of(cin)
         self.features = Chain(layers)
+        self.relu = nn.ReLU(inplace=True)
         self.classifier = nn.Linear(cin, classes)
         initialise(self, kit.init)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.features(x).relu_()  # (B, C, *S / 32), or *S / 4 in the CIFAR form
+        x = self.relu(self.features(x))  # (B, C, *S / 32), or *S / 4 in the CIFAR form
         return self.classifier(x.flatten(2).mean(2))  # (B, classes)

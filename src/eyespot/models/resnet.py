@@ -18,11 +18,12 @@ class Basic(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = kit.conv(cin, width, 3, stride), kit.norm_of(width)
         self.conv2, self.bn2 = kit.conv(width, width, 3), kit.norm_of(width)
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = SHORTCUTS[shortcut](cin, width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = norm_relu(self.bn1, self.conv1(x))
-        return norm_relu(self.bn2, self.conv2(y), self.downsample(x))
+        y = norm_relu(self.bn1, self.conv1(x), relu=self.relu)
+        return norm_relu(self.bn2, self.conv2(y), self.downsample(x), self.relu)
 
 
 class Bottleneck(nn.Module):
@@ -38,12 +39,13 @@ class Bottleneck(nn.Module):
         self.conv1, self.bn1 = kit.conv(cin, width, 1), kit.norm_of(width)
         self.conv2, self.bn2 = kit.conv(width, width, 3, stride), kit.norm_of(width)
         self.conv3, self.bn3 = kit.conv(width, 4 * width, 1), kit.norm_of(4 * width)
+        self.relu = nn.ReLU(inplace=True)
         self.downsample = SHORTCUTS[shortcut](cin, 4 * width, stride, kit)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = norm_relu(self.bn1, self.conv1(x))
-        y = norm_relu(self.bn2, self.conv2(y))
-        return norm_relu(self.bn3, self.conv3(y), self.downsample(x))
+        y = norm_relu(self.bn1, self.conv1(x), relu=self.relu)
+        y = norm_relu(self.bn2, self.conv2(y), relu=self.relu)
+        return norm_relu(self.bn3, self.conv3(y), self.downsample(x), self.relu)
 
 
 def projection(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
@@ -100,6 +102,7 @@ class ResNet(Network):
         large = stem == 7
         super().__init__(channels, classes, kit, halvings=[7, 3] * large + [3] * (len(depths) - 1))
         self.conv1, self.bn1 = kit.conv(channels, width, stem, stride=2 if large else 1), kit.norm_of(width)
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = kit.pool("max", 3) if large else nn.Identity()
         cin, self.stages = width, [f"layer{i + 1}" for i in range(len(depths))]
         for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):
@@ -114,7 +117,8 @@ class ResNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        x = self.maxpool(norm_relu(self.bn1, self.conv1(x)))  # (B, width, *S / 4), or *S in the CIFAR form
+        x = norm_relu(self.bn1, self.conv1(x), relu=self.relu)
+        x = self.maxpool(x)  # (B, width, *S / 4), or *S in the CIFAR form
         for stage in self.stages:
             x = self.get_submodule(stage)(x)  # each halves *S and doubles C, but the first
         return self.fc(x.flatten(2).mean(2))  # (B, classes)
