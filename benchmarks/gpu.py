@@ -62,7 +62,7 @@ def one(found: Survey, plan: Plan, seed: int) -> Result:
         outcome.network,
         config.device,
     )
-    rows = plan.test if len(plan.test) else plan.held
+    rows = plan.test if len(plan.test) else plan.val
     right = answer(predictor, found.images.pixels, rows).argmax(1) == found.labels[rows]
     return float(right.mean()), now() - start - sum(validations)
 
@@ -75,7 +75,7 @@ def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         (at / "cifar10").mkdir()
-        for name, rows in (("train", plan.train), ("test", plan.test if len(plan.test) else plan.held)):
+        for name, rows in (("train", plan.train), ("test", plan.test if len(plan.test) else plan.val)):
             images, labels = torch.from_numpy(found.images.pixels[rows]), torch.from_numpy(found.labels[rows])
             torch.save(
                 {"images": images, "labels": labels, "classes": found.classes}, at / "cifar10" / f"{name}.pt"

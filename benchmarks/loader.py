@@ -75,12 +75,12 @@ def choose_files(data: Path, number: int, folder: Path) -> int:
 
 def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Batch sizes, as they are made."""
-    import torch
 
     from eyespot.data.preprocess.choose import Wishes
     from eyespot.data.survey import survey
+    from eyespot.tasks.batches import measure
     from eyespot.tasks.classification import Classification, choose
-    from eyespot.training.batches import forever, measure
+    from eyespot.tasks.order import Order
     from eyespot.training.config import Config
 
     yield 0  # imports are done
@@ -88,10 +88,9 @@ def eyespot(o: argparse.Namespace) -> Iterator[int]:
     rows = np.arange(len(found.labels))
     config = choose(found, Config(batch=o.batch, device="cpu"), lambda name, value, why: value, rows)
     task = Classification(found, config, measure(found.images.pixels, rows), rows)
-    generator = torch.Generator().manual_seed(0)
-    batches = forever(rows, o.batch, 0)
-    for _ in range(len(rows) // o.batch):
-        yield len(task.batch(next(batches), o.size, generator)[0])
+    order = Order(rows, o.batch, 0)
+    for k in range(len(rows) // o.batch):
+        yield len(task.batch(order.at(k * o.batch), o.size)[0])
 
 
 def torchvision(o: argparse.Namespace) -> Iterator[int]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from eyespot.devices import arithmetic
 from eyespot.models import activation_checkpoint, create
 from eyespot.models.activation_checkpoint import can_checkpoint
-from eyespot.training.devices import arithmetic
 
 SMALL = dict(width=16, depths=(1, 3, 2), growth=8)
 FORMS = {

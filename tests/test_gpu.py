@@ -9,7 +9,7 @@ from eyespot.fast.cuda_graphs import Recorded
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.run import train
-from eyespot.training.optimise import Average, on_gpu, optimisers, set_rates
+from eyespot.training.optimise import EMA, on_gpu, optimisers, set_rates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA's")
 
@@ -18,7 +18,7 @@ def losses_of(record: bool, sizes: list[int]) -> list[float]:
     """The losses of a step for each image size, and the size of the averaged weights"""
     torch.manual_seed(0)
     network = create("resnet20").to("cuda", memory_format=MEMORY[2]).train()  # type: ignore[call-overload]
-    steppers, average = optimisers(network, 64), Average(network)
+    steppers, average = optimisers(network, 64), EMA(network)
     on_gpu(steppers, "cuda")
 
     def learn(x, y):

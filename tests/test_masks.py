@@ -415,9 +415,9 @@ def test_time_for_scoring_whole_images_is_kept(squares, monkeypatch):
     plan = make_plan(
         survey_any(str(squares), Wishes()), Config(str(squares), epochs=1, size=48, device="cpu"), clock()
     )
-    task, quick = plan.task, reserve(plan.task, plan.held, plan.timed)
+    task, quick = plan.task, reserve(plan.task, plan.val, plan.timed)
     assert task.answering() == "float32"
     count = overlap.count
     monkeypatch.setattr(overlap, "count", lambda *maps: (time.sleep(0.5), count(*maps))[1])
-    assert task.scoring(plan.held) > 0.5 * len(plan.held)
-    assert reserve(task, plan.held, plan.timed) > quick + 0.5 * len(plan.held)
+    assert task.scoring(plan.val) > 0.5 * len(plan.val)
+    assert reserve(task, plan.val, plan.timed) > quick + 0.5 * len(plan.val)

@@ -92,7 +92,7 @@ def test_labels_of_another_size_are_refused():
 
 
 def test_normalising_is_the_same_as_in_training():
-    from eyespot.training.batches import Normal
+    from eyespot.tasks.batches import Normal
 
     preprocessing = Preprocessing.from_dict(
         {"size": 4, "accepts": [2], "channels": 2, "mean": [3.0, 100.0], "std": [2.0, 50.0], "side": 4}

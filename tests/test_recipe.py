@@ -14,13 +14,14 @@ import eyespot
 from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.tasks.classification import usual_recipe
+from eyespot.tasks.growth import EPOCHS, GROWTH, mean_cost, side, usual_growth
+from eyespot.tasks.order import Draw
 from eyespot.training.config import Config
 from eyespot.training.loop import clock
 from eyespot.training.networks import batch_for, largest
-from eyespot.training.optimise import AdamW, Average, Muon, optimisers
+from eyespot.training.optimise import EMA, AdamW, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
 from eyespot.training.recipe import GROW, PARTS, parse_recipe
-from eyespot.training.schedule import GROWTH, PASSES, mean_cost, side, usual_growth
 from eyespot.training.timing import fastest, images_per_second
 
 
@@ -33,7 +34,7 @@ def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
         Config(recipe="whitten")
     with pytest.raises(UserError, match="two ways to grow"):
         parse_recipe("grow_short|grow_long")
-    assert {*GROW, ""} == set(PASSES) == set(GROWTH) and set(GROW) < set(PARTS)
+    assert {*GROW, ""} == set(EPOCHS) == set(GROWTH) and set(GROW) < set(PARTS)
 
 
 def test_more_passes_end_with_larger_images():
@@ -157,7 +158,7 @@ def test_a_short_run_takes_smaller_batches():
 
 def test_the_average_is_the_last_network_where_it_is_left_out():
     network = torch.nn.Linear(1, 1)
-    kept = [Average(network), Average(network, on=False)]
+    kept = [EMA(network), EMA(network, on=False)]
     for value in (1.0, 2.0, 3.0):
         torch.nn.init.constant_(network.weight, value)
         for average in kept:
@@ -200,12 +201,12 @@ def test_the_answer_is_the_mean_over_all_views_and_the_file_says_so(photos, tmp_
 def test_alternate_shows_each_image_both_ways_in_turn(photos):
     task = planned(photos, recipe="alternate", augment="flip").task
     rows = np.arange(12)
-    seen = [task.batch(rows, 24, torch.Generator().manual_seed(k))[0] for k in range(3)]
+    seen = [task.batch(Draw(rows, np.full(12, epoch)), 24)[0] for epoch in range(3)]
     assert torch.equal(seen[0].flip(-1), seen[1]) and torch.equal(seen[0], seen[2])
     plain = task.normal(task.pixels[rows])
     as_it_is = [torch.equal(a, b) for a, b in zip(plain, seen[0], strict=True)]
     assert 0 < sum(as_it_is) < 12
-    assert planned(photos, recipe="alternate", augment="shift(0.1)").task.mirrored is None
+    assert planned(photos, recipe="alternate", augment="shift(0.1)").task.mirrored_first is None
 
 
 def test_the_plan_names_only_the_parts_that_are_used():

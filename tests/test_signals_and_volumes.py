@@ -26,7 +26,7 @@ from eyespot.data.preprocess.spectrum import BANDS, spectrum
 from eyespot.data.sources.builtin import BUILTIN
 from eyespot.data.store import Headers
 from eyespot.errors import UserError
-from eyespot.training.batches import resized
+from eyespot.tasks.batches import resized
 
 RNG = np.random.default_rng(0)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import nn
 
 import eyespot
@@ -18,22 +19,50 @@ from eyespot.data.survey import survey
 from eyespot.errors import UserError
 from eyespot.fast import enabled
 from eyespot.run_folder import Table
+from eyespot.tasks.batches import Normal, measure
 from eyespot.tasks.classification import class_weights
-from eyespot.training import loop, optimise
-from eyespot.training.batches import Normal, forever, measure
+from eyespot.tasks.growth import mean_cost, side
+from eyespot.tasks.order import Order
+from eyespot.tasks.whiten import whiten
+from eyespot.training import optimise
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.division import split_rows
-from eyespot.training.loop import Mark, clock, progress, slowness
+from eyespot.training.loop import DIVERGED, Loop, clock, fraction_done, slowdown
 from eyespot.training.networks import LADDERS
-from eyespot.training.optimise import Average, Muon, orthogonal, whiten
+from eyespot.training.optimise import EMA, Muon, orthogonal
 from eyespot.training.plan import make_plan
-from eyespot.training.schedule import mean_cost, rate, side
+from eyespot.training.schedule import rate
+from eyespot.training.state import Mark, Progress
 from eyespot.training.threads import options
+
+
+class Nobody:
+    """A watcher that keeps a checkpoint where a path is given, and remembers what it was told."""
+
+    def __init__(self, path=None):
+        self.path = path
+        self.messages: list[str] = []
+        self.best: list[dict] = []
+
+    def on_step(self, fraction, per_second): ...
+
+    def on_row(self, state, is_best):
+        self.best.append(dict(state.best))
+
+    def on_checkpoint(self, state):
+        if self.path is not None:
+            self.path.write_bytes(state.save(0.0))
+        return self.path
+
+    def on_message(self, text):
+        self.messages.append(text)
 
 
 def test_settings_survive_a_file_and_what_is_typed_wins(tmp_path):
     settings = Config(data="x", minutes=3.5, model="small", seed=7)
-    write_plan(tmp_path / "plan.toml", settings, {"model": "small images"}, {"predict": 10.0})
+    write_plan(
+        tmp_path / "plan.toml", settings, {"reasons": {"model": "small images"}, "timed": {"predict": 10.0}}
+    )
     assert read_config(tmp_path / "plan.toml", {}) == settings
     assert read_config(tmp_path / "plan.toml", {"seed": 8}) == replace(settings, seed=8)
 
@@ -131,7 +160,7 @@ def test_what_is_timed_is_the_network_as_it_will_be_trained(recipe, learned, pho
 
 def test_the_average_follows_the_weights():
     network = nn.Linear(1, 1, bias=False)
-    average = Average(network)
+    average = EMA(network)
     values = []
     for step in range(200):
         with torch.no_grad():
@@ -141,13 +170,25 @@ def test_the_average_follows_the_weights():
     assert 150 < values[-1] < 199 and all(np.diff(values) >= 0)
 
 
-def test_every_image_comes_once_before_any_comes_again():
-    rows = np.arange(10)
-    stream = forever(rows, 4, seed=0)
-    first = np.concatenate([next(stream) for _ in range(5)])
-    assert sorted(first[:10]) == sorted(first[10:]) == list(range(10)) and list(first[:10]) != list(
-        first[10:]
+def test_every_sample_comes_once_before_any_comes_again():
+    order = Order(np.arange(10), 4, seed=0)
+    draws = [order.at(4 * k) for k in range(5)]
+    rows = np.concatenate([draw.rows for draw in draws])
+    assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
+    assert list(rows[:10]) != list(rows[10:])
+    assert draws[2].epochs.tolist() == [0, 0, 1, 1]
+
+
+def test_a_batch_and_its_randomness_follow_from_its_position_alone():
+    order, again = (Order(np.arange(100), 8, seed=5) for _ in range(2))
+    draw, same, other = order.at(48), again.at(48), order.at(56)
+    assert np.array_equal(draw.rows, same.rows)
+    assert (
+        draw.numpy_generator().random() == same.numpy_generator().random() != other.numpy_generator().random()
     )
+    numbers = [torch.rand(1, generator=d.torch_generator()).item() for d in (draw, same, other)]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert not np.array_equal(Order(np.arange(100), 8, seed=6).at(48).rows, draw.rows)
 
 
 def test_the_measured_mean_is_the_mean():
@@ -193,7 +234,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
         and chosen.config.size == 24
         and "flip" in (chosen.config.augment or "")
     )
-    assert set(chosen.train) | set(chosen.held) == set(range(60)) and len(chosen.held) == 12
+    assert set(chosen.train) | set(chosen.val) == set(range(60)) and len(chosen.val) == 12
 
 
 @pytest.mark.parametrize("hardware", [True, False])
@@ -270,7 +311,7 @@ def test_the_precision_winograd_is_obeyed_and_repeats_exactly(photos, tmp_path, 
     asked = Config(str(photos), model="resnet18_w16", epochs=1, batch=16, threads=1)
 
     def weights(name: str, precision: str) -> dict[str, torch.Tensor]:
-        write_plan(tmp_path / "plan.toml", replace(asked, precision=precision), {}, {})
+        write_plan(tmp_path / "plan.toml", replace(asked, precision=precision), {})
         run = eyespot.train(config=tmp_path / "plan.toml", out=tmp_path / name)
         return load_file(run.folder / "model.safetensors")
 
@@ -297,9 +338,50 @@ def test_a_loss_that_ends_infinite_is_told(photos, monkeypatch):
         return logits.sum() * (float("nan") if len(count) > 1 else 0.0)
 
     monkeypatch.setattr(plan.task, "loss", loss)
-    monkeypatch.setattr(loop.Mark, "due", lambda *_: False)  # no look after the first step
-    assert loop.fit(plan, clock(), lambda *_: None, lambda *_: None).ended == loop.DIVERGED
+    monkeypatch.setattr(Loop, "_validation_is_due", lambda *_: False)
+    outcome = Loop(plan, clock(), Nobody()).run()
+    assert outcome.ended == DIVERGED
+    assert outcome.tensors is None
     assert len(count) > 1
+
+
+def test_after_one_infinite_loss_training_continues_from_the_checkpoint_at_half_the_rate(
+    photos, tmp_path, monkeypatch
+):
+    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock())
+    own, count = plan.task.loss, []
+
+    def loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        count.append(0)
+        return own(logits, y) * (float("inf") if len(count) == 8 else 1.0)
+
+    monkeypatch.setattr(plan.task, "loss", loss)
+    watcher = Nobody(tmp_path / "checkpoint.safetensors")
+    training = Loop(plan, clock(), watcher)
+    outcome = training.run()
+    assert outcome.ended != DIVERGED
+    assert training.state.progress.rate_factor == 0.5
+    assert "infinite at step 8" in watcher.messages[0] and "half the learning rate" in watcher.messages[0]
+    assert all(value.isfinite().all() for value in outcome.tensors.values())
+
+
+def test_weights_that_are_not_finite_are_never_saved_or_validated(photos, tmp_path, monkeypatch):
+    """The loss stays finite here, as where one weight of an unused unit overflows."""
+    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock())
+    watcher = Nobody(tmp_path / "checkpoint.safetensors")
+    training = Loop(plan, clock(), watcher)
+    update = training.state.ema.update
+
+    def overflow() -> None:
+        update()
+        next(training.state.ema.network.parameters()).data[0] = float("inf")
+
+    training.state.ema.update = overflow
+    training.run()
+    assert watcher.messages
+    assert all(r.isfinite().all() for best in watcher.best for r in best.values())
+    for name, value in load_file(watcher.path).items():
+        assert not value.is_floating_point() or value.isfinite().all(), name
 
 
 def test_sixteen_bits_and_many_channels_train(tmp_path):
@@ -355,19 +437,25 @@ def test_thread_timing_leaves_the_network_as_it_was():
     torch.set_num_threads(now)
 
 
-def test_without_a_clock_looks_come_by_the_fraction_alone():
-    """A run by epochs repeats exactly, early stop included, however long a look takes."""
+@pytest.mark.parametrize("minutes,now,due", [(None, 10.0, True), (5, 10.0, False), (5, 3001.0, True)])
+def test_without_a_clock_validations_come_by_the_fraction_alone(minutes, now, due):
+    """A run by epochs repeats exactly, early stop included, however long a validation takes."""
     slow = Mark(seconds=0.0, fraction=0.5, seen=0, cost=100.0)
-    assert slow.due(0.55, None) and not slow.due(0.51, None)
-    assert not slow.due(0.55, 10.0) and slow.due(0.55, 3001.0)
+    training: Any = SimpleNamespace(
+        state=SimpleNamespace(progress=SimpleNamespace(mark=slow)),
+        config=Config(minutes=minutes),
+        elapsed=lambda: now,
+    )
+    assert Loop._validation_is_due(training, 0.55) is due
+    assert not Loop._validation_is_due(training, 0.51)
 
 
 def test_test_images_are_not_watched(tmp_path):
     for split in ("train", "test"):
         write_set(tmp_path / split, per_class=10)
     plan = make_plan(survey(tmp_path), Config(str(tmp_path), epochs=1), clock())
-    assert (len(plan.train), len(plan.held), len(plan.test)) == (24, 6, 30)
-    assert not set(plan.test) & (set(plan.held) | set(plan.train))
+    assert (len(plan.train), len(plan.val), len(plan.test)) == (24, 6, 30)
+    assert not set(plan.test) & (set(plan.val) | set(plan.train))
 
 
 def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monkeypatch):
@@ -380,9 +468,10 @@ def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monk
         (tmp_path / "train", Config(epochs=1), 6),
     ):
         found = survey(data)
-        train, watched, _, why, _ = split_rows(found, config)
+        division = split_rows(found, config)
+        train, watched, why = division.train, division.val, division.reason
         assert len(watched) == held and len(train) + held == 30
-        assert f"{held / 30:.0%} held out" in why and ("enough to watch" in why) == (held == 3)
+        assert f"{held / 30:.0%} of each class" in why and ("a smaller share" in why) == (held == 3)
 
 
 def test_the_callers_threads_are_left_as_they_were(photos, tmp_path):
@@ -396,6 +485,12 @@ def test_the_callers_threads_are_left_as_they_were(photos, tmp_path):
 def test_a_machine_that_slows_down_ends_training_sooner():
     """What comes after training takes longer too: twice the 10 seconds kept for it."""
     plan = SimpleNamespace(seconds=50.0, reserve=10.0, images=None)
-    assert progress(30.0, 10.0, 0, plan, 1.0) == 0.5  # type: ignore[arg-type]
-    assert progress(40.0, 10.0, 0, plan, 2.0) == 1.0 and progress(39.0, 10.0, 0, plan, 2.0) < 1  # type: ignore[arg-type]
-    assert slowness([]) == 1 and slowness([2.0, 1.0, 3.0]) == 1 and slowness([2.0, 1.0, 3.0, 2.0]) == 2
+
+    def fraction(now: float, costs: list[float]) -> float:
+        progress = Progress(10.0, 0, Mark(10.0), validation_costs=costs)
+        return fraction_done(now, plan, progress)  # type: ignore[arg-type]
+
+    assert fraction(30.0, []) == 0.5
+    assert fraction(40.0, [1.0, 2.0, 2.0]) == 1.0
+    assert fraction(39.0, [1.0, 2.0, 2.0]) < 1
+    assert [slowdown(costs) for costs in ([], [2.0, 1.0, 3.0], [2.0, 1.0, 3.0, 2.0])] == [1, 1, 2]

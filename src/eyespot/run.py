@@ -13,11 +13,12 @@ from eyespot.console import count, say
 from eyespot.data.pair_survey import PairSurvey, survey_any
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU, Wishes
 from eyespot.data.survey import Survey
+from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.evaluation import Evaluation, answer, assess
 from eyespot.evaluation import evaluate as assess_data
 from eyespot.fast import keep_freed, return_freed, use_compiled
-from eyespot.files import remove_if_empty
+from eyespot.files import remove_files, remove_if_empty
 from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
 from eyespot.metrics.classes import percent, temperature
 from eyespot.models import check_preset
@@ -25,11 +26,22 @@ from eyespot.prediction.loading import load
 from eyespot.prediction.masks import MaskPrediction, MaskPredictor
 from eyespot.prediction.predictor import Predictions, Predictor, model_file
 from eyespot.report.page import write_mask_report, write_report
-from eyespot.run_folder import Table, make_card, run_folder, save, show_plan, start_folder
+from eyespot.run_folder import (
+    CHECKPOINT,
+    PLAN,
+    REPORT,
+    Table,
+    make_card,
+    read_plan,
+    run_folder,
+    save,
+    show_plan,
+    start_folder,
+)
 from eyespot.training.config import Config, read_config
-from eyespot.training.devices import choose_device
-from eyespot.training.loop import DIVERGED, DONE, Outcome, clock, fit
+from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
+from eyespot.training.state import read_state
 from eyespot.weights.load import read
 from eyespot.weights.published import IMAGENET
 from eyespot.weights.start import find
@@ -109,6 +121,7 @@ def train(
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     force: bool = False,
+    resume: str | os.PathLike | None = None,
     elapsed: Callable[[], float] | None = None,
 ) -> Run:
     """Train a network on a data set within the time given, evaluate it, and write a run folder.
@@ -116,10 +129,11 @@ def train(
     data      a folder, a CSV or a built-in set: see `look`
     out       the run folder; runs/NAME if not given, and never one that exists unless `force`
     config    a TOML file with these settings, such as the plan.toml of a run; what is given here wins
+    resume    the folder of a run that was stopped: it continues exactly where its last checkpoint was, with its own settings
     elapsed   seconds since the command began, where that was before this call
     The other settings: see `eyespot.training.config.Config`.
     """
-    elapsed = elapsed or clock()
+    start = elapsed or clock()
     given = dict(
         data=None if data is None else str(data), minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim,
         view=view, void=void, multilabel=multilabel, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
@@ -127,14 +141,36 @@ def train(
         fine_tune=fine_tune,
     )  # fmt: skip
     typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resume is not None:
+        folder = _resumable(Path(resume), [*typed, *["config"] * (config is not None)])
+        return _guarded(lambda: _resume(folder, start))
     settings = read_config(Path(config), typed) if config is not None else Config(**typed)
     if not settings.data:
         raise UserError(
             "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"
         )
-    folder, threads = run_folder(out, settings.data, force), torch.get_num_threads()
+    folder = run_folder(out, settings.data, force)
     try:
-        return _train(settings, folder, elapsed)
+        return _guarded(lambda: _train(settings, folder, start))
+    finally:
+        if out is None:
+            remove_if_empty(folder)
+            remove_if_empty(folder.parent)
+
+
+def _resumable(folder: Path, given: list[str]) -> Path:
+    if given:
+        raise UserError(f"resume takes no other settings, and {given[0]} was given: a run keeps its own plan")
+    if not (folder / PLAN).exists():
+        raise UserError(f"{folder} holds no {PLAN}: give the folder of a run that was started")
+    return folder
+
+
+def _guarded(work: Callable[[], Run]) -> Run:
+    """The run; threads, compiled code and memory are left as they were."""
+    threads = torch.get_num_threads()
+    try:
+        return work()
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"the GPU's memory is too small for this ({str(error).splitlines()[0][:80]}); give a smaller --batch, --size or --model, "
@@ -144,9 +180,6 @@ def train(
         torch.set_num_threads(threads)
         use_compiled(False)
         return_freed()
-        if out is None:
-            remove_if_empty(folder)
-            remove_if_empty(folder.parent)
 
 
 def evaluate(
@@ -168,52 +201,100 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
         check_preset(settings.model)
     if settings.start_from not in (None, IMAGENET):
         read(find(settings.start_from, ""))  # refused before minutes go into reading the images
+    survey = _survey(settings)
+    n_classes = len(survey.classes)
+    say(
+        f"{survey.source.name}: {count(len(survey.labels), survey.word)} in {count(n_classes, 'class', 'classes')}"
+    )
+    for problem in survey.problems:
+        if problem.level != "note":
+            names = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
+            say(f"{problem.level}: {problem.text}" + f" ({names})" * bool(names))
+    keep_freed()
+    use_compiled()
+    plan = make_plan(survey, settings, elapsed)
+    show_plan(plan, survey)
+    start_folder(folder, survey, plan)
+    return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed)), folder, survey)
+
+
+def _survey(settings: Config) -> Survey:
     device = choose_device(settings.device)
     wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
     largest = LARGEST if device == "cpu" else ON_GPU
-    found = survey_any(settings.data, wishes, largest, settings.void, settings.multilabel)
-    found.refuse_errors()
-    say(
-        f"{found.source.name}: {count(len(found.labels), found.word)} in {count(len(found.classes), 'class', 'classes')}"
-    )
-    for problem in found.problems:
-        if problem.level != "note":
-            some = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
-            say(f"{problem.level}: {problem.text}" + f" ({some})" * bool(some))
+    survey = survey_any(settings.data, wishes, largest, settings.void, settings.multilabel)
+    survey.refuse_errors()
+    return survey
+
+
+def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
+    """Continue a run that was stopped, exactly where its last checkpoint was."""
+    checkpoint = folder / CHECKPOINT
+    has_checkpoint = checkpoint.exists()
+    if not has_checkpoint and (folder / REPORT).exists():
+        say(f"{folder} is complete: there is nothing to resume")
+        run = Run(folder, ended="complete")
+        run.evaluation = run.evaluate()
+        return run
+    saved = read_plan(folder)
+    spent = read_state(checkpoint)[0]["progress"]["seconds"] if has_checkpoint else 0.0
+    survey = _survey(saved.config)
+    saved.refuse_other_data(survey)
     keep_freed()
-    use_compiled()
-    plan = make_plan(found, settings, elapsed)
-    show_plan(plan, found)
-    start_folder(folder, found, plan)
-    table = Table(folder, found, plan, elapsed)
-    outcome = fit(plan, elapsed, table.row, table.step)
-    table.clear()
-    say(f"{outcome.ended} after {as_clock(elapsed())}")
-    _keep(found, plan, folder, outcome, table)
-    finish = finish_masks if isinstance(found, PairSurvey) else _finish
-    return finish(found, plan, folder, outcome)  # type: ignore[arg-type]
+    use_compiled(saved.compiled)
+    plan = saved.restore(survey)
+
+    def total() -> float:
+        return spent + elapsed()
+
+    table = Table(folder, survey, plan, total)
+    loop = Loop(plan, total, table)
+    if has_checkpoint:
+        loop.resume(checkpoint)
+        table.restore(loop.state)
+        progress = loop.state.progress
+        say(f"resuming {folder} after step {progress.steps:,}, {as_clock(progress.seconds)} spent")
+    else:
+        say(f"{folder} has no checkpoint yet: training starts again with the same plan")
+    return _fit(loop, folder, survey)
 
 
-def _keep(found: Survey, plan: Plan, folder: Path, outcome: Outcome, table: Table) -> None:
-    """Write the last network, unless the best so far is to be kept."""
-    if outcome.ended == DONE or not table.saved:
-        if not table.steps:
+def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
+    """Train to the end, save the network, evaluate and report it."""
+    outcome = loop.run()
+    assert isinstance(loop.watcher, Table)
+    loop.watcher.clear()
+    say(f"{outcome.ended} after {as_clock(loop.elapsed())}")
+    plan = loop.plan
+    _keep(survey, plan, folder, outcome)
+    finish = finish_masks if isinstance(survey, PairSurvey) else _finish
+    run = finish(survey, plan, folder, outcome)  # type: ignore[arg-type]
+    if not outcome.interrupted:
+        remove_files(folder / CHECKPOINT)
+    return run
+
+
+def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
+    """Write the weights to keep."""
+    if outcome.tensors is None:
+        if outcome.interrupted:
             say("stopped before the first step, so there is no network to keep")
             raise KeyboardInterrupt
         if outcome.ended == DIVERGED:
             raise UserError(
                 "the loss became infinite at once, so there is no network to keep: try another --seed or --model"
             )
-        save(folder, outcome.network.state_dict(), make_card(found, plan, outcome.side))
+        raise UserError("the time was over before the first step: give more --minutes")
+    save(folder, outcome.tensors, make_card(survey, plan, outcome.side))
     if outcome.interrupted:
-        say("scoring what there is (Ctrl-C again to leave at once)")
+        say("evaluating the network so far (Ctrl-C again to leave at once)")
 
 
 def finish_masks(found: PairSurvey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report a network of masks as it will be loaded."""
     trained = load(folder, device=plan.config.device or "cpu")
     assert isinstance(trained, MaskPredictor)
-    rows = plan.test if len(plan.test) else plan.held
+    rows = plan.test if len(plan.test) else plan.val
     groups = None if plan.groups is None else [plan.groups[i] for i in rows]
     evaluation = assess_pairs(trained, found, rows, groups)
     card = replace(trained.card, scores=evaluation.single())
@@ -227,9 +308,9 @@ def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     trained = load(folder, device=plan.config.device or "cpu")
     assert isinstance(trained, Predictor)
     pixels, labels = found.images.pixels, found.labels
-    held = answer(trained, pixels, plan.held)
-    rows, logits = (plan.test, answer(trained, pixels, plan.test)) if len(plan.test) else (plan.held, held)
-    card = replace(trained.card, temperature=temperature(held, labels[plan.held]))
+    held = answer(trained, pixels, plan.val)
+    rows, logits = (plan.test, answer(trained, pixels, plan.test)) if len(plan.test) else (plan.val, held)
+    card = replace(trained.card, temperature=temperature(held, labels[plan.val]))
     paths = [str(found.source.samples[int(i)].path) for i in found.images.rows[rows]]
     errors = {str(found.source.samples[i].path): reason for i, reason in found.images.errors.items()}
     evaluation = assess(card, paths, pixels[rows], labels[rows], logits, errors)

@@ -3,8 +3,9 @@
 import csv
 import io
 import os
+import tomllib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,18 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
 from eyespot.files import claim_folder, make_folder, remove_files, write_file
+from eyespot.tasks.order import first_draw
 from eyespot.tasks.segmentation import Segmentation
-from eyespot.training.config import write_plan
-from eyespot.training.loop import Row
-from eyespot.training.plan import Plan
+from eyespot.training.config import Config, read_config, write_plan
+from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.recipe import parse_recipe
+from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
 
-OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", "report.html")
+PLAN = "plan.toml"
+CHECKPOINT = "checkpoint.safetensors"
+REPORT = "report.html"
+OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", CHECKPOINT, REPORT)
 
 
 def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
@@ -109,7 +114,8 @@ def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
     """What is known before the first step: the plan, the split, and a picture of the first batch."""
     make_folder(folder)
     remove_files(*(folder / name for name in OURS))
-    write_plan(folder / "plan.toml", plan.config, plan.reasons, plan.timed)
+    tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, found)}
+    write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(found, plan))
     pictures.save(first_batch(found, plan), folder / "first-batch.png")
 
@@ -117,7 +123,7 @@ def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
 def split_csv(found: Survey, plan: Plan) -> str:
     """Which image is on which side: a CSV that `train` and `evaluate` read as a data set."""
     side = np.full(len(found.labels), "train", dtype="<U5")
-    side[plan.held], side[plan.test] = "val", "test"
+    side[plan.val], side[plan.test] = "val", "test"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     of_class = [MASK_OF + name for name in found.classes] if found.source.by_class else []
@@ -154,8 +160,7 @@ def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
 def first_crops(task: Segmentation, plan: Plan, most: int = 16) -> Image:
     """Crops as the network sees them, without their masks and with."""
     rows = np.random.default_rng(plan.config.seed).permutation(task.sample_indices(plan.train))[:most]
-    generator = torch.Generator().manual_seed(plan.config.seed)
-    x, y = task.batch(rows, task.side(0), generator)
+    x, y = task.batch(first_draw(rows, plan.config.seed), task.side(0))
     x, labels = x.cpu(), y.labels.cpu()
     std, mean = np.array(task.normal.std), np.array(task.normal.mean)
     seen = [each.movedim(0, -1).numpy() * std + mean for each in x]
@@ -172,7 +177,7 @@ def show_plan(plan: Plan, found: Survey) -> None:
     c = plan.config
     say("")
     say(
-        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.held):,} held out"
+        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.val):,} held out"
         + (f", {len(plan.test):,} to test" if len(plan.test) else "")
     )
     settings = {
@@ -189,44 +194,61 @@ def show_plan(plan: Plan, found: Survey) -> None:
     say("")
 
 
-HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'held-out loss':>14} {{:>9}} {'images/s':>9} {'remain':>7}"
+HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'val loss':>9} {{:>9}} {'images/s':>9} {'remain':>7}"
 
 
 class Table:
-    """The live table, history.csv, and the best network so far on disk."""
+    """The run folder while a network trains: the live table, history.csv, the best network so far, the checkpoint."""
 
-    def __init__(self, folder: Path, found: Survey, plan: Plan, elapsed: Callable[[], float]):
-        self.folder, self.found, self.plan, self.elapsed = folder, found, plan, elapsed
-        self.history: list[Row] = []
-        self.saved, self.steps, self.shown, self.start = False, 0, 0.0, elapsed()
+    def __init__(self, folder: Path, survey: Survey, plan: Plan, elapsed: Callable[[], float]):
+        self.folder = folder
+        self.survey = survey
+        self.plan = plan
+        self.elapsed = elapsed
+        self.shown = 0.0
+        self.start = elapsed()
+        self.has_head = False
 
     def remain(self, fraction: float) -> str:
-        """The time until the command ends, by what was done so far and by the minutes that were given."""
-        now, minutes = self.elapsed(), self.plan.config.minutes
+        """The time until the command ends, by the progress so far and by the minutes that were given."""
+        now = self.elapsed()
+        minutes = self.plan.config.minutes
         left = (now - self.start) * (1 / max(fraction, 1e-3) - 1) + self.plan.reserve
         return as_clock(min(left, 60 * minutes - now) if minutes else left)
 
-    def row(self, row: Row, network: Any, best: bool) -> None:
-        """Print a row, append it to history.csv, and save the network if it is the best so far."""
+    def on_row(self, state: TrainState, is_best: bool) -> None:
+        """Print a row, rewrite history.csv, and save the network if it is the best so far."""
+        row = state.progress.history[-1]
         self.clear()
-        if not self.history:
+        if not self.has_head:
             say(HEAD.format(self.plan.task.score))
-        self.history.append(row)
+            self.has_head = True
         say(
-            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:14.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {self.remain(row.fraction):>7}"
+            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:9.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {self.remain(row.fraction):>7}"
         )
-        lines = [
-            ",".join(asdict(row)),
-            *(",".join(f"{v:.6g}" for v in asdict(r).values()) for r in self.history),
-        ]
-        if best:
-            save(self.folder, network.state_dict(), make_card(self.found, self.plan, row.size))
-            self.saved = True
-        write_file(self.folder / "history.csv", "\n".join(lines) + "\n")
+        if is_best:
+            save(self.folder, state.best, make_card(self.survey, self.plan, row.size))
+        write_history(self.folder, state.progress.history)
 
-    def step(self, fraction: float, per_second: float) -> None:
+    def restore(self, state: TrainState) -> None:
+        """Bring history.csv and the model file back to a checkpoint: a killed run may have written more."""
+        write_history(self.folder, state.progress.history)
+        if state.best:
+            side = next(r.size for r in state.progress.history if r.fraction == state.progress.best_at)
+            save(self.folder, state.best, make_card(self.survey, self.plan, side))
+
+    def on_checkpoint(self, state: TrainState) -> Path:
+        """Save the whole state in place of the one before."""
+        path = self.folder / CHECKPOINT
+        write_file(path, state.save(self.elapsed()))
+        return path
+
+    def on_message(self, text: str) -> None:
+        self.clear()
+        say(text)
+
+    def on_step(self, fraction: float, per_second: float) -> None:
         """Twice a second, on a terminal, a line that the next one overwrites."""
-        self.steps += 1
         if stderr().is_terminal and self.elapsed() - self.shown > 0.5:
             self.shown = self.elapsed()
             stderr().print(
@@ -238,3 +260,69 @@ class Table:
     def clear(self) -> None:
         if stderr().is_terminal and self.shown:
             stderr().print(" " * 60, end="\r")
+
+
+def write_history(folder: Path, history: list[Row]) -> None:
+    """history.csv: a line for each validation."""
+    lines = [",".join(f.name for f in fields(Row))]
+    lines += [",".join(f"{value:.6g}" for value in asdict(row).values()) for row in history]
+    write_file(folder / "history.csv", "\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """What plan.toml holds: the resolved settings, and what else a resumed run needs."""
+
+    path: Path
+    config: Config
+    reasons: dict[str, str]
+    timed: dict[str, float]
+    budget: Budget
+    content: str
+    compiled: bool
+    """Whether compiled passes may be used: they agreed with plain PyTorch when the run was started."""
+
+    def refuse_other_data(self, survey: Survey) -> None:
+        """Raise UserError where the data set is not the one that the run was started with."""
+        if self.content != fingerprint(survey.headers):
+            raise UserError(
+                f"{survey.source.name} has changed since {self.path.parent} was started: put the files back, or train anew with --config {self.path}"
+            )
+
+    def restore(self, survey: Survey) -> Plan:
+        return restore_plan(survey, self.config, self.reasons, self.timed, self.budget)
+
+
+def read_plan(folder: Path) -> SavedPlan:
+    """The plan of a run that is to be resumed."""
+    path = folder / PLAN
+    config = read_config(path, {})
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    budget = tables.get("budget")
+    if budget is None:
+        raise UserError(
+            f"{path} was written by an older eyespot, whose runs cannot be resumed: train anew with --config"
+        )
+    if not Path(config.data).exists() and (beside := Path(budget["folder"]) / config.data).exists():
+        config = replace(config, data=str(beside))
+    return SavedPlan(
+        path,
+        config,
+        tables.get("reasons", {}),
+        tables.get("timed", {}),
+        Budget(budget.get("seconds"), budget["reserve"], budget["images"]),
+        budget["content"],
+        budget.get("compiled", True),
+    )
+
+
+def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:
+    """What plan.toml says for a resumed run: when it ends, and which data it was started with."""
+    seconds = {} if plan.budget.seconds is None else {"seconds": plan.budget.seconds}
+    return seconds | {
+        "reserve": plan.budget.reserve,
+        "images": plan.budget.images,
+        "content": fingerprint(survey.headers),
+        "folder": os.getcwd(),
+        "compiled": "compiled passes" not in getattr(plan.timed, "rejected", {}),
+    }

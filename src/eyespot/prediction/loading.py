@@ -2,9 +2,9 @@
 
 import os
 
+from eyespot.devices import choose_device
 from eyespot.prediction.masks import MaskPredictor
 from eyespot.prediction.predictor import Predictor, load_network
-from eyespot.training.devices import choose_device
 
 
 def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor | MaskPredictor:

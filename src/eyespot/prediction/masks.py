@@ -25,7 +25,7 @@ from eyespot.parallel import in_order
 from eyespot.prediction.predictor import as_array, preprocessing_of
 from eyespot.prediction.tiled_inference import Seams, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
-from eyespot.training.batches import Normal
+from eyespot.tasks.batches import Normal
 from eyespot.watershed import split_touching
 from eyespot.weights.card import Card, versions
 

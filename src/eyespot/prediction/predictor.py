@@ -16,12 +16,12 @@ from eyespot.data.formats.image import upright
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.devices import answering, arithmetic
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.models import PRESETS, create
 from eyespot.parallel import batched, in_order
-from eyespot.training.batches import Normal, resized, views
-from eyespot.training.devices import answering, arithmetic
+from eyespot.tasks.batches import Normal, resized, views
 from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
 
 BATCH = 64

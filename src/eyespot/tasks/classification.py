@@ -1,6 +1,5 @@
 """The task of telling what a whole image, signal or volume is."""
 
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -10,49 +9,48 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.augment.geometry import Flip, Shift
+from eyespot.augment.geometry import Flip
 from eyespot.augment.pipeline import augment, parse
-from eyespot.data.survey import IMBALANCE, Survey
-from eyespot.errors import UserError
-from eyespot.kit import MEMORY, sent
-from eyespot.models import WHITENED, create
+from eyespot.data.survey import Survey
+from eyespot.devices import arithmetic
+from eyespot.kit import sent
+from eyespot.models import WHITENED
 from eyespot.models.network import Network
-from eyespot.training.batches import Images, Normal, resized, views
-from eyespot.training.config import Config, Settle
-from eyespot.training.devices import arithmetic
-from eyespot.training.optimise import whiten
+from eyespot.tasks.batches import Images, Normal, resized, views
+from eyespot.tasks.classification_settings import choose, class_weights, usual_recipe
+from eyespot.tasks.growth import mean_cost, side
+from eyespot.tasks.network import new_network
+from eyespot.tasks.order import Draw
+from eyespot.tasks.whiten import whiten
+from eyespot.training.config import Config
 from eyespot.training.recipe import GROW, parse_recipe
-from eyespot.training.schedule import mean_cost, side, usual_growth
-from eyespot.weights.card import read_card
-from eyespot.weights.published import IMAGENET
-from eyespot.weights.start import find
 
-TINY, SMALL = 16, 64
-"""Samples along an axis below which, and up to which, the networks of these names are the better choice."""
-VALUES = 2**20
-"""Positions in a batch, at the most."""
 SMOOTHING = 0.2
-MOVED = 0.03
-"""The share of the time, at the most, that answers for moved images may take: more training is worth more."""
 
 
 class Classification:
     """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
 
-    score, muon = "accuracy", 0.15
-    most_epochs, least_batch = 100, 16
+    score = "accuracy"
+    muon = 0.15
+    most_epochs = 100
+    least_batch = 16
+    choose = staticmethod(choose)
+    usual_recipe = staticmethod(usual_recipe)
 
     def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
         self.labels, self.pixels = torch.from_numpy(survey.labels), survey.images.pixels
-        self.weights, self.why_weights = class_weights(survey.labels[train], len(survey.source.classes))
+        self.weights, self.class_weights_reason = class_weights(
+            survey.labels[train], len(survey.source.classes)
+        )
         self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
-        self.mirrored = self._first_sides() if "alternate" in self.parts else None
+        self.mirrored_first = self._mirrored_first() if "alternate" in self.parts else None
         self.growth = next((part for part in GROW if part in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
-    def _first_sides(self) -> Tensor | None:
-        """(N,) which images are mirrored when they are seen next (Jordan 2024); None where none may be."""
+    def _mirrored_first(self) -> Tensor | None:
+        """(N,) which images are mirrored in even epochs, and the others in odd ones (Jordan 2024); None if none may be."""
         if not any(isinstance(operation, Flip) for operation in self.operations):
             return None
         self.operations = [o for o in self.operations if not isinstance(o, Flip)]
@@ -106,23 +104,23 @@ class Classification:
         """Forward passes that an answer takes."""
         return len(views("mirror" in self.parts, "moved" in self.parts))
 
-    def answering(self) -> str:
-        """The precision of answers, where the plan's is usual."""
+    def prediction_precision(self) -> str:
+        """The precision of predictions: that of training."""
         return self.config.precision or ""
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
         """Seconds to compare answers with the truth: hardly any."""
         return 0.0
 
-    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
-        """(B, C, side, ...) changed at random, and their labels (B,)"""
+    def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
+        """Augmented images (B, C, side, ...), and their labels (B,)"""
         device = self.config.device or "cpu"
-        x = self.normal(self.images[rows], device)
-        if self.mirrored is not None:
-            mirrored = self.mirrored[rows]
-            x, self.mirrored[rows] = Flip().apply(x, mirrored), ~mirrored
-        x = augment(x, self.operations, generator)
-        return resized(x, side), sent(self.labels[rows], device)
+        x = self.normal(self.images[draw.rows], device)
+        if self.mirrored_first is not None:
+            odd = torch.from_numpy(draw.epochs % 2 == 1)
+            x = Flip().apply(x, self.mirrored_first[draw.rows] ^ odd)
+        x = augment(x, self.operations, draw.torch_generator())
+        return resized(x, side), sent(self.labels[draw.rows], device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         smoothing = SMOOTHING if "smooth" in self.parts else 0.0
@@ -138,103 +136,3 @@ class Classification:
                 logits.append(network(x).float().cpu())
         z, y = torch.cat(logits), self.labels[rows]
         return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()
-
-
-def new_network(survey: Survey, config: Config) -> Network:
-    """The planned network, its weights drawn from the seed or those to start from."""
-    torch.manual_seed(config.seed)
-    assert config.model
-    classes, preprocessing = len(survey.classes), survey.preprocessing
-    network = create(
-        config.model,
-        classes=classes,
-        channels=preprocessing.channels,
-        dim=preprocessing.dim,
-        weights=config.start_from,
-    )
-    if network.of_positions != survey.source.has_masks:
-        wants = "classes" if network.of_positions else "masks"
-        raise UserError(
-            f"{config.model} is for {'masks' if wants == 'classes' else 'classes'}, and {survey.source.name} has {wants}: choose another --model"
-        )
-    return network.to(memory_format=MEMORY[preprocessing.dim])  # type: ignore[call-overload]
-
-
-def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
-    """The network, the changes and the batch, each as typed or with its reason."""
-    preprocessing = survey.preprocessing
-    for name in ("loss", "void"):
-        if getattr(config, name) is not None:
-            raise UserError(
-                f"{name} is for images with masks, and {survey.source.name} has classes: leave it out"
-            )
-    model = settle("model", *usual_model(preprocessing.size, None if config.model else config.start_from))
-    photo = preprocessing.channels == 3 and preprocessing.dim == 2
-    augment = settle(
-        "augment",
-        "flip|shift(0.06)" if photo else "shift(0.06)",
-        "colour photographs look right when mirrored"
-        if photo
-        else f"a mirrored {survey.word} may mean something else",
-    )
-    parse(augment)  # a mistake in it is said before anything is timed
-    usual = min(512 if model in WHITENED else 64, max(16, VALUES // preprocessing.size**preprocessing.dim))
-    fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
-    why = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
-    batch = min(settle("batch", max(16, min(usual, fitting)), why), len(train))
-    return replace(
-        config, model=model, size=preprocessing.size, fit=preprocessing.fit, augment=augment, batch=batch
-    )
-
-
-def usual_recipe(config: Config, passes: float, view: float = 0.0) -> tuple[str, str]:
-    """The parts of training for so many passes over full-size images; and why.
-
-    view   the share of the time in which one view of all images that are answered is answered
-    """
-    growth = usual_growth(passes)
-    new = (
-        config.start_from is None
-    )  # weights that know something keep their first layer, and tuning has its own rates
-    parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
-    parts += [growth] * bool(growth) + ["average", "smooth"]
-    kinds = {type(operation) for operation in parse(config.augment or "")}
-    mirrored = Flip in kinds
-    parts += ["alternate"] * mirrored + ["mirror"] * mirrored
-    # Three times the answers are little of a long run's time; of a short one's, training is the better use.
-    more = len(views(mirrored, True)) - len(views(mirrored, False))
-    worth = growth != "grow_short" and more * view <= MOVED
-    parts += ["moved"] * (Shift in kinds and worth and config.model in WHITENED)
-    why = f"{growth or 'full size'}, as about {passes:.1f} passes over full-size images would fit"
-    return "|".join(parts), why
-
-
-def usual_model(size: int, start_from: str | None) -> tuple[str, str]:
-    """The preset for images of this size, or of the weights to start from; and why."""
-    if start_from is None:
-        if size < TINY:
-            return "tiny", f"under {TINY} samples along an axis"
-        kind = "small" if size <= SMALL else "resnet18"
-        return kind, f"{'up to' if kind == 'small' else 'over'} {SMALL} samples along an axis"
-    if start_from == IMAGENET:
-        return "resnet18", "the smallest with published weights"
-    path = find(start_from, "")
-    try:
-        return read_card(path).preset, f"the network of {path}"
-    except UserError as error:
-        raise UserError(
-            f"{path} does not tell which network its weights are of: name it with --model"
-        ) from error
-
-
-def class_weights(labels: NDArray[np.int64], classes: int) -> tuple[tuple[float, ...] | None, str]:
-    """Weights 1 / sqrt(count), of mean 1 over the images, where classes differ much in size."""
-    counts = np.bincount(labels, minlength=classes)
-    ratio = counts.max() / max(1, counts.min())
-    if ratio < IMBALANCE:
-        return None, f"none: the largest class has {ratio:.1f} times the images of the smallest"
-    weights = 1 / np.sqrt(np.maximum(counts, 1))
-    weights = weights * counts.sum() / (weights * counts).sum()
-    return tuple(
-        weights.tolist()
-    ), f"1 / sqrt(images): the largest class has {ratio:.1f} times the images of the smallest"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -16,33 +15,23 @@ from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack as unpack_bits
 from eyespot.data.pair_survey import PairSurvey
-from eyespot.errors import UserError
+from eyespot.devices import arithmetic
 from eyespot.kit import MEMORY, sent
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import border_weights, components
 from eyespot.metrics import instances as partition
 from eyespot.metrics import masks as overlap
 from eyespot.models.network import Network, run_whole
-from eyespot.tasks.classification import new_network, usual_model
+from eyespot.tasks.batches import Normal
 from eyespot.tasks.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
-from eyespot.training.batches import Normal
-from eyespot.training.config import Config, Settle
-from eyespot.training.devices import arithmetic
-from eyespot.training.recipe import parse_recipe
+from eyespot.tasks.network import new_network
+from eyespot.tasks.order import Draw
+from eyespot.tasks.segmentation_settings import choose, usual_loss, usual_recipe
+from eyespot.training.config import Config
 from eyespot.watershed import keeps_whole, split_touching
 
-CROP = {1: 1024, 2: 192, 3: 32}
-"""Samples along each axis of a crop, at the most, by the number of axes."""
 RARE, KEPT = 1 / 3, 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
-USUAL: dict[int | str, str] = {
-    1: "scale(0.9,1.1)|brightness(0.2)|noise(0.05)",
-    2: "flip_axes|rotate90|elastic(10)|brightness(0.2)|contrast(0.2)",
-    3: "flip_axes|rotate90|brightness(0.2)|contrast(0.2)",
-    "photo": "flip|scale(0.8,1.25)|brightness(0.2)|contrast(0.2)",
-}
-"""The changes that are usual, by the number of axes, and for photographs."""
-WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
 GLANCE = {1: 2**17, 2: 1024, 3: 96}
 """Samples along an axis of a held-out image that are looked at while training, by the number of axes: about a million."""
 GLANCES = 16
@@ -59,9 +48,13 @@ class Targets(NamedTuple):
 class Segmentation:
     """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
 
-    score, muon = "mean IoU", 0.24
-    most_epochs, least_batch = 400, 4
-    why_weights = "none"
+    score = "mean IoU"
+    muon = 0.24
+    most_epochs = 400
+    least_batch = 4
+    class_weights_reason = "none"
+    choose = staticmethod(choose)
+    usual_recipe = staticmethod(usual_recipe)
 
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
@@ -69,19 +62,19 @@ class Segmentation:
         transforms = parse(config.augment or "", survey.preprocessing.dim)
         self.geometric = [transform for transform in transforms if transform.geometric]
         self.of_values = [transform for transform in transforms if not transform.geometric]
-        self.rng = np.random.default_rng(config.seed)
         self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
         self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
         self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
         seen = [_middle(self.maps[i]) == 1 for i in some(train)]
         self.split_touching = survey.mapping.things and keeps_whole(seen)
-        self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, self.rng) for i in train}
+        rng = np.random.default_rng(config.seed)
+        self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, rng) for i in train}
 
     def planned(self, config: Config) -> "Segmentation":
         """The same task with other settings of the training; what was found in the masks is kept."""
         task = copy(self)
-        task.config, task.rng = config, np.random.default_rng(config.seed)
+        task.config = config
         return task
 
     def network(self) -> Network:
@@ -108,7 +101,7 @@ class Segmentation:
     def views(self) -> int:
         return 1
 
-    def answering(self) -> str:
+    def prediction_precision(self) -> str:
         return "float32"  # whole images are answered in it: in tiles, the result is to be the same
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
@@ -126,9 +119,11 @@ class Segmentation:
             )
         return len(rows) * (perf_counter() - start)
 
-    def batch(self, rows: NDArray[np.int64], side: int, generator: torch.Generator) -> tuple[Tensor, Any]:
-        """Crops (B, C, side, ...) and what is to be said of them, changed alike"""
-        crops = [self._crop(int(i), side) for i in rows]
+    def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
+        """Crops (B, C, side, ...) and their targets, augmented alike"""
+        rng = draw.numpy_generator()
+        generator = draw.torch_generator()
+        crops = [self._crop(int(i), side, rng) for i in draw.rows]
         x = self.normal(np.stack([image for image, _, _ in crops]), self.config.device or "cpu")
         y = sent(torch.from_numpy(np.stack([labels for _, labels, _ in crops])), x.device)
         borders = sent(torch.from_numpy(np.stack([border for _, _, border in crops])), x.device)
@@ -140,12 +135,14 @@ class Segmentation:
         targets = unpack(moved, self.k) if self.multilabel else moved
         return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(targets, borders)
 
-    def _crop(self, i: int, side: int) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
+    def _crop(
+        self, i: int, side: int, rng: np.random.Generator
+    ) -> tuple[Array, NDArray[np.int64], NDArray[np.float32]]:
         shape = np.array(self.maps[i].shape)
-        centre = self.rng.integers(0, shape)
-        if self.places[i] and self.rng.random() < RARE:
-            places = self.places[i][self.rng.integers(len(self.places[i]))]
-            centre = np.array(np.unravel_index(self.rng.choice(places), shape))
+        centre = rng.integers(0, shape)
+        if self.places[i] and rng.random() < RARE:
+            places = self.places[i][rng.integers(len(self.places[i]))]
+            centre = np.array(np.unravel_index(rng.choice(places), shape))
         starts = np.clip(centre - side // 2, 0, np.maximum(shape - side, 0))
         window = tuple(slice(a, a + side) for a in starts)
         image, labels = filled(self.pixels[i][window], self.maps[i][window], side, self.normal.mean)
@@ -232,53 +229,3 @@ def _places(
         if len(here):
             found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
     return found
-
-
-PARTS = {"muon", "average"}
-"""Of the recipe, what training with masks knows."""
-
-
-def usual_recipe(config: Config, passes: float, view: float = 0.0) -> tuple[str, str]:
-    """The parts of training for masks; and why."""
-    return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
-
-
-def usual_loss(survey: PairSurvey) -> tuple[str, str]:
-    """The loss that fits the masks; and why."""
-    if survey.mapping.multilabel:
-        return "bce+dice", "every class on its own, at every pixel and as a whole"
-    if survey.mapping.things:
-        return "border+dice", "lines between touching objects count more (U-Net's weights)"
-    return "ce+dice", "every pixel, and every class"
-
-
-def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
-    """The network, the crop, the changes and the batch, each as typed or with its reason."""
-    dim = survey.preprocessing.dim
-    others = sorted(parse_recipe(config.recipe or "none") - PARTS)
-    if others:
-        raise UserError(
-            f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
-        )
-    narrow = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
-    usual = (
-        ("unet_bn", "the U-Net with the paper's widths")
-        if (config.device or "").startswith("cuda")
-        else narrow
-    )
-    of_weights = config.start_from is not None and config.model is None
-    model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
-    longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
-    size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
-    loss = settle("loss", *usual_loss(survey))
-    parse_loss(loss, survey.mapping.multilabel)
-    photo = survey.preprocessing.channels == 3
-    kind = "photo" if photo and dim == 2 else dim
-    augment = settle(
-        "augment", USUAL[kind], "photographs: mirrored, nearer or further, in other light" if photo else WHY
-    )
-    parse(augment, dim)
-    batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
-    return replace(
-        config, model=model, size=size, fit=survey.preprocessing.fit, augment=augment, batch=batch, loss=loss
-    )

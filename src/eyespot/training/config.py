@@ -13,7 +13,7 @@ from eyespot.files import write_file
 from eyespot.training.recipe import parse_recipe
 
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
-TABLES = ("reasons", "timed")
+TABLES = ("reasons", "timed", "budget")
 """Tables of plan.toml that explain the settings; they are not settings, and are passed over when it is read."""
 
 
@@ -127,7 +127,7 @@ def read_config(path: Path, typed: dict[str, Any]) -> Config:
     return replace(Config(**settings), **typed)
 
 
-def write_plan(path: Path, settings: Config, reasons: dict[str, str], timed: dict[str, float]) -> None:
-    """The resolved settings with the reason for each: a file that repeats the run."""
+def write_plan(path: Path, settings: Config, tables: dict[str, Any]) -> None:
+    """The resolved settings, and tables that explain them: a file that repeats the run."""
     content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
-    write_file(path, tomli_w.dumps(content | {"reasons": reasons, "timed": timed}))
+    write_file(path, tomli_w.dumps(content | tables))

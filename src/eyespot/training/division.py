@@ -1,4 +1,6 @@
-"""Which rows train, which are held out, and which only test: the user's own split, or one by class, group and seed."""
+"""Which rows train, validate and test: the user's own split, or one drawn by class, group and seed."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,49 +11,74 @@ from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training.config import Config
 
-SHARE, MONITOR = 0.2, 2000
-"""Of each class, held out; and images, at the most, that the table during training is about: where others are to test the
-network, as many are enough."""
+SHARE = 0.2
+"""Of each class, for validation."""
+MONITOR = 2000
+"""Images, at the most, that are validated during training: where others test the network, as many are enough."""
+
+Rows = NDArray[np.int64]
 
 
-def split_rows(survey: Survey, config: Config):
-    """(train, held out, test) rows, why, and the group of each row if asked."""
-    splits, rows = survey.splits, np.arange(len(survey.labels))
+@dataclass(frozen=True)
+class Division:
+    """Rows for training, validation and test, the reason for them, and the group of each row if groups were asked for."""
+
+    train: Rows
+    val: Rows
+    test: Rows
+    reason: str
+    groups: list[str] | None
+
+
+def split_rows(survey: Survey, config: Config) -> Division:
+    """Divide the rows of a survey. Raises UserError where nothing can be validated."""
+    splits = survey.splits
+    rows = np.arange(len(survey.labels))
     names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
     groups = groups_of(names, config.group) if config.group else None
     test = rows[splits == "test"]
     if "val" in survey.source.splits:
-        return rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups
-    kept = rows if survey.source.splits == ("",) else rows[splits == "train"]
+        return Division(rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups)
+    rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
-    share = config.held_out or min(SHARE, MONITOR / len(kept) if len(test) else 1)
-    held = hold_out(survey.labels[kept], joined[kept], share, config.seed)
+    share = config.held_out or min(SHARE, MONITOR / len(rest) if len(test) else 1)
+    chosen = hold_out(survey.labels[rest], joined[rest], share, config.seed)
     if groups is not None and not survey.source.has_masks:
-        _check_groups(survey, held, kept)
-    if not held.any():
-        why = f"--group {config.group!r} puts" if groups else "duplicates put"
-        raise UserError(
-            f"{why} all {len(kept)} {survey.word}s of {survey.source.name} into one group, so that none can be held out: {'choose another --group' if groups else 'add others'}"
-        )
+        _check_groups(survey, chosen, rest)
+    if not chosen.any():
+        _refuse_one_group(survey, config, len(rest))
+    reason = f"{share:.0%} {_description(survey, config, share, bool(len(test)))}, seed {config.seed}"
+    return Division(rest[~chosen], rest[chosen], test, reason, groups)
+
+
+def _description(survey: Survey, config: Config, share: float, tested: bool) -> str:
     of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
-    if share < SHARE and not config.held_out:
-        of += f", enough to watch training, as the test {survey.word}s score it"
-    what = f"{of}, duplicates on one side" + (f", whole groups by {config.group}" if groups else "")
-    return kept[~held], kept[held], test, f"{share:.0%} held out {what}, seed {config.seed}", groups
+    text = f"{of} for validation, duplicates on one side"
+    if share < SHARE and tested and not config.held_out:
+        text += f"; a smaller share is enough, since the test {survey.word}s measure the result"
+    return text + (f"; whole groups by {config.group}" if config.group else "")
 
 
-def _join(alike: NDArray[np.int64], groups: list[str]) -> NDArray[np.int64]:
-    """(N,) equal for rows that are alike or in one group, directly or through others."""
+def _refuse_one_group(survey: Survey, config: Config, n: int) -> None:
+    cause = f"--group {config.group!r} puts" if config.group else "duplicates put"
+    remedy = "choose another --group" if config.group else "add others"
+    raise UserError(
+        f"{cause} all {n} {survey.word}s of {survey.source.name} into one group, so that none is left for validation: {remedy}"
+    )
+
+
+def _join(alike: Rows, groups: list[str]) -> Rows:
+    """(N,) equal for rows that are duplicates or in one group, directly or through others."""
     first: dict[str, int] = {}
     links = [[first.setdefault(group, i), i] for i, group in enumerate(groups)]
     links += [[int(a), i] for i, a in enumerate(alike)]
     return clusters(len(groups), links)
 
 
-def _check_groups(survey: Survey, held: NDArray[np.bool_], kept: NDArray[np.int64]) -> None:
+def _check_groups(survey: Survey, chosen: NDArray[np.bool_], rest: Rows) -> None:
     for k, name in enumerate(survey.source.classes):
-        sides = set(held[survey.labels[kept] == k].tolist())
+        sides = set(chosen[survey.labels[rest] == k].tolist())
         if len(sides) < 2:
             raise UserError(
-                f"class {name!r} has images in one group only, so it cannot be both trained and held out: choose another --group"
+                f"class {name!r} has images in one group only, so it cannot be both trained and validated: choose another --group"
             )

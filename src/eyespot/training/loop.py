@@ -1,184 +1,301 @@
-"""The training loop: one page that shows every step."""
+"""The training loop: every step on one page."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from eyespot.devices import arithmetic
 from eyespot.fast import recorded
-from eyespot.training.batches import forever
-from eyespot.training.devices import arithmetic
+from eyespot.tasks.order import Draw, Order
 from eyespot.training.division import MONITOR
-from eyespot.training.optimise import Average, finetune_optimisers, on_gpu, optimisers, set_rates
+from eyespot.training.optimise import EMA, finetune_optimisers, on_gpu, optimisers, set_rates
 from eyespot.training.plan import Plan
 from eyespot.training.recipe import parse_recipe
 from eyespot.training.schedule import rate
+from eyespot.training.signals import StopSignal
+from eyespot.training.state import FINISHED, Mark, Progress, Row, TrainState
 from eyespot.training.threads import Threads, options
 
-DONE = "the schedule is done"
-DIVERGED = "the loss became infinite; the best network before that is kept"
-ROWS = 25
-"""Lines of the table, about, over a whole run."""
+DIVERGED = "the loss became infinite twice; the best network before that is kept"
+INTERRUPTED = "stopped by Ctrl-C"
+VALIDATIONS = 25
+"""In a whole run, about."""
 PATIENCE = 0.4
-"""Stop early when this share of the run, past its half, brought nothing new."""
+"""Stop early when this share of the run, past its half, brought no improvement."""
+SHARE = 30
+"""Validations and checkpoints take at most one part in so many of the time."""
 
 
-@dataclass
-class Row:
-    """One line of the table: where training stands."""
+class Watcher(Protocol):
+    """Who is told what happens: a run folder with its table, or nobody."""
 
-    epoch: float
-    seconds: float
-    fraction: float
-    size: int
-    rate: float
-    train_loss: float
-    loss: float
-    score: float
-    images_per_second: float
+    def on_step(self, fraction: float, per_second: float) -> None:
+        """After each step: the fraction done, and samples per second."""
+        ...
+
+    def on_row(self, state: TrainState, is_best: bool) -> None:
+        """After each validation, whose row is the last of the history."""
+        ...
+
+    def on_checkpoint(self, state: TrainState) -> Path | None:
+        """The state is to be saved: where it was, or None where nothing is saved."""
+        ...
+
+    def on_message(self, text: str) -> None:
+        """A line for the user."""
+        ...
 
 
 @dataclass
 class Outcome:
-    """The trained network (averaged weights, evaluation mode), its history, and why it ended."""
+    """What training ended with.
 
-    network: nn.Module
+    tensors       the weights to keep: of the EMA network at the end, or of the best one where training was cut short;
+                  None where there are none
+    side          samples along an axis at which they were last trained
+    """
+
+    tensors: Mapping[str, Tensor] | None
     side: int
-    history: list[Row] = field(default_factory=list)
-    ended: str = DONE
+    history: list[Row]
+    ended: str
     interrupted: bool = False
 
 
-def fit(
-    plan: Plan,
-    elapsed: Callable[[], float],
-    on_row: Callable[[Row, nn.Module, bool], None],
-    on_step: Callable[[float, float], None],
-) -> Outcome:
-    """Train until the time or the images are used up.
+class Loop:
+    """A training run, from the plan or from a checkpoint, until the time or the samples are used up."""
 
-    on_row    after each look at the held-out images: the row, the averaged network, and whether it is the best so far
-    on_step   after each step: the fraction done and the images per second
-    """
-    c, task, start = plan.config, plan.task, elapsed()
-    assert c.device and c.batch and c.size
-    network = task.network().to(c.device).train()
-    task.prepare(network)
-    parts = parse_recipe(c.recipe or "")
-    average, sample_indices = Average(network, "average" in parts), task.sample_indices(plan.train)
-    steppers = (
-        finetune_optimisers(network, c.batch)
-        if c.fine_tune
-        else optimisers(network, c.batch, task.muon if "muon" in parts else 0.0)
-    )
-    if c.device.startswith("cuda"):
-        on_gpu(steppers, c.device)
-    generator = torch.Generator().manual_seed(c.seed)
-    watched = np.sort(np.random.default_rng(c.seed).permutation(plan.held)[:MONITOR])
-    outcome = Outcome(average.network, c.size)
-    seen, losses, last, best, best_at = 0, [], Mark(start, 0.0, 0), -1.0, 0.0
-    looks: list[float] = []  # seconds for each, by its size: they tell when the machine slows down
-    threads = Threads(options(c.device) if c.minutes else [1], elapsed())
+    def __init__(self, plan: Plan, elapsed: Callable[[], float], watcher: Watcher):
+        self.plan = plan
+        self.config = plan.config
+        self.task = plan.task
+        self.elapsed = elapsed
+        self.watcher = watcher
+        assert self.config.batch
+        assert self.config.device
+        self.device = self.config.device
+        self.order = Order(self.task.sample_indices(plan.train), self.config.batch, self.config.seed)
+        validated = np.random.default_rng(self.config.seed).permutation(plan.val)[:MONITOR]
+        self.validation_rows = np.sort(validated)
+        self.threads = Threads(options(self.device) if self.config.minutes else [1], elapsed())
+        self.checkpoint: Path | None = None
+        self.checkpoint_mark = Mark(elapsed())
+        self._start()
 
-    def learn(x: Tensor, y: Any) -> Tensor:
-        """One step: forward, backward, and the weights changed; the loss."""
-        with arithmetic(c.device or "cpu", c.precision):
-            logits = network(x)
-        loss = task.loss(logits, y)
-        for optimiser in steppers:
+    def _start(self) -> None:
+        """Begin with new weights."""
+        config = self.config
+        network = self.task.network().to(self.device).train()
+        self.task.prepare(network)
+        recipe = parse_recipe(config.recipe or "")
+        assert config.batch
+        if config.fine_tune:
+            chosen = finetune_optimisers(network, config.batch)
+        else:
+            chosen = optimisers(network, config.batch, self.task.muon if "muon" in recipe else 0.0)
+        if self.device.startswith("cuda"):
+            on_gpu(chosen, self.device)
+        now = self.elapsed()
+        progress = Progress(now, config.size or 0, Mark(now))
+        self.state = TrainState(network, EMA(network, "ema" in recipe), chosen, progress)
+        self.step = recorded(self._learn, network.parameters(), self.device)
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue from a checkpoint. The time since then does not count for the speed that is shown."""
+        self.state.load(checkpoint)
+        self.checkpoint = checkpoint
+        progress = self.state.progress
+        mark = progress.mark
+        pause = self.elapsed() - progress.seconds
+        progress.mark = Mark(mark.seconds + pause, mark.fraction, mark.seen, mark.cost)
+
+    def run(self) -> Outcome:
+        """Train to the end, or to a signal: Ctrl-C ends training, SIGTERM the program; both save a checkpoint."""
+        try:
+            with StopSignal() as stop:
+                while not self.state.progress.ended:
+                    self._one_step()
+                    if stop.received and not self.state.progress.ended:
+                        self._save()
+                        stop.exit_if_terminated(self.watcher.on_message)
+                        return self._outcome(interrupted=True)
+            self._save()
+        except KeyboardInterrupt:  # in the middle of a step: the last checkpoint stays
+            return self._outcome(interrupted=True)
+        return self._outcome(interrupted=False)
+
+    def _one_step(self) -> None:
+        progress = self.state.progress
+        # 1. how far the run is, by the clock or by the samples, whichever is further
+        fraction = fraction_done(self.elapsed(), self.plan, progress)
+        if fraction >= 1:
+            self._end(FINISHED)
+            return
+        set_rates(self.state.optimisers, fraction, progress.rate_factor)
+        # 2. a batch
+        draw = self.order.at(progress.seen)
+        progress.side = self.task.side(fraction)
+        x, y = self.task.batch(draw, progress.side)
+        # 3. a step
+        with arithmetic(self.device, self.config.precision):
+            self.threads.adjust(self.state.network, x, self.elapsed())
+        self.state.losses.append(self.step(x, y))
+        self.state.ema.update()
+        progress.steps += 1
+        progress.seen += len(draw.rows)
+        self._tell_step(fraction)
+        # 4. validate and save now and then
+        if self._validation_is_due(fraction):
+            self._validate(fraction, draw)
+        if self._checkpoint_is_due():
+            self._save()
+
+    def _learn(self, x: Tensor, y: Any) -> Tensor:
+        """Forward pass, backward pass, and the optimisers' steps; the loss."""
+        state = self.state
+        with arithmetic(self.device, self.config.precision):
+            logits = state.network(x)
+        loss = self.task.loss(logits, y)
+        for optimiser in state.optimisers:
             optimiser.zero_grad()
         loss.backward()
-        for optimiser in steppers:
+        for optimiser in state.optimisers:
             optimiser.step()
         return loss.detach()
 
-    step = recorded(learn, network.parameters(), c.device)
-    try:
-        for rows in forever(sample_indices, c.batch, c.seed):
-            # 1. how far the run is, by the clock or by the images, whichever is further
-            fraction = progress(elapsed(), start, seen, plan, slowness(looks))
-            if fraction >= 1:
-                break
-            set_rates(steppers, fraction)
-            # 2. a batch
-            outcome.side = task.side(fraction)
-            x, y = task.batch(rows, outcome.side, generator)
-            # 3. a step
-            with arithmetic(c.device, c.precision):
-                threads.adjust(network, x, elapsed())
-            losses.append(step(x, y))
-            average.update()
-            # 4. look now and then
-            seen += len(rows)
-            on_step(fraction, (seen - last.seen) / max(elapsed() - last.seconds, 1e-9))
-            if not last.due(fraction, elapsed() if c.minutes else None):
-                continue
-            mean = torch.stack(losses).mean().item()
-            if not np.isfinite(mean):
-                outcome.ended = DIVERGED
-                break
-            now = elapsed()
-            scored = task.validate(average.network, watched, outcome.side)
-            looks.append((elapsed() - now) / outcome.side**task.survey.preprocessing.dim)
-            row = Row(
-                seen / len(sample_indices),
-                elapsed(),
-                fraction,
-                outcome.side,
-                rate(fraction),
-                mean,
-                *scored,
-                (seen - last.seen) / (now - last.seconds),
-            )
-            outcome.history.append(row)
-            better = row.score > best
-            best, best_at = (row.score, fraction) if better else (best, best_at)
-            on_row(row, average.network, row.score >= best)
-            losses, last = [], Mark(elapsed(), fraction, seen, elapsed() - now)
-            if fraction > 0.5 and fraction - best_at > PATIENCE:
-                outcome.ended = f"nothing new in {PATIENCE:.0%} of the run, so it stopped early"
-                break
-    except KeyboardInterrupt:
-        outcome.ended, outcome.interrupted = "stopped by you", True
-    if outcome.ended == DONE and losses and not torch.stack(losses).isfinite().all():
-        outcome.ended = DIVERGED
-    return outcome
+    def _tell_step(self, fraction: float) -> None:
+        mark = self.state.progress.mark
+        seconds = max(self.elapsed() - mark.seconds, 1e-9)
+        self.watcher.on_step(fraction, (self.state.progress.seen - mark.seen) / seconds)
+
+    def _validation_is_due(self, fraction: float) -> bool:
+        """After another 25th of the run; by the clock, if there is one, for at most a thirtieth of the time."""
+        mark = self.state.progress.mark
+        in_time = not self.config.minutes or self.elapsed() - mark.seconds >= SHARE * mark.cost
+        return fraction - mark.fraction >= 1 / VALIDATIONS and in_time
+
+    def _validate(self, fraction: float, draw: Draw) -> None:
+        state = self.state
+        progress = state.progress
+        if not self._is_finite():
+            self._take_back()
+            return
+        now = self.elapsed()
+        loss, metric = self.task.validate(state.ema.network, self.validation_rows, progress.side)
+        cost = self.elapsed() - now
+        progress.validation_costs.append(cost / progress.side**self.task.survey.preprocessing.dim)
+        row = Row(
+            epoch=progress.seen / len(self.order.rows),
+            seconds=self.elapsed(),
+            fraction=fraction,
+            size=progress.side,
+            rate=rate(fraction),
+            train_loss=torch.stack(state.losses).mean().item(),
+            loss=loss,
+            score=metric,
+            images_per_second=(progress.seen - progress.mark.seen) / max(now - progress.mark.seconds, 1e-9),
+        )
+        progress.history.append(row)
+        is_best = metric >= progress.best
+        if metric > progress.best:
+            progress.best = metric
+            progress.best_at = fraction
+        if is_best:
+            state.keep_best()
+        self.watcher.on_row(state, is_best)
+        state.losses = []
+        progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
+        if fraction > 0.5 and fraction - progress.best_at > PATIENCE:
+            progress.ended = f"no improvement for {PATIENCE:.0%} of the run, so it stopped early"
+
+    def _is_finite(self) -> bool:
+        losses = self.state.losses
+        return (not losses or bool(torch.stack(losses).isfinite().all())) and self.state.is_finite()
+
+    def _end(self, why: str) -> None:
+        if self._is_finite():
+            self.state.progress.ended = why
+        else:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Go back to the last checkpoint, whose weights are finite, and continue at half the learning rate: once."""
+        before = self.state.progress
+        if before.rate_factor < 1:
+            before.ended = DIVERGED
+            return
+        infinite = [not bool(loss.isfinite()) for loss in self.state.losses]
+        step = before.steps - len(infinite) + infinite.index(True) + 1 if any(infinite) else before.steps
+        start = before.start
+        self._start()
+        if self.checkpoint is not None:
+            self.resume(self.checkpoint)
+        progress = self.state.progress
+        progress.start = start
+        progress.rate_factor = 0.5
+        self.watcher.on_message(
+            f"the loss became infinite at step {step:,}: back to step {progress.steps:,}, at half the learning rate"
+        )
+
+    def _checkpoint_is_due(self) -> bool:
+        """Every minute; after a validation also sooner, where saving takes at most a thirtieth of the time."""
+        since = self.elapsed() - self.checkpoint_mark.seconds
+        just_validated = self.state.progress.mark.seen == self.state.progress.seen
+        return since >= checkpoint_seconds() or (
+            just_validated and since >= SHARE * self.checkpoint_mark.cost
+        )
+
+    def _save(self) -> None:
+        """Save a checkpoint, unless a weight is not finite."""
+        if not self._is_finite():
+            return
+        now = self.elapsed()
+        self.checkpoint = self.watcher.on_checkpoint(self.state)
+        self.checkpoint_mark = Mark(self.elapsed(), cost=self.elapsed() - now)
+
+    def _outcome(self, interrupted: bool) -> Outcome:
+        progress = self.state.progress
+        at_end = progress.ended == FINISHED or not self.state.best
+        tensors: Mapping[str, Tensor] | None = self.state.best or None
+        side = next((r.size for r in progress.history if r.fraction == progress.best_at), progress.side)
+        if at_end:
+            finite = progress.steps > 0 and self._is_finite()
+            tensors = self.state.ema.network.state_dict() if finite else None
+            side = progress.side
+        return Outcome(tensors, side, progress.history, progress.ended or INTERRUPTED, interrupted)
 
 
-@dataclass(frozen=True)
-class Mark:
-    """When the held-out images were last looked at, and what that cost in seconds."""
+def checkpoint_seconds() -> float:
+    """Seconds between two checkpoints, at most."""
+    from eyespot.environment import positive_number
 
-    seconds: float
-    fraction: float
-    seen: int
-    cost: float = 0.0
-
-    def due(self, fraction: float, now: float | None) -> bool:
-        """After another 25th of the run; by the clock, if there is one, never for more than a thirtieth of the time."""
-        return fraction - self.fraction >= 1 / ROWS and (now is None or now - self.seconds >= 30 * self.cost)
+    return positive_number("EYESPOT_CHECKPOINT_SECONDS", 60)
 
 
-def slowness(looks: list[float]) -> float:
-    """How many times as long as the quickest look the last two took, the better of them: one may be bad luck."""
-    return min(looks[-2:]) / min(looks) if looks else 1.0
+def slowdown(costs: list[float]) -> float:
+    """How many times as long as the fastest validation the last two took, the better of them: one may be bad luck."""
+    return min(costs[-2:]) / min(costs) if costs else 1.0
 
 
-def progress(now: float, start: float, seen: int, plan: Plan, slower: float) -> float:
-    """The fraction done. A machine that has become slower needs more time for what comes after, so training ends sooner."""
+def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
+    """The fraction of the run. On a machine that has become slower, what comes after training takes longer, so training
+    ends sooner.
+    """
     by_time = 0.0
     if plan.seconds is not None:
-        end = plan.seconds - plan.reserve * (slower - 1)
-        by_time = (now - start) / max(end - start, 1e-9)
-    by_images = seen / plan.images if plan.images is not None else 0.0
-    return max(by_time, by_images)
+        end = plan.seconds - plan.reserve * (slowdown(progress.validation_costs) - 1)
+        by_time = (now - progress.start) / max(end - progress.start, 1e-9)
+    by_samples = progress.seen / plan.images if plan.images is not None else 0.0
+    return max(by_time, by_samples)
 
 
-def clock() -> Callable[[], float]:
-    """Seconds since now."""
-    start = time.monotonic()
+def clock(spent: float = 0.0) -> Callable[[], float]:
+    """Seconds since now, and those spent before."""
+    start = time.monotonic() - spent
     return lambda: time.monotonic() - start

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.training.timing import Task, fastest, time_steps
+from eyespot.tasks.training import TrainingTask as Task
+from eyespot.training.timing import fastest, time_steps
 
 LADDERS: dict[str, dict[str, int]] = {
     "small": {"small_w16": 0, "small_w32": 60_000, "small": 400_000},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from eyespot.training.devices import multiplies_bfloat16
+from eyespot.devices import multiplies_bfloat16
 from eyespot.training.schedule import HEAD_ALONE, rate
 from eyespot.weights.adapt import ends, within
 
@@ -140,11 +140,15 @@ def on_gpu(steppers: Sequence[torch.optim.Optimizer], device: str) -> None:
                 group["fused"] = group["capturable"] = True
 
 
-def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> None:
-    """Set each group's rate for this fraction of the run: its peak times its cycle; before its start it learns nothing."""
-    for group in (group for optimiser in steppers for group in optimiser.param_groups):
-        peak, start = group.setdefault("peak", group["lr"]), group.get("start", 0.0)
-        now = peak * rate(max(0.0, fraction - start) / (1 - start))
+def set_rates(optimisers: Sequence[torch.optim.Optimizer], fraction: float, factor: float = 1.0) -> None:
+    """Set each group's learning rate for this fraction of the run: its peak times the schedule times `factor`.
+
+    Before a group's start its parameters are frozen.
+    """
+    for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+        peak = group.setdefault("peak", group["lr"])
+        start = group.get("start", 0.0)
+        now = factor * peak * rate(max(0.0, fraction - start) / (1 - start))
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(now)
         else:
@@ -153,46 +157,25 @@ def set_rates(steppers: Sequence[torch.optim.Optimizer], fraction: float) -> Non
             p.requires_grad_(fraction >= start)
 
 
-class Average:
-    """The weights averaged over about the last twentieth of the steps so far, steadier than the last ones; or these."""
+class EMA:
+    """An exponential moving average of the weights over about the last twentieth of the steps; or the weights themselves.
+
+    `network` is a copy in evaluation mode that holds the average.
+    """
 
     def __init__(self, network: nn.Module, on: bool = True):
-        self.on, self.network = on, copy.deepcopy(network).eval().requires_grad_(False)
+        self.on = on
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.steps = 0
-        mine, new = self.network.state_dict(), network.state_dict()
-        floats = [name for name in mine if mine[name].is_floating_point()]
-        self.mine, self.new = [mine[name] for name in floats], [new[name] for name in floats]
+        averaged = self.network.state_dict()
+        current = network.state_dict()
+        floats = [name for name in averaged if averaged[name].is_floating_point()]
+        self._averaged = [averaged[name] for name in floats]
+        self._current = [current[name] for name in floats]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after one more step."""
         self.steps += 1
         share = 1 / (1 + 0.05 * self.steps) if self.on else 1.0
-        torch._foreach_lerp_(self.mine, self.new, share)
-
-
-@torch.no_grad()
-def whiten(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, images: Tensor) -> None:
-    """Set the first convolution to decorrelate patches of the images (B, C, *S), and fix it.
-
-    Filters are the patches' principal directions over their standard deviation, each once with either sign. As the
-    biases are fixed too, no gradient goes to that layer: the next one, on the largest maps, has none to make.
-    """
-    weight = layer.weight
-    size, n = weight.shape[2], weight.shape[0] // 2
-    patches = images
-    for axis in range(2, images.dim()):
-        patches = patches.unfold(axis, size, 1)
-    patches = patches.movedim(1, images.dim() - 1).reshape(-1, weight[0].numel())  # (patches, C * size^dim)
-    values, directions = torch.linalg.eigh(
-        (patches.T @ patches / len(patches)).cpu().double()
-    )  # MPS has no float64
-    n = min(n, len(values))
-    values, directions = values.flip(0)[:n], directions.flip(1)[:, :n]
-    # Directions that hardly vary are noise (or nothing): they are not blown up beyond this.
-    filters = (directions / (values + 5e-4 * values[0].clamp_min(1e-6)).sqrt()).T.reshape(
-        n, *weight.shape[1:]
-    )
-    weight.zero_()
-    weight[: 2 * n] = torch.cat([filters, -filters]).to(weight)
-    layer.requires_grad_(False)
+        torch._foreach_lerp_(self._averaged, self._current, share)

@@ -8,178 +8,268 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.survey import Survey
+from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by
-from eyespot.tasks import classification as classes
-from eyespot.tasks import segmentation as crops
+from eyespot.tasks.batches import measure
+from eyespot.tasks.training import TRAINING, TrainingTask
 from eyespot.training import networks
-from eyespot.training.batches import Normal, measure
-from eyespot.training.config import Config, Settle
-from eyespot.training.devices import HALF, choose_device, multiplies_bfloat16
-from eyespot.training.division import split_rows
+from eyespot.training.config import Config
+from eyespot.training.division import Division, split_rows
 from eyespot.training.schedule import HEAD_ALONE
-from eyespot.training.timing import Task, fastest
+from eyespot.training.timing import fastest
 
 DEFAULT_MINUTES = 10.0
 """Without --minutes."""
-REPORT, CARE = 6.0, 1.3
-"""Seconds for loading, scoring and the report; and how much more than timed the answers may take."""
+REPORT = 6.0
+"""Seconds for loading, metrics and the report."""
+CARE = 1.3
+"""How much longer than timed the predictions after training may take."""
+ASKED = "as you asked"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What ends a run.
+
+    seconds   of the clock at which training has to end, counted from the command's start; or None
+    reserve   seconds kept after it for predictions, metrics and the report, on the machine as it was timed
+    images    at most so many samples are drawn
+    """
+
+    seconds: float | None
+    reserve: float
+    images: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The resolved settings, why they are so, and what the loop needs.
+    """The resolved settings, their reasons, and what the loop needs.
 
-    train, held    rows of the decoded images
-    task           what is learned: batches, loss and the look at held-out images
-    seconds        of the clock at which training has to end, counted from the command's start; or None
-    reserve        seconds kept after it for the answers, scores and report, on the machine as it was timed
-    images         at most so many images are seen; or None
-    timed          images per second, by what was timed
+    division   rows of the decoded images for training, validation and test
+    task       what is learned: batches, loss and validation
+    timed      images per second, by what was timed
     """
 
     config: Config
     reasons: dict[str, str]
-    train: NDArray[np.int64]
-    held: NDArray[np.int64]
-    test: NDArray[np.int64]
-    groups: list[str] | None
-    task: Task
+    division: Division
+    task: TrainingTask
     timed: dict[str, float]
-    seconds: float | None
-    reserve: float
-    images: float | None
+    budget: Budget
+
+    @property
+    def train(self) -> NDArray[np.int64]:
+        return self.division.train
+
+    @property
+    def val(self) -> NDArray[np.int64]:
+        return self.division.val
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        return self.division.test
+
+    @property
+    def groups(self) -> list[str] | None:
+        return self.division.groups
+
+    @property
+    def seconds(self) -> float | None:
+        return self.budget.seconds
+
+    @property
+    def reserve(self) -> float:
+        return self.budget.reserve
+
+    @property
+    def images(self) -> float:
+        return self.budget.images
+
+    @property
+    def final_rows(self) -> NDArray[np.int64]:
+        """The rows that measure the result: the test set, or the validation set where there is none."""
+        return self.test if len(self.test) else self.val
+
+
+class Planner:
+    """Settings as they are decided one by one, each with its reason."""
+
+    def __init__(self, survey: Survey, config: Config, elapsed: Callable[[], float]):
+        self.survey = survey
+        self.asked = config
+        self.config = config
+        self.elapsed = elapsed
+        self.reasons = dict(survey.reasons)
+        self.kind = TRAINING[survey.task]
+        self.division = split_rows(survey, config)
+        self.reasons["split"] = self.division.reason
+
+    def settle(self, name: str, value: Any, reason: str) -> Any:
+        """The value that the user gave, or else this one; the reason is kept."""
+        given = getattr(self.asked, name)
+        self.reasons[name] = reason if given is None else ASKED
+        return value if given is None else given
+
+    def choose_settings(self) -> None:
+        """Device, network, augmentation, batch and the time, as far as they need no timing."""
+        preprocessing = self.survey.preprocessing
+        device = choose_device(self.config.device)
+        default = "a GPU is available" if device != "cpu" else "no GPU is available"
+        self.reasons["device"] = ASKED if self.config.device else default
+        config = self.kind.choose(
+            self.survey, replace(self.config, device=device), self.settle, self.division.train
+        )
+        config = replace(config, view=preprocessing.view, dim=preprocessing.dim)
+        if config.fine_tune:
+            self.reasons["fine_tune"] = (
+                f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones at the lowest rate"
+            )
+        if config.minutes is None and config.epochs is None:
+            config = replace(config, minutes=DEFAULT_MINUTES)
+            self.reasons["minutes"] = f"the default; ends sooner after {self.kind.most_epochs} epochs"
+        elif config.minutes is not None:
+            self.reasons["minutes"] = ASKED
+        self.config = config
+
+    def new_task(self) -> TrainingTask:
+        """The task, with the smallest recipe until it is known how many epochs fit into the time."""
+        recipe = self.config.recipe or self.kind.usual_recipe(self.config, 0.0)[0]
+        train = self.division.train
+        normalise = measure(self.survey.images.pixels, train)
+        task = self.kind(self.survey, replace(self.config, recipe=recipe), normalise, train)
+        if self.config.start_from is not None:
+            self.reasons["start_from"] = str(task.network().started_from)
+        self.reasons["class weights"] = task.class_weights_reason
+        return task
+
+    def choose_network(self, task: TrainingTask) -> tuple[TrainingTask, dict[str, float]]:
+        """The largest network that sees enough samples in the time, as timed here, and the fastest precision."""
+        asked = self.asked
+        samples = task.sample_indices(self.division.train)
+        free = asked.model is None and asked.start_from is None and self.config.minutes is not None
+        task, timed, reason = networks.largest(
+            task, samples, lambda task, timed: self.affordable(task, timed, len(samples)), free
+        )
+        self.reasons["model"] = reason or self.reasons["model"]
+        self.config = replace(
+            self.config, model=task.config.model, **precision_and_threads(self, timed, task.config)
+        )
+        torch.set_num_threads(self.config.threads or 1)
+        return task, timed
+
+    def affordable(self, task: TrainingTask, timed: dict[str, float], per_epoch: int) -> float:
+        """Samples at full size that the time or else the epochs allow."""
+        most = float(per_epoch * (task.config.epochs or task.most_epochs))
+        if task.config.minutes is None:
+            return most
+        left = 60 * task.config.minutes - reserve(task, self.rows_after, timed) - self.elapsed()
+        return min(most, max(0.0, left) * timed[fastest(timed)])
+
+    @property
+    def rows_after(self) -> NDArray[np.int64]:
+        """The rows that are predicted after training."""
+        return self.division.test if len(self.division.test) else self.division.val
+
+    def choose_recipe(self, task: TrainingTask, timed: dict[str, float]) -> TrainingTask:
+        """The parts of training, and the batch, for as many samples as fit."""
+        samples = task.sample_indices(self.division.train)
+        images = self.affordable(task, timed, len(samples))
+        minutes = self.config.minutes
+        epochs = min(images / len(samples), (self.config.epochs or task.most_epochs) / 2)
+        view = CARE * len(self.rows_after) / timed["predict"] / (60 * minutes) if minutes else 0.0
+        recipe = self.settle("recipe", *self.kind.usual_recipe(self.config, epochs, view))
+        self.config = replace(self.config, recipe=recipe)
+        task = task.planned(self.config)
+        if self.asked.batch is None and minutes is not None:
+            batch, reason = networks.batch_for(self.config.batch or 1, images / task.cost(), task.least_batch)
+            self.config = replace(self.config, batch=batch)
+            task = task.planned(self.config)
+            self.reasons["batch"] = reason or self.reasons["batch"]
+        return task
+
+    def budget(self, task: TrainingTask, timed: dict[str, float]) -> Budget:
+        """When the run ends."""
+        config = self.config
+        per_epoch = len(task.sample_indices(self.division.train))
+        after = 0.0 if config.minutes is None else reserve(task, self.rows_after, timed)
+        seconds = training_end(config.minutes, after, self.elapsed())
+        epochs = config.epochs if config.epochs is not None else task.most_epochs
+        per_second = timed[fastest(timed)] / task.cost()
+        self.reasons["epochs"] = (
+            ASKED
+            if config.epochs is not None
+            else expected(per_second, task.most_epochs, seconds, self.elapsed(), per_epoch)
+        )
+        return Budget(seconds, after, epochs * per_epoch)
 
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
-    """Choose what was left open. `elapsed` tells the seconds since the command began."""
-    preprocessing, typed = survey.preprocessing, "as you asked"
-    reasons = dict(survey.reasons)
+    """Choose what was left open. `elapsed` gives the seconds since the command began."""
+    planner = Planner(survey, config, elapsed)
+    planner.choose_settings()
+    task, timed = planner.choose_network(planner.new_task())
+    task = planner.choose_recipe(task, timed)
+    budget = planner.budget(task, timed)
+    return Plan(planner.config, planner.reasons, planner.division, task, timed, budget)
 
-    def settle(name: str, value, reason: str):
-        """What was typed wins."""
-        asked = getattr(config, name)
-        reasons[name] = reason if asked is None else typed
-        return value if asked is None else asked
 
-    asked = config
-    train, held, test, reasons["split"], groups = split_rows(survey, config)
-    device = choose_device(config.device)
-    reasons["device"] = (
-        typed if config.device else "a GPU was found" if device != "cpu" else "no GPU was found"
+def restore_plan(
+    survey: Survey, config: Config, reasons: dict[str, str], timed: dict[str, float], budget: Budget
+) -> Plan:
+    """The plan of a run that was started before, from its resolved settings; nothing is chosen or timed again."""
+    division = split_rows(survey, config)
+    choose_device(config.device)
+    task = TRAINING[survey.task](
+        survey, config, measure(survey.images.pixels, division.train), division.train
     )
-    kind = crops if isinstance(survey, PairSurvey) else classes
-    config = kind.choose(survey, replace(config, device=device), settle, train)  # type: ignore[arg-type]
-    config = replace(config, view=preprocessing.view, dim=preprocessing.dim)
-    if config.fine_tune:
-        reasons["fine_tune"] = (
-            f"the head alone for {HEAD_ALONE:.0%} of the run, then all layers, early ones least"
-        )
-    if config.minutes is None and config.epochs is None:
-        config = replace(config, minutes=DEFAULT_MINUTES)
-        reasons["minutes"] = "the default"
-    elif config.minutes is not None:
-        reasons["minutes"] = typed
-    shortest = config.recipe or kind.usual_recipe(config, 0.0)[0]  # until it is known what fits
-    task = make_task(survey, replace(config, recipe=shortest), measure(survey.images.pixels, train), train)
-    if config.start_from is not None:
-        reasons["start_from"] = str(task.network().started_from)
-    if reasons.get("minutes") == "the default":
-        reasons["minutes"] += f"; ends sooner after {task.most_epochs} epochs"
-    reasons["class weights"] = task.why_weights
-    sample_indices, answered = task.sample_indices(train), test if len(test) else held
-
-    def room(task: Task, timed: dict[str, float]) -> float:
-        return affordable(task, timed, len(sample_indices), answered, elapsed())
-
-    free = asked.model is None and asked.start_from is None and config.minutes is not None
-    task, timed, why = networks.largest(task, sample_indices, room, free)
-    reasons["model"] = why or reasons["model"]
-    images = room(task, timed)
-    config = replace(config, model=task.config.model, **_way(timed, task.config, settle, reasons))
     torch.set_num_threads(config.threads or 1)
-    passes = min(images / len(sample_indices), (config.epochs or task.most_epochs) / 2)
-    view = CARE * len(answered) / timed["predict"] / (60 * config.minutes) if config.minutes else 0.0
-    recipe = settle("recipe", *kind.usual_recipe(config, passes, view))
-    task = task.planned(config := replace(config, recipe=recipe))
-    if asked.batch is None and config.minutes is not None:
-        batch, why = networks.batch_for(config.batch or 1, images / task.cost(), task.least_batch)
-        task.config = config = replace(config, batch=batch)
-        reasons["batch"] = why or reasons["batch"]
-    after = 0.0 if config.minutes is None else reserve(task, answered, timed)
-    seconds = _end(config.minutes, after, elapsed())
-    epochs = config.epochs if config.epochs is not None else task.most_epochs
-    reasons["epochs"] = (
-        typed
-        if config.epochs is not None
-        else expected(
-            timed[fastest(timed)] / task.cost(), task.most_epochs, seconds, elapsed(), len(sample_indices)
-        )
-    )
-    return Plan(
-        config, reasons, train, held, test, groups, task, timed, seconds, after, epochs * len(sample_indices)
-    )
+    return Plan(config, reasons, division, task, timed, budget)
 
 
-def _way(timed: dict[str, float], config: Config, settle: Settle, reasons: dict[str, str]) -> dict[str, Any]:
-    """Precision and threads of the quickest steps, or as typed, with their reasons."""
-    quickest, slowest = fastest(timed), min(rate for way, rate in timed.items() if way != "predict")
-    how = f"{timed[quickest]:,.0f} images/s trained; the slowest of {len(timed) - 1} ways {slowest:,.0f}"
-    name, threads = quickest.split()
-    precision = settle("precision", name, how)
+def precision_and_threads(planner: Planner, timed: dict[str, float], config: Config) -> dict[str, Any]:
+    """Precision and threads of the fastest steps, or as typed, with their reasons."""
+    reasons = planner.reasons
+    fastest_setting = fastest(timed)
+    slowest = min(rate for setting, rate in timed.items() if setting != "predict")
+    reason = f"{timed[fastest_setting]:,.0f} images/s trained; the slowest of {len(timed) - 1} settings {slowest:,.0f}"
+    name, threads = fastest_setting.split()
+    precision = planner.settle("precision", name, reason)
     maps = torch.bfloat16 if precision in HALF else torch.float32
-    if config.device == "cpu" and config.dim != 1 and (by := compiled_by(maps)):
-        reasons["precision"] += f"; norms, activations and pools in few passes, compiled by {by}"
-    for rejected, reason in getattr(timed, "rejected", {}).items():
+    if config.device == "cpu" and config.dim != 1 and (compiler := compiled_by(maps)):
+        reasons["precision"] += f"; norms, activations and pooling compiled by {compiler}"
+    for rejected, departure in getattr(timed, "rejected", {}).items():
         outcome = "used as you asked" if config.precision == rejected else "not used"
-        reasons["precision"] += f"; {rejected} {outcome}: {reason}"
+        reasons["precision"] += f"; {rejected} {outcome}: {departure}"
     if precision in HALF and not multiplies_bfloat16(config.device or "cpu"):
-        reasons["precision"] += "; this machine has no bfloat16 products, and is many times slower with it"
-    return {"precision": precision, "threads": settle("threads", int(threads), how)}
+        reasons["precision"] += "; this machine has no bfloat16 arithmetic, and is many times slower with it"
+    return {"precision": precision, "threads": planner.settle("threads", int(threads), reason)}
 
 
-def _end(minutes: float | None, after: float, now: float) -> float | None:
+def training_end(minutes: float | None, after: float, now: float) -> float | None:
     """Second of the clock at which training has to end, `after` of them before the command does."""
     if minutes is None:
         return None
     if 60 * minutes - after <= now + 1:
+        enough = (now + after) / 60 * 1.5 + 0.2
         raise UserError(
-            f"{minutes:g} minutes are not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {(now + after) / 60 * 1.5 + 0.2:.1f}"
+            f"{minutes:g} minutes are not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
         )
     return 60 * minutes - after
 
 
-def affordable(
-    task: Task, timed: dict[str, float], each: int, answered: NDArray[np.int64], now: float
-) -> float:
-    """Images at full size, of so many per pass, that the time or else the passes leave room for; `now` in seconds."""
-    images = float(each * (task.config.epochs or task.most_epochs))
-    if task.config.minutes is None:
-        return images
-    left = 60 * task.config.minutes - reserve(task, answered, timed) - now
-    return min(images, max(0.0, left) * timed[fastest(timed)])
-
-
-def reserve(task: Task, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
-    """Seconds kept for what comes after training: the answers for these rows at the last size, and the report."""
+def reserve(task: TrainingTask, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
+    """Seconds kept for what comes after training: predictions of these rows at the last size, and the report."""
     assert task.config.size
     share = (task.side(1.0) / task.config.size) ** task.survey.preprocessing.dim
-    answers = task.views() * share * len(task.sample_indices(rows)) / timed["predict"]
-    return REPORT + CARE * (answers + task.scoring(rows))
-
-
-def make_task(survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]) -> Task:
-    """What is learned: labels of whole images, or of each of their pixels."""
-    if isinstance(survey, PairSurvey):
-        return crops.Segmentation(survey, config, normal, train)
-    return classes.Classification(survey, config, normal, train)
+    predictions = task.views() * share * len(task.sample_indices(rows)) / timed["predict"]
+    return REPORT + CARE * (predictions + task.scoring(rows))
 
 
 def expected(per_second: float, most: int, seconds: float | None, now: float, n: int) -> str:
-    """How many passes over n images the time is expected to allow, at so many images per second."""
-    passes = ((seconds or 0) - now) * per_second / n
-    if passes < most:
-        return f"about {passes:.1f} expected in the time"
+    """How many epochs of n samples the time is expected to allow, at so many samples per second."""
+    epochs = ((seconds or 0) - now) * per_second / n
+    if epochs < most:
+        return f"about {epochs:.1f} expected in the time"
     return f"{most}, expected to end after {most * n / per_second / 60:.1f} min of training"

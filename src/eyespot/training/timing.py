@@ -11,14 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from eyespot.devices import answering, arithmetic, multiplies_bfloat16, wait
 from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, recorded, use_compiled
-from eyespot.tasks import classification as classes
-from eyespot.tasks import segmentation as crops
+from eyespot.tasks.order import first_draw
+from eyespot.tasks.training import TrainingTask
 from eyespot.training.config import Config
-from eyespot.training.devices import answering, arithmetic, multiplies_bfloat16, wait
 from eyespot.training.threads import options
 
-Task = classes.Classification | crops.Segmentation
 SHARE = 5e-4
 """Of the time, for timing each way at the least: a machine that others share may be twice as quick for some seconds."""
 NEARLY = 1.1
@@ -26,21 +25,21 @@ NEARLY = 1.1
 
 
 class Timed(dict[str, float]):
-    """Images per second by "precision threads", and of "predict"; `rejected`: why a precision was not timed."""
+    """Samples per second by "precision threads", and of "predict"; `rejected`: why a precision was not timed."""
 
     rejected: dict[str, str]
 
 
-def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> Timed:
+def time_steps(task: TrainingTask, sample_indices: NDArray[np.int64]) -> Timed:
     """Images per second of a few training steps by "precision threads", and of prediction, on this machine now."""
     c = task.config
     assert c.batch and c.device and c.size
-    network, generator = task.network().to(c.device), torch.Generator().manual_seed(c.seed)
+    network = task.network().to(c.device)
     task.prepare(network)
     few = (
         min(c.batch, max(2, 2**16 // c.size**task.survey.preprocessing.dim)) if c.device == "cpu" else c.batch
     )
-    x, y = task.batch(np.resize(sample_indices, few), c.size, generator)
+    x, y = task.batch(first_draw(np.resize(sample_indices, few), c.seed), c.size)
     usable, rejected = verified(task, network, x, y)
     timed: dict[str, float] = {}
     rates = partial(images_per_second, images=len(x), device=c.device, least=60 * SHARE * (c.minutes or 0))
@@ -57,14 +56,17 @@ def time_steps(task: Task, sample_indices: NDArray[np.int64]) -> Timed:
     precision, threads = fastest(timed).split()
     torch.set_num_threads(int(threads))
     network.eval()
-    with torch.inference_mode(), arithmetic(c.device, answering(task.answering() or precision, c.device)):
+    with (
+        torch.inference_mode(),
+        arithmetic(c.device, answering(task.prediction_precision() or precision, c.device)),
+    ):
         timed |= rates({"predict": partial(network, x)})
     rounded = Timed({name: float(f"{value:.4g}") for name, value in timed.items()})
     rounded.rejected = rejected
     return rounded
 
 
-def verified(task: Task, network: nn.Module, x: Tensor, y: Any) -> tuple[list[str], dict[str, str]]:
+def verified(task: TrainingTask, network: nn.Module, x: Tensor, y: Any) -> tuple[list[str], dict[str, str]]:
     """The precisions that compute what plain float32 does on this batch; and of the others, what departs.
 
     A precision that the user asked for is used whatever it does. Where float32 departs, compiled passes are at fault
@@ -104,7 +106,7 @@ def precisions(config: Config) -> list[str]:
     return [config.precision] if config.precision else known
 
 
-def _step(task: Task, network: nn.Module, precision: str, x: Tensor, y: Any) -> Tensor:
+def _step(task: TrainingTask, network: nn.Module, precision: str, x: Tensor, y: Any) -> Tensor:
     network.train()
     network.zero_grad()
     with arithmetic(x.device.type, precision):

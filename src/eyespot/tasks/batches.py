@@ -1,6 +1,5 @@
 """Batches of decoded images, signals or volumes on the training device, normalised."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -89,16 +88,6 @@ def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000, positions:
     mean = np.asarray(total / count)
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return Normal(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
-
-
-def forever(rows: NDArray[np.int64], batch: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Batches of row numbers, every row once before any comes again; a batch may span two passes."""
-    rng, left = np.random.default_rng(seed), np.empty(0, np.int64)
-    while True:
-        while len(left) < batch:
-            left = np.concatenate([left, rng.permutation(rows)])
-        yield left[:batch]
-        left = left[batch:]
 
 
 def resized(x: Tensor, side: int) -> Tensor:

@@ -1,0 +1,73 @@
+"""Network, crop size, loss, augmentation, batch and recipe for images with masks, where the user left them open."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.augment.pipeline import parse
+from eyespot.data.pair_survey import PairSurvey
+from eyespot.errors import UserError
+from eyespot.tasks.classification_settings import usual_model
+from eyespot.tasks.losses import parse_loss
+from eyespot.training.config import Config, Settle
+from eyespot.training.recipe import parse_recipe
+
+CROP = {1: 1024, 2: 192, 3: 32}
+"""Samples along each axis of a crop, at the most, by the number of axes."""
+USUAL: dict[int | str, str] = {
+    1: "scale(0.9,1.1)|brightness(0.2)|noise(0.05)",
+    2: "flip_axes|rotate90|elastic(10)|brightness(0.2)|contrast(0.2)",
+    3: "flip_axes|rotate90|brightness(0.2)|contrast(0.2)",
+    "photo": "flip|scale(0.8,1.25)|brightness(0.2)|contrast(0.2)",
+}
+"""The changes that are usual, by the number of axes, and for photographs."""
+WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
+PARTS = {"muon", "average"}
+"""Of the recipe, what training with masks knows."""
+
+
+def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
+    """The parts of training for masks; and why."""
+    return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
+
+
+def usual_loss(survey: PairSurvey) -> tuple[str, str]:
+    """The loss that fits the masks; and why."""
+    if survey.mapping.multilabel:
+        return "bce+dice", "every class on its own, at every pixel and as a whole"
+    if survey.mapping.things:
+        return "border+dice", "lines between touching objects count more (U-Net's weights)"
+    return "ce+dice", "every pixel, and every class"
+
+
+def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
+    """The network, the crop, the changes and the batch, each as typed or with its reason."""
+    dim = survey.preprocessing.dim
+    others = sorted(parse_recipe(config.recipe or "none") - PARTS)
+    if others:
+        raise UserError(
+            f"recipe part {others[0]!r} is not for masks, which know {' and '.join(sorted(PARTS))}"
+        )
+    narrow = ("unet_narrow", "the U-Net with a quarter of the paper's width, which a CPU can train")
+    usual = (
+        ("unet_bn", "the U-Net with the paper's widths")
+        if (config.device or "").startswith("cuda")
+        else narrow
+    )
+    of_weights = config.start_from is not None and config.model is None
+    model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
+    longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
+    size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
+    loss = settle("loss", *usual_loss(survey))
+    parse_loss(loss, survey.mapping.multilabel)
+    photo = survey.preprocessing.channels == 3
+    kind = "photo" if photo and dim == 2 else dim
+    augment = settle(
+        "augment", USUAL[kind], "photographs: mirrored, nearer or further, in other light" if photo else WHY
+    )
+    parse(augment, dim)
+    batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
+    return replace(
+        config, model=model, size=size, fit=survey.preprocessing.fit, augment=augment, batch=batch, loss=loss
+    )

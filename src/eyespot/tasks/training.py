@@ -1,0 +1,104 @@
+"""What the training loop asks of a task: a protocol, and the tasks that there are by name."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from eyespot.data.survey import Survey
+from eyespot.tasks.batches import Normal
+from eyespot.tasks.classification import Classification
+from eyespot.tasks.order import Draw
+from eyespot.tasks.segmentation import Segmentation
+from eyespot.training.config import Config
+
+Rows = NDArray[np.int64]
+
+
+class TrainingTask(Protocol):
+    """What is learned. Rows are positions in the survey's store."""
+
+    score: str
+    """The metric that validation gives, as it is called in the table."""
+    muon: float
+    """The peak learning rate of Muon."""
+    most_epochs: int
+    least_batch: int
+    survey: Any
+    config: Config
+    normal: Normal
+    class_weights_reason: str
+
+    def __init__(self, survey: Any, config: Config, normal: Normal, train: Rows): ...
+
+    @staticmethod
+    def choose(survey: Any, config: Config, settle: Callable[[str, Any, str], Any], train: Rows) -> Config:
+        """Network, size, augmentation, batch and loss, each as the user asked or with its reason."""
+        ...
+
+    @staticmethod
+    def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
+        """The parts of training for so many epochs at full size, and the reason."""
+        ...
+
+    def planned(self, config: Config) -> "TrainingTask":
+        """The same task with other settings; what was read from the data is kept."""
+        ...
+
+    def network(self) -> Any:
+        """A new network, its weights drawn from the seed or those to start from."""
+        ...
+
+    def prepare(self, network: nn.Module) -> None:
+        """Set from the data what is set before the first step."""
+        ...
+
+    def sample_indices(self, rows: Rows) -> Rows:
+        """The rows of an epoch: each once, or as often as crops fit into it."""
+        ...
+
+    def side(self, fraction: float) -> int:
+        """Samples along each axis at this fraction of the run."""
+        ...
+
+    def cost(self) -> float:
+        """Time per sample over a whole run, as a share of a full-size sample's."""
+        ...
+
+    def views(self) -> int:
+        """Forward passes that a prediction takes."""
+        ...
+
+    def prediction_precision(self) -> str:
+        """The precision of predictions; empty for that of training."""
+        ...
+
+    def scoring(self, rows: Rows) -> float:
+        """Seconds to compute the metrics of these rows."""
+        ...
+
+    def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
+        """Augmented samples (B, C, side, ...) and their targets, the same for the same draw."""
+        ...
+
+    def loss(self, logits: Tensor, y: Any) -> Tensor:
+        """The mean loss of a batch."""
+        ...
+
+    def validate(self, network: nn.Module, rows: Rows, side: int) -> tuple[float, float]:
+        """Loss and metric on validation rows."""
+        ...
+
+
+TRAINING: dict[str, type[TrainingTask]] = {
+    "classification": Classification,
+    "segmentation": Segmentation,
+}
+"""By the name of the survey's task."""
+
+
+def task_of(survey: Survey) -> type[TrainingTask]:
+    """The task that a data set is for."""
+    return TRAINING[survey.task]
