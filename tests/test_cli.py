@@ -78,7 +78,7 @@ def test_train_leaves_everything_that_was_promised(cli, photos, tmp_path):
     run = tmp_path / "run"
     result = cli("train", photos, "--epochs", 3, "--batch", 16, "--seed", 1, "--out", run)
     assert result.code == 0, result.err
-    assert "as you asked" in result.err and "held-out loss" in result.err and "accuracy" in result.out
+    assert "as you asked" in result.err and "val loss" in result.err and "accuracy" in result.out
     assert {p.name for p in run.iterdir()} == {
         "model.safetensors", "plan.toml", "history.csv", "split.csv", "first-batch.png", "report.html",
     }  # fmt: skip
@@ -126,7 +126,7 @@ def test_the_users_own_folders_are_kept(cli, tmp_path):
     for seed, split in enumerate(("train", "val", "test")):
         write_set(tmp_path / "d" / split, per_class=8, seed=seed)
     result = cli("train", tmp_path / "d", "--epochs", 2, "--batch", 8, "--out", tmp_path / "run")
-    assert "24 images to train, 24 held out, 24 to test" in result.err
+    assert "24 images for training, 24 for validation, 24 for testing" in result.err
     assert {(r["path"].split("/")[-3], r["split"]) for r in split_rows(tmp_path / "run")} == {
         (s, s) for s in ("train", "val", "test")
     }
@@ -239,7 +239,7 @@ def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "stopped by you" in err and "Traceback" not in err and "accuracy" in out
+    assert "stopped by Ctrl-C" in err and "Traceback" not in err and "accuracy" in out
     assert f"eyespot train DATA --start-from {tmp_path / 'run'}" in out
     assert eyespot.load(tmp_path / "run").card.scores["accuracy"]["n"] == 12
     assert (tmp_path / "run" / "report.html").exists()

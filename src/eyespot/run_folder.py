@@ -172,24 +172,17 @@ def first_crops(task: Segmentation, plan: Plan, most: int = 16) -> Image:
     return pictures.sheet([("crops", plain), ("with their masks", shown)], tile=144, columns=8)
 
 
-def show_plan(plan: Plan, found: Survey) -> None:
+def show_plan(plan: Plan, survey: Survey) -> None:
     """Every choice with its reason, on standard error."""
-    c = plan.config
+    config = plan.config
+    sizes = [f"{len(plan.train):,} {survey.word}s for training", f"{len(plan.val):,} for validation"]
+    sizes += [f"{len(plan.test):,} for testing"] * bool(len(plan.test))
     say("")
-    say(
-        f"plan      {len(plan.train):,} {found.word}s to train, {len(plan.val):,} held out"
-        + (f", {len(plan.test):,} to test" if len(plan.test) else "")
-    )
-    settings = {
-        **{k: v for k, v in asdict(c).items() if v is not None},
-        "split": "",
-        "class weights": "",
-        "channels": found.preprocessing.channels,
-        "depth": found.preprocessing.depth,
-        "epochs": c.epochs or "",
-    }
+    say(f"plan      {', '.join(sizes)}")
+    shown = {name: value for name, value in asdict(config).items() if value is not None}
+    shown |= {"channels": survey.preprocessing.channels, "depth": survey.preprocessing.depth}
     for name, reason in plan.reasons.items():
-        value = settings.get(name, "")
+        value = shown.get(name, "")
         say(f"  {name:<14}{value!s:<17} {reason}" if value != "" else f"  {name:<14}{reason}")
     say("")
 
