@@ -12,7 +12,7 @@ from conftest import one_sentence
 from eyespot.data.sources.builtin import unpack
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.tasks.classification import usual_model
+from eyespot.tasks.classification_settings import usual_model
 from eyespot.training import optimise
 from eyespot.training.config import Config, read_config
 from eyespot.training.optimise import LEVELS, finetune_optimisers, set_rates
