@@ -1,15 +1,18 @@
 """Descriptions against the papers, against numbers counted by hand, and against what NaN reaches."""
 
+import ast
 import json
 from collections import Counter
 from functools import cache
 from math import inf, prod
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+import eyespot.anatomy
 from eyespot.anatomy import describe, draw, effective_field
 from eyespot.anatomy.measure import run_as_predicting, run_as_training
 from eyespot.errors import UserError
@@ -384,6 +387,38 @@ def test_one_document_and_one_text():
     assert "435, larger than the image's 64" in text
     assert "layer3 Sequential" in text and "conv2 Conv2d" in text
     assert len(found.table(1).splitlines()) == 1 + sum(x.depth <= 1 for x in found.layers)
+
+
+@pytest.mark.parametrize("name", ["unet", "densenet121", "resnet50"])
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_text_fits_its_width_and_breaks_no_word(name, width):
+    found = own(name)
+    wide, narrow = found.table(width=1000), found.table(width=width)
+    words = set(f"{found.summary(1000)} {wide}".split())
+    note = set() if "Not shown" not in narrow else set(narrow[narrow.index("Not shown") :].split())
+    assert set(found.summary(width).split()) <= words and set(narrow.split()) <= words | note
+    assert max(map(len, f"{found.summary(width)}\n{narrow}".splitlines())) <= width
+    assert "\x1b" not in narrow and ("Not shown" in narrow) == (width < max(map(len, wide.splitlines())))
+    assert all(layer.label in narrow for layer in found.layers)
+
+
+def test_a_pipe_gets_whole_lines(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert own("resnet50").table() == own("resnet50").table(width=1000)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(eyespot.anatomy.__file__).parent.glob("*.py")), ids=lambda p: p.stem
+)
+def test_the_modules_import_in_no_circle(path):
+    """Imports go one way, inside functions too."""
+    order = "field axes rules follow state effective table description measure picture taps __init__".split()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eyespot.anatomy"):
+            names = (
+                [node.module.split(".")[2]] if node.module.count(".") > 1 else [a.name for a in node.names]
+            )
+            assert all(order.index(name) < order.index(path.stem) for name in names), node.lineno
 
 
 @pytest.mark.parametrize("ending", [".png", ".svg"])

@@ -57,7 +57,8 @@ def union(axes: Sequence[Axis]) -> Axis:
     placed = [a for a in axes if a.dim is not None]
     if not placed:
         return axes[0]
-    first, grid = placed[0], placed[0].grid
+    first = placed[0]
+    grid = placed[0].grid
     if any((a.dim, a.merged) != (first.dim, first.merged) for a in placed):
         raise Unknown
     if len(placed) < len(axes) or any(a.grid is None for a in placed):

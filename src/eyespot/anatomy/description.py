@@ -7,6 +7,7 @@ from typing import Any
 
 from eyespot.anatomy.axes import Axis, Seen
 from eyespot.anatomy.effective import Effective
+from eyespot.anatomy.table import line_width, summary_line, tree_table
 
 
 def sizes_of(axis: Axis) -> list[int] | str:
@@ -16,10 +17,10 @@ def sizes_of(axis: Axis) -> list[int] | str:
 
 def largest(seen: Seen) -> int | str | None:
     """One number for a receptive field: the largest over axes and phases, "all", or None where not followed."""
-    found = [sizes_of(a) for a in seen]
-    if not found:
+    fields = [sizes_of(a) for a in seen]
+    if not fields:
         return None
-    return "all" if "all" in found else max(n for sizes in found for n in sizes if not isinstance(n, str))
+    return "all" if "all" in fields else max(n for sizes in fields for n in sizes if not isinstance(n, str))
 
 
 def strides_of(seen: Seen) -> list[Fraction | None]:
@@ -127,31 +128,32 @@ class Description:
             "layers": [layer.as_dict() for layer in self.layers],
         }
 
-    def table(self, depth: int | None = None) -> str:
-        """The tree, down to `depth` modules deep."""
-        rows = [HEAD] + [row_of(x) for x in self.layers if depth is None or x.depth <= depth]
-        widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
-        lines = []
-        for row in rows:
-            cells = [
-                c.rjust(w) if k > 1 else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+    def table(self, depth: int | None = None, width: int | None = None) -> str:
+        """The tree, down to `depth` modules deep, as text.
 
-    def summary(self) -> str:
+        width   characters along a line: columns that do not fit are left out and named; the terminal's if not given
+        """
+        rows = [row_of(x) for x in self.layers if depth is None or x.depth <= depth]
+        return tree_table(HEAD, rows, DISPENSABLE, line_width() if width is None else width)
+
+    def summary(self, width: int | None = None) -> str:
+        """The numbers of the whole network, a line each, wrapped between words."""
+        columns = line_width() if width is None else width
         training = "" if self.training_bytes is None else f", {memory(self.training_bytes)} to train"
-        lines = [
-            f"{self.name}: {times(self.shape)} -> {times(self.output_shape)}",
-            f"parameters       {self.parameters:,}",
-            f"multiply-adds    {self.multiply_adds:,}",
-            f"memory           {memory(self.forward_bytes)} to predict{training}, per image in float32, weights apart",
-            f"total stride     {self.total_stride or 'not known'}",
-            f"receptive field  {words(self.field)}{self._against_image()}",
-        ]
-        lines += [f"effective field  {self.effective}"] if self.effective else []
-        lines += [self._dense()] if any(x.dense for x in self.layers) else []
-        return "\n".join(lines + [f"note: {note}" for note in self.notes])
+        values = {
+            "parameters": f"{self.parameters:,}",
+            "multiply-adds": f"{self.multiply_adds:,}",
+            "memory": f"{memory(self.forward_bytes)} to predict{training}, per image in float32, weights apart",
+            "total stride": str(self.total_stride or "not known"),
+            "receptive field": f"{words(self.field)}{self._against_image()}",
+        }
+        if self.effective:
+            values["effective field"] = str(self.effective)
+        if any(x.dense for x in self.layers):
+            values["dense instead"] = self._dense()
+        title = f"{self.name}: {times(self.shape)} -> {times(self.output_shape)}"
+        lines = [title, *(summary_line(label, value, columns) for label, value in values.items())]
+        return "\n".join(lines + [summary_line("note", note, columns) for note in self.notes])
 
     def _against_image(self) -> str:
         size = self.receptive_field
@@ -162,7 +164,7 @@ class Description:
         """The course's argument for convolution: local and shared weights are few."""
         dense = sum(x.dense or 0 for x in self.layers)
         shared = sum(x.own_parameters for x in self.layers if x.dense)
-        return f"dense instead    {scaled(dense)} parameters, if each convolution ({scaled(shared)} in all) were a dense layer"
+        return f"{scaled(dense)} parameters, if each convolution ({scaled(shared)} in all) were a dense layer"
 
     def __str__(self) -> str:
         return f"{self.summary()}\n\n{self.table()}"
@@ -170,7 +172,9 @@ class Description:
     __repr__ = __str__
 
 
-HEAD = ("layer", "output", "parameters", "mult-adds", "output", "training", "stride", "sees", "if dense")
+HEAD = ("layer", "output", "parameters", "mult-adds", "memory", "training", "stride", "field", "if dense")
+DISPENSABLE = (8, 5, 4, 6, 3, 1, 2)
+"""Columns that are left out of a table that is too wide, the first first."""
 
 
 def row_of(x: Layer) -> tuple[str, ...]:

@@ -11,9 +11,12 @@ from torch.func import functional_call
 
 from eyespot.anatomy.axes import Seen
 from eyespot.anatomy.follow import Follower
+from eyespot.anatomy.state import mode, state
 from eyespot.errors import UserError
 
-IMAGES, SHARE, DRAWS = 16, 0.95, 1000
+IMAGES = 16
+SHARE = 0.95
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ def effective_field(
     """
     generator = torch.Generator().manual_seed(seed)
     rows = [profile(*squared_gradient(model, shape, generator)) for _ in range(images)]
-    sides, shares = rows[0][0], np.stack([row[1] for row in rows])
-    picks = np.random.default_rng(seed).integers(0, images, (DRAWS, images))
+    sides = rows[0][0]
+    shares = np.stack([row[1] for row in rows])
+    picks = np.random.default_rng(seed).integers(0, images, (RESAMPLES, images))
     drawn = [side_of(shares[pick].sum(0), sides, share) for pick in picks]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Effective(side_of(shares.sum(0), sides, share), float(low), float(high), images, share)
@@ -63,15 +67,14 @@ def squared_gradient(
     model: nn.Module, shape: tuple[int, ...], generator: torch.Generator
 ) -> tuple[NDArray[np.float64], list[float]]:
     """(*S) squared gradient of the middle unit with respect to one random image, and where its field's middle is."""
-    from eyespot.anatomy.measure import mode, state
-
     image = torch.randn(1, *shape, generator=generator)
     device = next((p.device for p in model.parameters()), image.device)
     image = image.to(device).requires_grad_()
     follower = Follower(image, keep=True)
     with torch.enable_grad(), mode(model, False), follower:
         functional_call(model, state(model, device), (image,))
-    unit, seen = follower.unit, follower.last
+    unit = follower.unit
+    seen = follower.last
     at, middle = middle_of(unit, seen, shape)
     values = unit[(0, slice(None), *at)]
     signs = torch.randint(0, 2, values.shape, generator=generator) * 2.0 - 1

@@ -65,7 +65,8 @@ class Grid:
             return None
         period = lcm(self.period, other.period)
         pairs = [(self.at(i), other.at(i)) for i in range(period)]
-        lows, highs = tuple(min(a[0], b[0]) for a, b in pairs), tuple(max(a[1], b[1]) for a, b in pairs)
+        lows = tuple(min(a[0], b[0]) for a, b in pairs)
+        highs = tuple(max(a[1], b[1]) for a, b in pairs)
         return Grid(int(self.stride * period), lows, highs)
 
 
@@ -93,7 +94,8 @@ def resized(
 ) -> Grid:
     """n samples resized to m, or adaptively pooled; `corners` if the first and last samples stay in place."""
     if corners:
-        n, m = max(n - 1, 1), max(m - 1, 1)
+        n = max(n - 1, 1)
+        m = max(m - 1, 1)
     return grid.through(window, m // gcd(n, m), n // gcd(n, m))
 
 
@@ -107,9 +109,11 @@ def resize_window(n: int, m: int, mode: str, corners: bool) -> Callable[[int], I
         return lambda i: (i * n // m,)
     if mode == "nearest-exact":
         return lambda i: ((2 * i + 1) * n // (2 * m),)
-    scale, half = Fraction(n, m), Fraction(1, 2)
+    scale = Fraction(n, m)
+    half = Fraction(1, 2)
     if corners:
-        scale, half = Fraction(n - 1, max(m - 1, 1)), Fraction(0)
+        scale = Fraction(n - 1, max(m - 1, 1))
+        half = Fraction(0)
 
     def around(i: int) -> tuple[int, ...]:
         place = (i + half) * scale - half

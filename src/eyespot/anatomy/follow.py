@@ -24,7 +24,9 @@ class Follower(TorchFunctionMode):
         super().__init__()
         self.seen = WeakTensorKeyDictionary()
         self.notes: dict[str, None] = {}
-        self.keep, self.unit, self.where = keep, image, ""
+        self.keep = keep
+        self.unit = image
+        self.where = ""
         self.last: Seen = tuple(Axis(d, START) for d in range(2, image.dim()))
         self.seen[image] = self.last
 

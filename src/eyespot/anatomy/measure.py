@@ -18,6 +18,7 @@ from eyespot.anatomy.axes import LOST
 from eyespot.anatomy.description import Description, Layer, dense_parameters
 from eyespot.anatomy.effective import effective_field
 from eyespot.anatomy.follow import Follower, tensors
+from eyespot.anatomy.state import mode, state
 from eyespot.errors import UserError
 
 
@@ -26,8 +27,12 @@ class Meter(TorchDispatchMode):
 
     def __init__(self, image: Tensor, apart: set[int]):
         super().__init__()
-        self.multiply_adds, self.now, self.peak = 0, 0, 0
-        self.apart, self.users, self.known = apart, {}, WeakIdKeyDictionary()
+        self.multiply_adds = 0
+        self.now = 0
+        self.peak = 0
+        self.apart = apart
+        self.users = {}
+        self.known = WeakIdKeyDictionary()
         self._hold(image)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -64,7 +69,8 @@ class Record:
 
     def __init__(self, model: nn.Module, follower: Follower | None = None, meter: Meter | None = None):
         self.names = {module: name for name, module in model.named_modules()}
-        self.follower, self.meter = follower, meter
+        self.follower = follower
+        self.meter = meter
         self.layers: list[Layer] = []
         self.open: list[tuple[int, int]] = []  # (place among the layers, multiply-adds before)
         self.counted: set[int] = set()
@@ -72,7 +78,8 @@ class Record:
     def enter(self, module: nn.Module, args: tuple) -> None:
         own = [p for p in module.parameters(recurse=False) if id(p) not in self.counted]
         self.counted |= {id(p) for p in own}
-        name, kind = self.names[module], type(module).__name__
+        name = self.names[module]
+        kind = type(module).__name__
         layer = Layer(
             name, kind, len(self.open), name.removeprefix(f"{self.running}.") if self.running else name
         )
@@ -84,7 +91,8 @@ class Record:
 
     def leave(self, module: nn.Module, args: tuple, out: Any) -> None:
         place, before = self.open.pop()
-        layer, within = self.layers[place], self.layers[place + 1 :]
+        layer = self.layers[place]
+        within = self.layers[place + 1 :]
         layer.parameters = layer.own_parameters + sum(x.own_parameters for x in within)
         if self.meter:
             layer.multiply_adds = self.meter.multiply_adds - before
@@ -119,38 +127,13 @@ class Record:
                 hook.remove()
 
 
-@contextmanager
-def mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Train or eval for a while, each module set back to what it was."""
-    before = [(m, m.training) for m in model.modules()]
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, was in before:
-            module.training = was
-
-
-def bare(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """The same tensor without values, or a copy of it that the run may change."""
-    if device == "meta":
-        empty = torch.empty_like(tensor, device="meta")
-        return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
-    return tensor if isinstance(tensor, nn.Parameter) else tensor.clone()
-
-
-def state(model: nn.Module, device: str | torch.device) -> dict[str, Tensor]:
-    """Every parameter and buffer, for `functional_call`; a tensor under two names stays one."""
-    kept = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    made = {id(t): bare(t, device) for _, t in kept}
-    return {name: made[id(t)] for name, t in kept}
-
-
 def run_as_predicting(
     model: nn.Module, shape: tuple[int, ...], device: Any
 ) -> tuple[Record, Follower, Meter, Any]:
-    weights, image = state(model, device), torch.zeros(1, *shape, device=device)
-    follower, meter = Follower(image), Meter(image, {storage(t) for t in weights.values()})
+    weights = state(model, device)
+    image = torch.zeros(1, *shape, device=device)
+    follower = Follower(image)
+    meter = Meter(image, {storage(t) for t in weights.values()})
     record = Record(model, follower, meter)
     with torch.no_grad(), mode(model, False), record.of(model), meter, follower:
         out = functional_call(model, weights, (image,))
@@ -162,7 +145,8 @@ def run_as_training(model: nn.Module, shape: tuple[int, ...], device: Any) -> li
 
     Two images, since a batch norm refuses one that ends as a single value; half of the bytes is one's share.
     """
-    weights, image = state(model, device), torch.zeros(2, *shape, device=device)
+    weights = state(model, device)
+    image = torch.zeros(2, *shape, device=device)
     seen: set[int] = {storage(t) for t in weights.values()}
     kept: list[tuple[str, float]] = []
     record = Record(model)
@@ -212,7 +196,8 @@ def describe(
     if not 2 <= len(shape) <= 4 or any(not isinstance(n, int) or n < 1 for n in shape):
         raise UserError(f"the shape of an image is (channels, *S) with one to three axes, not {shape}")
     record, follower, meter, out = on_some_device(model, run_as_predicting, shape)
-    layers, notes = record.layers, list(follower.notes)
+    layers = record.layers
+    notes = list(follower.notes)
     kept: list[tuple[str, float]] | None = None
     try:
         kept = on_some_device(model, run_as_training, shape)

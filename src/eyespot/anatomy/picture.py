@@ -7,7 +7,9 @@ from eyespot.anatomy.description import Description, Layer, largest
 from eyespot.errors import UserError
 from eyespot.files import write_file
 
-BLUE, ORANGE, GREY = "#1f6f8b", "#d1603d", "#999999"
+BLUE = "#1f6f8b"
+ORANGE = "#d1603d"
+GREY = "#999999"
 ENDINGS = (".png", ".svg", ".pdf")
 
 

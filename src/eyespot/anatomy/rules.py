@@ -56,7 +56,8 @@ def kernel_of_weight(given: dict) -> tuple[int, ...]:
 
 def adaptive(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
     def along(axis: Axis, dim: int) -> Axis:
-        n, m = before[0][dim], out.shape[dim]
+        n = before[0][dim]
+        m = out.shape[dim]
         if m == 1:
             return Axis(None, None)
         return regrid(axis, lambda g: field.resized(g, n, m, field.adaptive_window(n, m)))
@@ -66,12 +67,14 @@ def adaptive(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) 
 
 def interpolate(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
     given = named("input size scale_factor mode align_corners recompute_scale_factor antialias", args, kwargs)
-    mode, corners = given.get("mode", "nearest"), bool(given.get("align_corners"))
+    mode = given.get("mode", "nearest")
+    corners = bool(given.get("align_corners"))
     if mode not in ("nearest", "nearest-exact", "linear", "bilinear", "trilinear") or given.get("antialias"):
         raise Unknown
 
     def along(axis: Axis, dim: int) -> Axis:
-        n, m = before[0][dim], out.shape[dim]
+        n = before[0][dim]
+        m = out.shape[dim]
         scale = given.get("scale_factor")
         if scale is not None and any(s * n != m for s in tuple_of(scale, 1)):
             raise Unknown  # torch then steps by the factor and not by the ratio of the sizes
@@ -107,7 +110,8 @@ def index(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> 
         raise Unknown
     rank = len(before[0])
     gap = items.index(Ellipsis) if Ellipsis in items else len(items)
-    near, far = items[:gap], items[gap + 1 :]
+    near = items[:gap]
+    far = items[gap + 1 :]
     items = [*near, *[slice(None)] * (rank - len(near) - len(far)), *far]
 
     def along(axis: Axis, dim: int) -> Axis:
@@ -181,9 +185,12 @@ def reshape(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -
 
 def regrouped(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """The shortest runs of old and new dimensions that hold equally many values."""
-    groups, i, j = [], 0, 0
+    groups = []
+    i = 0
+    j = 0
     while i < len(old) or j < len(new):
-        a, b = list(range(i, min(i + 1, len(old)))), list(range(j, min(j + 1, len(new))))
+        a = list(range(i, min(i + 1, len(old))))
+        b = list(range(j, min(j + 1, len(new))))
         while (m := prod(old[d] for d in a)) != (n := prod(new[d] for d in b)) or not (a and b):
             if (m < n or not a) and i + len(a) < len(old):
                 a.append(i + len(a))
@@ -192,7 +199,8 @@ def regrouped(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], l
             else:
                 break
         groups.append((a, b))
-        i, j = i + len(a), j + len(b)
+        i = i + len(a)
+        j = j + len(b)
     return groups
 
 
@@ -201,7 +209,8 @@ def order(places: Callable[[dict, int], Sequence[int]]) -> Callable:
 
     def rule(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
         given = named("input a b", args, kwargs)
-        given["rest"], given["shape"] = args[1:], before[0]
+        given["rest"] = args[1:]
+        given["shape"] = before[0]
         old = list(places(given, len(before[0])))
         moved = [a if a.dim is None else replace(a, dim=old.index(a.dim)) for a in known[0][1]]
         return tuple(moved)
@@ -215,8 +224,11 @@ def permuted(given: dict, rank: int) -> list[int]:
 
 
 def transposed(given: dict, rank: int) -> list[int]:
-    dims, a, b = list(range(rank)), given["a"] % rank, given["b"] % rank
-    dims[a], dims[b] = b, a
+    dims = list(range(rank))
+    a = given["a"] % rank
+    b = given["b"] % rank
+    dims[a] = b
+    dims[b] = a
     return dims
 
 
