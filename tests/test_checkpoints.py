@@ -64,7 +64,7 @@ def test_every_kind_of_file_is_read(tmp_path, kind):
     WRITERS[kind](model.state_dict(), tmp_path / kind)
     started = create("resnet18", **RESNET, weights=tmp_path / kind)
     assert same(started, model)
-    assert started.started_from.source == str(tmp_path / kind) and not started.started_from.fresh
+    assert started.started_from.source == str(tmp_path / kind) and not started.started_from.new
 
 
 def test_a_model_file_of_ours_and_its_folder_are_read(tmp_path):
@@ -171,9 +171,9 @@ def test_for_other_classes_only_the_head_is_new(name):
     torch.manual_seed(7)
     drawn = create(name, **SIZES[name], classes=4).state_dict()
     head, told = ends(model)[1], started.started_from
-    assert told.fresh == (f"{head}.weight", f"{head}.bias") and not told.adapted and not told.unused
+    assert told.new == (f"{head}.weight", f"{head}.bias") and not told.adapted and not told.unused
     for key, tensor in started.state_dict().items():
-        assert torch.equal(tensor, drawn[key] if key in told.fresh else model.state_dict()[key]), key
+        assert torch.equal(tensor, drawn[key] if key in told.new else model.state_dict()[key]), key
     assert f"new for other classes: {head}.weight" in str(told)
 
 
@@ -185,7 +185,7 @@ def test_what_the_network_has_no_place_for_is_told():
     body = {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
     deeper = body | {"fc.1.weight": torch.zeros(2, 2), "fc.1.bias": torch.zeros(2)}
     told = create("resnet18", **RESNET, weights=deeper).started_from
-    assert told.fresh == ("fc.weight", "fc.bias") and told.unused == ("fc.1.weight", "fc.1.bias")
+    assert told.new == ("fc.weight", "fc.bias") and told.unused == ("fc.1.weight", "fc.1.bias")
 
 
 # Refusals: one sentence with the names and shapes.

@@ -1,4 +1,4 @@
-"""The layers that every network here is built from, said once for images of one, two and three axes.
+"""The layers that every network here is built from, for images of one, two and three axes.
 
 Shapes in comments and docstrings: B batch, C channels, S the spatial axes: (L), (H, W) or (D, H, W).
 """
@@ -65,7 +65,7 @@ class Kit:
     ) -> nn.Module:
         """(B, cin, *S) -> (B, cout, *ceil(S / stride)) for an odd size; not padded, S loses size - 1.
 
-        It has a bias where no norm makes one useless, unless told.
+        It has a bias unless a norm follows, if `bias` is None.
         """
         edge = size // 2 if padded else 0
         mode = self.padding if edge else "zeros"  # the other modes copy the image even to add nothing
@@ -132,7 +132,8 @@ class Pad(nn.Module):
 
     def __init__(self, kit: Kit, edge: tuple[int, int], value: float = 0.0):
         super().__init__()
-        self.edge, self.value = [*edge] * kit.dim, value
+        self.edge = [*edge] * kit.dim
+        self.value = value
         self.mode = "constant" if kit.padding == "zeros" else kit.padding
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,7 +156,8 @@ class Blur(nn.Module):
             kernel = kernel[..., None] * taps
         self.register_buffer("kernel", kernel[None, None], persistent=False)  # a constant: no name to load
         self.pad = Pad(kit, ((kit.blur - 1) // 2, kit.blur // 2 - cut))
-        self.stride, self.convolve = stride, (F.conv1d, F.conv2d, F.conv3d)[kit.dim - 1]
+        self.stride = stride
+        self.convolve = (F.conv1d, F.conv2d, F.conv3d)[kit.dim - 1]
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
@@ -220,5 +222,5 @@ MEMORY = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_
 
 
 def sent(tensor: Tensor, device: str | torch.device) -> Tensor:
-    """On the device; a GPU of NVIDIA's is not waited for."""
+    """The tensor on the device; a copy to an NVIDIA GPU is not waited for."""
     return tensor.to(device, non_blocking=torch.device(device).type == "cuda")

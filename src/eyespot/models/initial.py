@@ -43,10 +43,10 @@ def last_scales(model: nn.Module) -> list[Tensor]:
     """The scale of the norm that ends each residual block; a block names that norm in its attribute `last`."""
     norms = [getattr(block, str(block.last)) for block in model.modules() if hasattr(block, "last")]
     scales = [getattr(norm, "weight", None) for norm in norms]
-    found = [scale for scale in scales if scale is not None]
-    if not scales or len(found) < len(scales):
+    present = [scale for scale in scales if scale is not None]
+    if not scales or len(present) < len(scales):
         raise UserError(
             f"init 'zero_last' needs residual blocks that end in a norm with a scale; this {type(model).__name__} "
             "has none (init 'he' and 'dirac' need neither)"
         )
-    return found
+    return present

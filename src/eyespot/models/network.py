@@ -8,18 +8,18 @@ from torch import Tensor, nn
 
 from eyespot.errors import UserError
 from eyespot.kit import Kit
-from eyespot.weights.adapt import Fitted
+from eyespot.weights.adapt import LoadedWeights
 
 
 class Network(nn.Module):
     """Base of the networks: (B, channels, *S) -> (B, classes) or (B, classes, *S) logits.
 
     `halvings` has the window size of each halving in turn: an odd one leaves ceil(S / 2), an even one floor(S / 2).
-    `last` is the largest window on the coarsest grid. `started_from` tells what became of the weights that `create`
+    `last` is the largest window on the coarsest grid. `started_from` lists what became of the weights that `create`
     was given.
     """
 
-    started_from: Fitted | None = None
+    started_from: LoadedWeights | None = None
     of_positions = False
     """Whether it answers for every position, and not for the whole image"""
 
@@ -28,7 +28,9 @@ class Network(nn.Module):
         for what, number in (("channels", channels), ("classes", classes)):
             if not isinstance(number, int) or number < 1:
                 raise UserError(f"{what} is {number!r}; a network needs a whole number from 1")
-        self.channels, self.classes, self.kit = channels, classes, kit
+        self.channels = channels
+        self.classes = classes
+        self.kit = kit
         self.total_stride = 2 ** len(halvings)
         self.smallest = smallest(kit, halvings, last)  # the shortest axis that every layer can take
         self.max_collapsing_size = (
@@ -39,7 +41,9 @@ class Network(nn.Module):
         """Raise one sentence for an image that this network cannot take; say nothing while it is traced."""
         if torch.compiler.is_compiling() or torch.compiler.is_exporting():
             return
-        name, shape, size = type(self).__name__, tuple(x.shape), tuple(x.shape[2:])
+        name = type(self).__name__
+        shape = tuple(x.shape)
+        size = shape[2:]
         if x.dim() != self.kit.dim + 2:
             axes = ", ".join(("L", "HW", "DHW")[self.kit.dim - 1])
             raise UserError(f"this {name} takes a batch of shape (B, {self.channels}, {axes}), not {shape}")

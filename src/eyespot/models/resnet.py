@@ -12,12 +12,15 @@ from eyespot.models.network import Network
 class Basic(nn.Module):
     """Two 3-wide convolutions beside a shortcut: (B, cin, *S) -> (B, width, *ceil(S / stride))"""
 
-    expansion, last = 1, "bn2"
+    expansion = 1
+    last = "bn2"
 
     def __init__(self, cin: int, width: int, stride: int, shortcut: str, kit: Kit):
         super().__init__()
-        self.conv1, self.bn1 = kit.conv(cin, width, 3, stride), kit.norm_of(width)
-        self.conv2, self.bn2 = kit.conv(width, width, 3), kit.norm_of(width)
+        self.conv1 = kit.conv(cin, width, 3, stride)
+        self.bn1 = kit.norm_of(width)
+        self.conv2 = kit.conv(width, width, 3)
+        self.bn2 = kit.norm_of(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = SHORTCUTS[shortcut](cin, width, stride, kit)
 
@@ -32,13 +35,17 @@ class Bottleneck(nn.Module):
     The stride is on the 3-wide convolution, as in torchvision; the paper had it on the first.
     """
 
-    expansion, last = 4, "bn3"
+    expansion = 4
+    last = "bn3"
 
     def __init__(self, cin: int, width: int, stride: int, shortcut: str, kit: Kit):
         super().__init__()
-        self.conv1, self.bn1 = kit.conv(cin, width, 1), kit.norm_of(width)
-        self.conv2, self.bn2 = kit.conv(width, width, 3, stride), kit.norm_of(width)
-        self.conv3, self.bn3 = kit.conv(width, 4 * width, 1), kit.norm_of(4 * width)
+        self.conv1 = kit.conv(cin, width, 1)
+        self.bn1 = kit.norm_of(width)
+        self.conv2 = kit.conv(width, width, 3, stride)
+        self.bn2 = kit.norm_of(width)
+        self.conv3 = kit.conv(width, 4 * width, 1)
+        self.bn3 = kit.norm_of(4 * width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = SHORTCUTS[shortcut](cin, 4 * width, stride, kit)
 
@@ -101,10 +108,12 @@ class ResNet(Network):
         choose("stem", stem, (3, 7))
         large = stem == 7
         super().__init__(channels, classes, kit, halvings=[7, 3] * large + [3] * (len(depths) - 1))
-        self.conv1, self.bn1 = kit.conv(channels, width, stem, stride=2 if large else 1), kit.norm_of(width)
+        self.conv1 = kit.conv(channels, width, stem, stride=2 if large else 1)
+        self.bn1 = kit.norm_of(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = kit.pool("max", 3) if large else nn.Identity()
-        cin, self.stages = width, [f"layer{i + 1}" for i in range(len(depths))]
+        cin = width
+        self.stages = [f"layer{i + 1}" for i in range(len(depths))]
         for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):
             blocks = []
             for j in range(depth):

@@ -29,7 +29,7 @@ def double_conv(cin: int, mid: int, cout: int, padded: bool, dropout: float, kit
 
 
 class UNet(Network):
-    """(B, channels, *S) -> (B, classes, *S) logits; not padded, the output is the part whose surroundings are seen.
+    """(B, channels, *S) -> (B, classes, *S) logits; not padded, the output is the middle, whose surroundings are seen.
 
     width    channels of the first level; each level doubles them
     levels   grids, the full one included: S is halved levels - 1 times
@@ -62,8 +62,11 @@ class UNet(Network):
             double_conv(a, b // 2 if cicek else b, b, padded, dropout if i >= levels - 2 else 0.0, kit)
             for i, (a, b) in enumerate(pairwise((channels, *widths)))
         ]
-        self.down, self.pool, self.bottom = nn.ModuleList(down[:-1]), kit.pool(), down[-1]
-        self.up, self.merge = nn.ModuleList(), nn.ModuleList()
+        self.down = nn.ModuleList(down[:-1])
+        self.pool = kit.pool()
+        self.bottom = down[-1]
+        self.up = nn.ModuleList()
+        self.merge = nn.ModuleList()
         for a, b in pairwise(reversed(widths)):
             up = a if cicek else b
             self.up.append(kit.up(a, up, bias=not cicek))
@@ -73,7 +76,8 @@ class UNet(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)
-        y, skips = fill_up(x, self.multiple, self.kit), []
+        y = fill_up(x, self.multiple, self.kit)
+        skips = []
         for level in self.down:
             skips.append(level(y))
             y = max_pool(self.pool, skips[-1])  # each level halves *S and doubles C

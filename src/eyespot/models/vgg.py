@@ -28,7 +28,8 @@ class VGG(Network):
         dropout: float = 0.5,
     ):
         super().__init__(channels, classes, kit, halvings=[2] * len(depths), last=1)
-        layers, cin = [], channels
+        layers = []
+        cin = channels
         for i, depth in enumerate(depths):
             cout = width * min(2**i, 8)
             for _ in range(depth):

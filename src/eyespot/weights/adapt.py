@@ -1,4 +1,4 @@
-"""Weights of one network in another of the same kind that sees other channels or tells other classes."""
+"""Weights of one network loaded into another of the same kind, with other channels or classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,57 +14,58 @@ from eyespot.weights.names import root, torchvision_names
 
 
 @dataclass(frozen=True)
-class Fitted:
+class LoadedWeights:
     """What became of each tensor, by name.
 
     kept      as in the source
     adapted   the first convolution's, to another number of channels
-    fresh     the head's, left as they were drawn, for other classes
+    new       the head's, initialised at random, for other classes
     unused    of the source, such as a second head
     """
 
     source: str
     kept: tuple[str, ...]
     adapted: tuple[str, ...] = ()
-    fresh: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        said = [f"{count(len(self.kept), 'tensor')} of {self.source}"]
-        parts = {
+        sentences = [f"{count(len(self.kept), 'tensor')} of {self.source}"]
+        changes = {
             "adapted to other channels": self.adapted,
-            "new for other classes": self.fresh,
+            "new for other classes": self.new,
             "not used": self.unused,
         }
-        for what, names in parts.items():
+        for what, names in changes.items():
             if names:
-                said.append(f"{what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}")
-        return "; ".join(said)
+                sentences.append(f"{what}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}")
+        return "; ".join(sentences)
 
 
-def fit(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> Fitted:
+def fit(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> LoadedWeights:
     """Load the tensors, whose dict stays as it is. Raises UserError where they are of another network, or not all."""
     own = network.state_dict()
     given = torchvision_names(tensors, own)
     first, head = ends(network)
     stem = f"{first}.weight"
     refuse_axes(network, given, own, stem, source)
-    adapted, fresh = {}, {}
+    adapted = {}
+    new = {}
     if stem in given and given[stem].shape != own[stem].shape and alike(given[stem], own[stem], but=1):
         adapted = {stem: to_channels(given[stem], own[stem].shape[1])}
     if other_classes(given.get(f"{head}.weight"), own[f"{head}.weight"]):
-        fresh = {name: own[name] for name in own if within(head, name)}
+        new = {name: own[name] for name in own if within(head, name)}
     counters = {
         name: own[name] for name in own if name.endswith("num_batches_tracked")
     }  # old files lack them
-    whole = counters | given | adapted | fresh
-    unused = [name for name in given if name not in own and needless(name, own, head)]
-    if all(name in whole for name in own):  # else they may tell which network the weights are of
-        whole = {name: tensor for name, tensor in whole.items() if name not in unused}
-    refuse_infinite(whole, source)
-    load_strict(network, whole, source)
-    kept = [name for name in own if name in given and name not in adapted | fresh]
-    return Fitted(source, tuple(kept), tuple(adapted), tuple(fresh), tuple(unused))
+    complete = counters | given | adapted | new
+    unused = [name for name in given if name not in own and can_be_ignored(name, own, head)]
+    if all(name in complete for name in own):  # else their names may say which network they are of
+        complete = {name: tensor for name, tensor in complete.items() if name not in unused}
+    refuse_infinite(complete, source)
+    load_strict(network, complete, source)
+    kept = [name for name in own if name in given and name not in adapted | new]
+    return LoadedWeights(source, tuple(kept), tuple(adapted), tuple(new), tuple(unused))
 
 
 def ends(network: nn.Module) -> tuple[str, str]:
@@ -96,10 +97,10 @@ def other_classes(given: Tensor | None, own: Tensor) -> bool:
     return given is None or (given.shape != own.shape and alike(given, own, but=0))
 
 
-def needless(name: str, own: Mapping[str, Tensor], head: str) -> bool:
-    """Whether a network lacks nothing without this tensor: it is of a part that the network has not, or of a head.
+def can_be_ignored(name: str, own: Mapping[str, Tensor], head: str) -> bool:
+    """Whether this tensor may be left unused: it is of a module that the network does not have, or of a head.
 
-    More layers in a part that it has are those of another network, such as ResNet-34's beside ResNet-18's.
+    More layers in a module that it has are those of another network, such as ResNet-34's beside ResNet-18's.
     """
     return root(name) not in {root(mine) for mine in own} or within(head, name)
 
@@ -114,7 +115,8 @@ def refuse_axes(
 ) -> None:
     """Raise UserError for weights of images with another number of axes."""
     if first in given and given[first].dim() != own[first].dim():
-        shape, dim = tuple(given[first].shape), given[first].dim() - 2
+        shape = tuple(given[first].shape)
+        dim = given[first].dim() - 2
         raise UserError(
             f"the weights of {source} are for images of {dim} axes ({first} {shape}), and this "
             f"{type(network).__name__} sees {own[first].dim() - 2}: create it with dim={dim}"

@@ -137,11 +137,13 @@ def load_strict(network: Any, tensors: Mapping[str, Any], path: Path | str) -> N
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    said = [
+    faults_in_words = [
         f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for what, names in faults.items()
         if names
     ]
-    if said:
-        raise UserError(f"the weights of {path} do not fit this {type(network).__name__}: {'; '.join(said)}")
+    if faults_in_words:
+        raise UserError(
+            f"the weights of {path} do not fit this {type(network).__name__}: {'; '.join(faults_in_words)}"
+        )
     network.load_state_dict(dict(tensors))

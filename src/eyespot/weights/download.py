@@ -16,8 +16,10 @@ from eyespot.errors import UserError
 from eyespot.files import appending, make_folder, move_file, remove_files, write_file
 
 ADDRESS = "https://download.pytorch.org/models"
-TRIES, SECONDS, BLOCK = 5, 30, 2**20
-"""Connections per file, the wait for an answer, and bytes per read."""
+TRIES = 5
+SECONDS = 30
+BLOCK = 2**20
+"""Connections per file, seconds to wait for an answer, and bytes per read"""
 
 
 def fetch(name: str, digest: str) -> Path:
@@ -30,18 +32,19 @@ def fetch(name: str, digest: str) -> Path:
         if intact(path, digest):
             return path
         say(f"{path} has changed since it was fetched: fetching it again")
-    part, url = path.with_name(f"{name}.part"), f"{address()}/{name}"
+    partial = path.with_name(f"{name}.part")
+    url = f"{address()}/{name}"
     make_folder(path.parent)
-    download(url, part)
-    found = sha256(part)
-    if not found.startswith(digest):
-        remove_files(part)
+    download(url, partial)
+    digest_received = sha256(partial)
+    if not digest_received.startswith(digest):
+        remove_files(partial)
         raise UserError(
-            f"{url} gave another file than was published (its SHA-256 begins with {found[:8]}, not {digest}), so it "
+            f"{url} gave another file than was published (its SHA-256 begins with {digest_received[:8]}, not {digest}), so it "
             "was removed; try again, or give a file of your own"
         )
-    write_file(_record(path), f"{found}  {name}\n")
-    move_file(part, path)
+    write_file(_record(path), f"{digest_received}  {name}\n")
+    move_file(partial, path)
     return path
 
 
@@ -52,8 +55,9 @@ def address() -> str:
 
 def intact(path: Path, digest: str) -> bool:
     """Whether the file still has the sum that it was fetched with."""
-    known, found = _record(path), sha256(path)
-    return found.startswith(known.read_text().split()[0] if known.exists() else digest)
+    known = _record(path)
+    present = sha256(path)
+    return present.startswith(known.read_text().split()[0] if known.exists() else digest)
 
 
 def sha256(path: Path) -> str:
@@ -66,19 +70,19 @@ def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def download(url: str, part: Path) -> None:
-    """Write the file at an address, going on from what is there already; a connection that breaks is made again."""
+def download(url: str, partial: Path) -> None:
+    """Write the file at an address, resuming after what is there already; a broken connection is made again."""
     for _ in range(TRIES):
-        done = part.stat().st_size if part.exists() else 0
+        done = partial.stat().st_size if partial.exists() else 0
         with connect(url, done) as answer:
-            if answer.status == 416:  # nothing comes after what is there, so it is not a part of this file
-                remove_files(part)
+            if answer.status == 416:  # no bytes after those: what is there is not the beginning of this file
+                remove_files(partial)
                 continue
             done = done if answer.status == 206 else 0  # some servers only send whole files
             length = answer.headers["Content-Length"]
             whole = None if length is None else done + int(length)
-            write_on(answer, part, done, whole)
-        if whole is None or part.stat().st_size >= whole:
+            write_on(answer, partial, done, whole)
+        if whole is None or partial.stat().st_size >= whole:
             return
     raise UserError(
         f"the connection to {url} broke {TRIES} times; run the command again, and it goes on from where it stopped"
@@ -103,11 +107,11 @@ def connect(url: str, done: int) -> Any:
         ) from error
 
 
-def write_on(answer: Any, part: Path, done: int, whole: int | None) -> None:
-    """Write what comes to the end of what is there, or anew."""
+def write_on(answer: Any, partial: Path, done: int, whole: int | None) -> None:
+    """Append what arrives to the file, or start it anew."""
     total = -(-((whole or 0) - done) // BLOCK)
-    with appending(part, start_over=not done) as file:
-        for block in track(blocks(answer), total, f"fetching {part.stem}, MB"):
+    with appending(partial, start_over=not done) as file:
+        for block in track(blocks(answer), total, f"fetching {partial.stem}, MB"):
             file.write(block)
 
 

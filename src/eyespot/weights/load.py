@@ -51,8 +51,8 @@ def _load(path: Path) -> Any:
             "where the file was made, and give that"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise UserError(_damaged(path, why)) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
+        raise UserError(_damaged(path, reason)) from error
 
 
 def _damaged(path: Path, reason: str) -> str:

@@ -13,17 +13,17 @@ RENAMES = (
     # DenseNet as torchvision published it, before names could have no dots
     (r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2."),
 )
-"""What is found in a name, and what torchvision writes there. timm's ResNet and DenseNet have torchvision's names."""
+"""A pattern in a name, and what torchvision writes there. timm's ResNet and DenseNet have torchvision's names."""
 
 
 def torchvision_names(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under the names that a network has (`own`), where they have others; a new dict."""
-    found = {}
+    renamed_tensors = {}
     for name, tensor in without_prefix(tensors, own).items():
         name = renamed(name, own)
         dense = name in own and own[name].dim() == 2 < tensor.dim()
-        found[name] = tensor.flatten(1) if dense else tensor
-    return found
+        renamed_tensors[name] = tensor.flatten(1) if dense else tensor
+    return renamed_tensors
 
 
 def renamed(name: str, own: Iterable[str]) -> str:
@@ -36,8 +36,9 @@ def renamed(name: str, own: Iterable[str]) -> str:
 
 
 def without_prefix(tensors: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
-    """The tensors without first parts that all names share and the network does not know, such as "module."."""
-    roots, tensors = {root(name) for name in own}, dict(tensors)
+    """The tensors without a prefix that all names share and the network does not have, such as "module."."""
+    roots = {root(name) for name in own}
+    tensors = dict(tensors)
     while len(shared := {root(name) for name in tensors}) == 1 and not shared & roots:
         if not all("." in name for name in tensors):
             break
@@ -46,5 +47,5 @@ def without_prefix(tensors: Mapping[str, Tensor], own: Iterable[str]) -> dict[st
 
 
 def root(name: str) -> str:
-    """The part of a name before the first dot."""
+    """The name before the first dot."""
     return name.split(".", 1)[0]

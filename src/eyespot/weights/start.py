@@ -1,4 +1,4 @@
-"""Weights that a network starts from: found, read, brought to torchvision's names, and fitted.
+"""Weights that a network starts from: located, read, renamed as in torchvision, and adapted.
 
 They come from a file (safetensors, or a .pth of tensors), a run folder, a state dict, or, by the name "imagenet", from
 where torchvision's are published. Those were trained on RGB between 0 and 1, each channel brought to mean 0 and standard
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.errors import UserError
-from eyespot.weights.adapt import Fitted, fit
+from eyespot.weights.adapt import LoadedWeights, fit
 from eyespot.weights.card import NAME
 from eyespot.weights.load import read
 from eyespot.weights.published import IMAGENET, fetch_published
@@ -20,8 +20,8 @@ Weights = str | os.PathLike | Mapping[str, Any]
 """A file, a run folder, "imagenet", or tensors by name."""
 
 
-def start(network: Any, weights: Weights, preset: str) -> Fitted:
-    """Load weights into a network, adapted to its channels and classes, and tell what became of each."""
+def start(network: Any, weights: Weights, preset: str) -> LoadedWeights:
+    """Load weights into a network, adapted to its channels and classes, and report what became of each."""
     if isinstance(weights, Mapping):
         return fit(network, weights, "the state dict")
     path = find(weights, preset)
