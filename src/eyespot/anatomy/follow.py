@@ -1,4 +1,4 @@
-"""Carry receptive fields along while a network runs, whatever it is built of, by watching torch's own functions."""
+"""Apply the rules of rules.py to every PyTorch function that a network calls, whatever the network is built of."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -70,7 +70,7 @@ class Follower(TorchFunctionMode):
 
     def _note(self, tensor: Tensor, seen: Seen) -> None:
         self.seen[tensor] = seen
-        if has_positions(seen):  # LOST counts: what is not known must not be passed over
+        if has_positions(seen):  # LOST counts: an unknown field must not be skipped
             self.last = seen
             self.unit = tensor if self.keep and seen else self.unit
 

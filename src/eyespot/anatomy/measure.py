@@ -87,7 +87,7 @@ class Record:
         layer.input_shape = next((tuple(t.shape[1:]) for t in tensors(args)), ())
         self.open.append((len(self.layers), self.meter.multiply_adds if self.meter else 0))
         self.layers.append(layer)
-        self._tell()
+        self._note_place()
 
     def leave(self, module: nn.Module, args: tuple, out: Any) -> None:
         place, before = self.open.pop()
@@ -104,13 +104,13 @@ class Record:
             layer.seen = self.follower.seen.get(made[0]) or LOST
         if isinstance(module, Conv):
             layer.dense = dense_parameters(layer.input_shape, layer.output_shape, module.bias is not None)
-        self._tell()
+        self._note_place()
 
     @property
     def running(self) -> str:
         return self.layers[self.open[-1][0]].name if self.open else ""
 
-    def _tell(self) -> None:
+    def _note_place(self) -> None:
         if self.follower:
             self.follower.where = self.running
 

@@ -1,7 +1,8 @@
-"""What each function of torch does to the receptive field.
+"""For each function of PyTorch, the rule that gives the receptive field of its output.
 
-A rule gets the call's arguments, the followed tensors among them as (tensor, Seen) in `known`, the shapes that these
-had `before`, and the tensor that came `out`; it returns what that sees, or raises Unknown.
+The arguments of a rule are those of the call; `known`, the tensors among them whose receptive fields are known, as
+pairs (tensor, Seen); `before`, their shapes before the call; and `out`, the output. It returns the output's Seen, or
+raises Unknown.
 """
 
 from collections.abc import Callable, Sequence
