@@ -237,6 +237,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
     assert set(chosen.train) | set(chosen.val) == set(range(60)) and len(chosen.val) == 12
 
 
+@pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 @pytest.mark.parametrize("hardware", [True, False])
 def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, photos, monkeypatch):
     for module in ("timing", "plan"):
