@@ -21,7 +21,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from eyespot.data.survey import Survey, survey
+from eyespot.data.findings import Survey
+from eyespot.data.survey import survey_data
 from eyespot.evaluation import answer
 from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
@@ -118,7 +119,7 @@ def settings() -> argparse.Namespace:
 
 def main() -> None:
     s = settings()
-    found = survey(s.data)
+    found = survey_data(s.data)
     config = Config(
         s.data,
         epochs=s.epochs,

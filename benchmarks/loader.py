@@ -76,15 +76,15 @@ def choose_files(data: Path, number: int, folder: Path) -> int:
 def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Batch sizes, as they are made."""
 
-    from eyespot.data.preprocess.choose import Wishes
-    from eyespot.data.survey import survey
+    from eyespot.data.preprocess.choose import PreprocessingOptions
+    from eyespot.data.survey import survey_data
     from eyespot.tasks.batches import measure
     from eyespot.tasks.classification import Classification, choose
     from eyespot.tasks.order import Order
     from eyespot.training.config import Config
 
     yield 0  # imports are done
-    found = survey(o.data, Wishes(size=o.size))
+    found = survey_data(o.data, PreprocessingOptions(size=o.size))
     rows = np.arange(len(found.labels))
     config = choose(found, Config(batch=o.batch, device="cpu"), lambda name, value, why: value, rows)
     task = Classification(found, config, measure(found.images.pixels, rows), rows)

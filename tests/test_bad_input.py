@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 import eyespot
 from conftest import one_sentence, write_set
 from eyespot import environment, files
-from eyespot.data import store as arrays
+from eyespot.data import images
 from eyespot.data.formats import read
 from eyespot.errors import UserError
 from eyespot.run_folder import run_folder
@@ -217,7 +217,7 @@ def test_a_disk_that_fills_while_decoding(cli, photos, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(arrays, "_write", full)
+    monkeypatch.setattr(images, "_write", full)
     message = refused(cli, photos, "--size", 17)
     assert "the disk is full" in message and "EYESPOT_CACHE" in message
 

@@ -43,7 +43,7 @@ def test_look_json_is_one_document(cli, photos, tmp_path):
     found = json.loads(result.out)
     assert found["images"] == 60 and found["classes"] == ["columns", "diagonals", "rows"]
     assert found["counts"]["all"]["rows"] == 20 and found["sizes"] == {"24x24": 60}
-    assert found["reading"]["size"] == 24 and found["unreadable"] == {}
+    assert found["preprocessing"]["size"] == 24 and found["unreadable"] == {}
 
 
 def test_look_finds_leaks_contradictions_and_kinds(cli, tmp_path):

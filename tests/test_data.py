@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import write_set
-from eyespot.data import store as arrays
+from eyespot.data import cache, images
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
-from eyespot.data.pair_survey import survey_any
-from eyespot.data.preprocess.choose import Wishes
+from eyespot.data.images import load_images
+from eyespot.data.preprocess.choose import PreprocessingOptions
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.data.sources.folders import find
+from eyespot.data.scan import scan
+from eyespot.data.sources.find import find_samples
 from eyespot.data.split import groups_of, hold_out
-from eyespot.data.survey import survey
+from eyespot.data.survey import survey_data
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError
 from eyespot.parallel import in_order
@@ -31,31 +32,34 @@ def test_classes_are_the_union_over_splits_in_a_fixed_order(tmp_path):
             folder = tmp_path / split / kind
             folder.mkdir(parents=True)
             Image.new("L", (4, 4)).save(folder / "x.png")
-    found = find(tmp_path)
+    found = find_samples(tmp_path)
     assert found.classes == ("a", "b", "c") and found.splits == ("train", "val", "test")
     assert [s.label for s in found.samples if s.split == "val"] == ["a", "b"]
 
 
-def test_what_lies_in_no_class_is_told(photos):
+def test_files_outside_the_class_folders_are_listed(photos):
     for name in ("000.png", "001.png"):
         (photos / "rows" / name).rename(photos / name)
     (photos / "labels.csv").write_text("a,b\n")
     beside = (photos / "000.png", photos / "001.png")
-    assert find(photos).without == {"class": beside} and len(find(photos).samples) == 58
-    told = next(p for p in survey(photos).problems if "in no class" in p.text)
-    assert told.level == "warning" and told.files == tuple(map(str, beside))
-    assert "2 files in no class, so left out: move each into the folder of its class" in told.text
+    assert find_samples(photos).without == {"class": beside} and len(find_samples(photos).samples) == 58
+    problem = next(p for p in survey_data(photos).problems if "outside the class folders" in p.text)
+    assert problem.level == "warning" and problem.files == tuple(map(str, beside))
+    assert (
+        "2 files outside the class folders are ignored: move each into the folder of its class"
+        in problem.text
+    )
 
 
 def test_what_lies_in_no_split_is_told(tmp_path):
     for split in ("train", "val", "more"):
         write_set(tmp_path / split, per_class=2)
     (tmp_path / "train" / "x.png").write_bytes((tmp_path / "more" / "rows" / "000.png").read_bytes())
-    left = find(tmp_path).without["class"]
+    left = find_samples(tmp_path).without["class"]
     assert len(left) == 7 and tmp_path / "train" / "x.png" in left
 
 
-def test_an_image_beside_the_folder_of_images_is_told(tmp_path):
+def test_an_image_outside_the_folder_of_images_is_listed(tmp_path):
     for folder in ("images", "masks", "notes"):
         (tmp_path / folder).mkdir()
         for name in ("a.png", "b.png") if folder != "notes" else ("sketch.png",):
@@ -64,9 +68,15 @@ def test_an_image_beside_the_folder_of_images_is_told(tmp_path):
             )
     (tmp_path / f"{tmp_path.name}-look.png").write_bytes((tmp_path / "notes" / "sketch.png").read_bytes())
     (tmp_path / "notes.csv").write_text("a,b\n")
-    told = [p for p in survey_any(tmp_path, Wishes()).problems if "in no folder called images" in p.text]
+    told = [
+        p
+        for p in survey_data(tmp_path, PreprocessingOptions()).problems
+        if "outside the folders called images" in p.text
+    ]
     assert [p.files for p in told] == [(str(tmp_path / "notes" / "sketch.png"),)]
-    assert told[0].level == "warning" and told[0].text.startswith("1 image in no folder called images")
+    assert told[0].level == "warning" and told[0].text.startswith(
+        "1 image outside the folders called images is skipped"
+    )
 
 
 def test_a_csv_names_an_image_once(photos, tmp_path):
@@ -76,23 +86,25 @@ def test_a_csv_names_an_image_once(photos, tmp_path):
         *(f"{photos / c / n},{c}" for c in ("rows", "columns") for n in ("000.png", "001.png")),
     ]
     table.write_text("\n".join([*rows, rows[2]]))
-    with pytest.raises(
-        UserError, match=r"list\.csv line 6 names .*001\.png again, as line 3 did: delete one"
-    ):
-        find(table)
+    with pytest.raises(UserError, match=r"list\.csv line 6 repeats .*001\.png of line 3: delete one"):
+        find_samples(table)
 
 
 def test_the_runs_in_a_folder_are_no_data(photos):
     run = photos / "runs" / "photos"
     run.mkdir(parents=True)
-    assert find(photos).classes == ("columns", "diagonals", "rows")  # a run that only has its name yet
+    assert find_samples(photos).classes == (
+        "columns",
+        "diagonals",
+        "rows",
+    )  # a run that only has its name yet
     for name in ("plan.toml", "split.csv"):
         (run / name).write_text("")
     (run / "first-batch.png").write_bytes((photos / "rows" / "000.png").read_bytes())
     (photos / "rows" / "run").symlink_to(run)
     (photos / "runs" / "answers.csv").write_text("")
     (photos / f"{photos.name}-look.png").write_bytes((photos / "rows" / "000.png").read_bytes())
-    found = find(photos)
+    found = find_samples(photos)
     assert (
         found.classes == ("columns", "diagonals", "rows") and len(found.samples) == 60 and not found.without
     )
@@ -100,7 +112,7 @@ def test_the_runs_in_a_folder_are_no_data(photos):
 
 def test_an_empty_class_is_no_run(photos):
     (photos / "points" / "left").mkdir(parents=True)
-    assert "points" in find(photos).classes
+    assert "points" in find_samples(photos).classes
 
 
 def test_a_folder_that_may_not_be_entered_is_told(photos, monkeypatch):
@@ -113,37 +125,37 @@ def test_a_folder_that_may_not_be_entered_is_told(photos, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", guarded)
     with pytest.raises(UserError, match=r"cannot read the folder .*rows: Permission denied"):
-        find(photos)
+        find_samples(photos)
 
 
 def test_files_that_are_not_read_here_are_a_warning(photos):
     for name in ("a.heic", "b.HEIC", "notes.md"):
         (photos / "rows" / name).write_bytes(b"x")
-    told = {p.level: p.text for p in survey(photos).problems if "passed over" in p.text}
+    told = {p.level: p.text for p in survey_data(photos).problems if "ignored" in p.text}
     assert "2 .heic; save them as PNG or TIFF" in told["warning"] and "1 .md" in told["note"]
 
 
 def test_a_spreadsheets_csv(photos):
     table = photos.parent / "table.csv"
     table.write_text("path;label\nphotos/rows/000.png;x\n", encoding="utf-8-sig")
-    assert find(table).samples[0].label == "x"
+    assert find_samples(table).samples[0].label == "x"
     for content, message in (
         ("path,label\nä,b\n".encode("utf-16"), "its text is not UTF-8"),
         ("path,label\nä,b\n".encode("latin-1"), "its text is not UTF-8"),
     ):
         table.write_bytes(content)
         with pytest.raises(UserError, match=message):
-            find(table)
+            find_samples(table)
     table.rename(photos.parent / "set.zip")
     with pytest.raises(UserError, match=r"set\.zip is an archive: unpack it, and give the folder"):
-        find(photos.parent / "set.zip")
+        find_samples(photos.parent / "set.zip")
 
 
-def test_hidden_and_other_files_are_passed_over(photos):
+def test_hidden_and_other_files_are_ignored(photos):
     (photos / "rows" / ".hidden.png").write_bytes(b"")
     (photos / "rows" / "notes.txt").write_text("x")
     (photos / ".git").mkdir()
-    found = find(photos)
+    found = find_samples(photos)
     assert len(found.samples) == 60 and found.ignored == {".txt": 1}
     assert found.classes == ("columns", "diagonals", "rows")
 
@@ -151,25 +163,25 @@ def test_hidden_and_other_files_are_passed_over(photos):
 def test_a_csv_names_paths_labels_and_splits(photos):
     table = photos.parent / "table.csv"
     table.write_text("path,label,split\nphotos/rows/000.png,x,train\nphotos/rows/001.png,y,valid\n")
-    found = find(table)
+    found = find_samples(table)
     assert [(s.label, s.split) for s in found.samples] == [("x", "train"), ("y", "val")]
     for text, message in (
         ("", "no rows"),
         ("file,label\na,b\n", "no column path"),
         ("path,label\n,b\n", "line 2 has no path"),
         ("path,label,split\na,b,foo\n", "the split 'foo'"),
-        ("path,label,split\na,b,train\nc,d,\n", "1 rows have no split"),
+        ("path,label,split\na,b,train\nc,d,\n", "1 row has no split"),
         ("path,label,split\na,b,val\n", "no row has the split train"),
     ):
         table.write_text(text)
         with pytest.raises(UserError, match=message):
-            find(table)
+            find_samples(table)
 
 
 def test_digits_are_scikit_learns():
     from sklearn.datasets import load_digits
 
-    found = find("digits")
+    found = find_samples("digits")
     assert len(found.samples) == 1797 and found.classes == tuple("0123456789")
     seven = next(s for s in found.samples if s.label == "7")
     image = np.asarray(Image.open(seven.path)).astype(float)
@@ -263,39 +275,39 @@ def test_clusters_join_what_is_linked():
 
 
 def test_decoded_once_then_mapped(photos, monkeypatch):
-    source, preprocessing = find(photos), Preprocessing(24)
-    headers = arrays.scan(source)
-    first = arrays.load(source, headers, preprocessing)
-    monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
-    again = arrays.load(source, headers, preprocessing)
-    np.testing.assert_array_equal(first.pixels, again.pixels)
-    assert isinstance(again.pixels, np.memmap) and again.pixels.shape == (60, 24, 24, 3)
+    source, preprocessing = find_samples(photos), Preprocessing(24)
+    headers = scan(source)
+    first = load_images(source, headers, preprocessing)
+    monkeypatch.setattr(cache, "decode_into", lambda *_: pytest.fail("decoded again"))
+    again = load_images(source, headers, preprocessing)
+    np.testing.assert_array_equal(first.pixels[:], again.pixels[:])
+    assert isinstance(again.pixels[:], np.memmap) and again.pixels[:].shape == (60, 24, 24, 3)
     for row in (0, 59):
         expected = np.asarray(Image.open(source.samples[row].path))
         np.testing.assert_array_equal(again.pixels[row], expected)
 
 
 def test_an_edited_file_is_decoded_anew_and_a_renamed_one_is_not(photos, monkeypatch):
-    source = find(photos)
-    arrays.load(source, arrays.scan(source), Preprocessing(24))
+    source = find_samples(photos)
+    load_images(source, scan(source), Preprocessing(24))
     Image.new("RGB", (24, 24), "red").save(photos / "rows" / "000.png")
-    changed = find(photos)
-    images = arrays.load(changed, arrays.scan(changed), Preprocessing(24))
+    changed = find_samples(photos)
+    decoded = load_images(changed, scan(changed), Preprocessing(24))
     row = [s.path.parent.name + s.path.name for s in changed.samples].index("rows000.png")
-    assert (images.pixels[row] == [255, 0, 0]).all()
+    assert (decoded.pixels[row] == [255, 0, 0]).all()
     photos.rename(photos.with_name("moved"))
-    moved = find(photos.with_name("moved"))
-    monkeypatch.setattr(arrays, "decode_into", lambda *_: pytest.fail("decoded again"))
-    arrays.load(moved, arrays.scan(moved), Preprocessing(24))
+    moved = find_samples(photos.with_name("moved"))
+    monkeypatch.setattr(cache, "decode_into", lambda *_: pytest.fail("decoded again"))
+    load_images(moved, scan(moved), Preprocessing(24))
 
 
 def test_no_sample_is_replaced_by_another(photos):
     (photos / "columns" / "005.png").write_bytes(b"broken")
-    source = find(photos)
-    images = arrays.load(source, arrays.scan(source), Preprocessing(24))
-    assert len(images.pixels) == 59 and list(images.errors) == [5] and 5 not in images.rows
-    for row, i in enumerate(images.rows[:12]):
-        np.testing.assert_array_equal(images.pixels[row], np.asarray(Image.open(source.samples[i].path)))
+    source = find_samples(photos)
+    decoded = load_images(source, scan(source), Preprocessing(24))
+    assert len(decoded.pixels) == 59 and list(decoded.errors) == [5] and 5 not in decoded.rows
+    for row, i in enumerate(decoded.rows[:12]):
+        np.testing.assert_array_equal(decoded.pixels[row], np.asarray(Image.open(source.samples[i].path)))
 
 
 @pytest.mark.parametrize("alone", [0, 1])
@@ -304,14 +316,15 @@ def test_chunks_and_threads_change_nothing(photos, tmp_path, monkeypatch, alone)
     for i in (3, *range(7, 14), 19):
         path = photos / "rows" / f"{i:03}.png"
         path.write_bytes(path.read_bytes()[:-200])
-    source = find(photos)
-    expected = arrays.load(source, arrays.scan(source), Preprocessing(24))
+    source = find_samples(photos)
+    expected = load_images(source, scan(source), Preprocessing(24))
     monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(arrays, "_chunk", lambda *_: 7)
-    monkeypatch.setattr(arrays, "SMALL", alone)
-    got = arrays.load(source, arrays.scan(source), Preprocessing(24))
+    monkeypatch.setattr(images, "chunk_length", lambda *_: 7)
+    monkeypatch.setattr(images, "SMALL", alone)
+    got = load_images(source, scan(source), Preprocessing(24))
     assert got.errors == expected.errors and len(got.errors) == 9
-    for name in ("pixels", "rows", "low", "high"):
+    np.testing.assert_array_equal(got.pixels[:], expected.pixels[:])
+    for name in ("rows", "low", "high"):
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name))
     np.testing.assert_allclose(got.thumbs, expected.thumbs, atol=1e-6)
     for row, i in enumerate(got.rows):
@@ -335,27 +348,27 @@ def test_small_work_stays_in_this_thread_and_keeps_its_order():
 def test_whole_headers_of_images_all_cut_short(photos):
     for path in photos.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:-200])
-    found = survey(photos)
+    found = survey_data(photos)
     assert len(found.images.errors) == 60 and found.images.thumbs.shape == (0, 256)
     assert "no readable image" in found.problems[0].text
 
 
 def test_a_cache_folder_that_is_not_whole_is_made_again(photos):
-    source, preprocessing = find(photos), Preprocessing(24)
-    headers = arrays.scan(source)
-    before = arrays.load(source, headers, preprocessing)
+    source, preprocessing = find_samples(photos), Preprocessing(24)
+    headers = scan(source)
+    before = load_images(source, headers, preprocessing)
     for meta in (cache_folder() / "arrays").glob("*/meta.json"):
         meta.unlink()
-    np.testing.assert_array_equal(arrays.load(source, headers, preprocessing).pixels, before.pixels)
+    np.testing.assert_array_equal(load_images(source, headers, preprocessing).pixels[:], before.pixels[:])
 
 
 def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
     monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(arrays, "CACHE_GB", 3 * 60 * (24 * 24 * 3 + 1024) / 2 / 1e9)
+    monkeypatch.setattr(cache, "CACHE_GB", 3 * 60 * (24 * 24 * 3 + 1024) / 2 / 1e9)
     folders = []
     for seed in range(3):
-        source = find(write_set(tmp_path / f"set{seed}", seed=seed))
-        arrays.load(source, arrays.scan(source), Preprocessing(24))
+        source = find_samples(write_set(tmp_path / f"set{seed}", seed=seed))
+        load_images(source, scan(source), Preprocessing(24))
         for age, folder in enumerate(f for f in folders if f.exists()):
             os.utime(folder, (age, age))
         folders = sorted((tmp_path / "cache" / "arrays").iterdir(), key=lambda f: f.stat().st_mtime)
@@ -363,12 +376,12 @@ def test_the_cache_drops_the_least_recently_used(tmp_path, monkeypatch):
 
 
 def test_a_survey_names_its_task(photos, tmp_path):
-    assert survey(photos).task == "classification" and survey(photos).mapping is None
+    assert survey_data(photos).task == "classification" and survey_data(photos).mapping is None
     for folder, value in (("images", 90), ("masks", 0)):
         (tmp_path / "d" / folder).mkdir(parents=True)
         for i in range(2):
             pixels = np.full((20, 20), value, np.uint8)
             pixels[5:9, 4:8] = 255
             Image.fromarray(pixels).save(tmp_path / "d" / folder / f"{i}.png")
-    masks = survey_any(tmp_path / "d", Wishes())
+    masks = survey_data(tmp_path / "d", PreprocessingOptions())
     assert masks.task == "segmentation" and masks.mapping is not None

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import _same_library
-from eyespot.data.formats.read import decode, facts
+from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import Unreadable
 
 RNG = np.random.default_rng(0)
@@ -50,8 +50,8 @@ def outcome(work):
 
 
 def check_as_pillow(content: bytes, size: int | None = None) -> None:
-    digest = outcome(lambda: facts(content).digest)
-    assert outcome(lambda: facts(content)) == outcome(lambda: image_header(content, digest))
+    digest = outcome(lambda: read_header(content).digest)
+    assert outcome(lambda: read_header(content)) == outcome(lambda: image_header(content, digest))
     got, wanted = (outcome(lambda d=d: d(content, size=size).array) for d in (decode, decode_image))
     assert type(got) is type(wanted)
     np.testing.assert_array_equal(got, wanted)

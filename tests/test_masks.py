@@ -14,9 +14,9 @@ from PIL import Image
 import eyespot
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import COLOUR, VOID, Mapping, MaskValues, mapping_of, mask_values, propose, read_mask
-from eyespot.data.pair_survey import survey_any
-from eyespot.data.preprocess.choose import Wishes
-from eyespot.data.sources.pairs import find_pairs
+from eyespot.data.preprocess.choose import PreprocessingOptions
+from eyespot.data.sources.pairs import source_of_pairs
+from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 from eyespot.metrics import masks as overlap
 from eyespot.prediction.mask_files import target, write_map
@@ -75,8 +75,8 @@ def touch(root: Path, *names: str) -> None:
 )  # fmt: skip
 def test_pairs_are_found_by_folders_and_endings(tmp_path, names, pairs):
     touch(tmp_path, *names)
-    found = find_pairs(tmp_path)
-    assert found is not None and not found.without_mask and not found.without_image
+    found = source_of_pairs(tmp_path, "set")
+    assert found is not None and not {"mask", "image"} & set(found.without)
     got = [
         (str(s.path.relative_to(tmp_path)), str(s.mask.relative_to(tmp_path)), s.split) for s in found.samples
     ]
@@ -85,15 +85,15 @@ def test_pairs_are_found_by_folders_and_endings(tmp_path, names, pairs):
 
 def test_what_has_no_partner_is_told(tmp_path):
     touch(tmp_path, "images/a.png", "images/b.png", "masks/a.png", "masks/c.png")
-    found = find_pairs(tmp_path)
-    assert [p.name for p in found.without_mask] == ["b.png"] and [p.name for p in found.without_image] == [
-        "c.png"
-    ]
+    found = source_of_pairs(tmp_path, "set")
+    assert [p.name for p in found.without["mask"]] == ["b.png"] and [
+        p.name for p in found.without["image"]
+    ] == ["c.png"]
 
 
 def test_a_class_called_mask_is_a_class(tmp_path):
     touch(tmp_path, "mask/1.png", "no_mask/2.png")
-    assert find_pairs(tmp_path) is None
+    assert source_of_pairs(tmp_path, "set") is None
 
 
 # What the values mean.
@@ -291,7 +291,7 @@ def test_a_network_for_classes_is_refused(squares, tmp_path):
 def test_groups_of_masks_with_named_classes(squares, tmp_path):
     folder = shutil.copytree(squares, tmp_path / "named")
     (folder / "classes.txt").write_text("nothing\nsquare\n")
-    found = survey_any(folder, Wishes(), void="none")
+    found = survey_data(folder, PreprocessingOptions(), void="none")
     rows = split_rows(found, Config(str(folder), group=r"(\d)\.png"))
     assert len(rows[0]) and len(rows[1])
 
@@ -338,24 +338,24 @@ def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
         eyespot.train(squares, epochs=1, recipe="muon|whiten", out=tmp_path / "parts")
 
 
-def test_images_that_cannot_be_read_are_told(squares, tmp_path):
+def test_images_that_cannot_be_read_are_reported(squares, tmp_path):
     import shutil
 
     shutil.copytree(squares, tmp_path / "bad")
     for path in (tmp_path / "bad" / "images").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(UserError, match=r"none of the 16 images of bad can be read; the first, .*0 bytes"):
+    with pytest.raises(UserError, match=r"none of the 16 files of bad can be read; the first, .*0 bytes"):
         eyespot.look(tmp_path / "bad")
 
 
-def test_masks_of_other_names_are_told(tmp_path):
+def test_masks_of_other_names_are_reported(tmp_path):
     for folder, name in (("images", "img_1.png"), ("masks", "mask_1.png")):
         (tmp_path / folder).mkdir()
         picture(np.eye(8)).save(tmp_path / folder / name)
     with pytest.raises(
-        UserError, match=r"no mask has the name of an image: .*img_1.png is one, and .*mask_1.png"
+        UserError, match=r"no mask has the name of an image: .*img_1.png is an image, .*mask_1.png a mask"
     ):
-        find_pairs(tmp_path)
+        source_of_pairs(tmp_path, "set")
 
 
 def test_a_mask_that_is_gone_is_told_by_evaluate(run, squares, tmp_path):
@@ -413,7 +413,9 @@ def test_masks_of_signals_and_volumes(tmp_path):
 
 def test_time_for_scoring_whole_images_is_kept(squares, monkeypatch):
     plan = make_plan(
-        survey_any(str(squares), Wishes()), Config(str(squares), epochs=1, size=48, device="cpu"), clock()
+        survey_data(str(squares), PreprocessingOptions()),
+        Config(str(squares), epochs=1, size=48, device="cpu"),
+        clock(),
     )
     task, quick = plan.task, reserve(plan.task, plan.val, plan.timed)
     assert task.answering() == "float32"

@@ -14,8 +14,8 @@ from conftest import one_sentence
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import VOID, Mapping, MaskValues, mapping_of
 from eyespot.data.multilabel import folder_of, propose_multilabel, read_bits, read_channels, unpack
-from eyespot.data.sources.folders import find
-from eyespot.data.sources.pairs import find_pairs
+from eyespot.data.sources.find import find_samples
+from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 from eyespot.labels import VOID as IGNORED
@@ -41,7 +41,7 @@ def touch(root, *names):
 
 
 def found(root):
-    pairs = find_pairs(root)
+    pairs = source_of_pairs(root, "set")
     assert pairs is not None
     told = {
         str(s.path.relative_to(root)): {k: str(f.relative_to(root)) for k, f in s.masks}
@@ -62,9 +62,9 @@ def test_folders_in_masks_are_classes(tmp_path):
         "images/a.png": {"Rim": "masks/Rim/a.png", "core": "masks/core/a.png"},
         "images/b.png": {"core": "masks/core/b_mask.png"},
     }
-    assert [p.name for p in pairs.without_mask] == ["c.png", "d.png"]
-    assert [p.name for p in pairs.without_image] == ["z.png"]
-    source = find(tmp_path)
+    assert [p.name for p in pairs.without["mask"]] == ["c.png", "d.png"]
+    assert [p.name for p in pairs.without["image"]] == ["z.png"]
+    source = find_samples(tmp_path)
     assert source.classes == ("Rim", "core") and source.by_class and source.has_masks
 
 
@@ -81,7 +81,7 @@ def test_classes_below_splits_and_above_other_folders(tmp_path, image, mask):
     touch(tmp_path, image, mask.format("Rim"), mask.format("y"))
     pairs, told = found(tmp_path)
     assert told == {image: {"Rim": mask.format("Rim"), "y": mask.format("y")}}
-    assert pairs.samples[0].split == "train" and not pairs.without_image
+    assert pairs.samples[0].split == "train" and "image" not in pairs.without
 
 
 def test_masks_of_the_images_names_are_no_classes(tmp_path):
@@ -94,13 +94,13 @@ def test_a_csv_has_a_column_for_each_class(tmp_path):
     (tmp_path / "a.csv").write_text(
         "path,mask:core,mask:a rim,split\ni.png,c.png,r.png,train\nj.png,,s.png,val\n"
     )
-    source = find(tmp_path / "a.csv")
+    source = find_samples(tmp_path / "a.csv")
     assert source.classes == ("core", "a rim") and source.by_class
     assert source.samples[0].masks == (("a rim", tmp_path / "r.png"), ("core", tmp_path / "c.png"))
     assert source.samples[1].masks == (("a rim", tmp_path / "s.png"),)
     (tmp_path / "b.csv").write_text("path,mask:core\ni.png,\n")
     with pytest.raises(UserError, match=r"b.csv line 2 has no mask"):
-        find(tmp_path / "b.csv")
+        find_samples(tmp_path / "b.csv")
 
 
 # What they hold.

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from eyespot.data.formats.read import decode as decode_file
-from eyespot.data.formats.read import facts
+from eyespot.data.formats.read import read_header
 from eyespot.data.header import Decoded, Unreadable
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
@@ -49,7 +49,7 @@ def png(array: np.ndarray) -> bytes:
 def test_lossless_colour_is_exact(form, settings):
     content = encoded(Image.fromarray(COLOUR), form, **settings)
     np.testing.assert_array_equal(decode(content), COLOUR)
-    found = facts(content)
+    found = read_header(content)
     assert (found.shape, found.channels, found.depth) == ((9, 13), 3, "uint8")
 
 
@@ -81,7 +81,7 @@ def test_jpeg_and_gif_are_near():
     ids=["png16", "tiff16", "tiff16-zlib", "png16-rgb", "tiff16-rgb", "tiff-float", "tiff-5", "tiff-planes"],
 )
 def test_deep_images_keep_every_bit(content, expected):
-    got, found = decode(content), facts(content)
+    got, found = decode(content), read_header(content)
     np.testing.assert_array_equal(got, expected)
     assert got.dtype == expected.dtype == found.depth
     assert found.channels == expected.shape[2]
@@ -92,7 +92,7 @@ def test_transparency_is_laid_on_white():
     rgba[0, 0, 3] = 255
     got = decode(encoded(Image.fromarray(rgba), "PNG"))
     assert (got[1:] == 255).all() and (got[0, 0] == COLOUR[0, 0]).all()
-    assert "alpha" in facts(encoded(Image.fromarray(rgba), "PNG")).notes
+    assert "alpha" in read_header(encoded(Image.fromarray(rgba), "PNG")).notes
     deep = np.dstack([GREY16, GREY16, GREY16, np.zeros_like(GREY16)])
     assert (decode(png(deep)) == 65535).all()
 
@@ -102,9 +102,9 @@ def test_palette_cmyk_and_bits_are_converted():
         form = "PNG" if image.mode == "P" else "TIFF"
         content = encoded(image, form)
         assert decode(content).shape == (9, 13, 3)
-        assert facts(content).notes == (("palette",) if image.mode == "P" else ("CMYK",))
+        assert read_header(content).notes == (("palette",) if image.mode == "P" else ("CMYK",))
     bits = encoded(Image.fromarray(COLOUR).convert("1"), "PNG")
-    assert set(np.unique(decode(bits))) <= {0, 255} and facts(bits).channels == 1
+    assert set(np.unique(decode(bits))) <= {0, 255} and read_header(bits).channels == 1
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -112,7 +112,7 @@ def test_exif_turns_the_image_upright(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(COLOUR), "PNG", exif=exif)
-    got, found = decode(content), facts(content)
+    got, found = decode(content), read_header(content)
     assert got.shape[:2] == found.shape == ((9, 13) if orientation < 5 else (13, 9))
     assert found.rotated == (orientation != 1)
     turns = {
@@ -136,7 +136,7 @@ def test_pages_that_are_channels_are_channels(dtype, how, tmp_path):
         buffer = io.BytesIO()
         tifffile.imwrite(buffer, array, metadata={"axes": axes}, photometric="minisblack", **how)
         content, path = buffer.getvalue(), tmp_path / f"{axes}.tif"
-        found, expected = facts(content), np.moveaxis(array, -3, -1)
+        found, expected = read_header(content), np.moveaxis(array, -3, -1)
         assert (found.shape, found.channels, found.frames) == (expected.shape[:-1], 3, 1)
         np.testing.assert_array_equal(decode_file(content, dim).array, expected)
         path.write_bytes(content)
@@ -146,7 +146,7 @@ def test_pages_that_are_channels_are_channels(dtype, how, tmp_path):
 
 def test_pages_are_counted_and_the_first_is_read():
     content = tiff(np.stack([GREY16, GREY16 // 2]), photometric="minisblack")
-    found = facts(content).taken_as(2)
+    found = read_header(content).taken_as(2)
     assert found and (found.frames, found.shape) == (2, (9, 13))
     np.testing.assert_array_equal(decode(content)[..., 0], GREY16)
 
@@ -155,7 +155,7 @@ def test_a_large_jpeg_is_decoded_smaller():
     content = encoded(Image.new("RGB", (1600, 1200), "red"), "JPEG")
     assert decode(content, 100).shape == (300, 400, 3)
     assert decode(content).shape == (1200, 1600, 3)
-    assert facts(content).size == "1600x1200"
+    assert read_header(content).size == "1600x1200"
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -188,7 +188,7 @@ def bomb(width: int, height: int) -> bytes:
 )
 def test_what_cannot_be_read_says_why(content, reason):
     with pytest.raises(Unreadable, match=reason):
-        facts(content)
+        read_header(content)
         decode(content)
 
 
@@ -214,9 +214,9 @@ def test_a_damaged_file_says_so_or_is_read(kind, seed):
     content = bytearray(kind(NOISE))
     for place in rng.integers(0, len(content) if seed % 2 else 400, 12):
         content[place] = rng.integers(256)
-    for look in (facts, lambda content: decode_file(content, 3)):
+    for read in (read_header, lambda content: decode_file(content, 3)):
         with contextlib.suppress(Unreadable):
-            look(bytes(content))
+            read(bytes(content))
 
 
 @pytest.mark.parametrize("shape", [(9, 13), (13, 9), (7, 7), (8, 8), (1, 40)])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import eyespot
-from eyespot.data.survey import survey
+from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 from eyespot.tasks.classification import usual_recipe
 from eyespot.tasks.growth import EPOCHS, GROWTH, mean_cost, side, usual_growth
@@ -67,7 +67,7 @@ def test_the_mean_cost_is_that_of_the_images_seen():
 
 
 def planned(photos, **settings):
-    return make_plan(survey(photos), Config(str(photos), epochs=2, device="cpu", **settings), clock())
+    return make_plan(survey_data(photos), Config(str(photos), epochs=2, device="cpu", **settings), clock())
 
 
 def test_each_part_can_be_left_out(photos):
@@ -181,7 +181,7 @@ def test_the_answer_is_the_mean_over_all_views_and_the_file_says_so(photos, tmp_
     assert predictor.card.preprocessing["mirror"] is predictor.card.preprocessing["moved"] is True
     assert set(views) == {(m, by) for m in (False, True) for by in (-1, 0, 1)} and len(views) == 6
     assert planned(photos, recipe=recipe).task.views() == 6
-    pixels = survey(photos).images.pixels[:5]
+    pixels = survey_data(photos).images.pixels[:5]
     both = predictor.probabilities(pixels)
     np.testing.assert_allclose(predictor.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
     predictor.card.__dict__["temperature"] = 1.0

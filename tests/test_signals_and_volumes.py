@@ -17,14 +17,14 @@ from scipy.io import wavfile
 
 import eyespot
 from eyespot.data.duplicates import thumbnail
-from eyespot.data.formats.read import decode, facts
+from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import Decoded, Unreadable
-from eyespot.data.preprocess.choose import LARGEST, Wishes, choose_preprocessing, settle_axes
+from eyespot.data.preprocess.choose import LARGEST, PreprocessingOptions, choose_preprocessing, settle_axes
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.preprocess.resize import filters, scaled
 from eyespot.data.preprocess.spectrum import BANDS, spectrum
+from eyespot.data.scan import Scan
 from eyespot.data.sources.builtin import BUILTIN
-from eyespot.data.store import Headers
 from eyespot.errors import UserError
 from eyespot.tasks.batches import resized
 
@@ -64,7 +64,7 @@ def nifti(array: np.ndarray, spacing=(1.0, 1.0, 1.0), flip: bool = False) -> byt
 )
 def test_wav_values_lie_between_minus_one_and_one(dtype, scale):
     sound = (np.array([[0, 0.5], [-0.5, 0.25]]) * scale + (128 if dtype == np.uint8 else 0)).astype(dtype)
-    got, found = decode(wav(sound, 4000), 1), facts(wav(sound, 4000))
+    got, found = decode(wav(sound, 4000), 1), read_header(wav(sound, 4000))
     np.testing.assert_allclose(got.array, [[0, 0.5], [-0.5, 0.25]])
     assert got.spacing == found.spacing == (1 / 4000,)
     assert (found.kind, found.shape, found.channels, found.depth) == ("WAV", (2,), 2, "float32")
@@ -84,7 +84,7 @@ def test_wav_values_lie_between_minus_one_and_one(dtype, scale):
 def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
     got = decode(text.encode(), 1)
     np.testing.assert_allclose(got.array, values)
-    assert got.spacing == spacing and facts(text.encode()).channels == len(values[0])
+    assert got.spacing == spacing and read_header(text.encode()).channels == len(values[0])
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
         (wav(np.zeros(0, np.int16)), "no samples"),
         (npy(np.zeros((2, 3)))[:60], "damaged or cut short"),
         (npy(np.zeros((2, 0))), r"shape \(2, 0\) is empty"),
-        (npy(np.array(["a"])), "no number"),
-        (npy(np.zeros((2, 2, 2, 2, 2))), "no signal, image or volume"),
+        (npy(np.array(["a"])), "not numeric"),
+        (npy(np.zeros((2, 2, 2, 2, 2))), "not a signal, image or volume"),
         (nifti(np.zeros((3, 3, 3), np.int16))[:300], "damaged|cut short|known kind"),
         (gzip.compress(nifti(RNG.normal(size=(9, 9, 9))))[:-300], "damaged"),
         (b"1,nan\n2,3\n", "not finite"),
@@ -105,7 +105,7 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
 )
 def test_what_cannot_be_read_says_why(content, reason):
     with pytest.raises(Unreadable, match=reason):
-        decode(content, facts(content).dim)
+        decode(content, read_header(content).dim)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_what_cannot_be_read_says_why(content, reason):
 )
 def test_an_arrays_axes_are_guessed_by_the_stated_rule(shape, dim, space, channels):
     content = npy(RNG.integers(0, 9, shape, dtype=np.uint8))
-    found = facts(content)
+    found = read_header(content)
     assert (found.dim, found.shape, found.channels) == (dim, space, channels)
     assert decode(content, dim).array.shape == (*space, channels)
 
 
 def test_an_array_can_be_taken_otherwise():
-    found = facts(npy(np.zeros((8, 9, 10), np.float32)))
+    found = read_header(npy(np.zeros((8, 9, 10), np.float32)))
     assert found.taken_as(3).shape == (8, 9, 10)
     assert (found.taken_as(2).shape, found.taken_as(2).channels) == ((9, 10), 8)
     assert found.taken_as(1) is None
@@ -140,7 +140,7 @@ def test_a_stack_is_a_volume_and_its_spacing_is_kept():
     content = stack(
         volume, imagej=True, resolution=(4.0, 4.0), metadata={"spacing": 1.5, "unit": "mm", "axes": "ZYX"}
     )
-    got, found = decode(content, 3), facts(content)
+    got, found = decode(content, 3), read_header(content)
     np.testing.assert_array_equal(got.array[..., 0], volume)
     assert got.spacing == found.spacing == (1.5, 0.25, 0.25)
     assert (found.shape, found.kind, found.frames) == ((5, 6, 7), "TIFF stack", 1)
@@ -151,7 +151,7 @@ def test_nifti_axes_and_spacing(packed):
     array = RNG.normal(size=(4, 5, 6)).astype(np.float32)
     content = nifti(array, (0.5, 1.0, 3.0))
     content = gzip.compress(content) if packed else content
-    got, found = decode(content, 3), facts(content)
+    got, found = decode(content, 3), read_header(content)
     np.testing.assert_array_equal(got.array[..., 0], array.transpose(2, 1, 0))
     assert got.spacing == found.spacing == (3.0, 1.0, 0.5) and found.shape == (6, 5, 4)
     mirrored = decode(nifti(array[::-1], (0.5, 1.0, 3.0), flip=True), 3)
@@ -161,7 +161,7 @@ def test_nifti_axes_and_spacing(packed):
 def test_nifti_without_its_reader_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(Unreadable, match=r"pip install 'eyespot\[nifti\]'"):
-        facts(nifti(np.zeros((2, 2, 2), np.uint8)))
+        read_header(nifti(np.zeros((2, 2, 2), np.uint8)))
 
 
 # Sizes and scales.
@@ -215,9 +215,9 @@ def test_voxels_keep_their_proportions():
     assert (got == 9).any((0, 1, 3)).sum() == 8
 
 
-def reading_for(*contents: bytes, **wishes) -> tuple[Preprocessing, dict[str, str]]:
-    headers = settle_axes(Headers({i: facts(c) for i, c in enumerate(contents)}, {}), wishes.get("dim"))
-    return choose_preprocessing(headers, Wishes(**wishes), LARGEST)
+def reading_for(*contents: bytes, **options) -> tuple[Preprocessing, dict[str, str]]:
+    headers = settle_axes(Scan({i: read_header(c) for i, c in enumerate(contents)}, {}), options.get("dim"))
+    return choose_preprocessing(headers, PreprocessingOptions(**options), LARGEST)
 
 
 def test_the_scale_is_the_files_own_where_it_fits():
@@ -264,18 +264,18 @@ def test_sounds_are_seen_as_spectra_unless_asked():
 
 
 def test_the_odd_ones_out_are_errors():
-    headers = Headers(
+    headers = Scan(
         {
-            0: facts(npy(np.zeros((20, 20)))),
-            1: facts(wav(np.zeros(9, np.int16))),
-            2: facts(npy(np.zeros((9, 9)))),
+            0: read_header(npy(np.zeros((20, 20)))),
+            1: read_header(wav(np.zeros(9, np.int16))),
+            2: read_header(npy(np.zeros((9, 9)))),
         },
         {},
     )
     found = settle_axes(headers, None)
-    assert set(found.facts) == {0, 2} and "it is a signal, and the others are images" in found.errors[1]
+    assert set(found.headers) == {0, 2} and "it is a signal, and the others are images" in found.errors[1]
     found = settle_axes(headers, 1)
-    assert set(found.facts) == {0, 1, 2}  # an array of two axes can be a signal of several channels
+    assert set(found.headers) == {0, 1, 2}  # an array of two axes can be a signal of several channels
     with pytest.raises(UserError, match="dim is 4"):
         settle_axes(headers, 4)
 
@@ -338,7 +338,7 @@ def cube(k: int, noise: np.ndarray) -> np.ndarray:
 def test_look_train_evaluate_predict(small_sets, tmp_path, name, dim):
     data = small_sets / name
     look = eyespot.look(data, sheet=tmp_path / "sheet.png").as_dict()
-    assert look["reading"]["dim"] == dim and look["images"] == 48 and not look["unreadable"]
+    assert look["preprocessing"]["dim"] == dim and look["images"] == 48 and not look["unreadable"]
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 500
     run = eyespot.train(data, epochs=4, model="resnet20", batch=8, out=tmp_path / "run", group=r"anna-(\d)")
@@ -369,7 +369,7 @@ def test_predict_takes_a_folder_of_signals_and_refuses_images(small_sets, tmp_pa
     assert done.returncode == 2 and "it is an image, and the model was trained on signals" in done.stderr
 
 
-def test_a_note_beside_pictures_is_passed_over(tmp_path):
+def test_a_note_next_to_pictures_is_ignored(tmp_path):
     for label, shade in (("a", 10), ("b", 200)):
         (tmp_path / label).mkdir()
         for i in range(3):

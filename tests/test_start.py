@@ -169,7 +169,7 @@ def test_impossible_starts_are_one_sentence(cli, low, photos, tmp_path):
 
 
 def test_weights_are_looked_at_before_the_images(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("eyespot.run.survey_any", lambda *_: pytest.fail("the images were read"))
+    monkeypatch.setattr("eyespot.run.survey_data", lambda *_: pytest.fail("the images were read"))
     (tmp_path / "bad.pth").write_bytes(b"not weights")
     with pytest.raises(UserError, match=r"bad\.pth is damaged or not a file of weights"):
         eyespot.train(photos, start_from=tmp_path / "bad.pth", out=tmp_path / "run")

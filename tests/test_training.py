@@ -14,8 +14,8 @@ from torch import nn
 
 import eyespot
 from conftest import write_set
-from eyespot.data.preprocess.choose import Wishes
-from eyespot.data.survey import survey
+from eyespot.data.preprocess.choose import PreprocessingOptions
+from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 from eyespot.fast import enabled
 from eyespot.run_folder import Table
@@ -154,7 +154,7 @@ def test_images_are_normalised_and_stay_as_they_are(dtype):
 def test_what_is_timed_is_the_network_as_it_will_be_trained(recipe, learned, photos, monkeypatch):
     timed = []
     monkeypatch.setattr("eyespot.training.timing._step", lambda task, network, *_: timed.append(network))
-    make_plan(survey(photos), Config(str(photos), minutes=5, device="cpu", recipe=recipe), clock())
+    make_plan(survey_data(photos), Config(str(photos), minutes=5, device="cpu", recipe=recipe), clock())
     assert timed and all(p.requires_grad == learned for network in timed for p in network.stem.parameters())
 
 
@@ -211,7 +211,7 @@ def test_class_weights_answer_imbalance():
 
 
 def test_the_plan_obeys_what_is_typed_and_says_why(photos):
-    found = survey(photos, Wishes(20, "crop"))
+    found = survey_data(photos, PreprocessingOptions(20, "crop"))
     asked = Config(
         str(photos),
         epochs=2,
@@ -228,7 +228,7 @@ def test_the_plan_obeys_what_is_typed_and_says_why(photos):
     )
     for name in ("model", "batch", "augment", "device", "precision", "epochs", "size", "fit", "recipe"):
         assert plan.reasons[name] == "as you asked"
-    chosen = make_plan(survey(photos), Config(str(photos), minutes=5), clock())
+    chosen = make_plan(survey_data(photos), Config(str(photos), minutes=5), clock())
     assert (
         chosen.config.model in LADDERS["small"]
         and chosen.config.size == 24
@@ -245,7 +245,7 @@ def test_bfloat16_is_timed_where_the_processor_has_it_or_it_was_typed(hardware, 
 
     def timed(**typed) -> set[str]:
         plan = make_plan(
-            survey(photos), Config(str(photos), epochs=2, batch=2, device="cpu", **typed), clock()
+            survey_data(photos), Config(str(photos), epochs=2, batch=2, device="cpu", **typed), clock()
         )
         assert f"{plan.config.precision} {plan.config.threads}" in plan.timed
         slow = plan.config.precision in ("bfloat16", "im2col") and not hardware
@@ -271,7 +271,7 @@ def test_what_remains_is_by_the_work_done_and_never_beyond_the_minutes(minutes, 
 
 def test_too_little_time_is_refused_before_training(photos):
     with pytest.raises(UserError, match="minutes are not enough"):
-        make_plan(survey(photos), Config(str(photos), minutes=0.01), clock())
+        make_plan(survey_data(photos), Config(str(photos), minutes=0.01), clock())
 
 
 def test_a_gpu_without_enough_memory_is_told_in_a_sentence(photos, tmp_path, monkeypatch):
@@ -331,7 +331,9 @@ def test_a_network_for_masks_and_a_negative_seed_are_refused(photos, tmp_path):
 
 
 def test_a_loss_that_ends_infinite_is_told(photos, monkeypatch):
-    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=1, batch=16), clock())
+    plan = make_plan(
+        survey_data(photos), Config(str(photos), model="tiny", size=16, epochs=1, batch=16), clock()
+    )
     count = []
 
     def loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -349,7 +351,9 @@ def test_a_loss_that_ends_infinite_is_told(photos, monkeypatch):
 def test_after_one_infinite_loss_training_continues_from_the_checkpoint_at_half_the_rate(
     photos, tmp_path, monkeypatch
 ):
-    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock())
+    plan = make_plan(
+        survey_data(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock()
+    )
     own, count = plan.task.loss, []
 
     def loss(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -368,7 +372,9 @@ def test_after_one_infinite_loss_training_continues_from_the_checkpoint_at_half_
 
 def test_weights_that_are_not_finite_are_never_saved_or_validated(photos, tmp_path, monkeypatch):
     """The loss stays finite here, as where one weight of an unused unit overflows."""
-    plan = make_plan(survey(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock())
+    plan = make_plan(
+        survey_data(photos), Config(str(photos), model="tiny", size=16, epochs=9, batch=16), clock()
+    )
     watcher = Nobody(tmp_path / "checkpoint.safetensors")
     training = Loop(plan, clock(), watcher)
     update = training.state.ema.update
@@ -454,7 +460,7 @@ def test_without_a_clock_validations_come_by_the_fraction_alone(minutes, now, du
 def test_test_images_are_not_watched(tmp_path):
     for split in ("train", "test"):
         write_set(tmp_path / split, per_class=10)
-    plan = make_plan(survey(tmp_path), Config(str(tmp_path), epochs=1), clock())
+    plan = make_plan(survey_data(tmp_path), Config(str(tmp_path), epochs=1), clock())
     assert (len(plan.train), len(plan.val), len(plan.test)) == (24, 6, 30)
     assert not set(plan.test) & (set(plan.val) | set(plan.train))
 
@@ -468,7 +474,7 @@ def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monk
         (tmp_path, Config(epochs=1, held_out=0.4), 12),
         (tmp_path / "train", Config(epochs=1), 6),
     ):
-        found = survey(data)
+        found = survey_data(data)
         division = split_rows(found, config)
         train, watched, why = division.train, division.val, division.reason
         assert len(watched) == held and len(train) + held == 30

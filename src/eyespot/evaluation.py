@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from eyespot.console import count, track
 from eyespot.data.header import WORD, Array
-from eyespot.data.sources.folders import find
+from eyespot.data.images import load_images
+from eyespot.data.scan import scan
+from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
-from eyespot.data.store import load as load_images
-from eyespot.data.store import scan
+from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.metrics.classes import TITLES, percent, score
 from eyespot.prediction.predictor import Predictor
@@ -81,7 +82,7 @@ def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, s
     return sorted(pairs, key=lambda p: -p[2])
 
 
-def answer(predictor: Predictor, pixels: Array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def answer(predictor: Predictor, pixels: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(N, classes) logits for the given rows of decoded images, with progress"""
     many = max(16, POSITIONS // int(np.prod(predictor.preprocessing.shape[:-1])))
     batch = min(256, many) if predictor.device == "cpu" else many
@@ -107,7 +108,7 @@ def assess(
 
 def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
     """Try a predictor on a data set with its classes (its test images, if it has such), or on the run's held-out images."""
-    source = part(find(data), "test") if data is not None else held_out(run)
+    source = part(find_samples(data), "test") if data is not None else held_out(run)
     if source.has_masks:
         raise UserError(
             f"{data} has masks, and {run} tells the class of a whole image: give folders of classes"
@@ -125,12 +126,12 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
         raise UserError(f"none of the {len(source.samples)} images can be used; the first, {path}: {reason}")
     samples = [source.samples[int(i)] for i in images.rows]
     labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
-    digests = [headers.facts[int(i)].digest.hex() for i in images.rows]
+    digests = [headers.headers[int(i)].digest.hex() for i in images.rows]
     logits = answer(predictor, images.pixels, np.arange(len(labels)))
     return assess(
         predictor.card,
         [str(s.path) for s in samples],
-        images.pixels,
+        images.pixels[:],
         labels,
         logits,
         errors,
@@ -171,7 +172,7 @@ def split_rows(run: Path) -> list[dict[str, str]]:
 
 def held_out(run: Path) -> Source:
     """The images that a run did not train on: its test images, or those held out."""
-    source = find(run / SPLIT) if (run / SPLIT).exists() else None
+    source = find_samples(run / SPLIT) if (run / SPLIT).exists() else None
     if source is None:
         raise UserError(
             f"{run} has no {SPLIT}, so the held-out images are not known: name a data set to evaluate on"

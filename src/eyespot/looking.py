@@ -1,4 +1,4 @@
-"""`eyespot look`: what is in a folder, what is wrong with it, and what would be trained."""
+"""`eyespot look`: what is in a data set, what is wrong with it, and what would be trained."""
 
 import json
 import os
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from eyespot import pictures
 from eyespot.console import count
-from eyespot.data.pair_survey import PairSurvey, survey_any
-from eyespot.data.preprocess.choose import Wishes
-from eyespot.data.survey import ERROR, Survey
+from eyespot.data.findings import ERROR, Problem, Survey
+from eyespot.data.preprocess.choose import PreprocessingOptions
+from eyespot.data.survey import survey_data
 from eyespot.files import check_not_input
 
 SHOWN = 3
@@ -29,28 +31,28 @@ class Look:
     sheet: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything found, ready for JSON."""
+        """All findings, ready for JSON."""
         s = self.survey
+        headers = s.headers
+        samples = s.source.samples
         return {
             "name": s.source.name,
             "kind": s.word,
-            "images": len(s.images.rows),
+            "images": len(headers),
             "classes": list(s.classes),
-            "counts": {split or "all": _counts(s, split) for split in s.source.splits},
-            "sizes": _table(f.size for f in s.facts),
-            "channels": _table(f.channels for f in s.facts),
-            "depths": _table(f.depth for f in s.facts),
-            "spacings": _table(" x ".join(f"{v:.4g}" for v in f.spacing) for f in s.facts if f.spacing),
-            "formats": _table(f.kind for f in s.facts),
-            "value_range": [float(s.images.low.min()), float(s.images.high.max())] if len(s.facts) else None,
-            "unreadable": {
-                str(s.source.samples[i].path): reason for i, reason in sorted(s.images.errors.items())
-            },
+            "counts": {split or "all": s.counts(split) for split in s.source.splits},
+            "sizes": _table(h.size for h in headers),
+            "channels": _table(h.channels for h in headers),
+            "depths": _table(h.depth for h in headers),
+            "spacings": _table(" x ".join(f"{v:.4g}" for v in h.spacing) for h in headers if h.spacing),
+            "formats": _table(h.kind for h in headers),
+            "value_range": [float(s.images.low.min()), float(s.images.high.max())] if headers else None,
+            "unreadable": {str(samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
             "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
-            "reading": s.preprocessing.as_dict(),
+            "preprocessing": s.preprocessing.as_dict(),
             "reasons": s.reasons,
             "sheet": str(self.sheet) if self.sheet else None,
-        } | (_of_masks(s) if isinstance(s, PairSurvey) else {})
+        } | s.mask_summary()
 
     @property
     def errors(self) -> list[str]:
@@ -61,31 +63,12 @@ class Look:
         return json.dumps(self.as_dict(), indent=2)
 
     def __str__(self) -> str:
-        d, lines = self.as_dict(), []
-        lines.append(
-            f"{d['name']}: {count(d['images'], d['kind'])} in {count(len(d['classes']), 'class', 'classes')}"
-        )
-        lines += ["", *_count_lines(d)]
-        for what in ("sizes", "channels", "depths", "formats"):
-            lines.append(f"{what:<10}" + _short(d[what]))
-        if d["spacings"]:
-            lines.append(f"{'spacing':<10}{_short(d['spacings'])} {'s' if d['kind'] == 'signal' else 'mm'}")
-        if d["value_range"]:
-            low, high = d["value_range"]
-            lines.append(f"{'values':<10}{low:g} to {high:g}")
-        r = d["reading"]
-        lines += [
-            "",
-            _of_crops(d)
-            if "mapping" in d
-            else f"would be trained at {' x '.join([str(r['size'])] * r['dim'])} ({d['reasons']['size']}), fit {r['fit']!r} ({d['reasons']['fit']}), "
-            + (f"view {r['view']!r} ({d['reasons']['view']}), " if r["view"] != "samples" else "")
-            + f"{count(r['channels'], 'channel')}, {r['depth']}",
-            "",
-        ]
-        lines += [line for p in self.survey.problems for line in _problem_lines(p)] or [
-            "nothing wrong was found"
-        ]
+        d = self.as_dict()
+        samples = count(d["images"], d["kind"])
+        lines = [f"{d['name']}: {samples} in {count(len(d['classes']), 'class', 'classes')}", ""]
+        lines += [*_count_lines(d), *_header_lines(d), "", _training_line(d), ""]
+        problems = [line for problem in self.survey.problems for line in _problem_lines(problem)]
+        lines += problems or ["no problems"]
         if self.sheet:
             lines += ["", f"contact sheet: {self.sheet}"]
         return "\n".join(lines)
@@ -107,80 +90,85 @@ def look(
     multilabel: bool = False,
     sheet: str | os.PathLike | None = None,
 ) -> Look:
-    """Say what is in a data set before anything is trained.
+    """Report what is in a data set before anything is trained.
 
     size, fit, dim, view, void, multilabel   as for `train`
-    sheet       where to write a picture with images of each class (PNG), if anywhere
+    sheet       where to write a picture with images of each class (PNG); None for no picture
     """
     to = None if sheet is None else pictures.as_png(Path(sheet))
-    found = survey_any(data, Wishes(size, fit, dim, view), void=void, multilabel=multilabel)
+    options = PreprocessingOptions(size, fit, dim, view)
+    survey = survey_data(data, options, void=void, multilabel=multilabel)
     if to is None:
-        return Look(found)
-    check_not_input(to, (Path(data), *(f for s in found.source.samples for f in (s.path, *s.mask_files))))
-    pictures.save(contact_sheet(found), to)
-    return Look(found, to)
+        return Look(survey)
+    check_not_input(to, (Path(data), *(f for s in survey.source.samples for f in (s.path, *s.mask_files))))
+    pictures.save(contact_sheet(survey), to)
+    return Look(survey, to)
 
 
-def contact_sheet(found: Survey, per_class: int = 10, most: int = 40):
-    """Some images of each class, as the network would see them; or some with their masks over them."""
-    if isinstance(found, PairSurvey):
-        rows = np.sort(np.random.default_rng(0).permutation(len(found.labels))[:12])
-        pairs = [(found.images.pixels[i], found.images.labels[i]) for i in rows]
-        shown = [pictures.overlay(image, found.as_shown(labels)) for image, labels in pairs]
-        plain = [pictures.overlay(image, np.zeros_like(labels)) for image, labels in pairs]
-        names = ", ".join(found.classes[:12])
-        return pictures.sheet([(f"{found.word}s", plain), (f"masks: {names}", shown)], tile=144, columns=6)
-    rows, rng = [], np.random.default_rng(0)
-    for k, name in enumerate(found.source.classes[:most]):
-        members = np.flatnonzero(found.labels == k)
+def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -> Image.Image:
+    """Images of each class, as the network sees them; or images with their masks over them."""
+    rng = np.random.default_rng(0)
+    if survey.task == "segmentation":
+        return _mask_sheet(survey, np.sort(rng.permutation(len(survey.labels))[:12]))
+    titled = []
+    for k, name in enumerate(survey.classes[:most_classes]):
+        members = np.flatnonzero(survey.labels == k)
         chosen = np.sort(rng.permutation(members)[:per_class])
-        rows.append((f"{name} ({len(members):,})", [found.images.pixels[i] for i in chosen]))
-    return pictures.sheet(rows)
+        titled.append((f"{name} ({len(members):,})", [survey.images.pixels[row] for row in chosen]))
+    return pictures.sheet(titled)
 
 
-def _of_masks(s: PairSurvey) -> dict[str, Any]:
-    return {
-        "mapping": s.mapping.as_dict(),
-        "overlap": round(s.overlap, 6),
-        "shares": dict(zip(s.classes, s.shares.mean(0).round(6).tolist(), strict=True)),
-        "images_with": dict(zip(s.classes, (s.shares > 0).sum(0).tolist(), strict=True)),
-    }
-
-
-def _of_crops(d: dict[str, Any]) -> str:
-    m = d["mapping"]
-    void = "" if m["void"] is None else f"; {m['void']} is void"
-    return f"would be trained on crops ({d['reasons']['classes']}{void}), {count(d['reading']['channels'], 'channel')}, {d['reading']['depth']}"
-
-
-def _counts(s: Survey, split: str) -> dict[str, int]:
-    if isinstance(s, PairSurvey):
-        return {name: int((s.shares[s.splits == split, k] > 0).sum()) for k, name in enumerate(s.classes)}
-    counts = Counter(s.labels[s.splits == split].tolist())
-    return {name: counts[k] for k, name in enumerate(s.source.classes)}
+def _mask_sheet(survey: Survey, rows: NDArray[np.int64]) -> Image.Image:
+    images = [survey.images.pixels[row] for row in rows]
+    masks = [survey.mask(int(row)) for row in rows]
+    plain = [pictures.overlay(image, np.zeros(image.shape[:-1], np.uint8)) for image in images]
+    with_masks = [pictures.overlay(image, mask) for image, mask in zip(images, masks, strict=True)]
+    title = f"masks: {', '.join(survey.classes[:12])}"
+    return pictures.sheet([(f"{survey.word}s", plain), (title, with_masks)], tile=144, columns=6)
 
 
 def _table(values) -> dict[str, int]:
     return {str(k): n for k, n in Counter(values).most_common()}
 
 
+def _header_lines(d: dict[str, Any]) -> list[str]:
+    lines = [f"{what:<10}{_short(d[what])}" for what in ("sizes", "channels", "depths", "formats")]
+    if d["spacings"]:
+        lines.append(f"{'spacing':<10}{_short(d['spacings'])} {'s' if d['kind'] == 'signal' else 'mm'}")
+    if d["value_range"]:
+        low, high = d["value_range"]
+        lines.append(f"{'values':<10}{low:g} to {high:g}")
+    return lines
+
+
+def _training_line(d: dict[str, Any]) -> str:
+    """What `train` would use."""
+    p = d["preprocessing"]
+    reasons = d["reasons"]
+    values = f"{count(p['channels'], 'channel')}, {p['depth']}"
+    if "mapping" in d:
+        void = d["mapping"]["void"]
+        ignored = "" if void is None else f"; {void} is void"
+        return f"would be trained on crops ({reasons['classes']}{ignored}), {values}"
+    size = " x ".join([str(p["size"])] * p["dim"])
+    view = f"view {p['view']!r} ({reasons['view']}), " if p["view"] != "samples" else ""
+    return (
+        f"would be trained at {size} ({reasons['size']}), fit {p['fit']!r} ({reasons['fit']}), {view}{values}"
+    )
+
+
 def _short(table: dict[str, int], most: int = 4) -> str:
-    shown = [f"{k} ({n:,})" if len(table) > 1 else k for k, n in list(table.items())[:most]]
-    return ", ".join(shown) + (f" and {len(table) - most} others" if len(table) > most else "")
+    entries = [f"{k} ({n:,})" if len(table) > 1 else k for k, n in list(table.items())[:most]]
+    rest = len(table) - most
+    return ", ".join(entries) + (f" and {count(rest, 'other')}" if rest > 0 else "")
 
 
 def _count_lines(d: dict[str, Any]) -> list[str]:
-    splits, width = d["counts"], max(8, *(len(c) for c in d["classes"]))
-    header = "class".ljust(width) + "".join(f"{s:>10}" for s in splits)
+    width = max(8, *(len(name) for name in d["classes"]))
     if "shares" in d:
-        values = d["mapping"]["values"] or ["nonzero"] * len(d["classes"])
-        values = dict(zip(d["classes"], values, strict=True))
-        header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
-        body = [
-            f"{name.ljust(width)}{values[name]:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
-            for name in d["classes"]
-        ]
-        return [header, *body, ""]
+        return [*_mask_count_lines(d, width), ""]
+    splits = d["counts"]
+    header = "class".ljust(width) + "".join(f"{split:>10}" for split in splits)
     body = [
         name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values())
         for name in d["classes"]
@@ -188,10 +176,17 @@ def _count_lines(d: dict[str, Any]) -> list[str]:
     return [header, *body, ""]
 
 
-def _problem_lines(p) -> list[str]:
-    more = f"    and {len(p.files) - SHOWN} more (--json lists all)"
-    return [
-        f"{p.level}: {p.text}",
-        *(f"    {f}" for f in p.files[:SHOWN]),
-        *([more] if len(p.files) > SHOWN else []),
+def _mask_count_lines(d: dict[str, Any], width: int) -> list[str]:
+    values = d["mapping"]["values"] or ["nonzero"] * len(d["classes"])
+    header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
+    body = [
+        f"{name.ljust(width)}{value:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
+        for name, value in zip(d["classes"], values, strict=True)
     ]
+    return [header, *body]
+
+
+def _problem_lines(problem: Problem) -> list[str]:
+    lines = [f"{problem.level}: {problem.text}", *(f"    {file}" for file in problem.files[:SHOWN])]
+    rest = len(problem.files) - SHOWN
+    return lines + ([f"    and {rest} more (--json lists all)"] if rest > 0 else [])

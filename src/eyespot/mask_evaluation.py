@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count, track
+from eyespot.data.findings import PairSurvey
 from eyespot.data.header import WORD, Array
+from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack
-from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.preprocess.choose import settle_axes
-from eyespot.data.ragged_store import Pairs, load_pairs
-from eyespot.data.sources.folders import find
+from eyespot.data.scan import scan
+from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
-from eyespot.data.store import scan
 from eyespot.errors import UserError
 from eyespot.evaluation import held_out, part, trained_content
 from eyespot.labels import VOID as IGNORED
@@ -169,7 +169,7 @@ def evaluate_masks(
     predictor: MaskPredictor, run: Path, data: str | os.PathLike | None = None
 ) -> MaskEvaluation:
     """Try a predictor on images with masks (the test images, if there are such), or on those that the run held out."""
-    source = part(find(data), "test") if data is not None else held_out(run)
+    source = part(find_samples(data), "test") if data is not None else held_out(run)
     if not source.has_masks:
         raise UserError(f"{data} has no masks, and {run} tells what each pixel is: give images/ and masks/")
     _check_classes(source, predictor, str(data or run))
@@ -179,7 +179,7 @@ def evaluate_masks(
     if not len(pairs.rows):
         path, why = next(iter(errors.items()))
         raise UserError(f"none of the {len(source.samples)} images can be used; the first, {path}: {why}")
-    known = sum(headers.facts[int(i)].digest.hex() in trained_content(run) for i in pairs.rows)
+    known = sum(headers.headers[int(i)].digest.hex() in trained_content(run) for i in pairs.rows)
     notes = (
         (f"warning: {known} of these {len(pairs.rows)} images were trained on, so the scores are too good",)
         if known

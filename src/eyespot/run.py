@@ -10,9 +10,9 @@ import torch
 
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
-from eyespot.data.pair_survey import PairSurvey, survey_any
-from eyespot.data.preprocess.choose import LARGEST, ON_GPU, Wishes
-from eyespot.data.survey import Survey
+from eyespot.data.findings import PairSurvey, Survey
+from eyespot.data.preprocess.choose import LARGEST, ON_GPU, PreprocessingOptions
+from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.evaluation import Evaluation, answer, assess
@@ -220,9 +220,9 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
 
 def _survey(settings: Config) -> Survey:
     device = choose_device(settings.device)
-    wishes = Wishes(settings.size, settings.fit, settings.dim, settings.view)
+    wishes = PreprocessingOptions(settings.size, settings.fit, settings.dim, settings.view)
     largest = LARGEST if device == "cpu" else ON_GPU
-    survey = survey_any(settings.data, wishes, largest, settings.void, settings.multilabel)
+    survey = survey_data(settings.data, wishes, largest, settings.void, settings.multilabel)
     survey.refuse_errors()
     return survey
 

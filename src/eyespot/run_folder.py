@@ -18,11 +18,10 @@ from eyespot import pictures
 from eyespot.augment.pipeline import augment, parse
 from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
-from eyespot.data.pair_survey import PairSurvey
-from eyespot.data.sources.folders import MASK_OF
+from eyespot.data.findings import PairSurvey, Survey
+from eyespot.data.scan import fingerprint
+from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
-from eyespot.data.store import fingerprint
-from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
 from eyespot.files import claim_folder, make_folder, remove_files, write_file
@@ -94,7 +93,7 @@ def make_card(found: Survey, plan: Plan, side: int) -> Card:
         "name": found.source.name,
         "images": len(found.labels),
         "trained": len(plan.train),
-        "content": fingerprint(found.headers),
+        "content": fingerprint(found.scan),
     }
     settings = {k: v for k, v in asdict(c).items() if v is not None}
     return Card(
@@ -135,7 +134,7 @@ def split_csv(found: Survey, plan: Plan) -> str:
         told = [masks.get(name, "") for name in of_class] or [
             sample.mask.resolve() if sample.mask else sample.label
         ]
-        row = [sample.path.resolve(), *told, side[r], found.facts[r].digest.hex()]
+        row = [sample.path.resolve(), *told, side[r], found.headers[r].digest.hex()]
         writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
     return text.getvalue()
 
@@ -277,7 +276,7 @@ class SavedPlan:
 
     def refuse_other_data(self, survey: Survey) -> None:
         """Raise UserError where the data set is not the one that the run was started with."""
-        if self.content != fingerprint(survey.headers):
+        if self.content != fingerprint(survey.scan):
             raise UserError(
                 f"{survey.source.name} has changed since {self.path.parent} was started: put the files back, or train anew with --config {self.path}"
             )
@@ -315,7 +314,7 @@ def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:
     return seconds | {
         "reserve": plan.budget.reserve,
         "images": plan.budget.images,
-        "content": fingerprint(survey.headers),
+        "content": fingerprint(survey.scan),
         "folder": os.getcwd(),
         "compiled": "compiled passes" not in getattr(plan.timed, "rejected", {}),
     }

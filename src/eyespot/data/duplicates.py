@@ -50,11 +50,11 @@ def thumbnails(arrays: Array) -> NDArray[np.float32]:
     )
 
 
-def exact(facts: dict[int, Header]) -> list[list[int]]:
+def exact(headers: dict[int, Header]) -> list[list[int]]:
     """Groups of samples whose files are equal byte for byte."""
     by_digest: dict[bytes, list[int]] = defaultdict(list)
-    for i, found in facts.items():
-        by_digest[found.digest].append(i)
+    for i, header in headers.items():
+        by_digest[header.digest].append(i)
     return [group for group in by_digest.values() if len(group) > 1]
 
 

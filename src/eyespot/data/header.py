@@ -1,4 +1,4 @@
-"""What is known of a file before and after its values are decoded."""
+"""A file's header, and its decoded values."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 WORD = {1: "signal", 2: "image", 3: "volume"}
-"""What a thing with so many axes is called."""
+"""What a sample with so many axes is called."""
 MAX_VALUES = 178_956_970
 """Larger files are refused: a few kilobytes of PNG can claim gigabytes. (Pillow's own limit.)"""
 
@@ -34,11 +34,11 @@ class Header:
     """Of which only the first is read."""
     rotated: bool = False
     notes: tuple[str, ...] = ()
-    """alpha, palette, CMYK, ...: what is undone when the file is read."""
+    """alpha, palette, CMYK, ...: what is converted when the file is read."""
     spacing: tuple[float, ...] = ()
-    """From sample to sample along each axis, in seconds or millimetres; empty where the file does not say."""
+    """From sample to sample along each axis, in seconds or millimetres; empty where the file does not have it."""
     others: tuple["Header", ...] = ()
-    """The same file taken as something of another number of axes, where it can be."""
+    """The same file taken as a sample with another number of axes, where it can be."""
 
     @property
     def dim(self) -> int:
@@ -46,12 +46,12 @@ class Header:
 
     @property
     def size(self) -> str:
-        """Width first, as people say it: 640x480."""
+        """Width first, as is usual: 640x480."""
         return "x".join(map(str, reversed(self.shape)))
 
     def taken_as(self, dim: int) -> "Header | None":
-        """This file as something with so many axes, if it can be."""
-        return next((f for f in (self, *self.others) if f.dim == dim), None)
+        """This file as a sample with so many axes, if it can be."""
+        return next((header for header in (self, *self.others) if header.dim == dim), None)
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ def depth_of(dtype: np.dtype) -> str:
 def as_depth(array: Array) -> Array:
     """In the type that values are kept in. Raises Unreadable for what is not a finite number."""
     if array.dtype.kind not in "buif":
-        raise Unreadable(f"its values are of the type {array.dtype}, which is no number")
+        raise Unreadable(f"its values are of the type {array.dtype}, which is not numeric")
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Unreadable("it holds values that are not finite (NaN or infinity)")
+        raise Unreadable("it contains values that are not finite (NaN or infinity)")
     return array.astype(depth_of(array.dtype), copy=False)
 
 
@@ -93,7 +93,7 @@ def check_size(shape: tuple[int, ...]) -> None:
 
 
 def as_axes(stored: tuple[int, ...], dim: int) -> tuple[tuple[int, ...], int | None]:
-    """How an array's axes are taken for `dim` spatial ones: their sizes, and which axis holds channels, if one does.
+    """The sizes of an array's `dim` spatial axes, and which axis has channels, if one does.
 
     Channels are the shorter of the first and the last axis. Raises Unreadable where the number of axes does not fit.
     """
@@ -101,16 +101,16 @@ def as_axes(stored: tuple[int, ...], dim: int) -> tuple[tuple[int, ...], int | N
         return stored, None
     if len(stored) != dim + 1:
         raise Unreadable(
-            f"an array of shape {stored} is no {WORD[dim]}: give {dim} axes, or {dim + 1} of which one holds channels"
+            f"an array of shape {stored} is not {'an' if dim == 2 else 'a'} {WORD[dim]}: give {dim} axes, or {dim + 1} of which one has channels"
         )
-    at = 0 if stored[0] < stored[-1] else len(stored) - 1
-    return stored[:at] + stored[at + 1 :], at
+    channel_axis = 0 if stored[0] < stored[-1] else len(stored) - 1
+    return stored[:channel_axis] + stored[channel_axis + 1 :], channel_axis
 
 
 def channels_last(array: Array, dim: int) -> Array:
     """(*S), (C, *S) or (*S, C) -> (*S, C)"""
-    _, at = as_axes(array.shape, dim)
-    return array[..., None] if at is None else np.moveaxis(array, at, -1)
+    _, channel_axis = as_axes(array.shape, dim)
+    return array[..., None] if channel_axis is None else np.moveaxis(array, channel_axis, -1)
 
 
 def likely_dims(stored: tuple[int, ...]) -> tuple[int, ...]:
@@ -126,13 +126,16 @@ def likely_dims(stored: tuple[int, ...]) -> tuple[int, ...]:
     return {1: (1,), 4: (3,)}.get(len(stored), ())
 
 
-def of_stored(facts: Header, stored: tuple[int, ...]) -> Header:
-    """The facts of an array file, each way that its axes can be taken, the likeliest first."""
-    ways = []
+def header_of_array(header: Header, stored: tuple[int, ...]) -> Header:
+    """The header of an array file: the likeliest meaning of its axes, with the others in `others`."""
+    headers = []
     for dim in likely_dims(stored):
-        shape, at = as_axes(stored, dim)
-        ways.append(replace(facts, shape=shape, channels=1 if at is None else stored[at]))
-    if not ways:
-        raise Unreadable(f"an array of shape {stored} is no signal, image or volume: give one to four axes")
+        shape, channel_axis = as_axes(stored, dim)
+        channels = 1 if channel_axis is None else stored[channel_axis]
+        headers.append(replace(header, shape=shape, channels=channels))
+    if not headers:
+        raise Unreadable(
+            f"an array of shape {stored} is not a signal, image or volume: give one to four axes"
+        )
     check_size(stored)
-    return replace(ways[0], others=tuple(ways[1:]))
+    return replace(headers[0], others=tuple(headers[1:]))

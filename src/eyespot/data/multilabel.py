@@ -11,9 +11,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from eyespot.console import count
+from eyespot.data.formats.nifti import is_nifti
+from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
-from eyespot.data.formats.volume import is_nifti, is_numpy
 from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, reason
 from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, read_mask, refuse_soft, shown
 from eyespot.data.sources.samples import Sample

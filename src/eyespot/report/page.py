@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eyespot.data.findings import PairSurvey, Survey
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
-from eyespot.data.pair_survey import PairSurvey
 from eyespot.data.preprocess.preprocessing import OWN
-from eyespot.data.survey import Survey
 from eyespot.evaluation import Evaluation, confusions
 from eyespot.files import write_file
 from eyespot.mask_evaluation import TITLES as MASK_TITLES

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eyespot.data.header import Array
 from eyespot.data.preprocess.resize import filters
+from eyespot.data.store import Store
 from eyespot.kit import MEMORY, sent
 
 CHANNELS = 4
@@ -52,19 +53,22 @@ class Images:
     SHARE = 0.25
     """Of the GPU's free memory, at the most."""
 
-    def __init__(self, pixels: Array, device: str):
+    def __init__(self, pixels: Store, device: str):
         self.pixels, self.device = pixels, device
         self.gpu = device.startswith("cuda")
         room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
-        needed = pixels.nbytes * as_tensor(pixels[:1]).element_size() // pixels.itemsize
+        needed = pixels.nbytes * as_tensor(pixels[:1]).element_size() // pixels.dtype.itemsize
         self.there = self._copied() if 0 < needed < room else None
 
     def _copied(self) -> Tensor:
         """All of them on the device, a part at a time, since each is copied on the way"""
-        there = torch.empty(self.pixels.shape, dtype=as_tensor(self.pixels[:1]).dtype, device=self.device)
+        first = as_tensor(self.pixels[:1])
+        shape = (len(self.pixels), *first.shape[1:])
+        there = torch.empty(shape, dtype=first.dtype, device=self.device)
         parts = 1 + self.pixels.nbytes // 2**28
-        for to, part in zip(there.tensor_split(parts), np.array_split(self.pixels, parts), strict=True):
-            to.copy_(as_tensor(part))
+        rows = np.array_split(np.arange(len(self.pixels)), parts)
+        for to, chosen in zip(there.tensor_split(parts), rows, strict=True):
+            to.copy_(as_tensor(self.pixels[chosen]))
         return there
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Array | Tensor:
@@ -74,7 +78,7 @@ class Images:
         return as_tensor(self.pixels[rows]).pin_memory() if self.gpu else self.pixels[rows]
 
 
-def measure(pixels: Array, rows: NDArray[np.int64], most: int = 5000, positions: int = 2**24) -> Normal:
+def measure(pixels: Store, rows: NDArray[np.int64], most: int = 5000, positions: int = 2**24) -> Normal:
     """Mean and standard deviation per channel over the given rows, or evenly spaced ones where these are many or large."""
     each = pixels[rows[0]].size // pixels[rows[0]].shape[-1]
     chosen = rows[:: max(1, len(rows) // max(1, min(most, positions // each)))]

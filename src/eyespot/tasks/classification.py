@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from eyespot.augment.geometry import Flip
 from eyespot.augment.pipeline import augment, parse
-from eyespot.data.survey import Survey
+from eyespot.data.findings import Survey
 from eyespot.devices import arithmetic
 from eyespot.kit import sent
 from eyespot.models import WHITENED

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from eyespot.augment.geometry import Flip, Shift
 from eyespot.augment.pipeline import parse
-from eyespot.data.survey import IMBALANCE, Survey
+from eyespot.data.class_survey import IMBALANCE
+from eyespot.data.findings import Survey
 from eyespot.errors import UserError
 from eyespot.models import WHITENED
 from eyespot.tasks.batches import views

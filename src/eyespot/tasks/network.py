@@ -2,7 +2,7 @@
 
 import torch
 
-from eyespot.data.survey import Survey
+from eyespot.data.findings import Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.models import create

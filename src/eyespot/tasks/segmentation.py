@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from eyespot.augment.pipeline import augment, augment_pair, parse
+from eyespot.data.findings import PairSurvey
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack as unpack_bits
-from eyespot.data.pair_survey import PairSurvey
 from eyespot.devices import arithmetic
 from eyespot.kit import MEMORY, sent
 from eyespot.labels import VOID as IGNORED

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.augment.pipeline import parse
-from eyespot.data.pair_survey import PairSurvey
+from eyespot.data.findings import PairSurvey
 from eyespot.errors import UserError
 from eyespot.tasks.classification_settings import usual_model
 from eyespot.tasks.losses import parse_loss

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.data.survey import Survey
+from eyespot.data.findings import Survey
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.classification import Classification
 from eyespot.tasks.order import Draw

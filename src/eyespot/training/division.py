@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.duplicates import clusters
+from eyespot.data.findings import Survey
 from eyespot.data.split import groups_of, hold_out
-from eyespot.data.survey import Survey
 from eyespot.errors import UserError
 from eyespot.training.config import Config
 

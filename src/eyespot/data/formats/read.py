@@ -1,4 +1,4 @@
-"""One file to one array. What cannot be read is said with its reason, never replaced by something else."""
+"""One file to one array. What cannot be read is reported with its reason, never replaced by something else."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import decode_jpeg, is_jpeg, jpeg_header
+from eyespot.data.formats.nifti import decode_nifti, is_nifti, nifti_header
+from eyespot.data.formats.numpy_file import decode_numpy, is_numpy, numpy_header
 from eyespot.data.formats.signal import (
     decode_table,
     decode_wav,
@@ -16,19 +18,11 @@ from eyespot.data.formats.signal import (
     wav_header,
 )
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
-from eyespot.data.formats.volume import (
-    decode_nifti,
-    decode_numpy,
-    is_nifti,
-    is_numpy,
-    nifti_header,
-    numpy_header,
-)
 from eyespot.data.header import Decoded, Header, Unreadable, reason
 
 R = TypeVar("R")
 KINDS = (
-    # how it is known, its header read, its values decoded for so many axes at about this size
+    # recognises content, reads the header, decodes values for so many axes at about this size
     (is_jpeg, jpeg_header, lambda content, dim, size: decode_jpeg(content, size)),
     (is_tiff, tiff_header, decode_tiff),
     (is_wav, wav_header, lambda content, dim, size: decode_wav(content)),
@@ -37,7 +31,7 @@ KINDS = (
     (looks_like_table, table_header, lambda content, dim, size: decode_table(content)),
     (lambda content: True, image_header, lambda content, dim, size: decode_image(content, size)),
 )
-"""The kinds of file, known by their content and not by their name; what is nothing else is tried as a picture."""
+"""The kinds of file, recognised by their content and not by their name; anything else is tried as a picture."""
 
 
 def load_bytes(path: Path) -> bytes:
@@ -51,10 +45,10 @@ def load_bytes(path: Path) -> bytes:
     return content
 
 
-def facts(content: bytes) -> Header:
-    """What a file says of itself, read from the header where there is one. Raises Unreadable."""
+def read_header(content: bytes) -> Header:
+    """A file's header. Raises Unreadable."""
     digest = sha256(content).digest()  # processors have instructions for it
-    return or_unreadable(next(read for known, read, _ in KINDS if known(content)), content, digest)
+    return or_unreadable(next(read for recognises, read, _ in KINDS if recognises(content)), content, digest)
 
 
 def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
@@ -62,7 +56,9 @@ def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
 
     size   large JPEGs are decoded at a reduced size that is still twice as large
     """
-    return or_unreadable(next(read for known, _, read in KINDS if known(content)), content, dim, size)
+    return or_unreadable(
+        next(read for recognises, _, read in KINDS if recognises(content)), content, dim, size
+    )
 
 
 def or_unreadable(read: Callable[..., R], *about: Any) -> R:

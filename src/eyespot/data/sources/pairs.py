@@ -1,10 +1,20 @@
-"""Images beside their masks: which belongs to which, by folders, endings or a CSV."""
+"""Images beside their masks, matched by folders and file endings."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from eyespot.data.sources.samples import SPLITS, TABLES, Sample, is_known, look_name, walk
+from eyespot.data.sources.samples import (
+    SPLITS,
+    TABLES,
+    Sample,
+    Source,
+    class_names,
+    contact_sheet_name,
+    ending_of,
+    is_known,
+    walk,
+)
 from eyespot.errors import UserError
 
 IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
@@ -13,96 +23,114 @@ MASKS = frozenset(
     "target targets".split()
 )
 ENDINGS = ("_cp_masks", "_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-label", ".mask")
-"""What the name of a mask may have behind the name of its image."""
+"""What the name of a mask may have after the name of its image."""
+Key = tuple[str, ...]
+"""What an image and its mask have in common: folders but for images/ or masks/, and the name."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """Pairs, and what has no partner; the classes where each has a folder of masks."""
+class Matches:
+    """Images with their masks, and the files without a partner; the classes where each has a folder of masks."""
 
     samples: list[Sample]
     without_mask: list[Path]
     without_image: list[Path]
     classes: tuple[str, ...] = ()
-    ignored: dict[str, int] = field(default_factory=dict)
-    """Files of no known kind, counted by their ending."""
-    beside: tuple[Path, ...] = ()
-    """Images that are in no folder called images, where there is one."""
 
 
-def find_pairs(root: Path) -> Found | None:
-    """The pairs below a folder; None if no image has a mask. Where there are folders called images, only these count.
-    Raises UserError where these stand beside folders of masks, and no two names agree.
+def source_of_pairs(root: Path, name: str) -> Source | None:
+    """The images with masks below a folder; None if no image has a mask.
 
-    Where no image has a mask of its name, the folders in masks/ are taken as classes: an image without a file in one has
-    nothing of that class, and without a file in any it has no mask.
+    Where there are folders called images, only these count. Where no image has a mask of its name, the folders in masks/
+    are taken as classes: an image without a file in one has nothing of that class, and without a file in any it has no
+    mask. Raises UserError where folders of images and of masks exist, and no two names agree.
     """
-    every = list(walk(root))
-    files = [path for path in every if is_known(path)]
-    masks = {path for path in files if _is_mask(path, root)}
+    files = list(walk(root))
+    known = [path for path in files if is_known(path)]
+    masks = {path for path in known if _is_mask(path, root)}
     if not masks:
         return None
-    images = [path for path in files if path not in masks]
-    named = [path for path in images if any(part in IMAGES for part in _parts(path, root))]
-    beside = {path for path in images if path.suffix.lower() not in TABLES} - {*named, root / look_name(root)}
-    images = named or images
-    one_each = {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
-    found = _paired(root, images, masks, one_each) or _paired(root, images, masks, _by_class(root, masks))
-    if found is not None:
-        ignored = Counter(p.suffix.lower() or "no ending" for p in every if not is_known(p))
-        return replace(found, ignored=dict(ignored), beside=tuple(sorted(beside)) if named else ())
-    apart = [path for path in sorted(masks) if any(part in MASKS for part in _parts(path, root))]
-    if named and apart:
+    images = [path for path in known if path not in masks]
+    in_image_folders = [path for path in images if IMAGES & set(_folders(path, root))]
+    candidates = in_image_folders or images
+    matches = _match(root, candidates, masks, _one_each(root, masks))
+    matches = matches or _match(root, candidates, masks, _by_class(root, masks))
+    if matches is None:
+        _refuse_unmatched(root, in_image_folders, masks)
+        return None
+    pictures = {path for path in images if path.suffix.lower() not in TABLES}
+    elsewhere = pictures - {*in_image_folders, root / contact_sheet_name(root)} if in_image_folders else ()
+    without = {
+        "mask": tuple(matches.without_mask),
+        "image": tuple(matches.without_image),
+        "folder": tuple(sorted(elsewhere)),
+    }
+    ignored = Counter(ending_of(path) for path in files if not is_known(path))
+    classes = matches.classes or class_names(root)
+    without = {missing: paths for missing, paths in without.items() if paths}
+    return Source(name, tuple(matches.samples), classes, dict(ignored), without)
+
+
+def _refuse_unmatched(root: Path, images: list[Path], masks: set[Path]) -> None:
+    in_mask_folders = [path for path in sorted(masks) if MASKS & set(_folders(path, root))]
+    if images and in_mask_folders:
         raise UserError(
-            f"no mask has the name of an image: {named[0]} is one, and {apart[0]} is another, say; name each mask after its "
-            "image, perhaps with _mask behind"
+            f"no mask has the name of an image: {images[0]} is an image, {in_mask_folders[0]} a mask; name each mask after "
+            "its image, perhaps with _mask at the end"
         )
-    return None
 
 
-def _by_class(root: Path, masks: set[Path]) -> dict[tuple[str, ...], dict[str, Path]]:
+def _one_each(root: Path, masks: set[Path]) -> dict[Key, dict[str, Path]]:
+    """The mask of each key; of several, the first by name."""
+    return {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
+
+
+def _by_class(root: Path, masks: set[Path]) -> dict[Key, dict[str, Path]]:
     """The masks of each key, by class, where they lie in masks/CLASS/"""
-    found: dict[tuple[str, ...], dict[str, Path]] = defaultdict(dict)
+    by_class: dict[Key, dict[str, Path]] = defaultdict(dict)
     for path in sorted(masks, reverse=True):
-        parts = path.relative_to(root).parts[:-1]
-        below = next((i + 1 for i, part in enumerate(parts) if part.lower() in MASKS), len(parts))
-        at = next((i for i in range(below, len(parts)) if parts[i].lower() not in SPLITS), None)
+        names = path.relative_to(root).parts[:-1]
+        below = next((i + 1 for i, name in enumerate(names) if name.lower() in MASKS), len(names))
+        at = next((i for i in range(below, len(names)) if names[i].lower() not in SPLITS), None)
         if at is not None:
-            found[_key(root.joinpath(*parts[:at], *parts[at + 1 :], path.name), root)][parts[at]] = path
-    return found
+            without_class = root.joinpath(*names[:at], *names[at + 1 :], path.name)
+            by_class[_key(without_class, root)][names[at]] = path
+    return by_class
 
 
-def _paired(
-    root: Path, images: list[Path], masks: set[Path], by_key: dict[tuple[str, ...], dict[str, Path]]
-) -> Found | None:
-    samples, without, used = [], [], set()
+def _match(
+    root: Path, images: list[Path], masks: set[Path], by_key: dict[Key, dict[str, Path]]
+) -> Matches | None:
+    samples = []
+    without_mask = []
+    used: set[Path] = set()
     for path in images:
         own = by_key.get(_key(path, root), {})
         if own:
             used.update(own.values())
-            of_class = tuple(sorted((name, file) for name, file in own.items() if name))
-            samples.append(Sample(path, "", _split(path, root), own.get(""), of_class))
+            class_masks = tuple(sorted((name, file) for name, file in own.items() if name))
+            samples.append(Sample(path, "", _split(path, root), own.get(""), class_masks))
         else:
-            without.append(path)
+            without_mask.append(path)
     classes = {name for own in by_key.values() for name in own if name}
-    return Found(samples, without, sorted(masks - used), tuple(sorted(classes))) if samples else None
+    without_image = sorted(masks - used)
+    return Matches(samples, without_mask, without_image, tuple(sorted(classes))) if samples else None
 
 
-def _parts(path: Path, root: Path) -> list[str]:
-    return [part.lower() for part in path.relative_to(root).parts[:-1]]
+def _folders(path: Path, root: Path) -> list[str]:
+    return [name.lower() for name in path.relative_to(root).parts[:-1]]
 
 
 def _is_mask(path: Path, root: Path) -> bool:
-    return any(part in MASKS for part in _parts(path, root)) or _stem(path).lower().endswith(ENDINGS)
+    return bool(MASKS & set(_folders(path, root))) or _stem(path).lower().endswith(ENDINGS)
 
 
-def _key(path: Path, root: Path) -> tuple[str, ...]:
-    """What an image and its mask have in common: the folders but for images/ or masks/, and the name."""
+def _key(path: Path, root: Path) -> Key:
     stem = _stem(path)
     for ending in ENDINGS:
         if stem.lower().endswith(ending):
             stem = stem[: -len(ending)]
-    return (*(p for p in _parts(path, root) if p not in MASKS | IMAGES), stem)
+    return (*(name for name in _folders(path, root) if name not in MASKS | IMAGES), stem)
 
 
 def _stem(path: Path) -> str:
@@ -110,4 +138,4 @@ def _stem(path: Path) -> str:
 
 
 def _split(path: Path, root: Path) -> str:
-    return next((SPLITS[part] for part in _parts(path, root) if part in SPLITS), "")
+    return next((SPLITS[name] for name in _folders(path, root) if name in SPLITS), "")

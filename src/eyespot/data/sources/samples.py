@@ -9,9 +9,9 @@ from eyespot.errors import UserError
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
 TABLES = frozenset(".csv .tsv .txt".split())
-"""Series of numbers; but beside pictures they are notes, and passed over."""
+"""Series of numbers; but next to pictures they are notes, and ignored."""
 RUN_FILES = ("plan.toml", "split.csv")
-"""What is in the folder of a run, from before its first step."""
+"""Files that the folder of a run has from before its first step."""
 KNOWN = PICTURES | TABLES | frozenset(".wav .npy .npz .nii .gz".split())
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -23,7 +23,7 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, signal or volume: where it is, its class or its mask, and the split that the user put it in ("" if none).
+    """One image, signal or volume: its file, its class or mask, and the split that the user put it in ("" if none).
 
     masks   (class, file) where each class has a mask of its own; a class that is not among them is not in the image
     """
@@ -41,16 +41,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as found: its samples in a fixed order and the class names, sorted, over all splits.
+    """The files of a data set: its samples in a fixed order and the class names, sorted, over all splits.
 
-    Where samples have a mask, this tells the classes, and `classes` has only names that the user gave for them, if any.
+    Where samples have masks, these define the classes, and `classes` has only names that the user gave for them, if any.
     """
 
     name: str
     samples: tuple[Sample, ...]
     classes: tuple[str, ...]
     ignored: dict[str, int]
-    """Files passed over, counted by their ending."""
+    """Ignored files, counted by their ending."""
     without: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     """Files that are in no pair or class: images by "mask", "class" or "folder", masks by "image"."""
 
@@ -73,7 +73,7 @@ class Source:
 
 
 def list_files(folder: Path, dim: int) -> Iterator[Path]:
-    """The files below a folder that may have so many axes, in the order of their names, hidden ones left out."""
+    """The files below a folder that may have so many axes, in the order of their names, without hidden ones."""
     unlike = TABLES | {".wav"} if dim > 1 else PICTURES
     return (path for path in walk(folder) if is_known(path) and path.suffix.lower() not in unlike)
 
@@ -116,8 +116,20 @@ def visible(folder: Path) -> list[os.DirEntry]:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}; mend its permissions") from error
 
 
-def look_name(root: Path) -> str:
-    """The file that `eyespot look` writes"""
+def class_names(root: Path) -> tuple[str, ...]:
+    """The lines of classes.txt, which names the classes of masks in the order of their values."""
+    path = root / "classes.txt"
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def ending_of(path: Path) -> str:
+    """The ending under which an ignored file is counted."""
+    return path.suffix.lower() or "no ending"
+
+
+def contact_sheet_name(root: Path) -> str:
+    """The file that `eyespot look` writes."""
     return f"{root.resolve().stem}-look.png"
 
 

@@ -1,54 +1,11 @@
-"""Volumes in NIfTI files, with the size of their voxels; and arrays of any number of axes in NumPy files."""
+"""Volumes in NIfTI files, with the size of their voxels."""
 
 import gzip
-import io
 import zlib
 
 import numpy as np
 
-from eyespot.data.header import (
-    Array,
-    Decoded,
-    Header,
-    Unreadable,
-    as_depth,
-    channels_last,
-    check_size,
-    depth_of,
-    of_stored,
-)
-
-
-def is_numpy(content: bytes) -> bool:
-    return content[:6] == b"\x93NUMPY" or content[:4] == b"PK\x03\x04"
-
-
-def load_numpy(content: bytes) -> Array:
-    """The array of an .npy file, or the only one of an .npz; Unreadable where there is not just one."""
-    loaded = np.load(io.BytesIO(content), allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    arrays = [
-        name for name, file in zip(loaded.files, loaded.zip.namelist(), strict=True) if file.endswith(".npy")
-    ]
-    if not arrays:
-        raise Unreadable("it is an archive (ZIP) without an array; unpack it")
-    if len(arrays) != 1:
-        raise Unreadable(f"it holds {len(arrays)} arrays and not one; save each in a file of its own")
-    return loaded[arrays[0]]
-
-
-def numpy_header(content: bytes, digest: bytes) -> Header:
-    array = load_numpy(content)
-    if not array.size:
-        raise Unreadable(f"its array of shape {array.shape} is empty")
-    if array.dtype.kind not in "buif":
-        raise Unreadable(f"its values are of the type {array.dtype}, which is no number")
-    return of_stored(Header(digest, "NumPy", (), 1, depth_of(array.dtype)), array.shape)
-
-
-def decode_numpy(content: bytes, dim: int) -> Decoded:
-    return Decoded(as_depth(channels_last(load_numpy(content), dim)))
+from eyespot.data.header import Decoded, Header, Unreadable, as_depth, check_size, depth_of
 
 
 def is_nifti(content: bytes) -> bool:
@@ -73,7 +30,7 @@ def decode_nifti(content: bytes) -> Decoded:
 
 
 def open_nifti(content: bytes):
-    """The file as nibabel sees it, turned so that its axes follow those of the body."""
+    """The file as nibabel reads it, with its axes in the order of the body's."""
     try:
         import nibabel
     except ImportError as error:
@@ -83,7 +40,7 @@ def open_nifti(content: bytes):
     image = nibabel.as_closest_canonical(kind.from_bytes(raw))
     if len(image.shape) not in (3, 4):
         raise Unreadable(
-            f"its array of shape {image.shape} is no volume: give three axes, or four with channels"
+            f"its array of shape {image.shape} is not a volume: give three axes, or four with channels"
         )
     return image
 

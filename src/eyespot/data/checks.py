@@ -1,0 +1,97 @@
+"""Checks of any data set: unreadable and ignored files, and what occurs twice."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.console import count
+from eyespot.data.duplicates import clusters, exact, near
+from eyespot.data.findings import NOTE, WARNING, Problem, Survey
+from eyespot.data.header import Header
+from eyespot.data.sources.samples import Source
+
+UNSUPPORTED = frozenset(
+    ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .mha .mhd .mrc .ims .h5 .hdf5 "
+    ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .mp3 .flac .ogg .m4a".split()
+)
+"""Endings of pictures, volumes and sounds that are not read."""
+
+
+class Duplicates:
+    """Rows that occur twice.
+
+    exact   groups of rows whose files are equal byte for byte
+    near    (P, 2) pairs of rows that show nearly the same picture
+    """
+
+    def __init__(self, headers: list[Header], thumbs: NDArray[np.float32], detail: int):
+        """detail   the images' own size in pixels; see `duplicates.near`"""
+        self.exact = exact(dict(enumerate(headers)))
+        self.near = near(thumbs, detail)
+        self.alike = clusters(len(headers), [*self.exact, *self.near.tolist()])
+
+    def pairs(self) -> dict[str, list[tuple[int, int]]]:
+        """Pairs of rows by the kind of duplicate; an exact one is not a near one too."""
+        exact_pairs = {(group[0], other) for group in self.exact for other in group[1:]}
+        near_pairs = [(a, b) for a, b in self.near.tolist() if (a, b) not in exact_pairs]
+        return {"exact": sorted(exact_pairs), "near": near_pairs}
+
+
+def matching(
+    survey: Survey, level: str, matches: Iterable[bool], text: str, word: str | None = None
+) -> list[Problem]:
+    """A problem for the rows that match: "3 images" and the text, with their files. None where no row does."""
+    files = tuple(survey.path(row) for row, match in enumerate(matches) if match)
+    return [Problem(level, f"{count(len(files), word or survey.word)} {text}", files)] if files else []
+
+
+def unreadable(survey: Survey, word: str, remedy: str) -> list[Problem]:
+    """Samples that cannot be decoded, each with its reason."""
+    errors = survey.images.errors
+    if not errors:
+        return []
+    samples = survey.source.samples
+    lines = tuple(f"{samples[i].path}: {reason}" for i, reason in sorted(errors.items()))
+    return [Problem(WARNING, f"{count(len(errors), word)} {remedy}", lines)]
+
+
+def ignored_files(source: Source) -> Iterator[Problem]:
+    """Files of unknown kinds: a warning where the user may have wanted them read."""
+
+    def listed(unsupported: bool) -> str:
+        kinds = sorted(
+            (kind, n) for kind, n in source.ignored.items() if (kind in UNSUPPORTED) == unsupported
+        )
+        return ", ".join(f"{n} {kind}" for kind, n in kinds)
+
+    if unsupported := listed(True):
+        text = f"files of unsupported formats were ignored: {unsupported}; save them as PNG or TIFF"
+        yield Problem(WARNING, text)
+    if others := listed(False):
+        yield Problem(NOTE, f"other files were ignored: {others}")
+
+
+def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
+    """What occurs twice: across splits, in two classes, or harmlessly."""
+    splits = survey.splits
+    labels = survey.labels
+
+    def names(pairs: list[tuple[int, int]]) -> tuple[str, ...]:
+        return tuple(f"{survey.path(a)} = {survey.path(b)}" for a, b in pairs)
+
+    for kind, pairs in duplicates.pairs().items():
+        across = [(a, b) for a, b in pairs if splits[a] != splits[b]]
+        within = [(a, b) for a, b in pairs if splits[a] == splits[b]]
+        contradicting = [(a, b) for a, b in pairs if labels[a] != labels[b]]
+        if across:
+            text = f"{count(len(across), f'{kind} duplicate')} across splits: metrics would be too good; remove one of each"
+            yield Problem(WARNING, text, names(across))
+        if contradicting and kind == "exact":
+            appear = "appears" if len(contradicting) == 1 else "appear"
+            text = f"{count(len(contradicting), survey.word)} {appear} in two classes; keep one"
+            yield Problem(WARNING, text, names(contradicting))
+        if within:
+            side = "" if any(survey.source.splits) else "; kept on one side of the split"
+            text = f"{count(len(within), f'{kind} duplicate')} within the {survey.word}s{side}"
+            yield Problem(NOTE, text, names(within))
