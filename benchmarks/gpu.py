@@ -28,8 +28,9 @@ from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
 from eyespot.tasks.classification import Classification
 from eyespot.training.config import Config
-from eyespot.training.loop import clock, fit
-from eyespot.training.plan import Plan, make_plan, make_task
+from eyespot.training.loop import Loop, clock
+from eyespot.training.plan import Plan, make_plan
+from eyespot.training.state import TrainState
 
 Result = tuple[float, float]
 """Accuracy and seconds."""
@@ -40,10 +41,26 @@ def now() -> float:
     return perf_counter()
 
 
-def one(found: Survey, plan: Plan, seed: int) -> Result:
+class Silent:
+    """A watcher of training that shows and saves nothing."""
+
+    def on_step(self, fraction: float, per_second: float) -> None:
+        """Nothing is shown."""
+
+    def on_row(self, state: TrainState, is_best: bool) -> None:
+        """Nothing is shown."""
+
+    def on_checkpoint(self, state: TrainState) -> None:
+        """Nothing is saved."""
+
+    def on_message(self, text: str) -> None:
+        """Nothing is shown."""
+
+
+def one(survey: Survey, plan: Plan, seed: int) -> Result:
     """A run of eyespot, as `eyespot train` trains and predicts."""
     config = replace(plan.config, seed=seed)
-    task = make_task(found, config, plan.task.normal, plan.train)
+    task = plan.task.planned(config)
     plan, validations, validate = replace(plan, config=config, task=task), [], task.validate
     assert isinstance(task, Classification) and config.device
     assert len(task.images[plan.train[:1]])  # copied to the GPU before the clock starts
@@ -55,20 +72,24 @@ def one(found: Survey, plan: Plan, seed: int) -> Result:
         return scored
 
     task.validate = untimed  # type: ignore[method-assign]
-    card = make_card(found, plan, plan.config.size or 32)
+    card = make_card(survey, plan, plan.config.size or 32)
     start = now()
-    outcome = fit(plan, clock(), lambda *_: None, lambda *_: None)
+    outcome = Loop(plan, clock(), Silent()).run()
+    assert outcome.tensors is not None, outcome.ended
+    network = task.network()
+    network.load_state_dict(outcome.tensors)
     predictor = Predictor(
         replace(card, preprocessing=card.preprocessing | {"side": outcome.side}),
-        outcome.network,
+        network,
         config.device,
     )
-    rows = plan.test if len(plan.test) else plan.val
-    right = answer(predictor, found.images.pixels, rows).argmax(1) == found.labels[rows]
+    right = (
+        answer(predictor, survey.images.pixels, plan.final_rows).argmax(1) == survey.labels[plan.final_rows]
+    )
     return float(right.mean()), now() - start - sum(validations)
 
 
-def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
+def theirs(program: Path, survey: Survey, plan: Plan, runs: int) -> list[Result]:
     """Runs of the published program on the same images."""
     text = program.read_text()
     assert "range(200)" in text, f"{program} is not airbench94_muon.py, or is another version of it"
@@ -76,10 +97,13 @@ def theirs(program: Path, found: Survey, plan: Plan, runs: int) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         (at / "cifar10").mkdir()
-        for name, rows in (("train", plan.train), ("test", plan.test if len(plan.test) else plan.val)):
-            images, labels = torch.from_numpy(found.images.pixels[rows]), torch.from_numpy(found.labels[rows])
+        for name, rows in (("train", plan.train), ("test", plan.final_rows)):
+            images, labels = (
+                torch.from_numpy(survey.images.pixels[rows]),
+                torch.from_numpy(survey.labels[rows]),
+            )
             torch.save(
-                {"images": images, "labels": labels, "classes": found.classes}, at / "cifar10" / f"{name}.pt"
+                {"images": images, "labels": labels, "classes": survey.classes}, at / "cifar10" / f"{name}.pt"
             )
         (at / "program.py").write_text(text.replace("range(200)", f"range({runs})"))
         command = [sys.executable, "-u", "program.py"]
@@ -119,7 +143,7 @@ def settings() -> argparse.Namespace:
 
 def main() -> None:
     s = settings()
-    found = survey_data(s.data)
+    survey = survey_data(s.data)
     config = Config(
         s.data,
         epochs=s.epochs,
@@ -129,15 +153,15 @@ def main() -> None:
         precision="bfloat16",
         device="cuda",
     )
-    plan = make_plan(found, config, clock())
+    plan = make_plan(survey, config, clock())
     print(
         f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {len(plan.train)} training images, {config}"
     )
-    one(found, plan, 0)
-    results = [one(found, plan, 1 + seed) for seed in range(s.seeds // 2)]
+    one(survey, plan, 0)
+    results = [one(survey, plan, 1 + seed) for seed in range(s.seeds // 2)]
     print_summary("eyespot", results)
-    peer = theirs(s.program, found, plan, s.seeds) if s.program else []
-    results += [one(found, plan, 1 + seed) for seed in range(s.seeds // 2, s.seeds)]
+    peer = theirs(s.program, survey, plan, s.seeds) if s.program else []
+    results += [one(survey, plan, 1 + seed) for seed in range(s.seeds // 2, s.seeds)]
     print_summary("eyespot", results)
     if peer:
         print_summary("airbench", peer)
