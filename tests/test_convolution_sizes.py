@@ -115,7 +115,10 @@ def test_known_networks():
     [
         (lambda: Layer(0), "kernel is 0; it must be 1 or more"),
         (lambda: Layer(3, stride=0), "stride is 0"),
-        (lambda: output_size(4, Layer(3, dilation=2)), "a window of 5 samples is larger than the 4"),
+        (
+            lambda: output_size(4, Layer(3, dilation=2)),
+            "a window of 5 samples is larger than the 4 padded samples",
+        ),
         (lambda: padding_for(9, 3, Layer(3)), "no padding gives 3 outputs: 9 samples give 7"),
         (lambda: padding_for(9, 0, Layer(3)), "no padding gives 0 outputs"),
         (lambda: depth_for(Layer(1, 2), field=9), "never see 9 samples"),

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from eyespot.convolution import adjoint, convolve, correlate
-from eyespot.convolution.windows import BOUNDARIES, MODES
+from eyespot.convolution.geometry import BOUNDARIES, MODES
 from eyespot.errors import UserError
 
 SHAPES = [

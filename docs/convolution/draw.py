@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from sklearn.datasets import load_sample_image
 
 from eyespot.convolution import as_matrix, convolve, correlate, matrix_text
-from eyespot.convolution.edges import extend, sources
-from eyespot.convolution.windows import BOUNDARIES, windows
+from eyespot.convolution.geometry import BOUNDARIES, geometry
+from eyespot.convolution.padding import pad, source_indices
 
 HERE = Path(__file__).parent
 INK, PALE, ACCENT, SECOND = "#222222", "#e9edf1", "#d9822b", "#3b6ea5"
@@ -32,8 +32,8 @@ def save(figure, name: str) -> None:
     plt.close(figure)
 
 
-def picture(axes, image, title, **how) -> None:
-    axes.imshow(image, cmap="gray", **how)
+def picture(axes, image, title, **options) -> None:
+    axes.imshow(image, cmap="gray", **options)
     axes.set_title(title)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -82,7 +82,9 @@ def schematic() -> None:
     """A 2 x 2 kernel on a 3 x 4 image: every output written out, one window marked."""
     letters = np.array(list("abcdefghijkl")).reshape(3, 4)
     weights = np.array([["w11", "w12"], ["w21", "w22"]])
-    rows = [row.split() for row in matrix_text((2, 2), (3, 4), mode="valid").splitlines()]
+    rows = [
+        row.split() for row in matrix_text((2, 2), (3, 4), mode="valid", operation="correlate").splitlines()
+    ]
     sums = [[f"{letters.flat[i]} {w}" for i, w in enumerate(row) if w != "0"] for row in rows]
     outputs = np.array([f"{' + '.join(s[:2])}\n+ {' + '.join(s[2:])}" for s in sums]).reshape(2, 3)
     mark = [[to_rgba(ACCENT, 0.45) if i < 2 and 1 <= j <= 2 else PALE for j in range(4)] for i in range(3)]
@@ -99,9 +101,9 @@ def schematic() -> None:
     save(figure, "schematic.png")
 
 
-def named_matrix(axes, title, kernel, shape, **how) -> None:
+def named_matrix(axes, title, kernel, shape, **options) -> None:
     """A small matrix with its weights by name and by colour, zeros left pale."""
-    rows = [row.split() for row in matrix_text(kernel, shape, **how).splitlines()]
+    rows = [row.split() for row in matrix_text(kernel, shape, operation="correlate", **options).splitlines()]
     fills = [
         [PALE if c == "0" else to_rgba(HUES[int(re.findall(r"\d+", c)[0]) - 1], 0.45) for c in row]
         for row in rows
@@ -118,9 +120,9 @@ def named_matrix(axes, title, kernel, shape, **how) -> None:
     bare(axes, (-0.1, 1.35 * len(rows[0]) + 0.1), (len(rows) - 6.05, len(rows) + 0.05), title)
 
 
-def block_matrix(axes, title, **how) -> None:
+def block_matrix(axes, title, **options) -> None:
     """The matrix of a 3 x 3 kernel on a 6 x 6 image, each weight in its own colour."""
-    matrix = as_matrix(np.arange(1, 10).reshape(3, 3), (6, 6), **how).toarray()
+    matrix = as_matrix(np.arange(1, 10).reshape(3, 3), (6, 6), operation="correlate", **options).toarray()
     colours = np.array([to_rgba(PALE)] + [to_rgba(HUES[i]) for i in range(9)])
     axes.imshow(colours[matrix])
     for edge in range(6, matrix.shape[1], 6):
@@ -150,22 +152,26 @@ def matrices() -> None:
     save(figure, "blocks.png")
 
 
-def wiring(axes, title, **how) -> None:
+def wiring(axes, title, **options) -> None:
     """Which of nine samples each output of a kernel of three sees; samples outside are hollow."""
-    n, w = 9, windows((9,), (3,), **how)
-    before, after, stride, dilation = w.before[0], w.after[0], w.stride[0], w.dilation[0]
-    met = sources(n, before, after, "zero")
+    n = 9
+    g = geometry((n,), (3,), False, **options)
+    before = g.before[0]
+    after = g.after[0]
+    stride = g.stride[0]
+    dilation = g.dilation[0]
+    samples = source_indices(n, before, after, "zero")
     for place in range(-before, n + after):
-        inside = met[place + before] >= 0
+        inside = samples[place + before] >= 0
         axes.plot(place, 0, "o", ms=9, mfc=SECOND if inside else "white", mec=SECOND, mew=1.2)
-    for i in range(w.out[0]):
+    for i in range(g.out[0]):
         centre = i * stride - before + dilation
         for tap in range(3):
             axes.plot(
                 [i * stride - before + tap * dilation, centre], [0.13, 1.5], color="#9aa5b1", lw=0.9, zorder=0
             )
         axes.plot(centre, 1.63, "s", ms=9, color=ACCENT)
-    axes.set_title(f"{title}: 9 -> {w.out[0]}")
+    axes.set_title(f"{title}: 9 -> {g.out[0]}")
     axes.set_xlim(-2.6, 10.6)
     axes.set_ylim(-0.35, 2.0)
     axes.axis("off")
@@ -195,10 +201,14 @@ def stride() -> None:
 
 def padding() -> None:
     """What a window sees left of the photograph's edge, and a wide mean beside that edge, for each boundary."""
-    grey, rows, beyond, within, side = photo(), slice(130, 290), 50, 110, 51
+    grey = photo()
+    rows = slice(130, 290)
+    beyond = 50
+    within = 110
+    side = 51
     figure, axes = plt.subplots(2, 4, figsize=(10.5, 5.4), layout="constrained")
     for (seen, mean), boundary in zip(axes.T, BOUNDARIES, strict=True):
-        extended = extend(grey, (0, beyond), (0, 0), boundary)[rows, : beyond + within]
+        extended = pad(grey, (0, beyond), (0, 0), boundary)[rows, : beyond + within]
         blurred = correlate(grey, np.full((side, side), 1 / side**2), mode="same", boundary=boundary)[
             rows, :within
         ]

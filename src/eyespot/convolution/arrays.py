@@ -1,67 +1,55 @@
-"""The operation on NumPy arrays: types, exact integers, and the method's call."""
+"""The operation on NumPy arrays: the result's type, exact integers, and which function of SciPy computes it."""
 
-from math import isfinite, log2, prod
+from functools import lru_cache
+from math import log2, prod
+from typing import Any
 
 import numpy as np
+from scipy import ndimage, signal
 
-from eyespot.convolution.blocks import blocks
-from eyespot.convolution.cost import choose
-from eyespot.convolution.direct import line, rows, spread, table, taps
-from eyespot.convolution.fourier import tiles
-from eyespot.convolution.windows import Windows
+from eyespot.convolution.geometry import Geometry
+from eyespot.convolution.method import check_method, fft_lengths, overlaps, uses_fft
+from eyespot.convolution.padding import pad
+from eyespot.convolution.taps import sum_over_taps
 from eyespot.errors import UserError
 
-METHODS = {"taps": taps, "table": table, "rows": rows, "blocks": blocks, "fft": tiles}
-FAST = "fdFD"  # the types that BLAS and the Fourier transform know: float32, float64 and their complex pairs
+SCIPY_TYPES = "fdFD"  # float32, float64 and their complex pairs
+NDIMAGE_MODES = {"zero": "constant", "replicate": "nearest", "reflect": "mirror", "circular": "wrap"}
+NDIMAGE_LEAST = np.finfo(np.float64).eps  # scipy.ndimage drops weights up to here
+LONG_ROW = 10_000  # products per row from which numpy.convolve, row by row, is faster than scipy.ndimage
 
 
-def apply_array(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
-    """The operation whose windows are w, in the type that NumPy gives the product of x and kernel (integers: int64)."""
-    if x.dtype.kind in "biu" and kernel.dtype.kind in "biu":
-        return exact(x, kernel, w, method)
-    if x.dtype.kind not in "biufc" or kernel.dtype.kind not in "biufc":
+def apply_array(x: np.ndarray, kernel: np.ndarray, g: Geometry, method: str) -> np.ndarray:
+    """The operation with geometry g, in the type that NumPy gives the product of x and kernel (integers: int64)."""
+    check_method(method)
+    x_kind = x.dtype.kind
+    kernel_kind = kernel.dtype.kind
+    if x_kind not in "biufc" or kernel_kind not in "biufc":
         raise UserError(f"cannot convolve an image of type {x.dtype} with a kernel of type {kernel.dtype}")
+    if x_kind in "biu" and kernel_kind in "biu":
+        return exact(x, kernel, g, method)
     dtype = x.dtype if x.dtype is kernel.dtype else np.result_type(x, kernel)
-    if dtype.char in FAST:
-        return run(x, kernel, w, dtype, *choose(w, method)).reshape(w.y_shape)
-    if dtype.char == "e":
-        return run(x, kernel, w, np.dtype(np.float32), *choose(w, method)).reshape(w.y_shape).astype(dtype)
-    return run(x, kernel, w, dtype, "taps", None).reshape(w.y_shape)
+    computed = np.dtype(np.float32) if dtype.char == "e" else dtype
+    if computed.char in SCIPY_TYPES and uses_fft(g, method):
+        y = by_fft(x, kernel, g, computed)
+        if np.isfinite(y.sum()):
+            return y.astype(dtype, copy=False)
+    return direct(x, kernel, g, computed).astype(dtype, copy=False)
 
 
-def run(x: np.ndarray, kernel: np.ndarray, w: Windows, dtype: np.dtype, name: str, setting) -> np.ndarray:
-    """One method's answer, or the plain sum's where a value that is not finite has spread beyond its windows."""
-    if name == "rows" and w.line:
-        return line(x.astype(dtype, copy=False), kernel.astype(dtype, copy=False), w)
-    x = x.astype(dtype, copy=False).reshape(w.x_shape)
-    kernel = kernel.astype(dtype, copy=False).reshape(w.kernel_shape)[w.turned]
-    if name in ("taps", "table"):
-        return METHODS[name](x, kernel, w)
-    if name == "rows":
-        return rows(x, spread(kernel, w), w, setting)[w.kept]
-    with np.errstate(all="ignore"):
-        y = METHODS[name](x, spread(kernel, w), w, setting)
-        finite = isfinite(abs(np.vdot(y, y) if y.flags.c_contiguous else y.sum()))  # vdot copies the others
-    if not finite:
-        return taps(x, kernel, w)
-    return y[w.kept] if max(w.stride) == 1 else np.ascontiguousarray(y[w.kept])
-
-
-def exact(x: np.ndarray, kernel: np.ndarray, w: Windows, method: str) -> np.ndarray:
-    """int64: in float64 where every sum stays below 2^53, else tap by tap; refused where a sum may leave int64."""
-    weights = np.abs(kernel.astype(np.float64)).reshape(*w.kernel_shape[:2], -1)
+def exact(x: np.ndarray, kernel: np.ndarray, g: Geometry, method: str) -> np.ndarray:
+    """int64: through float64 where every sum stays below 2^53; refused where a sum may leave int64."""
+    weights = np.abs(kernel.astype(np.float64)).reshape(*g.kernel_shape[:2], -1)
     bound = max(abs(int(x.max())), abs(int(x.min()))) * float(weights.sum(-1).max())
-    if not fits(bound, x.shape):
-        return run(x, kernel, w, np.dtype(np.int64), "taps", None).reshape(w.y_shape)
-    name, setting = choose(w, method)
-    if name == "fft" and fft_error(bound, w, setting) > 0.4:
-        name, setting = choose(w, "direct")
-    y = run(x, kernel, w, np.dtype(np.float64), name, setting)
-    return (np.rint(y) if name == "fft" else y).astype(np.int64).reshape(w.y_shape)
+    if not fits_float64(bound, x.shape):
+        return direct(x, kernel, g, np.dtype(np.int64))
+    if uses_fft(g, method) and fft_error(bound, g) < 0.4:
+        return np.rint(by_fft(x, kernel, g, np.dtype(np.float64))).astype(np.int64)
+    return direct(x, kernel, g, np.dtype(np.float64)).astype(np.int64)
 
 
-def fits(bound: float, shape) -> bool:
-    """Whether integers up to the bound are exact in float64; those that int64 does not hold are refused."""
+def fits_float64(bound: float, shape: tuple[int, ...]) -> bool:
+    """Whether integers up to the bound are exact in float64; UserError where int64 does not hold them."""
     if bound >= 2.0**63 * 0.999:
         raise UserError(
             f"sums may reach {bound:.1e}, beyond 64-bit integers; convert the image {shape} to float64"
@@ -69,7 +57,124 @@ def fits(bound: float, shape) -> bool:
     return bound < 2.0**53 * 0.999
 
 
-def fft_error(bound: float, w: Windows, tiling) -> float:
-    """Bounds the error of a tile's three transforms (Higham 2002, theorem 24.2, with 8 log2(T) u for each)."""
-    points = prod(length for _, length in tiling)
-    return 24 * log2(points + 1) * 2.0**-53 * bound * (points * w.kernel_shape[2]) ** 0.5
+def fft_error(bound: float, g: Geometry) -> float:
+    """A bound on the error of three transforms (Higham 2002, theorem 24.2, with 8 log2(T) u for each)."""
+    points = prod(fft_lengths(g))
+    if overlaps(g):
+        bound *= 2  # two blocks are added where they overlap
+    return 24 * log2(points + 1) * 2.0**-53 * bound * (points * g.kernel_shape[2]) ** 0.5
+
+
+def by_fft(x: np.ndarray, kernel: np.ndarray, g: Geometry, dtype: np.dtype) -> np.ndarray:
+    """The result by scipy.signal's fftconvolve or oaconvolve, one input channel at a time."""
+    x = padded_unless_zero(x.astype(dtype, copy=False).reshape(g.x_shape), g)
+    kernel = dilated(kernel.astype(dtype, copy=False).reshape(g.kernel_shape), g)
+    if not g.flip:
+        kernel = kernel[(..., *[slice(None, None, -1)] * g.dim)]
+    mode, crop = scipy_mode(g)
+    scipy_convolve = signal.oaconvolve if overlaps(g) else signal.fftconvolve
+    axes = range(3, 3 + g.dim)
+    y: Any = 0
+    with np.errstate(all="ignore"):
+        if g.one_channel and g.x_shape[0] == 1:
+            y = scipy_convolve(x[0, 0, 0], kernel[0, 0, 0], mode)
+        else:
+            for c in range(g.x_shape[2]):
+                y = y + scipy_convolve(x[:, :, c, None], kernel[None, :, :, c], mode, axes)
+    if crop is not None or g.strided:
+        y = np.ascontiguousarray(y[crop or ...][(..., *[slice(None, None, s) for s in g.stride])])
+    return y.reshape(g.y_shape)
+
+
+def padded_unless_zero(x: np.ndarray, g: Geometry) -> np.ndarray:
+    """x (..., *S), padded if not with zeros: those are what SciPy assumes outside."""
+    return x if g.boundary == "zero" else pad(x, g.before, g.after, g.boundary)
+
+
+@lru_cache(maxsize=512)
+def scipy_mode(g: Geometry) -> tuple[Any, tuple | None]:
+    """The mode in which SciPy returns the dense outputs of an image padded unless with zeros, or "full" and a crop."""
+    if g.boundary != "zero" or not any(g.before):
+        return "valid", None
+    centred = g.dense == g.size and g.before == tuple(r - r // 2 for r in g.reach)
+    if centred and g.one_channel and g.x_shape[0] == 1:  # for several, SciPy crops the channel axes as well
+        return "same", None
+    if g.before == g.reach:
+        return "full", None
+    return "full", (
+        ...,
+        *[slice(r - b, r - b + n) for r, b, n in zip(g.reach, g.before, g.dense, strict=True)],
+    )
+
+
+def direct(x: np.ndarray, kernel: np.ndarray, g: Geometry, dtype: np.dtype) -> np.ndarray:
+    """The result as a sum, by numpy.convolve, scipy.ndimage or, with channels or a stride, over the taps."""
+    x = x.astype(dtype, copy=False)
+    kernel = kernel.astype(dtype, copy=False).reshape(g.kernel_shape)[g.flipped]
+    if dtype.char in SCIPY_TYPES and g.one_channel and not g.strided:
+        if g.dim == 1 and by_rows(g):
+            return convolve_rows(x.reshape(-1, *g.size), kernel, g)
+        if ndimage_keeps(kernel):
+            return correlate_ndimage(x.reshape(-1, *g.size), kernel[0, 0], g)
+    return sum_over_taps(pad(x.reshape(g.x_shape), g.before, g.after, g.boundary), kernel, g).reshape(
+        g.y_shape
+    )
+
+
+def dilated(kernel: np.ndarray, g: Geometry) -> np.ndarray:
+    """(..., *taps) -> (..., *(reach + 1)), with zeros between the taps."""
+    if max(g.dilation) == 1:
+        return kernel
+    y = np.zeros((*kernel.shape[: -g.dim], *[r + 1 for r in g.reach]), kernel.dtype)
+    y[(..., *[slice(None, None, d) for d in g.dilation])] = kernel
+    return y
+
+
+def by_rows(g: Geometry) -> bool:
+    """Whether numpy.convolve, once per row of a one-dimensional image, is the fastest."""
+    one_row = g.x_shape[0] == 1 and g.boundary == "zero"
+    return one_row or g.size[0] * g.taps[0] >= LONG_ROW
+
+
+def convolve_rows(x: np.ndarray, kernel: np.ndarray, g: Geometry) -> np.ndarray:
+    """x (N, S) -> the result by numpy.convolve, which scipy.signal.convolve calls along one axis too."""
+    x = padded_unless_zero(x, g)
+    weights = dilated(kernel, g)[0, 0, 0, ::-1]
+    mode, crop = scipy_mode(g)
+    if (
+        mode == "same" and len(weights) > x.shape[1]
+    ):  # numpy.convolve's "same" is as long as the longer of the two
+        mode = "full"
+        first = g.reach[0] - g.before[0]
+        crop = (slice(first, first + g.dense[0]),)
+    rows = [np.convolve(row, weights, mode)[crop or ...] for row in x]
+    return (rows[0] if len(rows) == 1 else np.stack(rows)).reshape(g.y_shape)
+
+
+def ndimage_keeps(kernel: np.ndarray) -> bool:
+    """Whether scipy.ndimage drops no weight of a kernel except zeros."""
+    # The real and imaginary parts of complex weights are used one by one.
+    size = np.abs(kernel) if kernel.dtype.kind == "f" else np.abs([np.real(kernel), np.imag(kernel)])
+    return size.min() > NDIMAGE_LEAST or not ((size > 0) & (size <= NDIMAGE_LEAST)).any()
+
+
+def correlate_ndimage(x: np.ndarray, kernel: np.ndarray, g: Geometry) -> np.ndarray:
+    """x (N, *S), kernel (1, *taps) in the image's order -> the result by scipy.ndimage.correlate.
+
+    It gives as many outputs as samples, so an image is padded first where there are more, and its result cropped where
+    there are fewer.
+    """
+    before = g.before
+    boundary = g.boundary
+    if g.dense != g.size:
+        x = padded_unless_zero(x, g)
+        before = g.before if boundary == "zero" else (0,) * g.dim
+        boundary = "zero"
+        x = pad(x, (0,) * g.dim, [max(m - n, 0) for m, n in zip(g.dense, x.shape[1:], strict=True)], boundary)
+    weights = dilated(kernel, g).conj()  # scipy.ndimage.correlate conjugates them again
+    origin = [0, *[b - (r + 1) // 2 for b, r in zip(before, g.reach, strict=True)]]
+    correlate: Any = ndimage.correlate
+    y = correlate(x, weights, mode=NDIMAGE_MODES[boundary], cval=0.0, origin=origin)
+    if g.dense != g.size:
+        y = np.ascontiguousarray(y[(..., *map(slice, g.dense))])
+    return y.reshape(g.y_shape)

@@ -34,15 +34,16 @@ def convolve_functions(
     error  the change between a step h and h / 2: it bounds the rest three times over where both functions are smooth
            inside their intervals (the midpoint rule's error falls as h^2), and about once where they jump
     """
-    f_box, g_box = box(f_on), box(g_on)
+    f_box = box(f_on)
+    g_box = box(g_on)
     if len(f_box) != len(g_box) or cells < 1:
         raise UserError(f"f on {f_on} and g on {g_on} need as many axes, and 1 cell or more, not {cells}")
     grids = [shared_step(a, b, cells) for a, b in zip(f_box, g_box, strict=True)]
     coarse, fine = (sampled(f, g, f_box, g_box, grids, split) for split in (1, 2))
     fine = fine[tuple(slice(1, None, 2) for _ in f_box)]
     points = tuple(
-        a[0] + b[0] + step * np.arange(1, n + m)
-        for a, b, (step, n, m) in zip(f_box, g_box, grids, strict=True)
+        a[0] + b[0] + step * np.arange(1, f_cells + g_cells)
+        for a, b, (step, f_cells, g_cells) in zip(f_box, g_box, grids, strict=True)
     )
     return Sampled(points, fine, np.abs(fine - coarse))
 
@@ -58,14 +59,14 @@ def box(on) -> list[Interval]:
 
 def shared_step(f_on: Interval, g_on: Interval, cells: int) -> tuple[float, int, int]:
     """A step that divides both intervals, and the cells in each."""
-    f_long, g_long = f_on[1] - f_on[0], g_on[1] - g_on[0]
-    short, long = sorted((f_long, g_long))
-    for n in range(cells, 2 * cells + 1):
-        other = n * long / short
-        if abs(other - round(other)) < 1e-9 * other:
-            pair = (n, round(other))
-            f_cells, g_cells = pair if f_long <= g_long else pair[::-1]
-            return short / n, f_cells, g_cells
+    f_length = f_on[1] - f_on[0]
+    g_length = g_on[1] - g_on[0]
+    short, long = sorted((f_length, g_length))
+    for short_cells in range(cells, 2 * cells + 1):
+        long_cells = short_cells * long / short
+        if abs(long_cells - round(long_cells)) < 1e-9 * long_cells:
+            step = short / short_cells
+            return step, round(f_length / step), round(g_length / step)
     raise UserError(
         f"no step divides both {f_on} and {g_on} into whole cells; widen one of them (it is zero outside)"
     )
@@ -75,10 +76,10 @@ def sampled(f, g, f_box, g_box, grids, split: int) -> np.ndarray:
     """The midpoint rule with every cell split: values at low + low' + step (m + 1) / split for m = 0, 1, ..."""
     steps = [step / split for step, _, _ in grids]
     values = []
-    for which, function, sides in ((1, f, f_box), (2, g, g_box)):
+    for position, function, sides in ((1, f, f_box), (2, g, g_box)):
         axes = [
-            a + h * (np.arange(grid[which] * split) + 0.5)
-            for (a, _), h, grid in zip(sides, steps, grids, strict=True)
+            low + step * (np.arange(grid[position] * split) + 0.5)
+            for (low, _), step, grid in zip(sides, steps, grids, strict=True)
         ]
         mesh = np.meshgrid(*axes, indexing="ij")
         values.append(np.broadcast_to(np.asarray(function(*mesh)), mesh[0].shape))

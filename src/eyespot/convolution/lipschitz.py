@@ -8,12 +8,23 @@ import numpy as np
 import torch
 from torch import nn
 
-from eyespot.convolution.edges import sources
+from eyespot.convolution.padding import source_indices
 from eyespot.convolution.spectrum import spectral_norm
 from eyespot.errors import UserError
 
-SLOPES = {"Identity": 1, "Flatten": 1, "Dropout": 1, "ReLU": 1, "ReLU6": 1, "Tanh": 1, "Sigmoid": 0.25, "Softplus": 1,
-          "SiLU": 1.09984, "GELU": 1.12905, "Softmax": 1}  # fmt: skip
+SLOPES = {
+    "Identity": 1,
+    "Flatten": 1,
+    "Dropout": 1,
+    "ReLU": 1,
+    "ReLU6": 1,
+    "Tanh": 1,
+    "Sigmoid": 0.25,
+    "Softplus": 1,
+    "SiLU": 1.09984,
+    "GELU": 1.12905,
+    "Softmax": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -28,9 +39,9 @@ def lipschitz_bound(model: nn.Module, shape: tuple[int, ...]) -> Lipschitz:
     """The product of the layers' norms, for one input of `shape` (C, *S) to a model in evaluation mode.
 
     It covers nn.Sequential, nested too, of convolutions (any padding), transposed ones (zero padding), linear layers,
-    batch norms with running statistics, max and average pooling, and pointwise activations; all else is refused. A
-    convolution padded with zeros is bounded by the circular one on the padded grid (Sedghi et al. 2019), of which it
-    is a part; another padding adds the square root of how often one sample is repeated.
+    batch norms with running statistics, max and average pooling, and pointwise activations; a UserError names any
+    other layer. A convolution padded with zeros is bounded by the circular one on the padded grid (Sedghi et al. 2019),
+    whose matrix contains its own; another padding adds the square root of how often one sample is repeated.
     """
     factors: dict[str, float] = {}
     size = (1, *shape)
@@ -41,8 +52,9 @@ def lipschitz_bound(model: nn.Module, shape: tuple[int, ...]) -> Lipschitz:
                 f"no bound is known for layer {name}, a {type(layer).__name__}: lipschitz_bound covers nn.Sequential "
                 "chains of convolutions, linear layers, batch norms, pooling and activations"
             )
-        before, size = size, size_after(layer, name, size)
-        factors[name] = float(RULES[kind](layer, before[2:], size[2:]) if kind in RULES else SLOPES[kind])
+        out = size_after(layer, name, size)
+        factors[name] = float(RULES[kind](layer, size[2:], out[2:]) if kind in RULES else SLOPES[kind])
+        size = out
     return Lipschitz(prod(factors.values()), factors)
 
 
@@ -73,14 +85,14 @@ def convolution(layer, size: tuple[int, ...], out: tuple[int, ...]) -> float:
     if layer.padding != "same":
         ends = [(0, 0)] * len(size) if layer.padding == "valid" else [(p, p) for p in layer.padding]
     grid = [n + sum(e) for n, e in zip(size, ends, strict=True)]
-    repeated = 1.0
+    copies = 1.0
     axes = list(zip(grid, size, reach, layer.stride, strict=True))
     if layer.padding_mode == "circular" and all(g == n + r and n % s == 0 for g, n, r, s in axes):
         grid = list(size)
     elif layer.padding_mode != "zeros":
-        copies = [sources(n, *e, layer.padding_mode) for n, e in zip(size, ends, strict=True)]
-        repeated = prod(np.bincount(c).max() for c in copies)
-    return norm_on(grid, layer) * sqrt(repeated)
+        sources = [source_indices(n, *e, layer.padding_mode) for n, e in zip(size, ends, strict=True)]
+        copies = prod(np.bincount(source).max() for source in sources)
+    return norm_on(grid, layer) * sqrt(copies)
 
 
 def transposed(layer, size: tuple[int, ...], out: tuple[int, ...]) -> float:
@@ -98,6 +110,7 @@ def norm_on(grid: list[int], layer) -> float:
 
 
 def batch_norm(layer, *_) -> float:
+    """The largest scale of a channel."""
     if layer.running_var is None:
         raise UserError(
             "a batch norm without running statistics has no bound: its scale follows from the batch"
@@ -108,7 +121,7 @@ def batch_norm(layer, *_) -> float:
 
 def max_pool(layer, size: tuple[int, ...], _) -> float:
     """The square root of the number of windows that one sample may win."""
-    axes = [spread(v, len(size)) for v in (layer.kernel_size, layer.stride, layer.dilation)]
+    axes = [for_axes(v, len(size)) for v in (layer.kernel_size, layer.stride, layer.dilation)]
     return sqrt(prod(ceil(k / s) if d == 1 else k for k, s, d in zip(*axes, strict=True)))
 
 
@@ -116,18 +129,20 @@ def mean_pool(layer, size: tuple[int, ...], _) -> float:
     """The square root of the largest column sum; every row sums to at most 1 (Schur's test)."""
     if layer.ceil_mode or getattr(layer, "divisor_override", None):
         raise UserError("average pooling with ceil_mode or divisor_override has no bound here")
-    axes = [spread(v, len(size)) for v in (layer.kernel_size, layer.stride, layer.padding)]
-    left_out = 0 if layer.count_include_pad else 1
-    return sqrt(prod(ceil(k / s) / (k - left_out * p) for k, s, p in zip(*axes, strict=True)))
+    axes = [for_axes(v, len(size)) for v in (layer.kernel_size, layer.stride, layer.padding)]
+    excluded = 0 if layer.count_include_pad else 1
+    return sqrt(prod(ceil(k / s) / (k - excluded * p) for k, s, p in zip(*axes, strict=True)))
 
 
 def adaptive_pool(layer, size: tuple[int, ...], out: tuple[int, ...]) -> float:
+    """The norm of means over equal, disjoint windows."""
     if any(n % m for n, m in zip(size, out, strict=True)):
         raise UserError(f"adaptive pooling of {size} to {out} has no bound here: its windows differ in size")
     return sqrt(prod(out) / prod(size))
 
 
-def spread(value: int | tuple[int, ...], dim: int) -> tuple[int, ...]:
+def for_axes(value: int | tuple[int, ...], dim: int) -> tuple[int, ...]:
+    """One number per axis."""
     return value if isinstance(value, tuple) else (value,) * dim
 
 

@@ -2,15 +2,16 @@
 
 The image is x (..., *S), or x (..., channels, *S) for a kernel (out, in / groups, *K) with `dim` spatial axes.
 
-mode      "full": every window that touches the image; "same": as many outputs as samples, the window centred on tap
-          (K - 1) // 2 of the kernel, also where K is even; "valid": only windows inside the image
-boundary  what a window sees outside: "zero", "replicate", "reflect" (without repeating the edge) or "circular"
-stride    keep every stride-th output, from the first on; dilation: the distance of neighbouring taps
-dim       number of spatial axes; must be given where x has batch or channel axes
-method    "auto" (see cost.py), "direct" or "fft". A transform's error is relative to the largest output around,
-          about 1e-15 of it; a direct sum's is relative to the output itself
+mode      "full": every window that overlaps the image; "same": as many outputs as samples, the window centred on
+          tap (K - 1) // 2 of the kernel, also where K is even; "valid": only windows inside the image
+boundary  what lies outside the image: "zero", "replicate", "reflect" (without repeating the edge) or "circular"
+stride    keep every stride-th output, from the first on
+dilation  the distance between neighbouring taps
+dim       number of spatial axes; required where x has batch or channel axes
+method    "direct", "fft" or the faster of the two ("auto"). The error of the Fourier transform is relative to the
+          largest output, about 1e-15 of it; that of a direct sum is relative to the output itself
 
-Integers give int64 and are exact. Values that are not finite reach only the outputs whose windows hold them.
+Integers give exact int64. Values that are not finite reach only the outputs whose windows contain them.
 """
 
 import sys
@@ -20,8 +21,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from eyespot.convolution.arrays import apply_array
-from eyespot.convolution.edges import fold
-from eyespot.convolution.windows import How, hashable, windows, windows_of
+from eyespot.convolution.geometry import Options, geometry, named_geometry, to_hashable
+from eyespot.convolution.padding import unpad
 from eyespot.errors import UserError
 
 Number = int | Sequence[int]  # one for every spatial axis, or one for each
@@ -68,14 +69,14 @@ def correlate(
 
 
 def _apply(x, kernel, mode, boundary, stride, dilation, groups, dim, flip, method):
-    apply, x, kernel = engine(x, kernel)
-    numbers = hashable(stride), hashable(dilation)
-    w = windows(tuple(x.shape), tuple(kernel.shape), flip, mode, boundary, *numbers, groups, dim)
-    return apply(x, kernel, w, method)
+    apply, x, kernel = implementation(x, kernel)
+    shapes = tuple(x.shape), tuple(kernel.shape)
+    g = geometry(*shapes, flip, mode, boundary, to_hashable(stride), to_hashable(dilation), groups, dim)
+    return apply(x, kernel, g, method)
 
 
-def engine(x, kernel) -> tuple[Any, Any, Any]:
-    """What applies windows, and both arguments as tensors if one of them is, else as arrays."""
+def implementation(x: Any, kernel: Any) -> tuple[Any, Any, Any]:
+    """The function that applies a geometry, and both arguments as tensors if one of them is, else as arrays."""
     torch = sys.modules.get("torch")
     if torch is not None and (isinstance(x, torch.Tensor) or isinstance(kernel, torch.Tensor)):
         from eyespot.convolution.tensors import apply_tensor, to_tensors
@@ -85,24 +86,23 @@ def engine(x, kernel) -> tuple[Any, Any, Any]:
 
 
 def adjoint(
-    y: Any, kernel: Any, shape: Sequence[int], *, operation: str = "correlate", **how: Unpack[How]
+    y: Any, kernel: Any, shape: Sequence[int], *, operation: str = "correlate", **options: Unpack[Options]
 ) -> Any:
     """The transpose (conjugate, if complex) of an operation on images of `shape`: <A x, y> = <x, adjoint(y)>.
 
-    y has the shape of the operation's result; the answer has `shape`. It is also the gradient with respect to x.
+    y has the shape of the operation's result, the returned array has `shape`. It is also the gradient with respect
+    to x. The operation is `correlate` unless operation="convolve".
     """
-    _, y, kernel = engine(y, kernel)
-    w = windows_of(shape, kernel.shape, operation, how)
-    if tuple(y.shape) != w.y_shape:
+    _, y, kernel = implementation(y, kernel)
+    g = named_geometry(shape, kernel.shape, operation, options)
+    if tuple(y.shape) != g.y_shape:
         raise UserError(
-            f"the operation makes {w.y_shape} of an image {tuple(shape)}, but y is {tuple(y.shape)}"
+            f"the operation makes {g.y_shape} of an image {tuple(shape)}, but y is {tuple(y.shape)}"
         )
-    n, g, c, *_ = w.x_shape
-    between = (n, g * w.kernel_shape[1], *w.dense)
-    apart: Any = np.zeros(between, y.dtype) if isinstance(y, np.ndarray) else y.new_zeros(between)
-    apart[(..., *[slice(None, None, s) for s in w.stride])] = y.reshape(n, -1, *w.out)
-    kernel = kernel.reshape(w.kernel_shape).swapaxes(1, 2).conj()
-    back = _apply(
-        apart, kernel.reshape(g * c, -1, *w.taps), "full", "zero", 1, w.dilation, g, w.dim, not w.flip, "auto"
-    )
-    return fold(back, w.before, w.after, w.boundary).reshape(tuple(shape))
+    batch, groups, channels = g.x_shape[:3]
+    dense_shape = (batch, groups * g.kernel_shape[1], *g.dense)
+    dense: Any = np.zeros(dense_shape, y.dtype) if isinstance(y, np.ndarray) else y.new_zeros(dense_shape)
+    dense[(..., *[slice(None, None, s) for s in g.stride])] = y.reshape(batch, -1, *g.out)
+    transposed = kernel.reshape(g.kernel_shape).swapaxes(1, 2).conj().reshape(groups * channels, -1, *g.taps)
+    padded = _apply(dense, transposed, "full", "zero", 1, g.dilation, groups, g.dim, not g.flip, "auto")
+    return unpad(padded, g.before, g.after, g.boundary).reshape(tuple(shape))

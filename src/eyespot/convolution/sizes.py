@@ -56,30 +56,31 @@ def layers_of(chain: Chain) -> list[Layer]:
 
 
 def output_size(size: int, chain: Chain) -> int:
-    """The number of outputs that a chain makes of `size` samples."""
+    """The number of outputs that a chain makes from `size` samples; UserError where a window does not fit."""
     for layer in layers_of(chain):
-        room = size + layer.padded - layer.reach - 1
-        if room < 0:
+        last_start = size + layer.padded - layer.reach - 1
+        if last_start < 0:
             raise UserError(
-                f"a window of {layer.reach + 1} samples is larger than the {size + layer.padded} that it is laid on"
+                f"a window of {layer.reach + 1} samples is larger than the {size + layer.padded} padded samples"
             )
-        size = room // layer.stride + 1
+        size = last_start // layer.stride + 1
     return size
 
 
 def input_sizes(size: int, chain: Chain) -> range:
-    """Every input size of which a chain makes `size` outputs: the inverse of output_size."""
+    """Every input size from which a chain makes `size` outputs: the inverse of output_size."""
     low = high = size
     for layer in reversed(layers_of(chain)):
         least = layer.reach + 1 - layer.padded
-        low, high = max(1, (low - 1) * layer.stride + least), high * layer.stride - 1 + least
+        low = max(1, (low - 1) * layer.stride + least)
+        high = high * layer.stride - 1 + least
     return range(low, max(low, high + 1))
 
 
 def padding_for(size: int, wanted: int, layer: Layer) -> tuple[int, int]:
     """The least padding (before, after) with which `size` samples give `wanted` outputs; an odd sample goes after.
 
-    The layer's own padding is ignored.
+    The layer's own padding is ignored. UserError where no padding gives that many outputs.
     """
     total = (wanted - 1) * layer.stride + layer.reach + 1 - size
     if wanted < 1 or total <= -layer.stride:
@@ -91,7 +92,9 @@ def padding_for(size: int, wanted: int, layer: Layer) -> tuple[int, int]:
 
 def receptive_field(chain: Chain) -> Field:
     """What one output of the chain sees of its input, in the input's samples."""
-    size, stride, start = 1, 1, 0
+    size = 1
+    stride = 1
+    start = 0
     for layer in layers_of(chain):
         size += layer.reach * stride
         start -= layer.before * stride
@@ -101,19 +104,19 @@ def receptive_field(chain: Chain) -> Field:
 
 def kernel_for(field: int, chain: Chain, dilation: int = 1) -> int:
     """The smallest kernel of one more layer with which the chain sees at least `field` samples."""
-    now = receptive_field(chain)
-    return 1 + max(0, ceil((field - now.size) / (dilation * now.stride)))
+    current = receptive_field(chain)
+    return 1 + max(0, ceil((field - current.size) / (dilation * current.stride)))
 
 
 def depth_for(layer: Layer, *, field: int = 1, stride: int = 1, after: Chain = ()) -> int:
     """How many copies of `layer` must follow the chain `after` to see `field` samples with a total stride of `stride`."""
     chain = layers_of(after)
-    if (layer.reach == 0 and field > receptive_field(chain).size) or (
-        layer.stride == 1 and stride > receptive_field(chain).stride
-    ):
+    current = receptive_field(chain)
+    if (layer.reach == 0 and field > current.size) or (layer.stride == 1 and stride > current.stride):
         raise UserError(f"copies of {layer} never see {field} samples with a total stride of {stride}")
     copies = 0
-    while (now := receptive_field(chain)).size < field or now.stride < stride:
+    while current.size < field or current.stride < stride:
         chain.append(layer)
+        current = receptive_field(chain)
         copies += 1
     return copies

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from eyespot.convolution import convolve, convolve_file
-from eyespot.convolution.picture import parse_kernel
+from eyespot.convolution.image_file import parse_kernel
 from eyespot.errors import UserError
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from eyespot.convolution.geometry import flips
 from eyespot.convolution.operation import convolve, correlate
-from eyespot.convolution.windows import flips
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, write_file
+
+GREY_MODES = ("L", "I;16", "I", "F")  # Pillow's modes of 8, 16 and 32-bit integers and floating point
 
 
 @dataclass(frozen=True)
 class Written:
-    """What convolve_file did: the shapes, the smallest and largest value, and how values became grey levels."""
+    """The result of convolve_file: the shapes, the smallest and largest value, and how values became grey levels."""
 
     path: Path
     shape: tuple[int, ...]
@@ -47,21 +49,18 @@ def parse_kernel(text: str) -> np.ndarray:
             f"the kernel {text!r} is not rows of numbers, such as '1 -1' or '0 1 0; 1 -4 1; 0 1 0'"
         ) from error
     if not np.isfinite(kernel).all():
-        raise UserError(f"the kernel {text!r} holds a number that is not finite")
-    whole = (kernel == np.rint(kernel)).all() and np.abs(kernel).max() < 2**31
-    return kernel.astype(np.int64) if whole else kernel
+        raise UserError(f"the kernel {text!r} contains a number that is not finite")
+    is_integer = (kernel == np.rint(kernel)).all() and np.abs(kernel).max() < 2**31
+    return kernel.astype(np.int64) if is_integer else kernel
 
 
 def read_image(path: Path) -> np.ndarray:
     """(H, W) grey levels or (H, W, 3) colours, in the file's own integers."""
     try:
         with Image.open(path) as image:
-            plain = (
-                image
-                if image.mode in ("L", "I;16", "I", "F")
-                else image.convert("1" if image.mode == "1" else "RGB")
-            )
-            return np.asarray(plain.convert("L") if plain.mode == "1" else plain)
+            if image.mode == "1":
+                return np.asarray(image.convert("L"))
+            return np.asarray(image if image.mode in GREY_MODES else image.convert("RGB"))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist") from error
     except (UnidentifiedImageError, OSError) as error:
@@ -83,7 +82,8 @@ def convolve_file(
     In an 8-bit image file, a result without negative values keeps its grey levels where they fit into 0 to 255;
     other results are stretched: to the largest value, or with negative values so that mid-grey (128) is zero.
     """
-    image, kernel = read_image(Path(image_path)), parse_kernel(kernel_text)
+    image = read_image(Path(image_path))
+    kernel = parse_kernel(kernel_text)
     channels = np.moveaxis(image, 2, 0) if image.ndim == 3 else image
     apply = convolve if flips(operation) else correlate
     result = apply(channels, kernel, mode=mode, boundary=boundary, stride=stride, dim=2)
@@ -94,11 +94,11 @@ def convolve_file(
 
 
 def write(values: np.ndarray, path: Path) -> str:
-    """Write an array (.npy) or an 8-bit image, and say how its grey levels are to be read."""
+    """Write an array (.npy) or an 8-bit image, and return how its grey levels are scaled."""
     content = io.BytesIO()
     if path.suffix == ".npy":
         np.save(content, values)
-        scale = "stored as they are"
+        scale = "stored exactly"
     else:
         levels, scale = to_levels(values)
         try:
@@ -113,9 +113,12 @@ def to_levels(values: np.ndarray) -> tuple[np.ndarray, str]:
     """Values as uint8 grey levels, and the scale in words."""
     most = float(np.abs(values).max()) or 1.0
     if values.min() < 0:
-        return np.rint(128 + values * (127 / most)).astype(
-            np.uint8
-        ), f"drawn with 0 as grey 128 and {most:g} as 255"
-    if most <= 255:
-        return np.rint(values).astype(np.uint8), "drawn as they are"
-    return np.rint(values * (255 / most)).astype(np.uint8), f"drawn with {most:g} as 255"
+        levels = 128 + values * (127 / most)
+        scale = f"drawn with 0 as grey 128 and {most:g} as 255"
+    elif most <= 255:
+        levels = values
+        scale = "drawn without scaling"
+    else:
+        levels = values * (255 / most)
+        scale = f"drawn with {most:g} as 255"
+    return np.rint(levels).astype(np.uint8), scale
