@@ -1,6 +1,7 @@
 """eyespot.convolution against SciPy over random shapes in one to three dimensions, float64, zeros outside."""
 
 import argparse
+import ctypes
 import os
 import platform
 from statistics import geometric_mean, median
@@ -61,6 +62,14 @@ def seconds(calls: dict, rounds: int) -> dict[str, float]:
     return {name: median(t[name] for t in times) for name in calls}
 
 
+def keep_freed_memory() -> None:
+    """Tell the C library (glibc) to keep freed memory: page faults that depend on earlier calls would decide otherwise."""
+    trim_threshold = -1
+    mmap_threshold = -3
+    for option in (trim_threshold, mmap_threshold):
+        ctypes.CDLL(None).mallopt(option, 1 << 30)
+
+
 def timed(call, repeats: int) -> float:
     """Seconds per call."""
     start = perf_counter()
@@ -75,6 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=6)
     parser.add_argument("--shapes", type=int, default=20, help="shapes per number of axes")
     options = parser.parse_args()
+    keep_freed_memory()
     rng = np.random.default_rng(options.seed)
     threads = os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))
     print(f"{platform.machine()}, {threads} threads, NumPy {np.__version__}, SciPy {scipy.__version__}")

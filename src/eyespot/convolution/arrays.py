@@ -5,7 +5,7 @@ from math import log2, prod
 from typing import Any
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import fft, ndimage, signal
 
 from eyespot.convolution.geometry import Geometry
 from eyespot.convolution.method import check_method, fft_lengths, overlaps, uses_fft
@@ -66,45 +66,45 @@ def fft_error(bound: float, g: Geometry) -> float:
 
 
 def by_fft(x: np.ndarray, kernel: np.ndarray, g: Geometry, dtype: np.dtype) -> np.ndarray:
-    """The result by scipy.signal's fftconvolve or oaconvolve, one input channel at a time."""
+    """The result by scipy.fft or, for a long series, by scipy.signal.oaconvolve, and cropped to the mode."""
     x = padded_unless_zero(x.astype(dtype, copy=False).reshape(g.x_shape), g)
     kernel = dilated(kernel.astype(dtype, copy=False).reshape(g.kernel_shape), g)
     if not g.flip:
         kernel = kernel[(..., *[slice(None, None, -1)] * g.dim)]
-    mode, crop = scipy_mode(g)
-    scipy_convolve = signal.oaconvolve if overlaps(g) else signal.fftconvolve
-    axes = range(3, 3 + g.dim)
-    y: Any = 0
     with np.errstate(all="ignore"):
-        if g.one_channel and g.x_shape[0] == 1:
-            y = scipy_convolve(x[0, 0, 0], kernel[0, 0, 0], mode)
+        if overlaps(g):
+            y = signal.oaconvolve(x[:, 0, 0], kernel[0, 0], axes=1)
         else:
-            for c in range(g.x_shape[2]):
-                y = y + scipy_convolve(x[:, :, c, None], kernel[None, :, :, c], mode, axes)
-    if crop is not None or g.strided:
-        y = np.ascontiguousarray(y[crop or ...][(..., *[slice(None, None, s) for s in g.stride])])
-    return y.reshape(g.y_shape)
+            y = product_of_transforms(x, kernel, g)
+    return np.ascontiguousarray(y[full_crop(g)]).reshape(g.y_shape)
+
+
+def product_of_transforms(x: np.ndarray, kernel: np.ndarray, g: Geometry) -> np.ndarray:
+    """x (N, G, C, *S) and kernel (G, O, C, *K) -> their full convolution (N, G, O, ...), right where it is not cropped."""
+    lengths = fft_lengths(g)
+    axes = range(-g.dim, 0)
+    forward, inverse = (fft.fftn, fft.ifftn) if x.dtype.kind == "c" else (fft.rfftn, fft.irfftn)
+    x_spectrum: Any = forward(x, lengths, axes)
+    kernel_spectrum: Any = forward(kernel, lengths, axes)
+    if g.x_shape[2] == 1:
+        spectrum = x_spectrum * kernel_spectrum[:, :, 0]
+    else:
+        spectrum = np.einsum("ngc...,goc...->ngo...", x_spectrum, kernel_spectrum)
+    y: Any = inverse(spectrum, lengths, axes, overwrite_x=True)
+    return y
+
+
+@lru_cache(maxsize=512)
+def full_crop(g: Geometry) -> tuple:
+    """The index of the outputs in a full convolution of an image padded unless with zeros."""
+    before = g.before if g.boundary == "zero" else (0,) * g.dim
+    axes = zip(g.reach, before, g.dense, g.stride, strict=True)
+    return (..., *[slice(r - b, r - b + n, s) for r, b, n, s in axes])
 
 
 def padded_unless_zero(x: np.ndarray, g: Geometry) -> np.ndarray:
     """x (..., *S), padded if not with zeros: those are what SciPy assumes outside."""
     return x if g.boundary == "zero" else pad(x, g.before, g.after, g.boundary)
-
-
-@lru_cache(maxsize=512)
-def scipy_mode(g: Geometry) -> tuple[Any, tuple | None]:
-    """The mode in which SciPy returns the dense outputs of an image padded unless with zeros, or "full" and a crop."""
-    if g.boundary != "zero" or not any(g.before):
-        return "valid", None
-    centred = g.dense == g.size and g.before == tuple(r - r // 2 for r in g.reach)
-    if centred and g.one_channel and g.x_shape[0] == 1:  # for several, SciPy crops the channel axes as well
-        return "same", None
-    if g.before == g.reach:
-        return "full", None
-    return "full", (
-        ...,
-        *[slice(r - b, r - b + n) for r, b, n in zip(g.reach, g.before, g.dense, strict=True)],
-    )
 
 
 def direct(x: np.ndarray, kernel: np.ndarray, g: Geometry, dtype: np.dtype) -> np.ndarray:
@@ -140,14 +140,10 @@ def convolve_rows(x: np.ndarray, kernel: np.ndarray, g: Geometry) -> np.ndarray:
     """x (N, S) -> the result by numpy.convolve, which scipy.signal.convolve calls along one axis too."""
     x = padded_unless_zero(x, g)
     weights = dilated(kernel, g)[0, 0, 0, ::-1]
-    mode, crop = scipy_mode(g)
-    if (
-        mode == "same" and len(weights) > x.shape[1]
-    ):  # numpy.convolve's "same" is as long as the longer of the two
-        mode = "full"
-        first = g.reach[0] - g.before[0]
-        crop = (slice(first, first + g.dense[0]),)
-    rows = [np.convolve(row, weights, mode)[crop or ...] for row in x]
+    if g.boundary != "zero" or g.before == (0,):
+        rows = [np.convolve(row, weights, "valid") for row in x]
+    else:
+        rows = [np.convolve(row, weights)[full_crop(g)] for row in x]
     return (rows[0] if len(rows) == 1 else np.stack(rows)).reshape(g.y_shape)
 
 

@@ -1,10 +1,11 @@
 """The choice between a direct sum and the Fourier transform: the smaller of two estimates.
 
-The constants are nanoseconds, fitted to 240 random shapes in float64 on one core (AMD EPYC, NumPy 2, SciPy 1.17).
+The constants are nanoseconds, fitted to 330 random shapes in float64 on one core (AMD EPYC, NumPy 2.4, SciPy 1.17).
 """
 
 from functools import lru_cache
 from math import prod
+from operator import add
 from typing import Any, cast
 
 import scipy.fft
@@ -31,24 +32,26 @@ def check_method(method: str) -> None:
 def direct_cost(g: Geometry) -> float:
     """Expected nanoseconds of the direct sum on NumPy arrays."""
     taps = prod(g.taps)
+    images = g.x_shape[0]
     if g.strided or not g.one_channel:
-        return taps * (3000 + 0.5 * channel_pairs(g) * prod(g.out))
-    samples = g.x_shape[0] * prod(g.size)
-    if g.dim > 1:
-        return 5000 + samples * (2 + 0.45 * taps)
-    return 3000 + samples * (taps / 6 if taps <= 11 else 5.5 + taps / 10)  # NumPy unrolls loops up to 11 taps
+        per_product = 0.5 if g.kernel_shape[2] == 1 else 0.1  # several input channels make a matrix product
+        return taps * (3000 + per_product * channel_pairs(g) * prod(g.out))
+    if g.dim == 1:  # NumPy unrolls loops of up to 11 taps
+        return 4000 + images * min(g.size + g.dense) * (taps / 6 if taps <= 11 else 5.5 + taps / 10)
+    padding = 25000 if g.dense > g.size else 0
+    return 17000 + padding + images * prod(map(max, g.size, g.dense)) * (1 + 0.42 * taps)
 
 
 def fft_cost(g: Geometry) -> float:
     """Expected nanoseconds of the Fourier transform."""
     if overlaps(g):
-        return 65000 + 7 * g.x_shape[0] * prod(g.size)
-    n, groups, cin = g.x_shape[:3]
+        return 65000 + 6 * g.x_shape[0] * prod(g.size)
+    images, groups, cin = g.x_shape[:3]
     cout = g.kernel_shape[1]
-    transforms = groups * (n * cin + cout * cin + n * cout * cin)
-    points = prod(fft_lengths(g))
-    per_point = 12 if points < 1 << 17 else 20  # more points leave the cache
-    return 30000 + per_point * points * transforms / 3
+    transforms = groups * (images * cin + cout * cin + images * cout)
+    per_point = 3 if g.dim == 2 else 3.7
+    products = 0 if cin == 1 else channel_pairs(g)
+    return 26000 + prod(fft_lengths(g)) * (per_point * transforms + products)
 
 
 def overlaps(g: Geometry) -> bool:
@@ -62,9 +65,9 @@ def channel_pairs(g: Geometry) -> int:
 
 
 def fft_lengths(g: Geometry) -> list[int]:
-    """The length along each axis to which SciPy pads before the transform."""
-    padded = [0] * g.dim if g.boundary == "zero" else [b + a for b, a in zip(g.before, g.after, strict=True)]
-    return [next_fast_len(n + p + r) for n, p, r in zip(g.size, padded, g.reach, strict=True)]
+    """The length of the transform along each axis. A transform is circular: what wraps around must not be an output."""
+    margin = max if g.boundary == "zero" else add
+    return [next_fast_len(n + margin(b, a)) for n, b, a in zip(g.size, g.before, g.after, strict=True)]
 
 
 def next_fast_len(n: int) -> int:
