@@ -1,4 +1,4 @@
-"""eyespot.convolution against SciPy over random shapes in one to three dimensions, float64, zeros outside."""
+"""eyespot.convolution compared with SciPy: random shapes in one to three dimensions, float64, zero boundary."""
 
 import argparse
 import ctypes
@@ -28,7 +28,7 @@ def random_case(rng: np.random.Generator, dim: int) -> tuple[np.ndarray, np.ndar
 
 
 def ndimage_convolve(x: np.ndarray, kernel: np.ndarray, mode: str) -> np.ndarray:
-    """The result of ndimage, centred as SciPy's "same"; its centre is cropped for "valid"."""
+    """The result of ndimage, centred as SciPy's "same"; for "valid" its centre is cropped."""
     y = ndimage.convolve(x, kernel, mode="constant", origin=[-1 + k % 2 for k in kernel.shape])
     if mode == "valid":
         y = y[tuple(slice(k // 2, k // 2 + n - k + 1) for n, k in zip(x.shape, kernel.shape, strict=True))]
@@ -36,7 +36,7 @@ def ndimage_convolve(x: np.ndarray, kernel: np.ndarray, mode: str) -> np.ndarray
 
 
 def functions(x: np.ndarray, kernel: np.ndarray, mode: str) -> dict:
-    """Calls by name; ndimage has no "full", and is left out where its sums would take most of a second."""
+    """Calls by name; ndimage has no "full" mode, and is skipped if it would take most of a second."""
     calls = {
         "eyespot": lambda: convolve(x, kernel, mode=mode),
         "convolve": lambda: signal.convolve(x, kernel, mode),

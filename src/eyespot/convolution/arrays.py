@@ -140,7 +140,7 @@ def convolve_rows(x: np.ndarray, kernel: np.ndarray, g: Geometry) -> np.ndarray:
     """x (N, S) -> the result by numpy.convolve, which scipy.signal.convolve calls along one axis too."""
     x = padded_unless_zero(x, g)
     weights = dilated(kernel, g)[0, 0, 0, ::-1]
-    if g.boundary != "zero" or g.before == (0,):
+    if g.boundary != "zero" or not any(g.before + g.after):
         rows = [np.convolve(row, weights, "valid") for row in x]
     else:
         rows = [np.convolve(row, weights)[full_crop(g)] for row in x]
