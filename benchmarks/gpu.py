@@ -23,7 +23,6 @@ import torch
 
 from eyespot.data.findings import Survey
 from eyespot.data.survey import survey_data
-from eyespot.evaluation import answer
 from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
 from eyespot.tasks.classification import Classification
@@ -84,7 +83,8 @@ def one(survey: Survey, plan: Plan, seed: int) -> Result:
         config.device,
     )
     right = (
-        answer(predictor, survey.images.pixels, plan.final_rows).argmax(1) == survey.labels[plan.final_rows]
+        logits_of(predictor, survey.images.pixels, plan.final_rows).argmax(1)
+        == survey.labels[plan.final_rows]
     )
     return float(right.mean()), now() - start - sum(validations)
 

@@ -197,7 +197,7 @@ def hooked(norm: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
 
 
 OTHERS = {
-    "answering": lambda norm, x: (norm.eval(), x),
+    "evaluation": lambda norm, x: (norm.eval(), x),
     "channels first": lambda norm, x: (norm, x.contiguous()),
     "float64": lambda norm, x: (norm.double(), x.double()),
     "a hook": hooked,

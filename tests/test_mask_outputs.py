@@ -17,16 +17,15 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.prediction import mask_files as module
-from eyespot.prediction.loading import load
 from eyespot.prediction.mask_files import write_map, write_maps
-from eyespot.prediction.masks import MaskPredictor
+from eyespot.prediction.predictor import Predictor, load
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.weights.card import Card, write_model
 
 RNG = np.random.default_rng(0)
 
 
-def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> MaskPredictor:
+def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> Predictor:
     """A network of random weights in a model file."""
     mapping = Mapping(tuple(range(len(classes))), tuple(classes), objects=settings.pop("objects", False))
     about = Preprocessing(1, "own", 1, (1,), "uint8", dim).as_dict() | {
@@ -42,7 +41,7 @@ def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> M
     folder.mkdir(exist_ok=True)
     write_model(folder / "model.safetensors", network.state_dict(), card)
     predictor = load(folder)
-    assert isinstance(predictor, MaskPredictor)
+    assert isinstance(predictor, Predictor)
     return predictor
 
 
@@ -59,11 +58,11 @@ def test_ids_are_written_where_masks_numbered_objects_or_where_asked(tmp_path, c
     plain, numbered = make(tmp_path / "plain"), make(tmp_path / "numbered", objects=True)
     for predictor, asked in ((plain, True), (numbered, None)):
         out = tmp_path / f"ids-{asked}"
-        write_maps(predictor, files, out, None, asked)
+        write_maps(predictor.output, files, out, None, asked)
         for file, answer in zip(files, predictor(files), strict=True):
             ids = decode((out / file.name).read_bytes(), 2).array[..., 0]
             assert ids.dtype == np.uint16 and ids.max() > 1
-            np.testing.assert_array_equal(ids, predictor.ids(answer.labels))
+            np.testing.assert_array_equal(ids, predictor.output.ids(answer.labels))
     with tifffile.TiffFile(out / "a.tif") as file:
         assert file.pages.first.tags["XResolution"].value == (300, 1)
     for predictor, arguments in ((plain, ()), (numbered, ("--no-instances",))):
@@ -88,7 +87,7 @@ def test_ids_beyond_16_bits_and_where_there_can_be_none(tmp_path, cli, monkeypat
     assert "classes of this run are a, b, c" in said
     monkeypatch.setattr(module, "MEMORY_MB", 0)
     with pytest.raises(UserError, match=r"b.png take 1 MB, .* EYESPOT_MEMORY_MB=1, or use --no-instances"):
-        write_maps(make(tmp_path / "two"), [tmp_path / "b.png"], tmp_path / "o", None, True)
+        write_maps(make(tmp_path / "two").output, [tmp_path / "b.png"], tmp_path / "o", None, True)
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -98,8 +97,8 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     predictor = make(tmp_path / "run", ("a", "b", "c"), dim=len(shape))
     image = blobs(shape)
     np.save(tmp_path / "in.npy", image)
-    _, (path,) = write_maps(predictor, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
-    wanted = predictor.logits(image[..., None]).softmax(0).numpy() * 255
+    _, (path,) = write_maps(predictor.output, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
+    wanted = torch.from_numpy(predictor.logits(image[None, ..., None])[0]).softmax(0).numpy() * 255
     if len(shape) == 1:
         got = np.load(tmp_path / "out" / "in_probabilities.npy")
     else:
@@ -116,7 +115,7 @@ def predict(predictor, tmp_path, out, stop=0):
     """The two files' bytes; or, in a process of its own that is killed at that write, the signal that ended it."""
 
     def work():
-        write_maps(predictor, [tmp_path / "in.tif"], tmp_path / out, None, None, True)
+        write_maps(predictor.output, [tmp_path / "in.tif"], tmp_path / out, None, None, True)
 
     names = ["in.tif", "in_probabilities.tif"]
     if not stop:
@@ -144,12 +143,14 @@ def predict(predictor, tmp_path, out, stop=0):
 def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
     """Exact tiles and blended ones; the bytes are those of a run that was not stopped."""
     for name, attribute, value in (
-        ("maps", "LARGE", 1), ("stream", "SIDE", 64), ("masks", "MEMORY_MB", 152)
-    ):  # fmt: skip
+        ("mask_files", "LARGE", 1),
+        ("tiled_file", "SIDE", 64),
+        ("mask_output", "MEMORY_MB", 152),
+    ):
         monkeypatch.setattr(f"eyespot.prediction.{name}.{attribute}", value)
     predictor = make(tmp_path / "run", width=8, norm=norm)
     tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)), resolution=(300.0, 200.0), resolutionunit=3)
-    plan = predictor.plan((500, 150), True)
+    plan = predictor.output.plan((500, 150), True)
     assert plan.rows > 3 and bool(plan.why) == (norm == "group")
     whole = predict(predictor, tmp_path, "whole")
     assert predict(predictor, tmp_path, "out", 60) == signal.SIGKILL

@@ -268,7 +268,7 @@ def test_predict_writes_masks_of_the_inputs_sizes(run, squares, tmp_path, cli):
         with Image.open(tmp_path / "out" / f"{i:02}.png") as image:
             np.testing.assert_array_equal(np.asarray(image), answer.labels * 255)
     done = cli("predict", run.folder, squares / "images")
-    assert done.code == 2 and "name a folder for the masks with --out" in done.err
+    assert done.code == 2 and "name a folder for them with --out" in done.err
 
 
 def test_masks_are_written_over_no_file(run, squares, tmp_path, cli):
@@ -292,8 +292,8 @@ def test_groups_of_masks_with_named_classes(squares, tmp_path):
     folder = shutil.copytree(squares, tmp_path / "named")
     (folder / "classes.txt").write_text("nothing\nsquare\n")
     found = survey_data(folder, PreprocessingOptions(), void="none")
-    rows = split_rows(found, Config(str(folder), group=r"(\d)\.png"))
-    assert len(rows[0]) and len(rows[1])
+    division = split_rows(found, Config(str(folder), group=r"(\d)\.png"))
+    assert len(division.train) and len(division.val)
 
 
 def test_the_split_of_a_run_is_a_data_set(run):
@@ -334,7 +334,7 @@ def test_settings_that_do_not_belong_are_refused(squares, tmp_path):
         eyespot.train("digits", loss="dice", epochs=1, out=tmp_path / "b")
     with pytest.raises(UserError, match=r"loss 'ce\+dise' has 'dise'; did you mean 'dice'"):
         eyespot.train(squares, loss="ce+dise", epochs=1, out=tmp_path / "c")
-    with pytest.raises(UserError, match="recipe part 'whiten' is not for masks, which know average and muon"):
+    with pytest.raises(UserError, match="recipe part 'whiten' is not for masks, which know ema and muon"):
         eyespot.train(squares, epochs=1, recipe="muon|whiten", out=tmp_path / "parts")
 
 
@@ -418,7 +418,7 @@ def test_time_for_scoring_whole_images_is_kept(squares, monkeypatch):
         clock(),
     )
     task, quick = plan.task, reserve(plan.task, plan.val, plan.timed)
-    assert task.answering() == "float32"
+    assert task.prediction_precision() == "float32"
     count = overlap.count
     monkeypatch.setattr(overlap, "count", lambda *maps: (time.sleep(0.5), count(*maps))[1])
     assert task.scoring(plan.val) > 0.5 * len(plan.val)

@@ -401,7 +401,7 @@ def test_what_is_predicted_is_written_and_can_be_read_back(run, discs, tmp_path,
             path = tmp_path / "masks" / name / f"{file.stem}.{ending}"
             written = tifffile.imread(path) if large else np.asarray(Image.open(path))
             np.testing.assert_array_equal(written, plane * np.uint8(255))
-        logits = run.predictor.logits(np.asarray(Image.open(file))[..., None])
+        logits = torch.from_numpy(run.predictor.logits(np.asarray(Image.open(file))[None, ..., None])[0])
         soft = tifffile.imread(tmp_path / "masks" / f"{file.stem}_probabilities.tif")
         assert abs(soft - 255 * logits.sigmoid().numpy()).max() < 0.51
         (tmp_path / "masks" / f"{file.stem}_probabilities.tif").unlink()
@@ -448,7 +448,7 @@ def test_void_counts_neither_in_shares_nor_in_scores(run, discs, tmp_path):
     assert look.survey.shares[0, 0] == pytest.approx((half > 0).mean())
     with pytest.raises(UserError, match="has the value 9 in 1,056 pixels"):
         eyespot.look(tmp_path / "data")
-    seams = Seams(run.predictor.plan((48, 44)), True)
+    seams = Seams(run.predictor.output.plan((48, 44)), True)
     assert list(seams.watch([((slice(0, 4), slice(0, 4)), torch.zeros(2, 4, 4))]))
 
 

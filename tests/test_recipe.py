@@ -74,7 +74,7 @@ def test_each_part_can_be_left_out(photos):
     whole = planned(photos).task
     plain = planned(photos, recipe="none").task
     assert (
-        whole.parts == {"whiten", "muon", "grow_short", "average", "smooth", "alternate", "mirror"}
+        whole.parts == {"whiten", "muon", "grow_short", "ema", "label_smoothing", "alternate", "tta_flip"}
         and plain.parts == set()
     )
     assert (whole.views(), plain.views()) == (2, 1)
@@ -168,34 +168,34 @@ def test_the_average_is_the_last_network_where_it_is_left_out():
 
 def test_the_reserve_grows_with_views_and_images(photos):
     timed = {"predict": 10.0}
-    plain, mirrored = planned(photos, recipe="none").task, planned(photos, recipe="mirror").task
+    plain, mirrored = planned(photos, recipe="none").task, planned(photos, recipe="tta_flip").task
     few, many = np.arange(10), np.arange(20)
     assert reserve(plain, few, timed) < reserve(plain, many, timed) == reserve(mirrored, few, timed)
 
 
 def test_the_answer_is_the_mean_over_all_views_and_the_file_says_so(photos, tmp_path):
-    recipe = "whiten|muon|mirror|moved"
+    recipe = "whiten|muon|tta_flip|tta_shift"
     run = eyespot.train(photos, epochs=1, batch=16, device="cpu", recipe=recipe, out=tmp_path / "a")
     predictor = eyespot.load(run.folder)
-    views = predictor.views
-    assert predictor.card.preprocessing["mirror"] is predictor.card.preprocessing["moved"] is True
+    views = predictor.engine.views
+    assert predictor.card.preprocessing["tta_flip"] is predictor.card.preprocessing["tta_shift"] is True
     assert set(views) == {(m, by) for m in (False, True) for by in (-1, 0, 1)} and len(views) == 6
     assert planned(photos, recipe=recipe).task.views() == 6
     pixels = survey_data(photos).images.pixels[:5]
-    both = predictor.probabilities(pixels)
-    np.testing.assert_allclose(predictor.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
+    both = predictor.output.probabilities(pixels)
+    np.testing.assert_allclose(predictor.output.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
     predictor.card.__dict__["temperature"] = 1.0
-    both, single = predictor.probabilities(pixels), []
+    both, single = predictor.output.probabilities(pixels), []
     for view in views:
-        predictor.views = [view]
-        single.append(predictor.probabilities(pixels))
+        predictor.engine.views = [view]
+        single.append(predictor.output.probabilities(pixels))
     np.testing.assert_allclose(both, np.mean(single, axis=0), atol=1e-6)
     assert all(np.abs(a - b).max() > 1e-4 for a, b in pairwise(single))
-    predictor.views = [(False, 1)]
+    predictor.engine.views = [(False, 1)]
     moved = np.pad(pixels, [(0, 0), (0, 1), (0, 1), (0, 0)], mode="reflect")[:, 1:, 1:]
-    by_hand = predictor.probabilities(pixels)
-    predictor.views = [(False, 0)]
-    np.testing.assert_allclose(predictor.probabilities(moved), by_hand, atol=1e-6)
+    by_hand = predictor.output.probabilities(pixels)
+    predictor.engine.views = [(False, 0)]
+    np.testing.assert_allclose(predictor.output.probabilities(moved), by_hand, atol=1e-6)
 
 
 def test_alternate_shows_each_image_both_ways_in_turn(photos):
@@ -211,13 +211,20 @@ def test_alternate_shows_each_image_both_ways_in_turn(photos):
 
 def test_the_plan_names_only_the_parts_that_are_used():
     config = Config(model="small", augment="none", start_from="x.pth")
-    assert usual_recipe(config, 1.0)[0] == "muon|grow_short|average|smooth"
-    assert usual_recipe(replace(config, fine_tune=True), 1.0)[0] == "grow_short|average|smooth"
+    assert usual_recipe(config, 1.0)[0] == "muon|grow_short|ema|label_smoothing"
+    assert usual_recipe(replace(config, fine_tune=True), 1.0)[0] == "grow_short|ema|label_smoothing"
     assert usual_recipe(replace(config, start_from=None), 1.0)[0].startswith("whiten|muon|")
     photo = Config(model="small", augment="flip|shift(0.06)")
     parts = {passes: usual_recipe(photo, passes)[0].split("|") for passes in (1.0, 5.0)}
-    assert "mirror" in parts[1.0] and "moved" not in parts[1.0] and {"mirror", "moved"} <= {*parts[5.0]}
-    assert "moved" not in usual_recipe(replace(photo, augment="flip"), 5.0)[0]
-    assert "moved" not in usual_recipe(replace(photo, model="resnet18"), 5.0)[0]
-    assert "moved" in usual_recipe(photo, 5.0, 0.007)[0] and "moved" not in usual_recipe(photo, 5.0, 0.008)[0]
+    assert (
+        "tta_flip" in parts[1.0]
+        and "tta_shift" not in parts[1.0]
+        and {"tta_flip", "tta_shift"} <= {*parts[5.0]}
+    )
+    assert "tta_shift" not in usual_recipe(replace(photo, augment="flip"), 5.0)[0]
+    assert "tta_shift" not in usual_recipe(replace(photo, model="resnet18"), 5.0)[0]
+    assert (
+        "tta_shift" in usual_recipe(photo, 5.0, 0.007)[0]
+        and "tta_shift" not in usual_recipe(photo, 5.0, 0.008)[0]
+    )
     assert "grow" not in usual_recipe(photo, 20.0)[0] and "||" not in usual_recipe(photo, 20.0)[0]

@@ -9,14 +9,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Kit": "eyespot.kit",
     "Look": "eyespot.looking",
-    "Predictions": "eyespot.prediction.predictor",
+    "Predictions": "eyespot.prediction.class_output",
     "Predictor": "eyespot.prediction.predictor",
     "Run": "eyespot.run",
     "UserError": "eyespot.errors",
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "inspect": "eyespot.inspection",
-    "load": "eyespot.prediction.loading",
+    "load": "eyespot.prediction.predictor",
     "look": "eyespot.looking",
     "predict": "eyespot.run",
     "presets": "eyespot.models",
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from eyespot.models import create as create
     from eyespot.models import presets as presets
     from eyespot.models import register as register
-    from eyespot.prediction.loading import load as load
-    from eyespot.prediction.predictor import Predictions as Predictions
+    from eyespot.prediction.class_output import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor
+    from eyespot.prediction.predictor import load as load
     from eyespot.run import Run as Run
     from eyespot.run import evaluate as evaluate
     from eyespot.run import predict as predict

@@ -173,7 +173,6 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a network on DATA, evaluate it on held-out images, and write a run folder."""
-    from eyespot.evaluation import Evaluation
     from eyespot.run import train
 
     run = train(
@@ -186,8 +185,8 @@ def train(
         _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
     else:
         print(run.evaluation)
-        if isinstance(run.evaluation, Evaluation):
-            print(f"\nsome held-out images and the answers:\n{run.evaluation.examples()}")
+        if examples := run.evaluation.examples():
+            print(f"\nsome of these images and their predictions:\n{examples}")
         named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
         print(
             f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {named} FILE..."
@@ -265,21 +264,15 @@ def predict(
     device: Answering = "cpu",
 ) -> None:
     """Say what is on each image. Any number of images in constant memory."""
-    from eyespot.prediction.loading import load
-    from eyespot.prediction.masks import MaskPredictor
-    from eyespot.prediction.predictor import expand
-    from eyespot.prediction.sinks import write_predictions
+    from eyespot.prediction.inputs import expand
+    from eyespot.prediction.output import WriteRequest
+    from eyespot.prediction.predictor import load
 
     predictor = load(run, device=device)
     files = expand(paths, sys.stdin, predictor.preprocessing.dim)
-    if isinstance(predictor, MaskPredictor):
-        unread, done = _write_masks(predictor, files, paths, out, instances, probabilities)
-    elif instances is not None or probabilities:
-        raise UserError(
-            f"--{'probabilities' if probabilities else 'instances'} is for masks, and {run} was trained on classes: leave it out"
-        )
-    else:
-        unread, done = write_predictions(predictor.stream(files), out, format)
+    common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
+    request = WriteRequest(run, out, format, common, instances, probabilities)
+    unread, done = predictor.write(files, request)
     _list_unread(unread)
     if unread and not done:
         raise UserError("none of the files could be read")
@@ -287,20 +280,6 @@ def predict(
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread:
         raise typer.Exit(IN_PART)
-
-
-def _write_masks(
-    predictor, files, paths: list[str], out: Path | None, instances: bool | None, probabilities: bool
-) -> tuple[dict[str, str], int]:
-    from eyespot.console import count
-    from eyespot.prediction.mask_files import write_maps
-
-    if out is None:
-        raise UserError("the run tells what each pixel is: name a folder for the masks with --out")
-    common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
-    unread, written = write_maps(predictor, files, out, common, instances, probabilities)
-    print(f"{count(len(written), 'mask')} in {out}")
-    return unread, len(written)
 
 
 @app.command()

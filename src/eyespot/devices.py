@@ -37,6 +37,6 @@ def multiplies_bfloat16(device: str) -> bool:
     return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def answering(precision: str | None, device: str) -> str:
-    """The precision of a network's answers: as it was trained, where this machine has it in hardware."""
+def prediction_precision(precision: str | None, device: str) -> str:
+    """The precision of predictions: that of training, where this machine has it in hardware."""
     return "bfloat16" if precision in HALF and multiplies_bfloat16(device) else "float32"

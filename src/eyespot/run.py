@@ -10,22 +10,19 @@ import torch
 
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
-from eyespot.data.findings import PairSurvey, Survey
+from eyespot.data.findings import Survey
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU, PreprocessingOptions
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, answer, assess
-from eyespot.evaluation import evaluate as assess_data
+from eyespot.evaluation import Evaluation, finish
+from eyespot.evaluation import evaluate as evaluate_on
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import remove_files, remove_if_empty
-from eyespot.mask_evaluation import MaskEvaluation, assess_pairs, evaluate_masks
-from eyespot.metrics.classes import percent, temperature
+from eyespot.metrics.classes import percent
 from eyespot.models import check_preset
-from eyespot.prediction.loading import load
-from eyespot.prediction.masks import MaskPrediction, MaskPredictor
-from eyespot.prediction.predictor import Predictions, Predictor, model_file
-from eyespot.report.page import write_mask_report, write_report
+from eyespot.prediction.predictor import Predictor, load, model_file
+from eyespot.report.page import write_report
 from eyespot.run_folder import (
     CHECKPOINT,
     PLAN,
@@ -57,31 +54,28 @@ class Run:
         self,
         folder: str | os.PathLike,
         *,
-        evaluation: Evaluation | MaskEvaluation | None = None,
+        evaluation: Evaluation | None = None,
         ended: str = "",
         interrupted: bool = False,
         device: str = "cpu",
     ):
         self.folder, self.device = Path(folder), device
         self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
-        self._predictor: Predictor | MaskPredictor | None = None
+        self._predictor: Predictor | None = None
 
     @property
-    def predictor(self) -> Predictor | MaskPredictor:
+    def predictor(self) -> Predictor:
         if self._predictor is None:
             self._predictor = load(self.folder, device=self.device)
         return self._predictor
 
-    def predict(self, images: Any) -> Predictions | list[MaskPrediction]:
+    def predict(self, images: Any) -> Any:
         """Classes or label maps of one or several images: paths, Pillow images or arrays."""
         return self.predictor(images)
 
-    def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation | MaskEvaluation:
+    def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
         """Scores on a data set, or on the images that were held out."""
-        run, predictor = model_file(self.folder).parent, self.predictor
-        if isinstance(predictor, MaskPredictor):
-            return evaluate_masks(predictor, run, data)
-        return assess_data(predictor, run, data)
+        return evaluate_on(self.predictor, model_file(self.folder).parent, data)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
@@ -184,14 +178,12 @@ def _guarded(work: Callable[[], Run]) -> Run:
 
 def evaluate(
     run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "cpu"
-) -> Evaluation | MaskEvaluation:
+) -> Evaluation:
     """Scores of a run on a data set, or on the images that it held out."""
     return Run(run, device=device).evaluate(data)
 
 
-def predict(
-    run: str | os.PathLike, images: Any, *, device: str = "cpu"
-) -> Predictions | list[MaskPrediction]:
+def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
     """Answers of a run for one or several images: paths, Pillow images or arrays."""
     return Run(run, device=device).predict(images)
 
@@ -220,9 +212,9 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
 
 def _survey(settings: Config) -> Survey:
     device = choose_device(settings.device)
-    wishes = PreprocessingOptions(settings.size, settings.fit, settings.dim, settings.view)
+    options = PreprocessingOptions(settings.size, settings.fit, settings.dim, settings.view)
     largest = LARGEST if device == "cpu" else ON_GPU
-    survey = survey_data(settings.data, wishes, largest, settings.void, settings.multilabel)
+    survey = survey_data(settings.data, options, largest, settings.void, settings.multilabel)
     survey.refuse_errors()
     return survey
 
@@ -267,8 +259,7 @@ def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     say(f"{outcome.ended} after {as_clock(loop.elapsed())}")
     plan = loop.plan
     _keep(survey, plan, folder, outcome)
-    finish = finish_masks if isinstance(survey, PairSurvey) else _finish
-    run = finish(survey, plan, folder, outcome)  # type: ignore[arg-type]
+    run = _finish(survey, plan, folder, outcome)
     if not outcome.interrupted:
         remove_files(folder / CHECKPOINT)
     return run
@@ -290,32 +281,11 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
         say("evaluating the network so far (Ctrl-C again to leave at once)")
 
 
-def finish_masks(found: PairSurvey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
-    """Evaluate and report a network of masks as it will be loaded."""
-    trained = load(folder, device=plan.config.device or "cpu")
-    assert isinstance(trained, MaskPredictor)
-    rows = plan.test if len(plan.test) else plan.val
-    groups = None if plan.groups is None else [plan.groups[i] for i in rows]
-    evaluation = assess_pairs(trained, found, rows, groups)
-    card = replace(trained.card, scores=evaluation.single())
-    save(folder, trained.network.state_dict(), card)
-    write_mask_report(folder / "report.html", evaluation, card, outcome, plan, found)
-    return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)
-
-
-def _finish(found: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
-    """Tune the temperature, evaluate and report a network as it will be loaded."""
-    trained = load(folder, device=plan.config.device or "cpu")
-    assert isinstance(trained, Predictor)
-    pixels, labels = found.images.pixels, found.labels
-    held = answer(trained, pixels, plan.val)
-    rows, logits = (plan.test, answer(trained, pixels, plan.test)) if len(plan.test) else (plan.val, held)
-    card = replace(trained.card, temperature=temperature(held, labels[plan.val]))
-    paths = [str(found.source.samples[int(i)].path) for i in found.images.rows[rows]]
-    errors = {str(found.source.samples[i].path): reason for i, reason in found.images.errors.items()}
-    evaluation = assess(card, paths, pixels[rows], labels[rows], logits, errors)
-    single = {k: v for k, v in evaluation.scores.items() if isinstance(v, dict) and "value" in v}
-    card = replace(card, scores=single)
-    save(folder, trained.network.state_dict(), card)
-    write_report(folder / "report.html", evaluation, card, outcome, plan, found)
+def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
+    """Evaluate and report the network as it will be loaded."""
+    predictor = load(folder, device=plan.config.device or "cpu")
+    evaluation, fitted = finish(predictor, survey, plan.val, plan.final_rows, plan.groups)
+    card = replace(predictor.card, scores=evaluation.single(), **fitted)
+    save(folder, predictor.network.state_dict(), card)
+    write_report(folder / REPORT, evaluation, card, outcome, plan, survey)
     return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)

@@ -11,25 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL.Image import Image
 
 from eyespot import pictures
-from eyespot.augment.pipeline import augment, parse
 from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
-from eyespot.data.findings import PairSurvey, Survey
+from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
 from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
 from eyespot.files import claim_folder, make_folder, remove_files, write_file
-from eyespot.tasks.order import first_draw
-from eyespot.tasks.segmentation import Segmentation
 from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.plan import Budget, Plan, restore_plan
-from eyespot.training.recipe import parse_recipe
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
 
@@ -73,39 +67,34 @@ def save(folder: Path, tensors: Any, card: Card) -> None:
         ) from error
 
 
-def make_card(found: Survey, plan: Plan, side: int) -> Card:
+def make_card(survey: Survey, plan: Plan, side: int) -> Card:
     """What the model file says of itself. `side` is the size that the network was last trained at."""
-    c = plan.config
-    assert c.model and c.augment is not None
-    parts = parse_recipe(c.recipe or "")
-    preprocessing = found.preprocessing.as_dict() | {
+    config = plan.config
+    assert config.model
+    assert config.augment is not None
+    preprocessing = survey.preprocessing.as_dict() | {
         "side": side,
         "mean": list(plan.task.normal.mean),
         "std": list(plan.task.normal.std),
-        "precision": c.precision,
-        "mirror": "mirror" in parts,
-        "moved": "moved" in parts,
+        "precision": config.precision,
     }
-    if isinstance(found, PairSurvey):
-        assert isinstance(plan.task, Segmentation)
-        preprocessing |= {"mapping": found.mapping.as_dict(), "parted": plan.task.split_touching}
     data = {
-        "name": found.source.name,
-        "images": len(found.labels),
+        "name": survey.source.name,
+        "images": len(survey.labels),
         "trained": len(plan.train),
-        "content": fingerprint(found.scan),
+        "content": fingerprint(survey.scan),
     }
-    settings = {k: v for k, v in asdict(c).items() if v is not None}
+    settings = {name: value for name, value in asdict(config).items() if value is not None}
     return Card(
-        c.model,
+        config.model,
         {},
-        list(found.classes),
-        preprocessing,
-        augment=c.augment,
+        list(survey.classes),
+        preprocessing | plan.task.card_facts(),
+        augment=config.augment,
         plan=settings,
         data=data,
         versions=versions(),
-        task="segment" if isinstance(found, PairSurvey) else "classify",
+        task=plan.task.card_name,
     )
 
 
@@ -116,7 +105,7 @@ def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
     tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, found)}
     write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(found, plan))
-    pictures.save(first_batch(found, plan), folder / "first-batch.png")
+    pictures.save(plan.task.picture(plan.train), folder / "first-batch.png")
 
 
 def split_csv(found: Survey, plan: Plan) -> str:
@@ -137,38 +126,6 @@ def split_csv(found: Survey, plan: Plan) -> str:
         row = [sample.path.resolve(), *told, side[r], found.headers[r].digest.hex()]
         writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
     return text.getvalue()
-
-
-def first_batch(found: Survey, plan: Plan, most: int = 40) -> Image:
-    """What the network sees: training images as decoded, and as augmented; or crops and their masks."""
-    if isinstance(plan.task, Segmentation):
-        return first_crops(plan.task, plan)
-    rows = np.random.default_rng(plan.config.seed).permutation(plan.train)[:most]
-    pixels = found.images.pixels[rows]
-    floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
-    changed = augment(
-        floats, parse(plan.config.augment or ""), torch.Generator().manual_seed(plan.config.seed)
-    )
-    changed = changed.movedim(1, -1).numpy()
-    if pixels.dtype.kind == "u":
-        changed = changed.round().clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-    title = f"augmented: {plan.config.augment or 'none'}"
-    return pictures.sheet([(f"training {found.word}s, as read", list(pixels)), (title, list(changed))])
-
-
-def first_crops(task: Segmentation, plan: Plan, most: int = 16) -> Image:
-    """Crops as the network sees them, without their masks and with."""
-    rows = np.random.default_rng(plan.config.seed).permutation(task.sample_indices(plan.train))[:most]
-    x, y = task.batch(first_draw(rows, plan.config.seed), task.side(0))
-    x, labels = x.cpu(), y.labels.cpu()
-    std, mean = np.array(task.normal.std), np.array(task.normal.mean)
-    seen = [each.movedim(0, -1).numpy() * std + mean for each in x]
-    shown = [
-        pictures.overlay(image.astype(np.float32), labels.numpy())
-        for image, labels in zip(seen, labels, strict=True)
-    ]
-    plain = [image.astype(np.float32) for image in seen]
-    return pictures.sheet([("crops", plain), ("with their masks", shown)], tile=144, columns=8)
 
 
 def show_plan(plan: Plan, survey: Survey) -> None:

@@ -1,21 +1,22 @@
 """One self-contained HTML page about a run: curves, confusions, classes, reliability, worst and most uncertain images."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from eyespot.data.findings import PairSurvey, Survey
+from eyespot.class_evaluation import ClassDetails, confusions
+from eyespot.data.findings import Survey
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.preprocess.preprocessing import OWN
-from eyespot.evaluation import Evaluation, confusions
+from eyespot.evaluation import Evaluation
 from eyespot.files import write_file
-from eyespot.mask_evaluation import TITLES as MASK_TITLES
-from eyespot.mask_evaluation import Case, MaskEvaluation
-from eyespot.metrics.classes import TITLES, percent
+from eyespot.mask_evaluation import Case
+from eyespot.metrics.classes import percent
 from eyespot.parallel import cores
 from eyespot.pictures import embedded, enlarged, overlay, to_display
 from eyespot.report import charts
@@ -32,36 +33,79 @@ LARGEST_MATRIX = 40
 
 
 def write_report(
-    path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, found: Survey
+    path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, survey: Survey
 ) -> None:
     """Write the page. It opens anywhere, without a network."""
-    s = evaluation.scores
-    true = evaluation.probabilities[np.arange(len(evaluation.labels)), evaluation.labels]
-    wrong = np.flatnonzero(evaluation.probabilities.argmax(1) != evaluation.labels)
-    worst = wrong[np.argsort(true[wrong])][:SHOWN]
-    top = np.sort(evaluation.probabilities, axis=1)
-    unsure = np.argsort(top[:, -1] - top[:, -2])[:SHOWN]
+    headline = [
+        (title, percent(evaluation.scores[key]))
+        for key, title in evaluation.details.titles.items()
+        if key in evaluation.scores
+    ]
     html = template("page.html.j2").render(
-        **frame(card, outcome, plan, found),
-        n=len(evaluation.labels),
-        headline=[(title, percent(s[key])) for key, title in TITLES.items() if key in s],
-        classes=[
-            (name, *(percent(c[k]) for k in ("recall", "precision", "f1")), c["recall"]["n"])
-            for name, c in s["classes"].items()
-        ],
-        matrix=_matrix(s["confusion"]) if len(card.classes) <= LARGEST_MATRIX else None,
-        confused=confusions(s["confusion"], card.classes)[:12],
-        reliability=charts.reliability(s["reliability"]),
-        galleries=[
-            (
-                "Most wrong",
-                "The mistakes it was surest of. Wrong labels in the data tend to stand here.",
-                _gallery(evaluation, worst),
-            ),
-            ("Most uncertain", "The two likeliest classes nearly tie.", _gallery(evaluation, unsure)),
-        ],
+        **frame(card, outcome, plan, survey),
+        **PARTS[survey.task](evaluation, survey),
+        body=f"{survey.task}.html.j2",
+        headline=headline,
     )
     write_file(path, html)
+
+
+def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
+    """What the report of classes shows beside the frame."""
+    scores = evaluation.scores
+    details = evaluation.details
+    p_true = details.probabilities[np.arange(len(details.labels)), details.labels]
+    wrong = np.flatnonzero(details.probabilities.argmax(1) != details.labels)
+    worst = wrong[np.argsort(p_true[wrong])][:SHOWN]
+    ordered = np.sort(details.probabilities, axis=1)
+    uncertain = np.argsort(ordered[:, -1] - ordered[:, -2])[:SHOWN]
+    small = len(evaluation.classes) <= LARGEST_MATRIX
+    return {
+        "n": len(details.labels),
+        "classes": [
+            (name, *(percent(of_class[k]) for k in ("recall", "precision", "f1")), of_class["recall"]["n"])
+            for name, of_class in scores["classes"].items()
+        ],
+        "matrix": _matrix(scores["confusion"]) if small else None,
+        "confused": confusions(scores["confusion"], evaluation.classes)[:12],
+        "reliability": charts.reliability(scores["reliability"]),
+        "galleries": [
+            (
+                "Most wrong",
+                "The mistakes with the highest confidence. Wrong labels in the data are often among them.",
+                _gallery(details, worst),
+            ),
+            (
+                "Most uncertain",
+                "The two most probable classes are nearly equal.",
+                _gallery(details, uncertain),
+            ),
+        ],
+    }
+
+
+def mask_parts(evaluation: Evaluation, survey: Any) -> dict[str, Any]:
+    """What the report of masks shows beside the frame."""
+    share = survey.shares.mean(0)
+    columns = ("iou", "dice", "recall", "precision", "boundary_f")
+    of_class = evaluation.scores["classes"]
+    cases = evaluation.details.cases
+    return {
+        "n": len(cases),
+        "by_group": evaluation.details.by_group,
+        "classes": [
+            (name, f"{share[k]:.1%}", *(percent(of_class[name][column]) for column in columns))
+            for k, name in enumerate(evaluation.classes)
+        ],
+        "worst": [_compared(case, survey) for case in cases[:WORST] if case.image is not None],
+    }
+
+
+PARTS: dict[str, Callable[[Evaluation, Any], dict[str, Any]]] = {
+    "classification": class_parts,
+    "segmentation": mask_parts,
+}
+"""By the survey's task."""
 
 
 def template(name: str) -> Any:
@@ -93,39 +137,13 @@ def frame(card: Card, outcome: Outcome, plan: Plan, found: Survey) -> dict[str, 
     }
 
 
-def write_mask_report(
-    path: Path, evaluation: MaskEvaluation, card: Card, outcome: Outcome, plan: Plan, found: PairSurvey
-) -> None:
-    """Write the page of a network of masks."""
-    s, share = evaluation.scores, found.shares.mean(0)
-    html = template("masks.html.j2").render(
-        **frame(card, outcome, plan, found),
-        evaluation=evaluation,
-        n=len(evaluation.cases),
-        headline=[(title, percent(s[key])) for key, title in MASK_TITLES.items() if key in s],
-        classes=[
-            (
-                name,
-                f"{share[k]:.1%}",
-                *(
-                    percent(s["classes"][name][what])
-                    for what in ("iou", "dice", "recall", "precision", "boundary_f")
-                ),
-            )
-            for k, name in enumerate(evaluation.classes)
-        ],
-        worst=[_compared(case, found) for case in evaluation.cases[:WORST] if case.image is not None],
-    )
-    write_file(path, html)
-
-
-def _compared(case: Case, found: PairSurvey) -> dict[str, Any]:
+def _compared(case: Case, survey: Any) -> dict[str, Any]:
     """One image, its mask, the prediction and the difference, side by side."""
-    assert case.image is not None and case.truth is not None and case.said is not None
-    wrong = ((case.truth != case.said) & (case.truth != VOID)).astype(np.uint8)
+    assert case.image is not None and case.truth is not None and case.predicted is not None
+    wrong = ((case.truth != case.predicted) & (case.truth != VOID)).astype(np.uint8)
     nothing = np.zeros_like(case.truth)
-    truth, said = (found.as_shown(labels) for labels in (case.truth, case.said))
-    shown = [overlay(case.image, labels) for labels in (nothing, truth, said, wrong)]
+    truth, predicted = (survey.as_shown(labels) for labels in (case.truth, case.predicted))
+    shown = [overlay(case.image, labels) for labels in (nothing, truth, predicted, wrong)]
     pictures = [Image.fromarray(each) for each in shown]
     for picture in pictures:
         picture.thumbnail((480, 480))
@@ -142,23 +160,24 @@ def _matrix(matrix: list[list[int]]) -> list[list[tuple[int, float, bool]]]:
     return [[(n, n / max(1, sum(row)), i == j) for j, n in enumerate(row)] for i, row in enumerate(matrix)]
 
 
-def _gallery(evaluation: Evaluation, rows: np.ndarray) -> list[dict[str, Any]]:
-    out = []
+def _gallery(details: ClassDetails, rows: np.ndarray) -> list[dict[str, Any]]:
+    figures = []
     for i in rows:
-        p = evaluation.probabilities[i]
-        truth, said = int(evaluation.labels[i]), int(p.argmax())
-        out.append(
+        p = details.probabilities[i]
+        label = int(details.labels[i])
+        predicted = int(p.argmax())
+        figures.append(
             {
-                "image": embedded(_shown(evaluation.pixels[i])),
-                "file": Path(evaluation.paths[i]).name,
-                "path": evaluation.paths[i],
-                "truth": evaluation.classes[truth],
-                "said": evaluation.classes[said],
-                "p": f"{100 * p[said]:.0f}%",
-                "right": truth == said,
+                "image": embedded(_shown(details.pixels[i])),
+                "file": Path(details.paths[i]).name,
+                "path": details.paths[i],
+                "truth": details.classes[label],
+                "predicted": details.classes[predicted],
+                "p": f"{100 * p[predicted]:.0f}%",
+                "right": label == predicted,
             }
         )
-    return out
+    return figures
 
 
 def _shown(image: Array) -> Image.Image:

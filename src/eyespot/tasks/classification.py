@@ -7,8 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
+from eyespot import pictures
 from eyespot.augment.geometry import Flip
 from eyespot.augment.pipeline import augment, parse
 from eyespot.data.findings import Survey
@@ -28,9 +30,15 @@ from eyespot.training.recipe import GROW, parse_recipe
 SMOOTHING = 0.2
 
 
+TTA_FLIP = "tta_flip"
+TTA_SHIFT = "tta_shift"
+"""Parts of the recipe."""
+
+
 class Classification:
     """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
 
+    card_name = "classify"
     score = "accuracy"
     muon = 0.15
     most_epochs = 100
@@ -102,7 +110,7 @@ class Classification:
 
     def views(self) -> int:
         """Forward passes that an answer takes."""
-        return len(views("mirror" in self.parts, "moved" in self.parts))
+        return len(views(TTA_FLIP in self.parts, TTA_SHIFT in self.parts))
 
     def prediction_precision(self) -> str:
         """The precision of predictions: that of training."""
@@ -111,6 +119,24 @@ class Classification:
     def scoring(self, rows: NDArray[np.int64]) -> float:
         """Seconds to compare answers with the truth: hardly any."""
         return 0.0
+
+    def card_facts(self) -> dict[str, Any]:
+        """What predictions have to know, for the model file."""
+        return {"tta_flip": TTA_FLIP in self.parts, "tta_shift": TTA_SHIFT in self.parts}
+
+    def picture(self, rows: NDArray[np.int64], most: int = 40) -> Image:
+        """What the network sees: training images as decoded, and as augmented."""
+        chosen = np.random.default_rng(self.config.seed).permutation(rows)[:most]
+        pixels = self.pixels[chosen]
+        floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        augmented = augment(floats, parse(self.config.augment or ""), generator).movedim(1, -1).numpy()
+        if pixels.dtype.kind == "u":
+            augmented = augmented.round().clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+        title = f"augmented: {self.config.augment or 'none'}"
+        return pictures.sheet(
+            [(f"training {self.survey.word}s, as read", list(pixels)), (title, list(augmented))]
+        )
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
         """Augmented images (B, C, side, ...), and their labels (B,)"""
@@ -123,7 +149,7 @@ class Classification:
         return resized(x, side), sent(self.labels[draw.rows], device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        smoothing = SMOOTHING if "smooth" in self.parts else 0.0
+        smoothing = SMOOTHING if "label_smoothing" in self.parts else 0.0
         return F.cross_entropy(logits.float(), y, self.loss_weights, label_smoothing=smoothing)
 
     @torch.inference_mode()

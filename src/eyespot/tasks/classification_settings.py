@@ -65,14 +65,14 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
         config.start_from is None
     )  # weights that know something keep their first layer, and tuning has its own rates
     parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
-    parts += [growth] * bool(growth) + ["average", "smooth"]
+    parts += [growth] * bool(growth) + ["ema", "label_smoothing"]
     kinds = {type(operation) for operation in parse(config.augment or "")}
     mirrored = Flip in kinds
-    parts += ["alternate"] * mirrored + ["mirror"] * mirrored
+    parts += ["alternate"] * mirrored + ["tta_flip"] * mirrored
     # Three times the answers are little of a long run's time; of a short one's, training is the better use.
     more = len(views(mirrored, True)) - len(views(mirrored, False))
     worth = growth != "grow_short" and more * view <= TTA_SHARE
-    parts += ["moved"] * (Shift in kinds and worth and config.model in WHITENED)
+    parts += ["tta_shift"] * (Shift in kinds and worth and config.model in WHITENED)
     why = f"{growth or 'full size'}, as about {epochs:.1f} epochs at full size would fit"
     return "|".join(parts), why
 

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
+from eyespot import pictures
 from eyespot.augment.pipeline import augment, augment_pair, parse
 from eyespot.data.findings import PairSurvey
 from eyespot.data.header import Array
@@ -25,7 +27,7 @@ from eyespot.models.network import Network, run_whole
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
 from eyespot.tasks.network import new_network
-from eyespot.tasks.order import Draw
+from eyespot.tasks.order import Draw, first_draw
 from eyespot.tasks.segmentation_settings import choose, usual_loss, usual_recipe
 from eyespot.training.config import Config
 from eyespot.watershed import keeps_whole, split_touching
@@ -48,6 +50,7 @@ class Targets(NamedTuple):
 class Segmentation:
     """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
 
+    card_name = "segment"
     score = "mean IoU"
     muon = 0.24
     most_epochs = 400
@@ -118,6 +121,22 @@ class Segmentation:
                 components(truth), split_touching(truth == 1) if self.split_touching else components(truth)
             )
         return len(rows) * (perf_counter() - start)
+
+    def card_facts(self) -> dict[str, Any]:
+        """What predictions have to know, for the model file."""
+        return {"mapping": self.survey.mapping.as_dict(), "split_touching": self.split_touching}
+
+    def picture(self, rows: NDArray[np.int64], most: int = 16) -> Image:
+        """Crops as the network sees them, without their masks and with."""
+        chosen = np.random.default_rng(self.config.seed).permutation(self.sample_indices(rows))[:most]
+        x, y = self.batch(first_draw(chosen, self.config.seed), self.side(0))
+        std = np.array(self.normal.std)
+        mean = np.array(self.normal.mean)
+        crops = [(crop.movedim(0, -1).numpy() * std + mean).astype(np.float32) for crop in x.cpu()]
+        labelled = [
+            pictures.overlay(crop, labels.numpy()) for crop, labels in zip(crops, y.labels.cpu(), strict=True)
+        ]
+        return pictures.sheet([("crops", crops), ("with their masks", labelled)], tile=144, columns=8)
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
         """Crops (B, C, side, ...) and their targets, augmented alike"""

@@ -23,13 +23,13 @@ USUAL: dict[int | str, str] = {
 }
 """The changes that are usual, by the number of axes, and for photographs."""
 WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
-PARTS = {"muon", "average"}
+PARTS = {"muon", "ema"}
 """Of the recipe, what training with masks knows."""
 
 
 def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
     """The parts of training for masks; and why."""
-    return "average" if config.fine_tune else "muon|average", "as for classes; growing crops are not tried"
+    return "ema" if config.fine_tune else "muon|ema", "as for classes; growing crops are not tried"
 
 
 def usual_loss(survey: PairSurvey) -> tuple[str, str]:

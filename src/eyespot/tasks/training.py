@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 
 from eyespot.data.findings import Survey
@@ -20,6 +21,8 @@ Rows = NDArray[np.int64]
 class TrainingTask(Protocol):
     """What is learned. Rows are positions in the survey's store."""
 
+    card_name: str
+    """What the model file calls the task."""
     score: str
     """The metric that validation gives, as it is called in the table."""
     muon: float
@@ -77,6 +80,14 @@ class TrainingTask(Protocol):
 
     def scoring(self, rows: Rows) -> float:
         """Seconds to compute the metrics of these rows."""
+        ...
+
+    def card_facts(self) -> dict[str, Any]:
+        """What predictions have to know, for the model file."""
+        ...
+
+    def picture(self, rows: Rows) -> Image:
+        """A sheet of training samples as the network sees them."""
         ...
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:

@@ -12,17 +12,22 @@ PARTS = {
     "grow_medium": "image sizes for about ten passes",
     "grow_long": "image sizes for up to fifteen; for more none is better",
     "alternate": "an image is seen as it is and mirrored in turn, and not by chance, where flip is among the changes",
-    "average": "the network kept is the average over the last twentieth of the steps",
-    "smooth": "a fifth of each label is spread over all classes",
-    "mirror": "the answer is the mean over an image and its mirror image",
-    "moved": "and over the image moved by a sample along its diagonal, either way",
+    "ema": "the network kept is the average over the last twentieth of the steps",
+    "label_smoothing": "a fifth of each label is spread over all classes",
+    "tta_flip": "the answer is the mean over an image and its mirror image",
+    "tta_shift": "and over the image moved by a sample along its diagonal, either way",
 }
+RENAMED = {"average": "ema", "smooth": "label_smoothing", "mirror": "tta_flip", "moved": "tta_shift"}
 GROW = ("grow_short", "grow_medium", "grow_long")
 
 
 def parse_recipe(text: str) -> frozenset[str]:
     """ "whiten|muon" -> its parts; "none" has none. Raises UserError for an unknown one."""
-    parts = [] if text.strip() in ("", "none") else [part.strip() for part in text.split("|")]
+    parts = (
+        []
+        if text.strip() in ("", "none")
+        else [RENAMED.get(name.strip(), name.strip()) for name in text.split("|")]
+    )
     for part in parts:
         if part not in PARTS:
             raise UserError(f"recipe has the unknown part {part!r}; {nearest(part, list(PARTS))}")

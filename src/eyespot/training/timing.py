@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from eyespot.devices import answering, arithmetic, multiplies_bfloat16, wait
+from eyespot.devices import arithmetic, multiplies_bfloat16, prediction_precision, wait
 from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, recorded, use_compiled
 from eyespot.tasks.order import first_draw
 from eyespot.tasks.training import TrainingTask
@@ -58,7 +58,7 @@ def time_steps(task: TrainingTask, sample_indices: NDArray[np.int64]) -> Timed:
     network.eval()
     with (
         torch.inference_mode(),
-        arithmetic(c.device, answering(task.prediction_precision() or precision, c.device)),
+        arithmetic(c.device, prediction_precision(task.prediction_precision() or precision, c.device)),
     ):
         timed |= rates({"predict": partial(network, x)})
     rounded = Timed({name: float(f"{value:.4g}") for name, value in timed.items()})

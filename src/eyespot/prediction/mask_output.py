@@ -1,4 +1,4 @@
-"""A model file that tells what each pixel is, made ready to answer."""
+"""From the logits of each position to label maps of images of any size."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,21 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.console import say
-from eyespot.data.formats.read import load_bytes
-from eyespot.data.header import Array, Decoded, Unreadable
+from eyespot.console import count, say
+from eyespot.data.header import Array, Decoded
 from eyespot.data.masks import mapping_of
 from eyespot.data.multilabel import unpack
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.environment import positive_number
 from eyespot.errors import UserError
-from eyespot.kit import MEMORY
 from eyespot.labels import components
-from eyespot.models.network import run_whole
-from eyespot.parallel import in_order
-from eyespot.prediction.predictor import as_array, preprocessing_of
+from eyespot.prediction.engine import TorchEngine
+from eyespot.prediction.output import WriteRequest
 from eyespot.prediction.tiled_inference import Seams, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
-from eyespot.tasks.batches import Normal
 from eyespot.watershed import split_touching
 from eyespot.weights.card import Card, versions
 
@@ -35,7 +32,7 @@ MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
 
 @dataclass(frozen=True)
 class MaskPrediction:
-    """The answer for one image: `labels` (*S), class positions; or the reason why there is none.
+    """The label map of one image: `labels` (*S), class positions; or the reason why there is none.
 
     Of multi-label masks: `labels` (classes, *S), whether each pixel belongs to the class.
     """
@@ -45,32 +42,28 @@ class MaskPrediction:
     error: str | None = None
 
 
-class MaskPredictor:
-    """Label maps for images of any size. Made by `load`."""
+class MaskOutput:
+    """Predictions of the class of each pixel."""
 
-    def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
+    metric = ("mean_iou", "mean IoU")
+
+    def __init__(self, card: Card, engine: TorchEngine):
         p = card.preprocessing
-        self.card, self.classes, self.device = card, card.classes, device
-        self.preprocessing, self.mapping = preprocessing_of(p), mapping_of(p["mapping"])
+        self.card = card
+        self.classes = card.classes
+        self.engine = engine
+        self.preprocessing = Preprocessing.from_dict(p)
+        self.mapping = mapping_of(p["mapping"])
         self.multilabel = self.mapping.multilabel
-        self.split_touching: bool = p.get(
-            "parted", False
-        )  # told since 0.1: older runs were tested with whole parts
+        # Files of before 0.2 call it "parted"; still older ones were tested with whole components.
+        self.split_touching: bool = p.get("split_touching", p.get("parted", False))
         self._plans: dict[tuple[tuple[int, ...], bool], Plan] = {}
-        self.normal = Normal(tuple(p["mean"]), tuple(p["std"]))
-        self.network = network.eval().to(device, memory_format=MEMORY[self.preprocessing.dim])  # type: ignore[call-overload]
-
-    @torch.inference_mode()
-    def logits(self, image: Array) -> torch.Tensor:
-        """(*S, C) as read -> (classes, *S), in float32"""
-        x = self.normal(image[None], self.device).contiguous(memory_format=MEMORY[self.preprocessing.dim])
-        return run_whole(self.network, x)[0].float()
 
     @cached_property
     def digest(self) -> str:
-        """Of the card, the weights and the software: what an answer depends on, beside the image"""
-        content = blake2b(repr((self.card, versions(), self.device)).encode(), digest_size=16)
-        for name, tensor in self.network.state_dict().items():
+        """Of the card, the weights and the software: what a prediction depends on, beside the image"""
+        content = blake2b(repr((self.card, versions(), self.engine.device)).encode(), digest_size=16)
+        for name, tensor in self.engine.network.state_dict().items():
             content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         return content.hexdigest()
 
@@ -80,7 +73,7 @@ class MaskPredictor:
         soft   whether probabilities are kept as well
         """
         if (shape, soft) not in self._plans:
-            network: Any = self.network
+            network: Any = self.engine.network
             answer = LABELS + (LABELS * len(self.classes) if soft else 0)
             made = plan(network, self.preprocessing.channels, shape, MEMORY_MB << 20, answer)
             self._plans[shape, soft] = made
@@ -92,9 +85,9 @@ class MaskPredictor:
         """`whole.maps` of an image that is read in windows, from the band that holds row `first` on"""
 
         def logits(window: Array) -> torch.Tensor:
-            return self.logits(self.preprocessing.of_decoded(Decoded(window)))
+            return self.engine.map_logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
 
-        if min(shape) < int(self.network.smallest):  # type: ignore[arg-type]
+        if min(shape) < int(self.engine.network.smallest):  # type: ignore[arg-type]
             whole = tuple(slice(0, n) for n in shape)  # filled up, which tiles are not
             yield from maps([(whole, logits(read(whole)))], shape, soft, self.multilabel)
             return
@@ -127,30 +120,29 @@ class MaskPredictor:
                 f"only objects on a background have ids, and the classes of this run are {', '.join(self.classes[:6])}: predict without --instances"
             )
 
-    def __call__(self, images: Any) -> list[MaskPrediction]:
-        """Label maps for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S)."""
-        return list(self.stream(images if isinstance(images, list | tuple) else [images]))
-
-    def stream(self, images: Iterable[Any]) -> Iterator[MaskPrediction]:
-        """Answers one by one, in order; an image that cannot be read is answered with its reason."""
-        for name, image in in_order(self._read, images):
+    def stream(self, images: Iterable[tuple[str, Array | str]]) -> Iterator[MaskPrediction]:
+        """Predictions one by one, in order; the reason in place of one for an image that cannot be read."""
+        for name, image in images:
             if isinstance(image, str):
                 yield MaskPrediction(name, error=image)
             else:
                 labels = self.labels(image)
-                told = unpack(labels, len(self.classes)) if self.multilabel else labels
-                yield MaskPrediction(name, told)
+                yield MaskPrediction(name, unpack(labels, len(self.classes)) if self.multilabel else labels)
 
-    def _read(self, image: Any) -> tuple[str, Array | str]:
-        name = str(image) if isinstance(image, str | Path) else "(image)"
-        try:
-            if isinstance(image, str | Path):
-                return name, self.preprocessing(load_bytes(Path(image)))
-            return name, self.preprocessing.of_decoded(Decoded(as_array(image, self.preprocessing.dim)))
-        except Unreadable as reason:
-            return name, str(reason)
+    def collect(self, predictions: Iterable[MaskPrediction]) -> list[MaskPrediction]:
+        """All of them."""
+        return list(predictions)
 
-    def __repr__(self) -> str:
-        c, iou = self.card, self.card.scores.get("mean_iou")
-        score = f", mean IoU {100 * iou['value']:.1f}% (n = {iou['n']:,})" if iou else ""
-        return f"MaskPredictor({c.preset}, {len(c.classes)} classes{score})"
+    def write(
+        self, predictor: Any, files: Iterable[Path], request: WriteRequest
+    ) -> tuple[dict[str, str], int]:
+        """A file for each image; the reason for each unreadable one, and the number of masks."""
+        from eyespot.prediction.mask_files import write_maps
+
+        if request.out is None:
+            raise UserError(f"{request.run} predicts masks: name a folder for them with --out")
+        unread, written = write_maps(
+            self, files, request.out, request.common, request.instances, request.probabilities
+        )
+        print(f"{count(len(written), 'mask')} in {request.out}")
+        return unread, len(written)

@@ -1,0 +1,179 @@
+"""Predicted classes compared with the labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.console import count, track
+from eyespot.data.findings import Survey
+from eyespot.data.header import WORD, Array
+from eyespot.data.images import load_images
+from eyespot.data.scan import scan
+from eyespot.data.sources.samples import Source
+from eyespot.data.store import Store
+from eyespot.errors import UserError
+from eyespot.evaluation import Evaluation, trained_content
+from eyespot.metrics.classes import TITLES, percent, score, temperature
+from eyespot.prediction.predictor import Predictor
+
+POSITIONS = 2**21
+"""Of the images that a GPU predicts at once: it is faster with many small ones."""
+
+
+@dataclass(frozen=True)
+class ClassDetails:
+    """By image: paths (N,), pixels (N, *S, C), labels (N,), probabilities (N, classes)."""
+
+    paths: list[str]
+    pixels: Array
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    classes: list[str]
+    titles = TITLES
+
+    def heading(self) -> str:
+        word = WORD[self.pixels.ndim - 2]
+        return f"{count(len(self.labels), word)}; in brackets the 95% interval"
+
+    def table(self, scores: dict[str, Any]) -> list[str]:
+        width = max(8, *(len(name) for name in self.classes))
+        lines = [f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"]
+        for name, of_class in scores["classes"].items():
+            cells = [f"{percent(of_class[key]):<20}" for key in ("recall", "precision", "f1")]
+            lines.append(f"{name:<{width}}  {' '.join(cells)} {of_class['recall']['n']:,}")
+        return lines
+
+    def remarks(self, scores: dict[str, Any]) -> list[str]:
+        most = confusions(scores["confusion"], self.classes)[:5]
+        if not most:
+            return []
+        return ["", "most confused: " + "; ".join(f"{a} taken for {b} ({n})" for a, b, n in most)]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {}
+
+    def examples(self, most: int = 8) -> str:
+        """A line for a few images, spread over the set: the prediction, and where it is wrong the label."""
+        lines = []
+        for i in range(0, len(self.labels), max(1, len(self.labels) // most))[:most]:
+            p = self.probabilities[i]
+            label = self.classes[self.labels[i]]
+            correction = "" if p.argmax() == self.labels[i] else f"   wrong: it is {label}"
+            lines.append(f"  {self.paths[i]}  {self.classes[p.argmax()]}  {100 * p.max():.1f}%{correction}")
+        return "\n".join(lines)
+
+
+def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, str, int]]:
+    """Pairs (truth, prediction, images) of mistakes, the most frequent first."""
+    pairs = [
+        (classes[i], classes[j], n) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n
+    ]
+    return sorted(pairs, key=lambda p: -p[2])
+
+
+class ClassEvaluator:
+    """See `evaluation.Evaluator`."""
+
+    def finish(
+        self,
+        predictor: Predictor,
+        survey: Survey,
+        val: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        groups: list[str] | None,
+    ) -> tuple[Evaluation, dict[str, Any]]:
+        """Fit the temperature on the validation rows, then evaluate."""
+        pixels = survey.images.pixels
+        logits_val = logits_of(predictor, pixels, val)
+        logits = logits_val if np.array_equal(rows, val) else logits_of(predictor, pixels, rows)
+        fitted = temperature(logits_val, survey.labels[val])
+        samples = survey.source.samples
+        errors = {str(samples[i].path): reason for i, reason in survey.images.errors.items()}
+        details = ClassDetails(
+            [str(samples[int(i)].path) for i in survey.images.rows[rows]],
+            pixels[rows],
+            survey.labels[rows],
+            probabilities_of(logits, fitted),
+            predictor.classes,
+        )
+        return evaluation_of(details, errors), {"temperature": fitted}
+
+    def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
+        """Evaluate folders of classes."""
+        check_source(predictor, source, run, data)
+        headers = scan(source)
+        images = load_images(source, headers, predictor.preprocessing)
+        errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
+        if not len(images.rows):
+            path, reason = next(iter(errors.items()))
+            raise UserError(
+                f"none of the {len(source.samples)} images can be used; the first, {path}: {reason}"
+            )
+        samples = [source.samples[int(i)] for i in images.rows]
+        labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
+        digests = [headers.headers[int(i)].digest.hex() for i in images.rows]
+        logits = logits_of(predictor, images.pixels, np.arange(len(labels)))
+        details = ClassDetails(
+            [str(s.path) for s in samples],
+            images.pixels[:],
+            labels,
+            probabilities_of(logits, predictor.card.temperature),
+            predictor.classes,
+        )
+        return evaluation_of(details, errors, notes_about(run, digests, labels, predictor.classes))
+
+
+def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:
+    """The metrics of predictions that were made."""
+    scores = score(details.probabilities, details.labels, details.classes)
+    return Evaluation(scores, details.classes, details, errors, notes)
+
+
+def logits_of(predictor: Predictor, pixels: Store, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(N, classes) logits for the given rows of decoded images, with progress"""
+    at_once = max(16, POSITIONS // int(np.prod(predictor.preprocessing.shape[:-1])))
+    batch = min(256, at_once) if predictor.device == "cpu" else at_once
+    batches = np.array_split(rows, max(1, -(-len(rows) // batch)))
+    return np.concatenate(
+        [predictor.logits(pixels[chosen]) for chosen in track(batches, len(batches), "evaluating")]
+    )
+
+
+def probabilities_of(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """(N, classes), each row of sum 1"""
+    from scipy.special import softmax
+
+    return softmax(logits.astype(np.float64) / temperature, axis=1)
+
+
+def check_source(predictor: Predictor, source: Source, run: Path, data: str) -> None:
+    """Raises UserError for masks, and for classes that the model does not know."""
+    if source.has_masks:
+        raise UserError(
+            f"{data} has masks, and {run} predicts the class of an image: give folders of classes"
+        )
+    unknown = sorted({s.label for s in source.samples} - set(predictor.classes))
+    if unknown:
+        known = ", ".join(predictor.classes[:8]) + (", ..." if len(predictor.classes) > 8 else "")
+        raise UserError(f"the model does not know the class {unknown[0]!r} of {data}; it knows {known}")
+
+
+def notes_about(
+    run: Path, digests: list[str], labels: NDArray[np.int64], classes: list[str]
+) -> tuple[str, ...]:
+    """What a reader of the metrics has to know."""
+    trained = trained_content(run)
+    known = sum(d in trained for d in digests)
+    notes = []
+    if known:
+        notes.append(
+            f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
+        )
+    absent = [name for k, name in enumerate(classes) if k not in set(labels.tolist())]
+    if absent:
+        names = ", ".join(absent[:8])
+        notes.append(f"note: no image of {names}: not part of the averages over classes")
+    return tuple(notes)

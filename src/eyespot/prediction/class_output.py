@@ -1,0 +1,106 @@
+"""From the logits of whole images to the class of each."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.header import Array
+from eyespot.errors import UserError
+from eyespot.parallel import batched
+from eyespot.prediction.engine import Engine
+from eyespot.prediction.output import WriteRequest
+from eyespot.weights.card import Card
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest class of one image and all probabilities; or the reason why there is none."""
+
+    path: str
+    label: str | None = None
+    probability: float | None = None
+    probabilities: dict[str, float] | None = None
+    error: str | None = None
+
+
+class Predictions(list[Prediction]):
+    """Predictions in the order of the images; shows itself as a table."""
+
+    def __str__(self) -> str:
+        width = max([len("path"), *(len(p.path) for p in self)])
+        rows = [
+            f"{p.path:<{width}}  "
+            + (
+                f"{p.label}  {100 * (p.probability or 0):.1f}%"
+                if p.label is not None
+                else f"cannot be read: {p.error}"
+            )
+            for p in self
+        ]
+        return "\n".join([f"{'path':<{width}}  label", *rows])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class ClassOutput:
+    """Predictions of the class of an image."""
+
+    metric = ("accuracy", "accuracy")
+
+    def __init__(self, card: Card, engine: Engine):
+        self.card = card
+        self.classes = card.classes
+        self.engine = engine
+
+    def probabilities(self, images: Array) -> NDArray[np.float64]:
+        """(N, *S, C) -> (N, classes), each row of sum 1"""
+        from scipy.special import softmax
+
+        return softmax(self.engine.logits(images).astype(np.float64) / self.card.temperature, axis=1)
+
+    def stream(self, images: Iterable[tuple[str, Array | str]]) -> Iterator[Prediction]:
+        """Predictions one by one, in order; the reason in place of one for an image that cannot be read."""
+        for batch in batched(images, BATCH):
+            arrays = [image for _, image in batch if not isinstance(image, str)]
+            rows = iter(self.probabilities(np.stack(arrays))) if arrays else iter(())
+            for name, image in batch:
+                if isinstance(image, str):
+                    yield Prediction(name, error=image)
+                else:
+                    yield self._prediction(name, next(rows))
+
+    def _prediction(self, name: str, p: NDArray[np.float64]) -> Prediction:
+        best = int(p.argmax())
+        by_class = dict(zip(self.classes, p.tolist(), strict=True))
+        return Prediction(name, self.classes[best], float(p[best]), by_class)
+
+    def collect(self, predictions: Iterable[Prediction]) -> Predictions:
+        """All of them. Raises UserError for an image that cannot be read."""
+        collected = Predictions(predictions)
+        unread = [p for p in collected if p.error]
+        if unread:
+            raise UserError(f"{unread[0].path} cannot be read: {unread[0].error}")
+        return collected
+
+    def write(
+        self, predictor: Any, files: Iterable[Path], request: WriteRequest
+    ) -> tuple[dict[str, str], int]:
+        """A table, CSV or JSON lines; the reason for each unreadable file, and the number of predictions."""
+        from eyespot.prediction.sinks import write_predictions
+
+        for option, given in (
+            ("instances", request.instances is not None),
+            ("probabilities", request.probabilities),
+        ):
+            if given:
+                raise UserError(
+                    f"--{option} is for masks, and {request.run} was trained on classes: leave it out"
+                )
+        return write_predictions(predictor.stream(files), request.out, request.format)
