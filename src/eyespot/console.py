@@ -1,22 +1,39 @@
-"""What a person sees while something runs: progress with an estimate of what remains, always on standard error."""
+"""What a person sees in a terminal: messages, progress, tables, plural forms, clocks.
 
+Messages and progress go to standard error and can be silenced with `quiet`; results go to standard output.
+"""
+
+import io
+import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import IO, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
-PATIENCE = 2.0
-"""Seconds before progress is worth showing."""
+FIRST_SECONDS, SECONDS = 2.0, 10.0
+"""Until the first line of progress, and between the lines after it, where there is no terminal."""
+PIPE_WIDTH = 10_000
+"""Columns where there is no terminal: nothing is wrapped, so that a row stays a line."""
+NUMBER = re.compile(r"[-+<>≤≥~]?\d[\d,. ]*\s?%?|")
 
 
 @cache
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+
+
+def quiet(on: bool = True) -> None:
+    """Silence messages and progress, or not. Errors and results are still written."""
+    stderr().quiet = on
 
 
 def say(text: str = "") -> None:
@@ -24,9 +41,18 @@ def say(text: str = "") -> None:
     stderr().print(text, markup=False)
 
 
+def live(text: str = "") -> None:
+    """A line that the next one overwrites, where there is a terminal; without a text the line is cleared."""
+    if stderr().is_terminal:
+        line = f"{text[: stderr().width - 1]:<{stderr().width - 1}}"
+        stderr().print(line, end="\r", markup=False)
+
+
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Pass the items on, and show how many of the total are done and how long the rest will take."""
-    if stderr().is_terminal:
+    if stderr().quiet:
+        yield from items
+    elif stderr().is_terminal:
         yield from _bar(items, total, what)
     else:
         yield from _lines(items, total, what)
@@ -39,14 +65,72 @@ def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """A line every ten seconds, for a log."""
+    """Lines for a log."""
     start = last = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - last > (PATIENCE if last == start else 10):
+        if now - last > (FIRST_SECONDS if last == start else SECONDS):
             say(f"{what}: {done:,} of {total:,}, {clock((now - start) / done * (total - done))} remain")
             last = now
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], file: IO[str] | None = None) -> None:
+    """Write a table to standard output or a file: at the width of the terminal, or plainly where there is none.
+
+    headers   one for each column; columns of numbers are aligned at the right
+    """
+    file = file or sys.stdout
+    terminal = file.isatty() and os.environ.get("TERM") != "dumb"
+    width = Console(file=file).width if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    file.write(format_table(headers, rows, width, bold=terminal and not os.environ.get("NO_COLOR")))
+
+
+def format_table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], width: int = PIPE_WIDTH, *, bold: bool = False
+) -> str:
+    """A table as text, wrapped between words; where not even the longest words fit beside each other, a list.
+
+    width   columns of text
+    bold    whether the headers are bold, by the control codes of terminals
+    """
+    cells = [[str(value) for value in row] for row in rows]
+    columns = list(zip(headers, *cells, strict=True))
+    widths = _column_widths(columns, width - 2 * (len(columns) - 1))
+    if not widths:
+        return _as_list(headers, cells)
+    grid = Table(box=None, pad_edge=False, header_style="bold" if bold else "")
+    for column, column_width in zip(columns, widths, strict=True):
+        numeric = all(NUMBER.fullmatch(cell) for cell in column[1:])
+        grid.add_column(Text(column[0]), justify="right" if numeric else "left", width=column_width)
+    for row in cells:
+        grid.add_row(*map(Text, row))
+    console = Console(file=io.StringIO(), width=width, force_terminal=bold, highlight=False)
+    with console.capture() as captured:
+        console.print(grid)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _column_widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Of each column, at least that of its longest word, since rich would break it; none if these do not fit."""
+    words = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    lines = [max(map(cell_len, column)) for column in columns]
+    spare = width - sum(words)
+    wanted = sum(lines) - sum(words)
+    if spare < 0:
+        return []
+    return [
+        word + (line - word) * min(spare, wanted) // max(wanted, 1)
+        for word, line in zip(words, lines, strict=True)
+    ]
+
+
+def _as_list(headers: Sequence[str], cells: list[list[str]]) -> str:
+    """A line for each cell, `header: value`, and an empty line between rows; the terminal wraps what is longer."""
+    blocks = [
+        "".join(f"{h}: {value}\n" for h, value in zip(headers, row, strict=True) if value) for row in cells
+    ]
+    return "\n".join(blocks)
 
 
 def clock(seconds: float) -> str:
@@ -57,5 +141,16 @@ def clock(seconds: float) -> str:
 
 
 def count(n: int, thing: str, things: str | None = None) -> str:
-    """1 image, 2 images, 3 classes."""
-    return f"{n:,} {thing if n == 1 else things or thing + 's'}"
+    """1 image, 2 images, 3 classes, 4 copies.
+
+    >>> count(1, "class"), count(1200, "class"), count(0, "copy"), count(2, "axis", "axes")
+    ('1 class', '1,200 classes', '0 copies', '2 axes')
+    """
+    return f"{n:,} {thing if n == 1 else things or plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """The plural of a regular noun, or of a phrase that ends in one."""
+    if re.search(r"(s|x|ch|sh)$", thing):
+        return thing + "es"
+    return re.sub(r"(?<![aeiou])y$", "ie", thing) + "s"
