@@ -80,10 +80,10 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], file: IO[str
 
     headers   one for each column; columns of numbers are aligned at the right
     """
-    file = file or sys.stdout
-    terminal = file.isatty() and os.environ.get("TERM") != "dumb"
-    width = Console(file=file).width if file.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    file.write(format_table(headers, rows, width, bold=terminal and not os.environ.get("NO_COLOR")))
+    out = sys.stdout if file is None else file
+    terminal = out.isatty() and os.environ.get("TERM") != "dumb"
+    width = Console(file=out).width if out.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    out.write(format_table(headers, rows, width, bold=terminal and not os.environ.get("NO_COLOR")))
 
 
 def format_table(
