@@ -101,7 +101,7 @@ def look(
     if to is None:
         return Look(survey)
     check_not_input(to, (Path(data), *(f for s in survey.source.samples for f in (s.path, *s.mask_files))))
-    pictures.save(contact_sheet(survey), to)
+    pictures.write_png(contact_sheet(survey), to)
     return Look(survey, to)
 
 

@@ -112,6 +112,6 @@ def as_png(path: Path) -> Path:
     return path
 
 
-def save(picture: Image.Image, path: Path) -> None:
+def write_png(picture: Image.Image, path: Path) -> None:
     """Write a picture whole, as PNG."""
     write_file(as_png(path), _png(picture))

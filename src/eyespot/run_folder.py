@@ -105,7 +105,7 @@ def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
     tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, found)}
     write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(found, plan))
-    pictures.save(plan.task.picture(plan.train), folder / "first-batch.png")
+    pictures.write_png(plan.task.picture(plan.train), folder / "first-batch.png")
 
 
 def split_csv(found: Survey, plan: Plan) -> str:
