@@ -47,20 +47,9 @@ def unpad(y: Any, before: Sequence[int], after: Sequence[int], boundary: str) ->
         size = y.shape[axis] - a - b
         inside = y[(*leading, slice(b, b + size))]
         if boundary != "zero":
+            inside = inside + 0  # a copy, of an array or a tensor
             source = source_indices(size, b, a, boundary)
-            for added in (slice(0, b), slice(b + size, b + size + a)):
-                inside = add_at(inside, axis, source[added], y[(*leading, added)])
+            for place in (*range(b), *range(b + size, b + size + a)):
+                inside[(*leading, int(source[place]))] += y[(*leading, place)]
         y = inside
     return y
-
-
-def add_at(x: Any, axis: int, index: NDArray[np.intp], values: Any) -> Any:
-    """A copy of x with values added at indices along one axis; an index may repeat."""
-    if isinstance(x, np.ndarray):
-        x = x.copy()
-        places: Any = (*(slice(None),) * axis, index)
-        np.add.at(x, places, values)
-        return x
-    import torch
-
-    return x.index_add(axis, torch.as_tensor(index, device=x.device), values)
