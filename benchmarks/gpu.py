@@ -21,6 +21,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from eyespot.class_evaluation import logits_of
 from eyespot.data.findings import Survey
 from eyespot.data.survey import survey_data
 from eyespot.prediction.predictor import Predictor

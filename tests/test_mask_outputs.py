@@ -184,4 +184,4 @@ def test_what_is_left_is_used_only_where_it_fits(tmp_path):
     (tmp_path / "a.tif.partial.json").write_text("{")
     assert left("b") == 0 and left("b") == 512
     other = make(tmp_path / "one"), make(tmp_path / "two", width=3)
-    assert other[0].digest == load(tmp_path / "one").digest != other[1].digest  # type: ignore[union-attr]
+    assert other[0].output.digest == load(tmp_path / "one").output.digest != other[1].output.digest  # type: ignore[union-attr]
