@@ -22,12 +22,12 @@ import numpy as np
 import torch
 
 from eyespot.class_evaluation import logits_of
+from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.data.survey import survey_data
 from eyespot.prediction.predictor import Predictor
 from eyespot.run_folder import make_card
 from eyespot.tasks.classification import Classification
-from eyespot.training.config import Config
 from eyespot.training.loop import Loop, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import TrainState

@@ -76,12 +76,12 @@ def choose_files(data: Path, number: int, folder: Path) -> int:
 def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Batch sizes, as they are made."""
 
+    from eyespot.config import Config
     from eyespot.data.preprocess.choose import PreprocessingOptions
     from eyespot.data.survey import survey_data
     from eyespot.tasks.batches import measure
     from eyespot.tasks.classification import Classification, choose
     from eyespot.tasks.order import Order
-    from eyespot.training.config import Config
 
     yield 0  # imports are done
     found = survey_data(o.data, PreprocessingOptions(size=o.size))

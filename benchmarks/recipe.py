@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from statistics import mean
 
-ALL = ["whiten", "muon", "grow_short", "alternate", "average", "smooth", "mirror"]
+ALL = ["whiten", "muon", "grow_short", "alternate", "ema", "label_smoothing", "tta_flip"]
 
 
 def write_split(folder: Path, images: int, test: int, target: Path) -> Path:

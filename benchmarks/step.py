@@ -33,8 +33,8 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from eyespot.config import PRECISIONS
 from eyespot.devices import arithmetic, multiplies_bfloat16
-from eyespot.training.config import PRECISIONS
 
 CLASSIFIERS, UNETS = ("resnet18", "resnet50", "densenet121", "vgg16_bn"), ("unet_bn",)
 SMALL = ("small", "small_w32")

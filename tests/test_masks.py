@@ -12,6 +12,7 @@ import tifffile
 from PIL import Image
 
 import eyespot
+from eyespot.config import Config
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import COLOUR, VOID, Mapping, MaskValues, mapping_of, mask_values, propose, read_mask
 from eyespot.data.preprocess.choose import PreprocessingOptions
@@ -22,7 +23,6 @@ from eyespot.metrics import masks as overlap
 from eyespot.prediction.mask_files import target, write_map
 from eyespot.tasks import segmentation as crops
 from eyespot.tasks.segmentation import IGNORED, filled
-from eyespot.training.config import Config
 from eyespot.training.division import split_rows
 from eyespot.training.loop import clock
 from eyespot.training.plan import make_plan, reserve

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 import eyespot
+from eyespot.config import Config
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
+from eyespot.recipe import GROW, PARTS, parse_recipe
 from eyespot.tasks.classification import usual_recipe
 from eyespot.tasks.growth import EPOCHS, GROWTH, mean_cost, side, usual_growth
 from eyespot.tasks.order import Draw
-from eyespot.training.config import Config
 from eyespot.training.loop import clock
 from eyespot.training.networks import batch_for, largest
 from eyespot.training.optimise import EMA, AdamW, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
-from eyespot.training.recipe import GROW, PARTS, parse_recipe
 from eyespot.training.timing import fastest, images_per_second
 
 

@@ -9,12 +9,12 @@ from safetensors.torch import load_file, save_file
 
 import eyespot
 from conftest import one_sentence
+from eyespot.config import Config, read_config
 from eyespot.data.sources.builtin import unpack
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.tasks.classification_settings import usual_model
 from eyespot.training import optimise
-from eyespot.training.config import Config, read_config
 from eyespot.training.optimise import LEVELS, finetune_optimisers, set_rates
 from eyespot.training.schedule import HEAD_ALONE, rate
 from eyespot.weights.adapt import ends, within

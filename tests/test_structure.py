@@ -15,8 +15,8 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console parallel environment files labels watershed convolution kit fast devices weights models anatomy augment data "
-    "pictures looking metrics training.recipe training.config tasks training prediction inspection evaluation class_evaluation mask_evaluation report run_folder run cli "
+    "errors console parallel environment files renamed recipe setting config labels watershed convolution kit fast devices weights models anatomy augment data "
+    "pictures looking metrics tasks training prediction inspection evaluation class_evaluation mask_evaluation report run_folder run cli "
     "__main__"
 ).split()
 """Rooms of the package, and modules that come before the rest of theirs: each imports only from those before it."""
@@ -45,10 +45,10 @@ IMPORTS_BACK = {  # inside functions, where an object hands over to the module t
 }
 LONG_FUNCTIONS = {"prediction.mask_files:_write_file"}
 MANY_ARGUMENTS = set(
-    "run:train convolution.operation:convolve convolution.operation:correlate convolution.operation:_apply "
+    "convolution.operation:convolve convolution.operation:correlate convolution.operation:_apply "
     "models.densenet:__init__ models.fcdensenet:__init__".split()
 )
-WITH_FORMAT_SKIPPED = {"cli", "data.formats.signal", "run"}
+WITH_FORMAT_SKIPPED = {"data.formats.signal"}
 DIALECT_WORDS = 160
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 import eyespot
 from conftest import write_set
+from eyespot.config import Config, read_config, write_plan
 from eyespot.data.preprocess.choose import PreprocessingOptions
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
@@ -25,7 +26,6 @@ from eyespot.tasks.growth import mean_cost, side
 from eyespot.tasks.order import Order
 from eyespot.tasks.whiten import whiten
 from eyespot.training import optimise
-from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.division import split_rows
 from eyespot.training.loop import DIVERGED, Loop, clock, fraction_done, slowdown
 from eyespot.training.networks import LADDERS
@@ -77,7 +77,8 @@ def test_settings_survive_a_file_and_what_is_typed_wins(tmp_path):
         ("epochs = nan", "epochs is nan; give a number above 0"),
         ("seed = true", "seed is True; give a whole number"),
         ("precision = 'float16'", "did you mean"),
-        ("held_out = 1.5", "a share between 0 and 1"),
+        ("val_fraction = 1.5", "a share between 0 and 1"),
+        ("held_out = 1.5", "val_fraction is 1.5; give a share between 0 and 1"),
         ("a b", "is not TOML"),
     ],
 )
@@ -471,7 +472,7 @@ def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monk
         write_set(tmp_path / split, per_class=10)
     for data, config, held in (
         (tmp_path, Config(epochs=1), 3),
-        (tmp_path, Config(epochs=1, held_out=0.4), 12),
+        (tmp_path, Config(epochs=1, val_fraction=0.4), 12),
         (tmp_path / "train", Config(epochs=1), 6),
     ):
         found = survey_data(data)

@@ -3,56 +3,91 @@
 import io
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from eyespot import __version__
+from eyespot.config import (
+    DECLARED,
+    TYPES,
+    add_parameters,
+    declaration,
+    help_text,
+    keyword,
+    on_shell,
+    option,
+)
 from eyespot.errors import UserError
+from eyespot.setting import value_type
+
+if TYPE_CHECKING:
+    from eyespot.run import Run
 
 START = time.monotonic()
-DONE, IN_PART, CANNOT, STOPPED = 0, 1, 2, 130
+DONE = 0
+IN_PART = 1
+CANNOT = 2
+STOPPED = 130
 
 app = typer.Typer(
     help="A folder of images in, a network you can trust out.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "
     "digits, waves, solids, cells, cells3d."
 )
+"""What a data set can be, for the help."""
 Data = Annotated[str, typer.Argument(help=DATA, show_default=False)]
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Size = Annotated[
-    int | None, typer.Option(help="Samples (pixels, voxels) along each axis.", show_default=False)
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+def set_quiet(wanted: bool) -> None:
+    from eyespot.console import quiet
+
+    quiet(wanted)
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=set_quiet, help="No progress or notes on standard error.")
 ]
-Fit = Annotated[
-    str | None, typer.Option(help="How a file comes to that size: pad, crop or stretch.", show_default=False)
-]
-Dim = Annotated[
-    int | None,
-    typer.Option(help="1 to take the files as signals, 2 as images, 3 as volumes.", show_default=False),
-]
-Void = Annotated[
-    str | None,
-    typer.Option(help="Of masks: the value of pixels that do not count, or none.", show_default=False),
-]
-Multilabel = Annotated[
-    bool, typer.Option("--multilabel", help="Masks have a channel per class: a pixel may be of several.")
-]
-View = Annotated[str | None, typer.Option(help="Of sounds: spectrum or samples.", show_default=False)]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; a GPU if there is one.", show_default=False)
-]
-Answering = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+
+
+def with_options(*names: str) -> Callable[[Function], Function]:
+    """A decorator that gives a command the options of these settings, as `**settings`."""
+
+    def decorate(command: Function) -> Function:
+        add_parameters(command, [keyword(name, *shell_option(name)) for name in names])
+        return command
+
+    return decorate
+
+
+def shell_option(name: str) -> tuple[Any, Any]:
+    """The annotation and the default of a setting's option. None and False stand for "not given"."""
+    declared = declaration(DECLARED[name])
+    kind = value_type(TYPES[name])
+    if kind is bool:
+        return Annotated[bool, typer.Option(option(name), help=help_text(name))], False
+    shown = typer.Option(option(name), help=help_text(name), metavar=declared.metavar, show_default=False)
+    return Annotated[kind | None, shown], None
+
+
+def typed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were typed."""
+    return {name: value for name, value in settings.items() if value is not None and value is not False}
 
 
 def version(wanted: bool) -> None:
@@ -71,14 +106,10 @@ def eyespot(
 
 
 @app.command()
+@with_options("size", "fit", "dim", "view", "void", "multilabel")
 def look(
     data: Data,
-    size: Size = None,
-    fit: Fit = None,
-    dim: Dim = None,
-    view: View = None,
-    void: Void = None,
-    multilabel: Multilabel = False,
+    *,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -86,78 +117,24 @@ def look(
         ),
     ] = None,
     json: Json = False,
+    quiet: Quiet = False,
+    **settings: Any,
 ) -> None:
-    """Say what is in DATA, what is wrong with it, and what would be trained."""
+    """Report what is in DATA, what is wrong with it, and what would be trained."""
     from eyespot.looking import look
 
     name = Path(data).resolve().stem if Path(data).exists() else data
-    found = look(data, size=size, fit=fit, dim=dim, view=view, void=void, multilabel=multilabel, sheet=out or f"{name}-look.png")  # fmt: skip
-    print(found.as_json() if json else found)
-    if found.errors:
+    result = look(data, sheet=out or f"{name}-look.png", **typed(settings))
+    print(result.as_json() if json else result)
+    if result.errors:
         raise typer.Exit(IN_PART)
 
 
 @app.command()
+@with_options(*on_shell())
 def train(
     data: Annotated[str | None, typer.Argument(help=DATA, show_default=False)] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(help="Time for the whole command, evaluation and report included.", show_default=False),
-    ] = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the training images.", show_default=False)
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A network by name, such as resnet18.", show_default=False)
-    ] = None,
-    size: Size = None,
-    fit: Fit = None,
-    dim: Dim = None,
-    view: View = None,
-    void: Void = None,
-    multilabel: Multilabel = False,
-    loss: Annotated[
-        str | None,
-        typer.Option(
-            help="For masks: ce, dice, focal, tversky, border, or a sum: ce+dice; multi-label: bce, dice.",
-            show_default=False,
-        ),
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Images per step.", show_default=False)] = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="Parts of training, such as 'whiten|muon|average'; none for plain AdamW.", show_default=False
-        ),
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            help="Changes that keep the class, such as 'flip|shift(0.06)'; none for none.", show_default=False
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Files whose names match the same text stay on one side of the split.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="For the split, the weights and the order.", show_default=False)
-    ] = None,
-    device: Device = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights to start from: a .safetensors or .pth file, a run folder, or imagenet.",
-            show_default=False,
-        ),
-    ] = None,
-    fine_tune: Annotated[
-        bool, typer.Option("--fine-tune", help="From these weights, first the head learns, then all layers.")
-    ] = False,
+    *,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="The run folder; runs/NAME if not given.", show_default=False),
@@ -165,39 +142,59 @@ def train(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A TOML file with these settings, such as a run's plan.toml; what is typed wins.",
+            metavar="FILE",
+            help="A TOML file with settings, such as a run's plan.toml; options take precedence.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Continue an interrupted run; takes no DATA and no settings.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run folder that exists.")] = False,
     json: Json = False,
+    quiet: Quiet = False,
+    **settings: Any,
 ) -> None:
-    """Train a network on DATA, evaluate it on held-out images, and write a run folder."""
+    """Train a network on DATA, evaluate it on images that it has not seen, and write a run folder."""
     from eyespot.run import train
 
     run = train(
-        data, minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim, view=view, void=void, multilabel=multilabel or None, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
-        seed=seed, device=device, start_from=start_from, fine_tune=fine_tune or None, out=out, config=config, force=force,
+        data,
+        out=out,
+        config=config,
+        resume=resume,
+        force=force,
         elapsed=lambda: time.monotonic() - START,
-    )  # fmt: skip
+        **typed(settings),
+    )
     assert run.evaluation is not None
     if json:
         _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
     else:
-        print(run.evaluation)
-        if examples := run.evaluation.examples():
-            print(f"\nsome of these images and their predictions:\n{examples}")
-        named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
-        print(
-            f"\nmodel   {run.folder / 'model.safetensors'}\nreport  {run.folder / 'report.html'}\npredict eyespot predict {named} FILE..."
-        )
-        if run.interrupted:
-            print(f"go on   eyespot train DATA --start-from {named}")
+        _print_run(run)
     _list_unread(run.evaluation.errors)
     if run.interrupted:
         raise typer.Exit(STOPPED)
     if run.evaluation.errors:
         raise typer.Exit(IN_PART)
+
+
+def _print_run(run: "Run") -> None:
+    assert run.evaluation is not None
+    print(run.evaluation)
+    if examples := run.evaluation.examples():
+        print(f"\nsome of these images and their predictions:\n{examples}")
+    named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
+    print(f"\nmodel   {run.folder / 'model.safetensors'}")
+    print(f"report  {run.folder / 'report.html'}")
+    print(f"predict eyespot predict {named} FILE...")
+    if run.interrupted:
+        print(f"resume  eyespot train --resume {named}")
 
 
 @app.command()
@@ -206,14 +203,15 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Argument(
-            help="Images with the model's classes; the run's held-out images if not given.",
+            help="Images with the model's classes; the run's test or validation set if not given.",
             show_default=False,
         ),
     ] = None,
-    device: Answering = "cpu",
+    device: Device = "cpu",
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Score RUN on DATA, every number with its n and a 95% interval."""
+    """Compute the metrics of RUN on DATA, each with n and a 95% interval."""
     from eyespot.run import evaluate
 
     result = evaluate(run, data, device=device)
@@ -246,24 +244,27 @@ def predict(
     format: Annotated[
         str | None,
         typer.Option(
-            help="table, csv or jsonl; by the ending of --out, else table on a terminal and csv in a pipe.",
+            help="table, csv or jsonl; by the extension of --out, else table on a terminal and csv in a pipe.",
             show_default=False,
         ),
     ] = None,
     instances: Annotated[
         bool | None,
         typer.Option(
-            help="Of masks: a number for each object; by default where the training masks had that.",
+            help="For masks: number the objects; by default if the training masks did.",
             show_default=False,
         ),
     ] = None,
     probabilities: Annotated[
         bool,
-        typer.Option("--probabilities", help="Of masks: NAME_probabilities.tif too, a channel per class."),
+        typer.Option(
+            "--probabilities", help="For masks: also write NAME_probabilities.tif, a channel per class."
+        ),
     ] = False,
-    device: Answering = "cpu",
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
-    """Say what is on each image. Any number of images in constant memory."""
+    """Predict the class of each image, or its mask. Any number of images in constant memory."""
     from eyespot.prediction.inputs import expand
     from eyespot.prediction.output import WriteRequest
     from eyespot.prediction.predictor import load
@@ -293,7 +294,7 @@ def convolve(
     ],
     mode: Annotated[str, typer.Option(help="full, same or valid.")] = "same",
     boundary: Annotated[str, typer.Option(help="zero, replicate, reflect or circular.")] = "reflect",
-    stride: Annotated[int, typer.Option(help="Keep every so many pixels.")] = 1,
+    stride: Annotated[int, typer.Option(help="Keep every n-th pixel.")] = 1,
 ) -> None:
     """Convolve IMAGE with a kernel."""
     from eyespot.convolution import convolve_file
@@ -313,12 +314,16 @@ def inspect(
         int | None,
         typer.Option(help="Samples along each axis; the network's own if not given.", show_default=False),
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="Classes.", show_default=False)] = None,
-    channels: Annotated[int | None, typer.Option(help="Channels of an image.", show_default=False)] = None,
-    dim: Annotated[int | None, typer.Option(help="Axes of an image: 1, 2 or 3.", show_default=False)] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.", show_default=False)] = None,
+    channels: Annotated[
+        int | None, typer.Option(help="Number of channels of an image.", show_default=False)
+    ] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Number of axes of an image: 1, 2 or 3.", show_default=False)
+    ] = None,
     depth: Annotated[
         int | None,
-        typer.Option(min=0, help="Modules within modules to show; all if not given.", show_default=False),
+        typer.Option(min=0, help="Levels of nested modules to show; all if not given.", show_default=False),
     ] = None,
     effective: Annotated[
         bool, typer.Option("--effective", help="Measure the effective receptive field as well.")
@@ -332,10 +337,10 @@ def inspect(
     from eyespot.anatomy import draw
     from eyespot.inspection import inspect
 
-    found = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)
+    report = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)
     if picture:
-        draw(found, picture)
-    _print_json(found.as_dict()) if json else print(f"{found.summary()}\n\n{found.table(depth)}")
+        draw(report, picture)
+    _print_json(report.as_dict()) if json else print(f"{report.summary()}\n\n{report.table(depth)}")
 
 
 def _print_json(document: dict) -> None:
@@ -364,12 +369,12 @@ def main() -> None:
     except UserError as error:
         print(f"eyespot: {error}", file=sys.stderr)
         sys.exit(CANNOT)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, closed the pipe
         sys.stderr.close()
         sys.exit(DONE)
     except SystemExit as error:
         cause = getattr(error.__context__, "__cause__", None)
-        if isinstance(cause, KeyboardInterrupt):  # which typer leaves without a word
+        if isinstance(cause, KeyboardInterrupt):  # which typer ends without a message
             print("eyespot: stopped", file=sys.stderr)
         raise
     except KeyboardInterrupt:

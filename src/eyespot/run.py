@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
+from eyespot.config import DECLARED, Config, Settings, given_settings, read_config, with_settings
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.findings import Survey
@@ -35,7 +36,6 @@ from eyespot.run_folder import (
     show_plan,
     start_folder,
 )
-from eyespot.training.config import Config, read_config
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import read_state
@@ -90,55 +90,42 @@ class Run:
         return f"<b>{self.folder}</b>: {self.predictor.card.preset}<table>{rows}</table><a href='{self.folder}/report.html'>report</a>"
 
 
+@with_settings(*(name for name in DECLARED if name != "data"))
 def train(
     data: str | os.PathLike | None = None,
     *,
-    minutes: float | None = None,
-    epochs: float | None = None,
-    model: str | None = None,
-    size: int | None = None,
-    fit: str | None = None,
-    dim: int | None = None,
-    view: str | None = None,
-    void: str | None = None,
-    multilabel: bool | None = None,
-    loss: str | None = None,
-    batch: int | None = None,
-    recipe: str | None = None,
-    augment: str | None = None,
-    group: str | None = None,
-    held_out: float | None = None,
-    seed: int | None = None,
-    device: str | None = None,
-    start_from: str | os.PathLike | None = None,
-    fine_tune: bool | None = None,
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
-    force: bool = False,
     resume: str | os.PathLike | None = None,
+    force: bool = False,
     elapsed: Callable[[], float] | None = None,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Train a network on a data set within the time given, evaluate it, and write a run folder.
 
-    data      a folder, a CSV or a built-in set: see `look`
-    out       the run folder; runs/NAME if not given, and never one that exists unless `force`
-    config    a TOML file with these settings, such as the plan.toml of a run; what is given here wins
-    resume    the folder of a run that was stopped: it continues exactly where its last checkpoint was, with its own settings
-    elapsed   seconds since the command began, where that was before this call
-    The other settings: see `eyespot.training.config.Config`.
+    data          a folder, a CSV or a built-in set: see `look`
+    out           the run folder; runs/NAME if not given, and never one that exists unless `force`
+    config        a TOML file with settings, such as the plan.toml of a run; arguments take precedence
+    resume        the folder of an interrupted run: it continues exactly where its last checkpoint was, with its own
+                  settings, so no data and no settings can be given
+    force         overwrite a run folder that exists
+    elapsed       seconds since the command began, where that was before this call
+
+    Settings that are not given are chosen for the data and the machine; the plan gives the reasons.
     """
     start = elapsed or clock()
-    given = dict(
-        data=None if data is None else str(data), minutes=minutes, epochs=epochs, model=model, size=size, fit=fit, dim=dim,
-        view=view, void=void, multilabel=multilabel, loss=loss, batch=batch, recipe=recipe, augment=augment, group=group,
-        held_out=held_out, seed=seed, device=device, start_from=None if start_from is None else str(start_from),
-        fine_tune=fine_tune,
-    )  # fmt: skip
-    typed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    given = given_settings({"data": data, **settings})
     if resume is not None:
-        folder = _resumable(Path(resume), [*typed, *["config"] * (config is not None)])
+        others = {"out": out is not None, "config": config is not None, "force": force}
+        folder = _resumable(Path(resume), [*given, *(name for name, is_given in others.items() if is_given)])
         return _guarded(lambda: _resume(folder, start))
-    settings = read_config(Path(config), typed) if config is not None else Config(**typed)
+    return _start(
+        read_config(Path(config), given) if config is not None else Config(**given), out, force, start
+    )
+
+
+def _start(settings: Config, out: str | os.PathLike | None, force: bool, start: Callable[[], float]) -> Run:
+    """Train in a new run folder."""
     if not settings.data:
         raise UserError(
             "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from eyespot import pictures
+from eyespot.config import Config, read_config, write_plan
 from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
 from eyespot.data.findings import Survey
@@ -22,7 +23,6 @@ from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
 from eyespot.evaluation import SPLIT
 from eyespot.files import claim_folder, make_folder, remove_files, write_file
-from eyespot.training.config import Config, read_config, write_plan
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model

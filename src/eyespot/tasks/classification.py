@@ -13,26 +13,21 @@ from torch import Tensor, nn
 from eyespot import pictures
 from eyespot.augment.geometry import Flip
 from eyespot.augment.pipeline import augment, parse
+from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.devices import arithmetic
 from eyespot.kit import sent
 from eyespot.models import WHITENED
 from eyespot.models.network import Network
+from eyespot.recipe import ALTERNATE, GROW, LABEL_SMOOTHING, TTA_FLIP, TTA_SHIFT, WHITEN, parse_recipe
 from eyespot.tasks.batches import Images, Normal, resized, views
 from eyespot.tasks.classification_settings import choose, class_weights, usual_recipe
 from eyespot.tasks.growth import mean_cost, side
 from eyespot.tasks.network import new_network
 from eyespot.tasks.order import Draw
 from eyespot.tasks.whiten import whiten
-from eyespot.training.config import Config
-from eyespot.training.recipe import GROW, parse_recipe
 
 SMOOTHING = 0.2
-
-
-TTA_FLIP = "tta_flip"
-TTA_SHIFT = "tta_shift"
-"""Parts of the recipe."""
 
 
 class Classification:
@@ -53,7 +48,7 @@ class Classification:
             survey.labels[train], len(survey.source.classes)
         )
         self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
-        self.mirrored_first = self._mirrored_first() if "alternate" in self.parts else None
+        self.mirrored_first = self._mirrored_first() if ALTERNATE in self.parts else None
         self.growth = next((part for part in GROW if part in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
@@ -81,7 +76,7 @@ class Classification:
 
     def prepare(self, network: nn.Module) -> None:
         """What is set from the data before the first step."""
-        if self.config.model in WHITENED and "whiten" in self.parts and self.config.start_from is None:
+        if self.config.model in WHITENED and WHITEN in self.parts and self.config.start_from is None:
             stem: Any = network.stem
             whiten(stem, self.normal(self.pixels[self._some_rows()], stem.weight.device))
 
@@ -149,7 +144,7 @@ class Classification:
         return resized(x, side), sent(self.labels[draw.rows], device)
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
-        smoothing = SMOOTHING if "label_smoothing" in self.parts else 0.0
+        smoothing = SMOOTHING if LABEL_SMOOTHING in self.parts else 0.0
         return F.cross_entropy(logits.float(), y, self.loss_weights, label_smoothing=smoothing)
 
     @torch.inference_mode()

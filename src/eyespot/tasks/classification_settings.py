@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from eyespot.augment.geometry import Flip, Shift
 from eyespot.augment.pipeline import parse
+from eyespot.config import Config, Settle
 from eyespot.data.class_survey import IMBALANCE
 from eyespot.data.findings import Survey
 from eyespot.errors import UserError
 from eyespot.models import WHITENED
+from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_SHIFT, WHITEN
 from eyespot.tasks.batches import views
 from eyespot.tasks.growth import usual_growth
-from eyespot.training.config import Config, Settle
 from eyespot.weights.card import read_card
 from eyespot.weights.published import IMAGENET
 from eyespot.weights.start import find
@@ -64,15 +65,15 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     new = (
         config.start_from is None
     )  # weights that know something keep their first layer, and tuning has its own rates
-    parts = ["whiten"] * (new and config.model in WHITENED) + ["muon"] * (not config.fine_tune)
-    parts += [growth] * bool(growth) + ["ema", "label_smoothing"]
+    parts = [WHITEN] * (new and config.model in WHITENED) + [MUON] * (not config.fine_tune)
+    parts += [growth] * bool(growth) + [EMA, LABEL_SMOOTHING]
     kinds = {type(operation) for operation in parse(config.augment or "")}
     mirrored = Flip in kinds
-    parts += ["alternate"] * mirrored + ["tta_flip"] * mirrored
+    parts += [ALTERNATE, TTA_FLIP] * mirrored
     # Three times the answers are little of a long run's time; of a short one's, training is the better use.
     more = len(views(mirrored, True)) - len(views(mirrored, False))
     worth = growth != "grow_short" and more * view <= TTA_SHARE
-    parts += ["tta_shift"] * (Shift in kinds and worth and config.model in WHITENED)
+    parts += [TTA_SHIFT] * (Shift in kinds and worth and config.model in WHITENED)
     why = f"{growth or 'full size'}, as about {epochs:.1f} epochs at full size would fit"
     return "|".join(parts), why
 

@@ -2,12 +2,12 @@
 
 import torch
 
+from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.models import create
 from eyespot.models.network import Network
-from eyespot.training.config import Config
 
 
 def new_network(survey: Survey, config: Config) -> Network:

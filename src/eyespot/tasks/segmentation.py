@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from eyespot import pictures
 from eyespot.augment.pipeline import augment, augment_pair, parse
+from eyespot.config import Config
 from eyespot.data.findings import PairSurvey
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
@@ -29,7 +30,6 @@ from eyespot.tasks.losses import binary_cross_entropy, cross_entropy, parse_loss
 from eyespot.tasks.network import new_network
 from eyespot.tasks.order import Draw, first_draw
 from eyespot.tasks.segmentation_settings import choose, usual_loss, usual_recipe
-from eyespot.training.config import Config
 from eyespot.watershed import keeps_whole, split_touching
 
 RARE, KEPT = 1 / 3, 64

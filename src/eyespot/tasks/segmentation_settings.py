@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.augment.pipeline import parse
+from eyespot.config import Config, Settle
 from eyespot.data.findings import PairSurvey
 from eyespot.errors import UserError
+from eyespot.recipe import EMA, MUON, parse_recipe
 from eyespot.tasks.classification_settings import usual_model
 from eyespot.tasks.losses import parse_loss
-from eyespot.training.config import Config, Settle
-from eyespot.training.recipe import parse_recipe
 
 CROP = {1: 1024, 2: 192, 3: 32}
 """Samples along each axis of a crop, at the most, by the number of axes."""
@@ -23,13 +23,13 @@ USUAL: dict[int | str, str] = {
 }
 """The changes that are usual, by the number of axes, and for photographs."""
 WHY = "a scan looks as right from any side, bent a little, in other light (U-Net's)"
-PARTS = {"muon", "ema"}
+PARTS = {MUON, EMA}
 """Of the recipe, what training with masks knows."""
 
 
 def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
     """The parts of training for masks; and why."""
-    return "ema" if config.fine_tune else "muon|ema", "as for classes; growing crops are not tried"
+    return EMA if config.fine_tune else f"{MUON}|{EMA}", "as for classes; growing crops are not tried"
 
 
 def usual_loss(survey: PairSurvey) -> tuple[str, str]:

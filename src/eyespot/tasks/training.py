@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.classification import Classification
 from eyespot.tasks.order import Draw
 from eyespot.tasks.segmentation import Segmentation
-from eyespot.training.config import Config
 
 Rows = NDArray[np.int64]
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.config import Config
 from eyespot.data.duplicates import clusters
 from eyespot.data.findings import Survey
 from eyespot.data.split import groups_of, hold_out
 from eyespot.errors import UserError
-from eyespot.training.config import Config
 
 SHARE = 0.2
 """Of each class, for validation."""
@@ -41,7 +41,7 @@ def split_rows(survey: Survey, config: Config) -> Division:
         return Division(rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups)
     rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
     joined = survey.alike if groups is None else _join(survey.alike, groups)
-    share = config.held_out or min(SHARE, MONITOR / len(rest) if len(test) else 1)
+    share = config.val_fraction or min(SHARE, MONITOR / len(rest) if len(test) else 1)
     chosen = hold_out(survey.labels[rest], joined[rest], share, config.seed)
     if groups is not None and not survey.source.has_masks:
         _check_groups(survey, chosen, rest)
@@ -54,7 +54,7 @@ def split_rows(survey: Survey, config: Config) -> Division:
 def _description(survey: Survey, config: Config, share: float, tested: bool) -> str:
     of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
     text = f"{of} for validation, duplicates on one side"
-    if share < SHARE and tested and not config.held_out:
+    if share < SHARE and tested and not config.val_fraction:
         text += f"; a smaller share is enough, since the test {survey.word}s measure the result"
     return text + (f"; whole groups by {config.group}" if config.group else "")
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from eyespot.devices import arithmetic
 from eyespot.fast import recorded
+from eyespot.recipe import EMA as EMA_PART
+from eyespot.recipe import MUON, parse_recipe
 from eyespot.tasks.order import Draw, Order
 from eyespot.training.division import MONITOR
 from eyespot.training.optimise import EMA, finetune_optimisers, on_gpu, optimisers, set_rates
 from eyespot.training.plan import Plan
-from eyespot.training.recipe import parse_recipe
 from eyespot.training.schedule import rate
 from eyespot.training.signals import StopSignal
 from eyespot.training.state import FINISHED, Mark, Progress, Row, TrainState
@@ -98,12 +99,12 @@ class Loop:
         if config.fine_tune:
             chosen = finetune_optimisers(network, config.batch)
         else:
-            chosen = optimisers(network, config.batch, self.task.muon if "muon" in recipe else 0.0)
+            chosen = optimisers(network, config.batch, self.task.muon if MUON in recipe else 0.0)
         if self.device.startswith("cuda"):
             on_gpu(chosen, self.device)
         now = self.elapsed()
         progress = Progress(now, config.size or 0, Mark(now))
-        self.state = TrainState(network, EMA(network, "ema" in recipe), chosen, progress)
+        self.state = TrainState(network, EMA(network, EMA_PART in recipe), chosen, progress)
         self.step = recorded(self._learn, network.parameters(), self.device)
 
     def resume(self, checkpoint: Path) -> None:

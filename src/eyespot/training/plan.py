@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
@@ -15,7 +16,6 @@ from eyespot.fast import compiled_by
 from eyespot.tasks.batches import measure
 from eyespot.tasks.training import TRAINING, TrainingTask
 from eyespot.training import networks
-from eyespot.training.config import Config
 from eyespot.training.division import Division, split_rows
 from eyespot.training.schedule import HEAD_ALONE
 from eyespot.training.timing import fastest

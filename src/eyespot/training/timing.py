@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from eyespot.config import Config
 from eyespot.devices import arithmetic, multiplies_bfloat16, prediction_precision, wait
 from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, recorded, use_compiled
 from eyespot.tasks.order import first_draw
 from eyespot.tasks.training import TrainingTask
-from eyespot.training.config import Config
 from eyespot.training.threads import options
 
 SHARE = 5e-4

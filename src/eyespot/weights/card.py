@@ -21,7 +21,7 @@ class Card:
     preset, changes   the network, for `create`
     classes           names, in the order of the logits
     preprocessing     how a file becomes the network's input: see `data.reading.Reading`; mean and std per
-                      channel; the precision of answers, and whether they are means over mirrored and moved views
+                      channel; the precision of answers, and whether test-time augmentation is used (tta_flip, tta_shift)
     augment           what may change in an image without changing its class, as trained
     temperature       the logits are divided by it before softmax (Guo et al. 2017)
     """

@@ -1,0 +1,256 @@
+"""The settings of a training run, each declared once.
+
+The options of the shell, the signature and docstring of `eyespot.train`, the keys of plan.toml and the table in
+docs/guide.md are derived from the fields of `Config`. `python -m eyespot.config` prints that table.
+"""
+
+import inspect
+import os
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, get_type_hints
+
+import tomli_w
+
+from eyespot.errors import UserError, nearest
+from eyespot.files import write_file
+from eyespot.recipe import parse_recipe
+from eyespot.renamed import report_renamed
+from eyespot.setting import ABOVE_0, FRACTION, SEED, Setting, one_of, setting, type_problem, value_type
+
+PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
+TABLES = ("reasons", "timed", "budget")
+"""Tables of plan.toml that explain the settings. They are not settings, and are ignored when it is read."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings of a training run; None leaves the choice to the plan."""
+
+    data: str = setting("", "The data set: a folder, a CSV or a built-in set", shell=False)
+    minutes: float | None = setting(
+        None, "Time for the whole command, evaluation and report included", unit="min", check=ABOVE_0
+    )
+    epochs: float | None = setting(
+        None, "Passes over the training set; with these and a seed a run can be repeated", check=ABOVE_0
+    )
+    model: str | None = setting(None, "A network by name, such as resnet18")
+    size: int | None = setting(
+        None, "Samples (pixels, voxels) along each axis", unit="samples", check=ABOVE_0
+    )
+    fit: str | None = setting(
+        None,
+        "How files are fitted to that size: pad, crop or stretch",
+        check=one_of("pad", "crop", "stretch"),
+    )
+    dim: int | None = setting(
+        None, "Read files as signals (1), images (2) or volumes (3)", check=one_of(1, 2, 3)
+    )
+    view: str | None = setting(
+        None, "How sounds are read: spectrum or samples", check=one_of("spectrum", "samples")
+    )
+    void: str | None = setting(None, "Mask value to ignore, or none")
+    multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap")
+    loss: str | None = setting(
+        None,
+        "Loss for masks: ce, dice, focal, tversky, border, or a sum such as ce+dice; multi-label: bce, dice",
+    )
+    batch: int | None = setting(None, "Images per step", unit="images", check=ABOVE_0)
+    recipe: str | None = setting(
+        None, "Parts of the training method, such as 'whiten|muon|ema'; none is plain AdamW"
+    )
+    augment: str | None = setting(
+        None, "Transforms that keep the class, such as 'flip|shift(0.06)'; none turns them off"
+    )
+    group: str | None = setting(
+        None, "Files whose names match the same text stay on one side of the split", metavar="REGEX"
+    )
+    val_fraction: float | None = setting(
+        None,
+        "Share of each class for the validation set, if the data has none of its own",
+        check=FRACTION,
+        shell=False,
+        old_names=("held_out",),
+    )
+    seed: int = setting(0, "For the split, the initial weights and the order of the images", check=SEED)
+    precision: str | None = setting(
+        None,
+        f"Arithmetic of convolutions: {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}",
+        check=one_of(*PRECISIONS),
+        shell=False,
+    )
+    threads: int | None = setting(None, "Processor threads", check=ABOVE_0, shell=False)
+    device: str | None = setting(None, "cpu, cuda, cuda:1 or mps; by default a GPU if there is one")
+    start_from: str | None = setting(
+        None,
+        "Weights to start from: a .safetensors or .pth file, a run folder, or imagenet",
+        metavar="WEIGHTS",
+    )
+    fine_tune: bool = setting(False, "Train the head first, then all layers; needs weights to start from")
+
+    def __post_init__(self):
+        for name, f in DECLARED.items():
+            value, declared = getattr(self, name), declaration(f)
+            remedy = type_problem(value, TYPES[name])
+            if remedy is None and value is not None and declared.check and not declared.check.passes(value):
+                remedy = declared.check.remedy(value)
+            if remedy:
+                raise UserError(f"{name} is {value!r}; {remedy}")
+        parse_recipe(self.recipe or "")
+        if self.fine_tune and self.start_from is None:
+            raise UserError(
+                "fine-tuning needs weights to start from: name them with start_from (--start-from)"
+            )
+
+
+class Settings(TypedDict, total=False):
+    """The same settings as keyword arguments, for type checkers. A test compares it with the fields of `Config`."""
+
+    minutes: float | None
+    epochs: float | None
+    model: str | None
+    size: int | None
+    fit: str | None
+    dim: int | None
+    view: str | None
+    void: str | None
+    multilabel: bool | None
+    loss: str | None
+    batch: int | None
+    recipe: str | None
+    augment: str | None
+    group: str | None
+    val_fraction: float | None
+    seed: int | None
+    precision: str | None
+    threads: int | None
+    device: str | None
+    start_from: str | os.PathLike[str] | None
+    fine_tune: bool | None
+
+
+DECLARED: dict[str, Field] = {f.name: f for f in fields(Config)}
+TYPES: dict[str, Any] = get_type_hints(Config)
+RENAMED = {old: name for name, f in DECLARED.items() for old in f.metadata["setting"].old_names}
+Settle = Callable[[str, Any, str], Any]
+"""settle(name, value, reason): the value that the user gave, or else this one; the reason is kept."""
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def declaration(f: Field) -> Setting:
+    """Help, unit and check of a field of `Config`."""
+    return f.metadata["setting"]
+
+
+def given_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not None, by their present names; paths as text.
+
+    Raises TypeError for a name that is no setting.
+    """
+    given: dict[str, Any] = {}
+    for key, value in _present_names(settings):
+        if key not in DECLARED:
+            raise TypeError(f"{key!r} is not a setting; {nearest(key, list(DECLARED))}")
+        if value is not None:
+            given[key] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return given
+
+
+def _present_names(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if key in RENAMED:
+            report_renamed("setting", key, RENAMED[key])
+        yield RENAMED.get(key, key), value
+
+
+def read_config(path: Path, given: dict[str, Any]) -> Config:
+    """The settings of a TOML file, such as the plan.toml of a run; `given` takes precedence.
+
+    Raises UserError if the file cannot be read, is not TOML or has an unknown key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; give the plan.toml of a run, or your own"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from error
+    settings = dict(_present_names({k: v for k, v in content.items() if k not in TABLES}))
+    for key in settings:
+        if key not in DECLARED:
+            raise UserError(f"{path} has the unknown key {key!r}; {nearest(key, list(DECLARED))}")
+    return replace(Config(**settings), **given)
+
+
+def write_plan(path: Path, settings: Config, tables: dict[str, Any]) -> None:
+    """The resolved settings, and tables that explain them: a file that repeats the run."""
+    content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
+    write_file(path, tomli_w.dumps(content | tables))
+
+
+def with_settings(*names: str) -> Callable[[Function], Function]:
+    """A decorator that puts the named settings in place of `**settings` in a function's signature and docstring."""
+
+    def decorate(function: Function) -> Function:
+        add_parameters(function, [keyword(name, TYPES[name], DECLARED[name].default) for name in names])
+        described = "\n".join(f"    {name:<12}  {_described(name)}" for name in names)
+        function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{described}\n    "
+        return function
+
+    return decorate
+
+
+def add_parameters(function: Callable, parameters: list[inspect.Parameter]) -> None:
+    """Show these parameters in place of `**settings`, before the function's own keyword arguments."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    first = [p for p in own if p.kind is not p.KEYWORD_ONLY]
+    last = [p for p in own if p.kind is p.KEYWORD_ONLY]
+    function.__signature__ = signature.replace(parameters=[*first, *parameters, *last])  # type: ignore[attr-defined]
+
+
+def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """A parameter that is given by name."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _described(name: str) -> str:
+    lines = textwrap.wrap(help_text(name), 100)
+    return ("\n" + " " * 18).join(lines)
+
+
+def help_text(name: str) -> str:
+    """The help of a setting as a sentence."""
+    return declaration(DECLARED[name]).help + "."
+
+
+def option(name: str) -> str:
+    """The option of a setting on the command line, such as "--start-from"."""
+    return "--" + name.replace("_", "-")
+
+
+def on_shell() -> list[str]:
+    """The settings that are options of `eyespot train`."""
+    return [name for name, f in DECLARED.items() if declaration(f).shell]
+
+
+def as_table() -> str:
+    """The settings as a Markdown table."""
+    lines = ["| setting | option | value | what it is |", "| --- | --- | --- | --- |"]
+    for name, f in DECLARED.items():
+        declared, kind = declaration(f), value_type(TYPES[name])
+        typed = f"`{option(name)}`" if declared.shell else "`DATA`" if name == "data" else ""
+        words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+        value = f"{words[kind]}{f' ({declared.unit})' if declared.unit else ''}"
+        old = f" (before: {', '.join(f'`{old}`' for old in declared.old_names)})"
+        text = declared.help.replace("|", "\\|")
+        lines.append(f"| `{name}` | {typed} | {value} | {text}{old * bool(declared.old_names)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(as_table())
