@@ -64,7 +64,7 @@ def test_look_finds_leaks_contradictions_and_kinds(cli, tmp_path):
     out = cli("look", d, "-o", tmp_path / "s.png").out
     for text in (
         "1 exact duplicate across splits",
-        "1 image stand in two classes",
+        "in two classes; keep one",
         "1 near duplicate across splits",
         "with transparency",
         "only the first is read",
@@ -240,7 +240,7 @@ def test_ctrl_c_keeps_the_best_and_returns_130(photos, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "stopped by Ctrl-C" in err and "Traceback" not in err and "accuracy" in out
-    assert f"eyespot train DATA --start-from {tmp_path / 'run'}" in out
+    assert f"resume  eyespot train --resume {tmp_path / 'run'}" in out
     assert eyespot.load(tmp_path / "run").card.scores["accuracy"]["n"] == 12
     assert (tmp_path / "run" / "report.html").exists()
 

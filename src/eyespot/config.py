@@ -56,7 +56,7 @@ class Config:
     multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap")
     loss: str | None = setting(
         None,
-        "Loss for masks: ce, dice, focal, tversky, border, or a sum such as ce+dice; multi-label: bce, dice",
+        "For masks: ce, dice, focal, tversky, border, or a sum: ce+dice; multi-label: bce, dice",
     )
     batch: int | None = setting(None, "Images per step", unit="images", check=ABOVE_0)
     recipe: str | None = setting(
@@ -70,7 +70,7 @@ class Config:
     )
     val_fraction: float | None = setting(
         None,
-        "Share of each class for the validation set, if the data has none of its own",
+        "Share of the validation set, if the data has none of its own",
         check=FRACTION,
         shell=False,
         old_names=("held_out",),
