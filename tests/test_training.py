@@ -51,7 +51,7 @@ class Nobody:
 
     def on_checkpoint(self, state):
         if self.path is not None:
-            self.path.write_bytes(state.save(0.0))
+            self.path.write_bytes(state.document(0.0))
         return self.path
 
     def on_message(self, text):

@@ -189,7 +189,7 @@ class Table:
     def on_checkpoint(self, state: TrainState) -> Path:
         """Save the whole state in place of the one before."""
         path = self.folder / CHECKPOINT
-        write_file(path, state.save(self.elapsed()))
+        write_file(path, state.document(self.elapsed()))
         return path
 
     def on_message(self, text: str) -> None:

@@ -118,7 +118,7 @@ class TrainState:
                 for key, value in memory.items():
                     yield f"{number}.{names[id(parameter)]}.{key}", value
 
-    def save(self, seconds: float) -> bytes:
+    def document(self, seconds: float) -> bytes:
         """The whole state as one safetensors document with the numbers as JSON in its metadata."""
         from safetensors.torch import save
 
