@@ -129,7 +129,7 @@ def test_the_mapping_that_is_proposed(counts, void, values, classes, found_void)
 
 
 def test_numbered_objects_become_things_apart():
-    numbered = facts(*({k: 3 for k in range(n)} for n in (14, 20, 9, 17)))
+    numbered = facts(*(dict.fromkeys(range(n), 3) for n in (14, 20, 9, 17)))
     mapping = propose(numbered, None, None).mapping
     assert mapping.objects and mapping.classes == ("background", "object")
     ids = np.array([[1, 1, 2, 2, 0], [1, 1, 2, 2, 0]])
@@ -143,7 +143,7 @@ def test_numbered_objects_become_things_apart():
         ([{0: 9, 1: 2}], ["a", "b", "c"], None, "3 class names are given, and the masks hold 2 values"),
         ([{0: 9, 1: 2}], None, "7", "void is '7', and no mask has that value; they have 0, 1"),
         (
-            [{0: 5000, 255: 3000} | {k: 1 for k in range(1, 90)}],
+            [{0: 5000, 255: 3000} | dict.fromkeys(range(1, 90), 1)],
             None,
             None,
             "has soft edges, 91 different values",

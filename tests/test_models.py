@@ -102,7 +102,7 @@ def far(a: Tensor, b: Tensor) -> float:
 named = {"ids": lambda check: check.__name__}
 slow = pytest.mark.slow
 OTHER_KITS = ["vgg11_bn", "resnet18", "resnet20", "densenet121", "unet_bn", "fcdensenet56"]
-RANK = {name: 2 for name in KINDS} | {"unet3d": 3, "resnet20": 1}
+RANK = dict.fromkeys(KINDS, 2) | {"unet3d": 3, "resnet20": 1}
 
 
 @pytest.mark.parametrize("check", QUICK_CHECKS, **named)

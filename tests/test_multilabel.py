@@ -362,7 +362,7 @@ def channels(discs, tmp_path_factory):
 
 def test_look_tells_of_classes_and_overlap(discs, channels, cli, tmp_path):
     look = eyespot.look(discs, sheet=tmp_path / "a.png").as_dict()
-    masks = {n: [f for f in (discs / "masks" / n).iterdir()] for n in ("dim", "lit")}
+    masks = {n: list((discs / "masks" / n).iterdir()) for n in ("dim", "lit")}
     area = {n: sum((np.asarray(Image.open(f)) > 0).sum() for f in files) for n, files in masks.items()}
     assert look["shares"] == pytest.approx({n: a / (14 * 48 * 44) for n, a in area.items()}, abs=1e-5)
     assert look["images_with"] == {"dim": 13, "lit": 13} and look["mapping"]["multilabel"]

@@ -183,7 +183,7 @@ def writes(call: ast.Call) -> bool:
         return bool(base)
     if name == "replace":  # Path.replace has one argument, str.replace two
         return bool(base) and len(call.args) == 1 and not call.keywords
-    if name in LIBRARY_WRITERS and base:
+    if name in LIBRARY_WRITERS and base not in ("", "state"):  # a TrainState becomes bytes
         return not (call.args and {ast.unparse(a) for a in call.args[:2]} & OPEN_FILES)
     if name == "open":
         modes = [*call.args[0 if base else 1 :], *(k.value for k in call.keywords if k.arg == "mode")]

@@ -82,7 +82,7 @@ def _tiff(path: Path, dim: int) -> Windows | None:
             pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
             spacing = stack_spacing(file) if dim == 3 else ()
             # asked while the file is open: tifffile maps no closed one
-            plain = all([_plain(p) for p in pages])
+            plain = all(_plain(p) for p in pages)
     except Exception:  # whatever tifffile meets in a damaged file; reading it whole tells the reason
         return None
     first = pages[0]
