@@ -183,7 +183,7 @@ def test_every_kind_of_mask_file_gives_its_numbers():
 
 
 def test_a_value_outside_the_mapping_names_value_and_pixels():
-    with pytest.raises(Unreadable, match="the value 9 in 2 pixels, which is none of 0, 1"):
+    with pytest.raises(Unreadable, match="the value 9 in 2 pixels, which is not one of 0, 1"):
         Mapping((0, 1), ("a", "b")).labels(np.array([[0, 9], [9, 1]]))
 
 

@@ -158,7 +158,7 @@ def test_bits_of_files_and_of_channels(tmp_path):
         read_bits(Sample(tmp_path, "", masks=files), mapping, (15, 16))
     with pytest.raises(
         Unreadable,
-        match=f"its mask c/i.png has the value 9 in {void.sum()} pixels, which is none of 0, 1, 255",
+        match=f"its mask c/i.png has the value 9 in {void.sum()} pixels, which is not one of 0, 1, 255",
     ):
         read_bits(Sample(tmp_path, "", masks=files), Mapping((), names, multilabel=True), (16, 15))
 
@@ -186,8 +186,8 @@ def test_the_mapping_that_is_proposed():
 @pytest.mark.parametrize(
     "facts,names,void,sentence",
     [
-        (facts({0: 9}, {0: 9, 1: 2, 3: 5, 4: 2}), ("a", "b"), None, "mask 1.png has the value 3 in 5 pixels, .* or say --void 3"),
-        (facts({0: 9, 1: 2, 255: 5}), ("a", "b"), None, "mask 0.png has the value 1 in 2 pixels and 255 in 5: say --void 255"),
+        (facts({0: 9}, {0: 9, 1: 2, 3: 5, 4: 2}), ("a", "b"), None, "mask 1.png has the value 3 in 5 pixels, .* or use --void 3"),
+        (facts({0: 9, 1: 2, 255: 5}), ("a", "b"), None, "mask 0.png has the value 1 in 2 pixels and 255 in 5: use --void 255"),
         (facts({0: 9, 1: 2}), tuple("abcdefgh"), None, "the masks have 8 classes, and multi-label masks can have up to 7"),
         (facts({0: 9, 1: 2}), ("a", "b"), "7", "void is '7', and no mask has that value; they have 0, 1"),
         (facts({0: 9, 1: 2}), ("a", "A"), None, "two of the classes a, A have one name"),

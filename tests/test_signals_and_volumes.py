@@ -91,7 +91,7 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
     "content,reason",
     [
         (b"1,2\n3\n", "line 2 has 1 columns and not 2"),
-        (b"a,b\n1,2\n3,x\n", r"line 3 holds something that is no number \(3, x\)"),
+        (b"a,b\n1,2\n3,x\n", r"line 3 has a value that is not numeric \(3, x\)"),
         (wav(np.zeros(100, np.int16))[:20], "damaged or cut short"),
         (wav(np.zeros(0, np.int16)), "no samples"),
         (npy(np.zeros((2, 3)))[:60], "damaged or cut short"),

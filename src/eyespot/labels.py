@@ -13,11 +13,11 @@ Mask = NDArray[np.bool_]
 
 
 def components(mask: NDArray[Any]) -> NDArray[np.int64]:
-    """Ids 1, 2, ... of the connected parts (over faces) of what is above 0; void stays void, the rest is 0."""
+    """Ids 1, 2, ... of the connected components (over faces) of what is above 0; void stays void, the rest is 0."""
     from scipy import ndimage
 
-    found: Any = ndimage.label(mask > 0)
-    return np.where(mask == VOID, VOID, found[0].astype(np.int64))
+    labelled: Any = ndimage.label(mask > 0)
+    return np.where(mask == VOID, VOID, labelled[0].astype(np.int64))
 
 
 def border(inside: Mask, valid: Mask) -> Mask:
@@ -36,8 +36,9 @@ def thinned(ids: Labels) -> Labels:
 
     if not (ids > 0).any():
         return ids
-    found: Any = ndimage.distance_transform_edt(ids <= 0, return_indices=True)
-    distance, grown = found[0], ids[tuple(found[1])]
+    transform: Any = ndimage.distance_transform_edt(ids <= 0, return_indices=True)
+    distance, nearest = transform
+    grown = ids[tuple(nearest)]
     line = np.zeros(ids.shape, bool)
     for one, other in (pair[::step] for pair in neighbours(ids.ndim) for step in (1, -1)):
         further = (distance[one] > distance[other]) | (
@@ -57,7 +58,8 @@ def border_weights(mask: NDArray[Any], w0: float = 10, sigma: float = 5) -> NDAr
 
     ids = np.maximum(mask, 0).astype(np.int64)
     ids = components(ids) if ids.max(initial=0) == ids[ids > 0].min(initial=ids.max(initial=0)) else ids
-    first, second = np.full(ids.shape, np.inf), np.full(ids.shape, np.inf)
+    first = np.full(ids.shape, np.inf)
+    second = np.full(ids.shape, np.inf)
     reach = int(np.ceil(5 * sigma))  # beyond it the weight is below w0 / 250,000
     for i, box in enumerate(ndimage.find_objects(ids), start=1):
         if box is None:
@@ -71,9 +73,11 @@ def border_weights(mask: NDArray[Any], w0: float = 10, sigma: float = 5) -> NDAr
 
 
 def neighbours(dim: int) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Along each axis, the part without the last and the part without the first"""
-    whole, before, after = slice(None), slice(None, -1), slice(1, None)
+    """Along each axis, slices without the last sample and without the first: pairs of face neighbours"""
+    whole = slice(None)
+    before = slice(None, -1)
+    after = slice(1, None)
     return [
-        tuple(tuple(part if a == axis else whole for a in range(dim)) for part in (before, after))
+        tuple(tuple(side if a == axis else whole for a in range(dim)) for side in (before, after))
         for axis in range(dim)
     ]  # type: ignore[return-value]

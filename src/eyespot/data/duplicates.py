@@ -11,9 +11,9 @@ from eyespot.data.header import Array, Header
 CELLS = {1: 256, 2: 16, 3: 16}
 """Cells of a thumbnail along each axis, at the most, by the number of axes."""
 ALIKE = 0.995
-"""Correlation of two thumbnails from which the images count as nearly the same."""
+"""Correlation of two thumbnails above which two images count as nearly the same."""
 CLOSE = 2.02 * (1 - ALIKE)
-"""The squared distance of two such thumbnails, at the most, with some room for rounding."""
+"""The squared distance of two such thumbnails, at the most, with a margin for rounding."""
 FLAT = 0.02
 """Below this spread of grey values, of a range of 1, thumbnails of different images look alike."""
 
@@ -24,11 +24,12 @@ def thumbnail(array: Array) -> NDArray[np.float32]:
 
 
 def thumbnails(arrays: Array) -> NDArray[np.float32]:
-    """(N, *S, C) -> (N, T) means over cells of mean 0; of length 1, or all 0 where there is nothing to compare.
+    """(N, *S, C) -> (N, T) means over cells of mean 0; of length 1, or all 0 if they have no contrast to compare.
 
     Colours are averaged: 256 grey values of an image. More channels than that are kept apart.
     """
-    channels, most = arrays.shape[-1], CELLS[arrays.ndim - 2]
+    channels = arrays.shape[-1]
+    most = CELLS[arrays.ndim - 2]
     if channels <= 4:  # one addition per channel: several times faster than a mean over so short an axis
         values = arrays[..., 0].astype(np.float32)
         for c in range(1, channels):
@@ -72,22 +73,24 @@ def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
     places = (
         thumbs @ np.linalg.qr(directions)[0]
     )  # (N, 16): never further apart than the thumbnails, and cheaper
-    found = []
+    pairs = []
     for key in keys.T:
         order = np.argsort(key, kind="stable")
-        sorted_key, sorted_places = key[order], places[order]
+        sorted_key = key[order]
+        sorted_places = places[order]
         for step in range(1, min(9, len(order))):
             apart = sorted_places[step:] - sorted_places[:-step]
             close = np.einsum("ij,ij->i", apart, apart) < CLOSE
             close &= sorted_key[step:] - sorted_key[:-step] < 0.2  # alike thumbnails differ by less than 0.1
-            a, b = order[:-step][close], order[step:][close]
+            a = order[:-step][close]
+            b = order[step:][close]
             alike = _alike(thumbs, a, b)
-            found.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            pairs.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
+    return np.unique(np.concatenate(pairs), axis=0)
 
 
 def _alike(thumbs: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """In parts, to keep the copies small."""
+    """Whether each pair correlates, in pieces that keep the copies small."""
     parts = [slice(i, i + 4096) for i in range(0, max(len(a), 1), 4096)]
     return np.concatenate([np.einsum("ij,ij->i", thumbs[a[p]], thumbs[b[p]]) > ALIKE for p in parts])
 

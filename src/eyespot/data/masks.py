@@ -1,4 +1,4 @@
-"""Masks: which value of a file means which class, found by reading every mask."""
+"""Masks: which value of a file means which class, from the values of all masks."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from eyespot.data.formats.image import open_image
 from eyespot.data.formats.read import decode, or_unreadable
 from eyespot.data.header import Array, Unreadable
 from eyespot.errors import UserError
+from eyespot.labels import neighbours
 
 VOID = 255
 """The label of pixels that count neither in training nor in a score."""
@@ -53,8 +54,8 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
 
 def mask_values(content: bytes, dim: int) -> MaskValues:
     values, kind = read_mask(content, dim)
-    found, counts = np.unique(values, return_counts=True)
-    return MaskValues(values.shape, dict(zip(found.tolist(), counts.tolist(), strict=True)), kind)
+    distinct, counts = np.unique(values, return_counts=True)
+    return MaskValues(values.shape, dict(zip(distinct.tolist(), counts.tolist(), strict=True)), kind)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Mapping:
         if not known.all():
             odd, n = Counter(values[~known].tolist()).most_common(1)[0]
             raise Unreadable(
-                f"its mask has the value {shown(odd)} in {n:,} pixels, which is none of {', '.join(map(shown, self.values))}"
+                f"its mask has the value {shown(odd)} in {n:,} pixels, which is not one of {', '.join(map(shown, self.values))}"
             )
         return out
 
@@ -127,7 +128,7 @@ def mapping_of(content: dict[str, Any]) -> Mapping:
         tuple(content["classes"]),
         void,
         content["objects"],
-        content.get("multilabel", False),  # told since 0.1: older runs have none
+        content.get("multilabel", False),  # runs before 0.1 do not have it
     )
 
 
@@ -135,12 +136,10 @@ def _apart(ids: NDArray[np.int64]) -> NDArray[np.uint8]:
     """1 within objects, 0 outside and where two touch: of both sides the pixel on the line."""
     inside = ids > 0
     line = np.zeros(ids.shape, bool)
-    for axis in range(ids.ndim):
-        a, b = [slice(None)] * ids.ndim, [slice(None)] * ids.ndim
-        a[axis], b[axis] = slice(None, -1), slice(1, None)
-        meet = (ids[tuple(a)] != ids[tuple(b)]) & inside[tuple(a)] & inside[tuple(b)]
-        line[tuple(a)] |= meet
-        line[tuple(b)] |= meet
+    for before, after in neighbours(ids.ndim):
+        meet = (ids[before] != ids[after]) & inside[before] & inside[after]
+        line[before] |= meet
+        line[after] |= meet
     return (inside & ~line).astype(np.uint8)
 
 
@@ -153,21 +152,22 @@ class Proposal:
     warnings: list[str] = field(default_factory=list)
 
 
-def propose(facts: dict[str, MaskValues], names: list[str] | None, void: str | None) -> Proposal:
+def propose(masks: dict[str, MaskValues], names: list[str] | None, void: str | None) -> Proposal:
     """Which value means what, from the values in all masks.
 
-    names   of the classes, in the order of the values, if the user has told them
-    void    what the user said: a value, "none", or None for nothing said
+    names   of the classes, in the order of the values, if the user gave them
+    void    the user's option: a value, "none", or None if not given
     """
     total: Counter[int] = Counter()
-    for each in facts.values():
-        total.update(each.counts)
-    values, notes = sorted(total), []
+    for mask in masks.values():
+        total.update(mask.counts)
+    values = sorted(total)
+    notes: list[str] = []
     asked = asked_void(void, values)
-    refuse_soft(facts)
+    refuse_soft(masks)
     if void is None and values == [0, 1, 255]:
-        refuse_mixed(facts)
-    if len(values) > MOST_CLASSES or _numbered(facts):
+        refuse_mixed(masks)
+    if len(values) > MOST_CLASSES or _numbered(masks):
         return Proposal(
             Mapping((0, 1), ("background", "object"), objects=True),
             f"{len(values):,} values: objects with a number each",
@@ -176,7 +176,7 @@ def propose(facts: dict[str, MaskValues], names: list[str] | None, void: str | N
     if asked is None and void is None and VOID in values and len(values) > 2:
         asked = VOID
         notes.append(
-            f"255 is taken as void ({total[VOID] / sum(total.values()):.1%} of the pixels), which is not counted: say --void none if it is a class"
+            f"255 is taken as void ({total[VOID] / sum(total.values()):.1%} of the pixels), which is not counted: use --void none if it is a class"
         )
     kept = tuple(v for v in values if v != asked)
     if len(kept) < 2:
@@ -204,35 +204,35 @@ def asked_void(void: str | None, values: list[int]) -> int | None:
     return value
 
 
-def refuse_soft(facts: dict[str, MaskValues]) -> None:
+def refuse_soft(masks: dict[str, MaskValues]) -> None:
     """Raises UserError for a mask with soft edges."""
-    soft = next((name for name, f in facts.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
+    soft = next((name for name, f in masks.items() if len(f.counts) > MOST_CLASSES and _soft(f)), None)
     if soft is not None:
-        how = "JPEG blurs them" if facts[soft].kind == "JPEG" else "it was saved with smoothed edges"
+        how = "JPEG blurs them" if masks[soft].kind == "JPEG" else "it was saved with smoothed edges"
         raise UserError(
-            f"the mask {soft} has soft edges, {len(facts[soft].counts)} different values ({how}): save masks as PNG with one value per class"
+            f"the mask {soft} has soft edges, {len(masks[soft].counts)} different values ({how}): save masks as PNG with one value per class"
         )
 
 
-def refuse_mixed(facts: dict[str, MaskValues]) -> None:
+def refuse_mixed(masks: dict[str, MaskValues]) -> None:
     """Raises UserError where some masks hold 0 and 1, others 0 and 255, and none both: the same may be meant."""
-    ones = [name for name, f in facts.items() if 1 in f.counts]
-    high = [name for name, f in facts.items() if 255 in f.counts]
+    ones = [name for name, f in masks.items() if 1 in f.counts]
+    high = [name for name, f in masks.items() if 255 in f.counts]
     if not set(ones) & set(high):
         raise UserError(
             f"{len(ones)} of the masks hold 0 and 1 ({ones[0]}) and {len(high)} hold 0 and 255 ({high[0]}): write the same "
-            "value in all, or say --void 255 if 255 marks pixels that do not count"
+            "value in all, or use --void 255 if 255 marks pixels that do not count"
         )
 
 
-def _soft(facts: MaskValues) -> bool:
+def _soft(mask: MaskValues) -> bool:
     """Whether nearly all pixels are black or white, and the rest lies between."""
-    ends = facts.counts.get(0, 0) + facts.counts.get(255, 0)
-    return facts.kind == "JPEG" or (max(facts.counts) == 255 and ends > 0.8 * sum(facts.counts.values()))
+    ends = mask.counts.get(0, 0) + mask.counts.get(255, 0)
+    return mask.kind == "JPEG" or (max(mask.counts) == 255 and ends > 0.8 * sum(mask.counts.values()))
 
 
-def _numbered(facts: dict[str, MaskValues]) -> bool:
+def _numbered(masks: dict[str, MaskValues]) -> bool:
     """Whether masks number their objects 1, 2, 3, ..., each mask as many as it has; such numbers differ from mask to mask."""
-    tops = {max(f.counts) for f in facts.values() if max(f.counts) > 0}
-    whole = all(set(f.counts) | {0} == set(range(max(f.counts) + 1)) for f in facts.values())
+    tops = {max(f.counts) for f in masks.values() if max(f.counts) > 0}
+    whole = all(set(f.counts) | {0} == set(range(max(f.counts) + 1)) for f in masks.values())
     return whole and len(tops) > 2 and max(tops, default=0) > 12

@@ -48,16 +48,17 @@ def read_channels(content: bytes, dim: int) -> Array:
 def channel_values(content: bytes, dim: int) -> MaskValues:
     """Of all channels together."""
     array = read_channels(content, dim)
-    found, counts = np.unique(array, return_counts=True)
-    if (found != np.rint(found)).any():
+    distinct, counts = np.unique(array, return_counts=True)
+    if (distinct != np.rint(distinct)).any():
         raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
-    table = dict(zip(found.astype(int).tolist(), counts.tolist(), strict=True))
+    table = dict(zip(distinct.astype(int).tolist(), counts.tolist(), strict=True))
     return MaskValues(array.shape[:-1], table, channels=array.shape[-1])
 
 
 def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """(*S) bit k where class k is, VOID where nothing counts. Raises Unreadable for a mask that does not fit."""
-    bits, void = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    bits = np.zeros(shape, np.uint8)
+    void = np.zeros(shape, bool)
     for name, file, values in _planes(sample, mapping, len(shape)):
         check_fit(values.shape, shape, file)
         outside = np.zeros(shape, bool) if mapping.void is None else values == mapping.void
@@ -65,7 +66,7 @@ def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArr
         if odd:
             value, n = odd[0]
             raise Unreadable(
-                f"its mask {file} has the value {shown(int(value))} in {n:,} pixels, which is none of 0, 1, 255"
+                f"its mask {file} has the value {shown(int(value))} in {n:,} pixels, which is not one of 0, 1, 255"
             )
         void |= outside
         bits |= (values != 0).astype(np.uint8) << mapping.classes.index(name)
@@ -78,7 +79,8 @@ def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, s
     for name, file in sample.masks:
         yield name, f"{name}/{file.name}", read_mask(load_bytes(file), dim)[0]
     if sample.mask:
-        channels, name = read_channels(load_bytes(sample.mask), dim), sample.mask.name
+        channels = read_channels(load_bytes(sample.mask), dim)
+        name = sample.mask.name
         if channels.shape[-1] != len(mapping.classes):
             raise Unreadable(
                 f"its mask {name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"
@@ -100,18 +102,18 @@ def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:
 
 
 def propose_multilabel(
-    facts: dict[str, MaskValues], names: Sequence[str], by_class: bool, void: str | None
+    masks: dict[str, MaskValues], names: Sequence[str], by_class: bool, void: str | None
 ) -> Proposal:
     """The mapping of multi-label masks. Raises UserError for masks that are none.
 
     names      of the classes, as far as they are known
     by_class   whether each class has files of its own, else each file has a channel per class
     """
-    refuse_soft(facts)
-    widths = Counter(f.channels for f in facts.values())
+    refuse_soft(masks)
+    widths = Counter(f.channels for f in masks.values())
     classes = tuple(names) or tuple(str(k + 1) for k in range(max(widths)))
     if not by_class and set(widths) != {len(classes)}:
-        file, other = next((n, f.channels) for n, f in facts.items() if f.channels != len(classes))
+        file, other = next((n, f.channels) for n, f in masks.items() if f.channels != len(classes))
         known = "classes.txt names" if names else "another mask has"
         raise UserError(
             f"the mask {file} has {other} channels, and {known} {len(classes)}: save one for each class"
@@ -124,9 +126,9 @@ def propose_multilabel(
         raise UserError(
             f"two of the classes {', '.join(classes)} have one name: give each its own, since masks of each get a folder"
         )
-    values = sorted({v for f in facts.values() for v in f.counts})
+    values = sorted({v for f in masks.values() for v in f.counts})
     asked = asked_void(void, values)
-    for file, f in facts.items():
+    for file, f in masks.items():
         _refuse_values(file, {v: n for v, n in f.counts.items() if v != asked}, void)
     how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
     return Proposal(Mapping((), classes, asked, multilabel=True), f"multi-label masks, {how}")
@@ -136,11 +138,11 @@ def _refuse_values(file: str, counts: dict[int, int], void: str | None) -> None:
     odd = max(set(counts) - {0, 1, VOID}, key=lambda v: counts[v], default=None)
     if odd is not None:
         raise UserError(
-            f"the mask {file} has the value {shown(odd)} in {counts[odd]:,} pixels, and a multi-label mask has 0, and 1 or 255 for what belongs: save it so, or say --void {shown(odd)} if these do not count"
+            f"the mask {file} has the value {shown(odd)} in {counts[odd]:,} pixels, and a multi-label mask has 0, and 1 or 255 for what belongs: save it so, or use --void {shown(odd)} if these do not count"
         )
     if void is None and {1, VOID} <= set(counts):
         raise UserError(
-            f"the mask {file} has the value 1 in {counts[1]:,} pixels and 255 in {counts[VOID]:,}: say --void 255 if these do not count, or --void none if they belong to the class"
+            f"the mask {file} has the value 1 in {counts[1]:,} pixels and 255 in {counts[VOID]:,}: use --void 255 if these do not count, or --void none if they belong to the class"
         )
 
 

@@ -1,4 +1,4 @@
-"""The door to a data set: found, read once and checked, whether it has classes or masks."""
+"""The door to a data set: listed, read once and checked, whether it has classes or masks."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Plain JPEGs read without Pillow's cost in Python, which is most of a small file's: the same facts and pixels."""
+"""Plain JPEGs read without Pillow's cost in Python, which is most of a small file's: the same headers and pixels."""
 
 import re
 from functools import cache
@@ -44,7 +44,7 @@ def decode_jpeg(content: bytes, size: int | None = None) -> Decoded:
     if plain is None or not _same_library() or (size and min(plain.height, plain.width) >= 4 * size):
         return decode_image(content, size)
     end = MARKER.search(content, plain.start)
-    if end is None or end[0] != b"\xff\xd9":  # several scans; or cut short, which imagecodecs does not tell
+    if end is None or end[0] != b"\xff\xd9":  # several scans; or cut short, which imagecodecs does not report
         return decode_image(content, size)
     import imagecodecs
 
@@ -68,9 +68,11 @@ def _same_library() -> bool:
 
 def _plain(content: bytes) -> Plain | None:
     """None for whatever is not plain: EXIF, Adobe's colours, progressive, damaged, ..."""
-    at, frame = 2, 0
+    at = 2
+    frame = 0
     while len(head := content[at : at + 4]) == 4:
-        kind, length = head[1], head[2] << 8 | head[3]
+        kind = head[1]
+        length = head[2] << 8 | head[3]
         if head[0] != 0xFF or length < 2:
             return None
         if kind == 0xDA:  # the pixels follow
@@ -85,7 +87,7 @@ def _plain(content: bytes) -> Plain | None:
 
 
 def _harmless(kind: int, segment: bytes) -> bool:
-    """Whether a segment changes nothing that Pillow tells: tables, comment, JFIF, colour profile."""
+    """Whether a segment changes nothing that Pillow reports: tables, comment, JFIF, colour profile."""
     if kind == 0xDB:  # quantisation
         return len(segment) % 65 == 0 and max(segment[::65], default=0) < 16
     if kind == 0xE0:
@@ -96,9 +98,12 @@ def _harmless(kind: int, segment: bytes) -> bool:
 
 
 def _from_frame(content: bytes, at: int, start: int) -> Plain | None:
-    """at   of the segment that tells the size, the bits, and the channels with their sampling"""
-    height, width = int.from_bytes(content[at + 5 : at + 7]), int.from_bytes(content[at + 7 : at + 9])
-    bits, channels, length = content[at + 4], content[at + 9], content[at + 3]
+    """at   position of the segment with the size, the bits, and the channels with their sampling"""
+    length = content[at + 3]
+    bits = content[at + 4]
+    height = int.from_bytes(content[at + 5 : at + 7])
+    width = int.from_bytes(content[at + 7 : at + 9])
+    channels = content[at + 9]
     if bits != 8 or length != 8 + 3 * channels or content[at + 11 : at + 2 + length : 3] not in SAMPLING:
         return None
     return Plain(height, width, channels, start) if 0 < height * width <= MAX_VALUES else None

@@ -10,7 +10,7 @@ import numpy as np
 from eyespot.data.header import Array, Decoded, Header, Unreadable, as_depth, check_size
 
 TIMES = frozenset("t time times seconds second sec s timestamp".split())
-"""Names of a first column that tells the time in seconds and is no measurement."""
+"""Names of a first column that is the time in seconds and not a measurement."""
 
 
 def is_wav(content: bytes) -> bool:
@@ -35,7 +35,7 @@ def decode_wav(content: bytes) -> Decoded:
 
 
 def wav_header(content: bytes, digest: bytes) -> Header:
-    return _facts(decode_wav(content), digest, "WAV")
+    return _header(decode_wav(content), digest, "WAV")
 
 
 def looks_like_table(content: bytes) -> bool:
@@ -48,18 +48,18 @@ def looks_like_table(content: bytes) -> bool:
 
 
 def decode_table(content: bytes) -> Decoded:
-    """(L, C): a column per channel; a header is passed over, and a first column of times gives the spacing."""
+    """(L, C): a column per channel; a header is skipped, and a first column of times gives the spacing."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable("it is not text") from error
     head = text[:4096]
-    sign = max(",;\t", key=head.count)
-    rows = [
-        row
-        for row in (csv.reader(io.StringIO(text), delimiter=sign) if sign in head else map(str.split, text.splitlines()))
-        if row
-    ]  # fmt: skip
+    delimiter = max(",;\t", key=head.count)
+    if delimiter in head:
+        lines = csv.reader(io.StringIO(text), delimiter=delimiter)
+    else:
+        lines = map(str.split, text.splitlines())
+    rows = [row for row in lines if row]
     names = [] if _numbers(rows[0]) else [cell.strip().lower() for cell in rows.pop(0)]
     values = np.array([_row(row, line, len(rows[0])) for line, row in enumerate(rows, 1 + bool(names))])
     if not len(values):
@@ -67,7 +67,8 @@ def decode_table(content: bytes) -> Decoded:
     spacing: tuple[float, ...] = ()
     if names and re.split(r"\W", names[0])[0] in TIMES and values.shape[1] > 1 and len(values) > 1:
         step = float(np.median(np.diff(values[:, 0])))
-        spacing, values = ((step,) if step > 0 else ()), values[:, 1:]
+        spacing = (step,) if step > 0 else ()
+        values = values[:, 1:]
     return Decoded(as_depth(values.astype(np.float32)), spacing)
 
 
@@ -82,15 +83,15 @@ def _row(row: list[str], line: int, columns: int) -> list[float]:
     if len(row) != columns:
         raise Unreadable(f"its line {line} has {len(row)} columns and not {columns}")
     if not _numbers(row):
-        raise Unreadable(f"its line {line} holds something that is no number ({', '.join(row)[:40]})")
+        raise Unreadable(f"its line {line} has a value that is not numeric ({', '.join(row)[:40]})")
     return [float(cell) for cell in row]
 
 
 def table_header(content: bytes, digest: bytes) -> Header:
-    return _facts(decode_table(content), digest, "CSV")
+    return _header(decode_table(content), digest, "CSV")
 
 
-def _facts(decoded: Decoded, digest: bytes, kind: str) -> Header:
+def _header(decoded: Decoded, digest: bytes, kind: str) -> Header:
     array: Array = decoded.array
     check_size(array.shape[:1])
     return Header(digest, kind, array.shape[:1], array.shape[1], "float32", spacing=decoded.spacing)

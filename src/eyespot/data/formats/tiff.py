@@ -17,7 +17,7 @@ def is_tiff(content: bytes) -> bool:
 
 
 def _needs_tifffile(content: bytes) -> bool:
-    """More than 8 bits or unusual channels, of which Pillow reads a part or nothing."""
+    """More than 8 bits or unusual channels, which Pillow reads incompletely or not at all."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]

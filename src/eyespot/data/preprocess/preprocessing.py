@@ -13,7 +13,7 @@ from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
 
 FITS = {
-    "pad": "the whole of it, zeros beside: nothing is lost at the edges",
+    "pad": "the whole of it, with a margin of zeros: nothing is lost at the edges",
     "crop": "the middle: what lies outside is lost",
     "stretch": "the whole of it, its proportions changed",
 }
@@ -36,7 +36,7 @@ class Preprocessing:
     dim       1 for signals, 2 for images, 3 for volumes
     spacing   from sample to sample of the result: all files are brought to this one scale. None: each file is scaled by
               itself to fit, as images are
-    unit      of the spacing: "s", "mm", or "" for the files' own samples, where they do not tell their spacing
+    unit      of the spacing: "s", "mm", or "" for the files' own samples, where their spacing is not known
     view      "samples", or "spectrum" for sounds
     mean, std of the training set per channel, in the files' own values; empty until a training set is known
     """
@@ -123,7 +123,7 @@ class Preprocessing:
     def undo(self, labels: NDArray[Any], placement: Placement, outside: int = 0) -> NDArray[Any]:
         """A label map (*S) of the network's size -> the size of the decoded file; the inverse for masks.
 
-        The file's own turns (EXIF, NIfTI axes) are not part of it: a decoded file is upright and in the body's axes.
+        The file's own turns (EXIF, NIfTI axes) are not undone: a decoded file is upright and in the body's axes.
         outside  the label of samples that a crop left out
         """
         if self.frame > 1:

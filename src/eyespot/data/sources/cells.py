@@ -53,7 +53,7 @@ def scene(
     distances = np.stack([_blob(grid - c, radius, rng) for c in _centres(shape, n, radius, rng)])
     nearest, distance = distances.argmin(0) + 1, distances.min(0)
     ids = np.where(distance < 0, nearest, 0)
-    ids[(ids > 0) & (ndimage.maximum_filter(ids, 3) != ids)] = 0  # the cell of lower id draws back
+    ids[(ids > 0) & (ndimage.maximum_filter(ids, 3) != ids)] = 0  # the cell of lower id loses its border
     return _whole(ids, radius), np.clip(-distance, 0, 1)
 
 
