@@ -25,6 +25,7 @@ import tifffile  # noqa: E402
 import torch  # noqa: E402
 
 from eyespot.models import create  # noqa: E402
+from eyespot.prediction.network_facts import network_facts  # noqa: E402
 from eyespot.prediction.tiled_file import TiledFile  # noqa: E402
 from eyespot.prediction.tiled_inference import maps, predict_map  # noqa: E402
 from eyespot.prediction.tiles import plan  # noqa: E402
@@ -92,7 +93,7 @@ def main() -> None:
         with torch.inference_mode():
             return network(x)[0]
 
-    def logits(window: np.ndarray) -> torch.Tensor:
+    def logits(window: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(window).float().movedim(-1, 0)[None] / 255 - 0.5
         y = ask(x)
         seen.append(x.numel())
@@ -101,7 +102,7 @@ def main() -> None:
             start = clocks()
             y = ask(x)
             again.append(np.append(clocks() - start, x.numel()))
-        return y
+        return y.numpy()
 
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "image.tif", Path(folder) / "labels.tif"
@@ -109,7 +110,7 @@ def main() -> None:
         loaded = resident()
         print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
         peak = Peak()
-        planned = plan(network, 1, (options.side, options.side), options.limit << 20)
+        planned = plan(network_facts(network), (options.side, options.side), options.limit << 20)
         print(planned, flush=True)
         image = open_windows(path, 2)
         start = clocks()

@@ -22,7 +22,7 @@ from eyespot.labels import VOID as IGNORED
 from eyespot.metrics.masks import count_each, score
 from eyespot.pictures import MAP_COLOURS, overlay
 from eyespot.prediction import mask_files as module
-from eyespot.prediction.tiled_inference import Seams, hard, probabilities
+from eyespot.prediction.tiled_inference import SeamMeter, hard, probabilities
 from eyespot.tasks.losses import LOSSES, MULTILABEL, parse_loss
 from eyespot.tasks.losses import unpack as unpack_targets
 from test_mask_outputs import make
@@ -312,10 +312,10 @@ def test_classes_are_painted_one_over_the_other():
 
 
 def test_what_is_said_of_logits():
-    logits = torch.tensor([[-1.0, 2.0, 3.0], [1.0, 1.0, -3.0]])
+    logits = np.array([[-1.0, 2.0, 3.0], [1.0, 1.0, -3.0]])
     assert hard(logits, True).tolist() == [2, 3, 1] and hard(logits).tolist() == [1, 0, 0]
-    assert torch.equal(probabilities(logits, True), logits.sigmoid())
-    assert hard(torch.full((7, 1), 9.0), True).tolist() == [127]
+    np.testing.assert_allclose(probabilities(logits, True), 1 / (1 + np.exp(-logits)))
+    assert hard(np.full((7, 1), 9.0), True).tolist() == [127]
 
 
 # Through the commands.
@@ -448,8 +448,8 @@ def test_void_counts_neither_in_shares_nor_in_scores(run, discs, tmp_path):
     assert look.survey.shares[0, 0] == pytest.approx((half > 0).mean())
     with pytest.raises(UserError, match="has the value 9 in 1,056 pixels"):
         eyespot.look(tmp_path / "data")
-    seams = Seams(run.predictor.output.plan((48, 44)), True)
-    assert list(seams.watch([((slice(0, 4), slice(0, 4)), torch.zeros(2, 4, 4))]))
+    seams = SeamMeter(run.predictor.output.plan((48, 44)), True)
+    assert list(seams.watch([((slice(0, 4), slice(0, 4)), np.zeros((2, 4, 4)))]))
 
 
 def test_signals_and_volumes_of_several_labels(tmp_path):

@@ -1,5 +1,6 @@
 """Tiled prediction: equal to the whole where it says so, bounded in memory, streamed, and honest where it blends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -17,13 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.overrides import TorchFunctionMode
 
+from eyespot.anatomy.measure import run_as_predicting
 from eyespot.data.formats.read import decode
 from eyespot.data.header import Unreadable
 from eyespot.errors import UserError
 from eyespot.models import create
+from eyespot.prediction.network_facts import network_facts, reach
 from eyespot.prediction.tiled_file import TiledFile
-from eyespot.prediction.tiled_inference import Seams, maps, predict_map
-from eyespot.prediction.tiles import Plan, Reach, cost, overlapping, plan, reach, shares, tiles
+from eyespot.prediction.tiled_inference import SeamMeter, maps, predict_map
+from eyespot.prediction.tiles import NetworkFacts, Plan, Reach, cost, overlapping, plan, shares, tiles
 from eyespot.prediction.windows import open_windows
 
 
@@ -76,7 +79,7 @@ def network(name="unet_bn", seed=0, **settings):
 def answer_of(model, dtype=torch.float32):
     def logits(window):
         with torch.inference_mode():
-            return model(torch.from_numpy(window).to(dtype).movedim(-1, 0)[None])[0]
+            return model(torch.from_numpy(window).to(dtype).movedim(-1, 0)[None])[0].numpy()
 
     return logits
 
@@ -95,15 +98,15 @@ def labels(parts, shape):
 
 def put_together(read, logits, planned):
     parts = list(predict_map(read, logits, planned))
-    whole = torch.full((len(parts[0][1]), *planned.shape), torch.nan, dtype=parts[0][1].dtype)
+    whole = np.full((len(parts[0][1]), *planned.shape), np.nan, parts[0][1].dtype)
     for place, y in parts:
-        assert whole[(slice(None), *place)].isnan().all()  # each sample once
+        assert np.isnan(whole[(slice(None), *place)]).all()  # each sample once
         whole[(slice(None), *place)] = y
     return whole
 
 
 def tiled_and_whole(model, shape, tile, dtype, convolutions=nullcontext):
-    how = reach(model, 1)
+    how = reach(model)
     assert not how.why
     image = np.random.default_rng(1).normal(size=(*shape, 1))
     logits = answer_of(model.to(dtype), dtype)
@@ -131,7 +134,7 @@ def test_tiled_equals_whole(case, seed):
     dim, levels, shape, tile = case
     model = network(seed=seed, dim=dim, width=1, levels=levels)
     tiled, whole = tiled_and_whole(model, shape, tile, torch.float64, InOrder)
-    assert torch.equal(tiled, whole)
+    assert np.array_equal(tiled, whole)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +149,7 @@ def test_tiled_equals_whole(case, seed):
 )
 def test_other_networks_are_exact_as_well(name, settings, shape, tile):
     tiled, whole = tiled_and_whole(network(name, **settings), shape, tile, torch.float64, InOrder)
-    assert torch.equal(tiled, whole)
+    assert np.array_equal(tiled, whole)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -157,7 +160,7 @@ def test_other_networks_are_exact_as_well(name, settings, shape, tile):
 def test_with_torchs_own_convolutions_rounding_is_all_that_differs(dim, levels, shape, tile, dtype):
     width, most = {torch.float32: (8, 1e-5), torch.float64: (2, 1e-13)}[dtype]
     tiled, whole = tiled_and_whole(network(dim=dim, width=width, levels=levels), shape, tile, dtype)
-    assert (tiled - whole).abs().max() < most * whole.std()
+    assert np.abs(tiled - whole).max() < most * whole.std()
 
 
 @settings(deadline=None)
@@ -174,42 +177,71 @@ def test_tiles_lie_on_the_grid_and_are_the_image(shape, side, grid):
 
 
 def test_the_halo_is_what_the_network_sees_and_no_less():
-    assert reach(network(width=4), 1) == Reach(96, 96, 16)  # 94 on each side of a tile on the grid
-    assert reach(network(width=4, levels=3), 1) == Reach(24, 24, 4)
-    seen = reach(network("fcdensenet56"), 1)
+    assert reach(network(width=4)) == Reach(96, 96, 16)  # 94 on each side of a tile on the grid
+    assert reach(network(width=4, levels=3)) == Reach(24, 24, 4)
+    seen = reach(network("fcdensenet56"))
     assert (seen.before, seen.after, seen.grid) == (384, 416, 32)
-    assert reach(network(width=4, padding="reflect"), 1) == Reach(112, 112, 16)
+    assert reach(network(width=4, padding="reflect")) == Reach(112, 112, 16)
 
 
 def test_what_cannot_be_exact_says_why():
-    assert "statistics of group_norm" in reach(network(width=8, norm="group"), 1).why
-    assert "statistics of instance_norm" in reach(network(width=8, norm="instance"), 1).why
+    assert "statistics of group_norm" in reach(network(width=8, norm="group")).why
+    assert "statistics of instance_norm" in reach(network(width=8, norm="instance")).why
     loose = network(width=4)
     for m in loose.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.running_mean = m.running_var = None
-    assert "statistics of batch_norm" in reach(loose, 1).why
-    assert "circular" in reach(network(width=4, padding="circular"), 1).why
+    assert "statistics of batch_norm" in reach(loose).why
+    assert "circular" in reach(network(width=4, padding="circular")).why
     with pytest.raises(UserError, match="padded=True"):
-        reach(network(width=4, padded=False), 1)
-    with pytest.raises(UserError, match="this ResNet answers"):
-        reach(network("resnet18"), 1)
+        reach(network(width=4, padded=False))
+    with pytest.raises(UserError, match="this ResNet gives"):
+        reach(network("resnet18"))
 
 
 def test_a_plan_keeps_to_its_memory():
     model = network(width=4)
-    large = plan(model, 1, (20_000, 20_001), 500 << 20)
+    large = plan(network_facts(model), (20_000, 20_001), 500 << 20)
     assert not large.why and large.bytes <= 500 << 20 and "exact; at most" in str(large)
     outer = [t + 192 for t in large.tile]
-    assert cost(model, 1, large.shape, outer, 4, blended=False) == large.bytes
-    assert plan(model, 1, (200, 300), 500 << 20).count == 1
-    tight = plan(model, 1, (2_000, 2_000), 156 << 20)
+    assert cost(network_facts(model), large.shape, outer, 4, blended=False) == large.bytes
+    assert plan(network_facts(model), (200, 300), 500 << 20).count == 1
+    tight = plan(network_facts(model), (2_000, 2_000), 156 << 20)
     assert tight.bytes <= 156 << 20 and "looks 192 samples far" in tight.why
-    group = plan(network(width=8, norm="group"), 1, (3000, 20_000), 700 << 20)
+    group = plan(network_facts(network(width=8, norm="group")), (3000, 20_000), 700 << 20)
     assert group.bytes <= 700 << 20 and "blended, since the statistics of group_norm" in str(group)
-    assert not plan(network(width=8, norm="group"), 1, (300, 200), 700 << 20).why  # in one piece
+    assert not plan(network_facts(network(width=8, norm="group")), (300, 200), 700 << 20).why  # in one piece
     with pytest.raises(UserError, match=r"memory allowed is 1e\+08|memory allowed is 95\.4 MB"):
-        plan(model, 1, (2_000, 2_000), 100_000_000)
+        plan(network_facts(model), (2_000, 2_000), 100_000_000)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_a_plan_needs_the_facts_of_the_card_and_no_torch(norm):
+    facts = network_facts(network(width=8, norm=norm))
+    stored = json.dumps(facts.as_dict())
+    assert NetworkFacts.from_dict(json.loads(stored)) == facts
+    code = (
+        "import json, sys; sys.modules['torch'] = None\n"
+        "from eyespot.prediction.tiled_inference import predict_map\n"
+        "from eyespot.prediction.tiles import NetworkFacts, plan\n"
+        "print(plan(NetworkFacts.from_dict(json.loads(sys.argv[1])), (3000, 20_000), 700 << 20))"
+    )
+    planned = subprocess.run([sys.executable, "-c", code, stored], capture_output=True, text=True, check=True)
+    assert planned.stdout.strip() == str(plan(facts, (3000, 20_000), 700 << 20))
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape"),
+    [
+        (dict(width=8), (320, 480)),
+        (dict(width=8, dim=3, levels=3), (64, 64, 96)),
+        (dict(width=8, dim=1), (4096,)),
+    ],
+)
+def test_memory_is_proportional_to_the_samples(settings, shape):
+    model = network(**settings)
+    measured = run_as_predicting(model, (1, *shape), "meta")[2].peak
+    assert measured <= network_facts(model).memory(shape) < 1.3 * measured
 
 
 @settings(deadline=None)
@@ -225,20 +257,20 @@ def test_weights_of_overlapping_tiles_add_up_to_one(n, side, grid):
 
 def test_blended_tiles_of_a_constant_are_constant_and_have_no_seams():
     planned = Plan((150, 133), (48, 64), Reach(0, 0, 4), 0, "tiles differ")
-    seams, image = Seams(planned), np.ones((150, 133, 1), np.float32)
+    seams, image = SeamMeter(planned), np.ones((150, 133, 1), np.float32)
 
     def standard(window):  # depends on all of the tile
-        x = torch.from_numpy(window)[..., 0]
-        return torch.stack([(x - x.mean()) / (x.std() + 1), x.mean() + x])
+        x = window[..., 0]
+        return np.stack([(x - x.mean()) / (x.std() + 1), x.mean() + x])
 
     blended = put_together(image.__getitem__, standard, planned)
-    assert (blended - torch.tensor([0.0, 2.0]).view(2, 1, 1)).abs().max() < 1e-6
+    assert np.abs(blended - np.array([0.0, 2.0]).reshape(2, 1, 1)).max() < 1e-6
     y, x = np.mgrid[:150, :133] / 20
-    smooth = torch.from_numpy(np.stack([np.sin(x), np.cos(y), x * y / 40])).float()
-    image = np.moveaxis(smooth.numpy(), 0, -1)
-    asked = seams.watch(predict_map(image.__getitem__, lambda w: torch.from_numpy(w).movedim(-1, 0), planned))
+    smooth = np.stack([np.sin(x), np.cos(y), x * y / 40]).astype(np.float32)
+    image = np.moveaxis(smooth, 0, -1)
+    asked = seams.watch(predict_map(image.__getitem__, lambda w: np.moveaxis(w, -1, 0), planned))
     for place, part in asked:
-        assert torch.allclose(part, smooth[(slice(None), *place)], atol=1e-6)
+        assert np.allclose(part, smooth[(slice(None), *place)], atol=1e-6)
     assert 0.97 < seams.score < 1.03
 
 
@@ -246,13 +278,13 @@ def test_seams_that_are_there_are_scored():
     """Tiles that each add a number of their own, cut without blending, at each end along both axes."""
     planned = Plan((96, 80), (32, 32), Reach(0, 0, 4), 0, "tiles differ")
     rng = np.random.default_rng(0)
-    ends = [sorted({p.start for p in parts}) for parts in planned.parts()]
+    ends = [sorted({p.start for p in parts}) for parts in planned.axis_tiles()]
     steps = [np.searchsorted(e, np.arange(n), "right") for e, n in zip(ends, planned.shape, strict=True)]
     for axis in (0, 1):
         level = rng.normal(size=20)[steps[axis]]
-        logits = torch.from_numpy(rng.normal(0, 0.01, (2, 96, 80)))
-        logits[0] += torch.from_numpy(level[:, None] if axis == 0 else level[None])
-        seams = Seams(planned)
+        logits = rng.normal(0, 0.01, (2, 96, 80))
+        logits[0] += level[:, None] if axis == 0 else level[None]
+        seams = SeamMeter(planned)
         bands = [((slice(a, a + 16), slice(0, 80)), logits[:, a : a + 16]) for a in range(0, 96, 16)]
         assert len(list(seams.watch(bands))) == 6
         assert seams.score > 5
@@ -271,11 +303,11 @@ def test_streamed_labels_are_the_labels(tmp_path, shape):
 def test_labels_from_tiles_are_those_of_the_whole(tmp_path):
     image = np.random.default_rng(0).normal(size=(130, 117, 1)).astype(np.float32)
     model = network(width=2, levels=3)
-    planned = Plan((130, 117), (40, 52), reach(model, 1), 0)
+    planned = Plan((130, 117), (40, 52), reach(model), 0)
     bands = labels(predict_map(image.__getitem__, answer_of(model), planned), planned.shape)
     write_labels(tmp_path / "a.tif", bands, planned.shape)
-    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), answer_of(model)(image).argmax(0).numpy())
-    many = [((slice(0, 2), slice(0, 3)), torch.eye(300)[:, :6].view(300, 2, 3))]
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), answer_of(model)(image).argmax(0))
+    many = [((slice(0, 2), slice(0, 3)), np.eye(300)[:, :6].reshape(300, 2, 3))]
     assert next(labels(many, (2, 3))).dtype == np.uint16
 
 

@@ -272,7 +272,8 @@ def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
     evaluation, fitted = finish(predictor, survey, plan.val, plan.final_rows, plan.groups)
-    card = replace(predictor.card, scores=evaluation.single(), **fitted)
+    facts = predictor.engine.facts.as_dict() if predictor.engine.of_positions else {}
+    card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)
     write_report(folder / REPORT, evaluation, card, outcome, plan, survey)
     return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)

@@ -1,5 +1,7 @@
 """What computes logits: PyTorch today, other engines behind the same protocol later."""
 
+from functools import cached_property
+from hashlib import blake2b
 from math import log
 from typing import Any, Protocol
 
@@ -10,14 +12,32 @@ from numpy.typing import NDArray
 from eyespot.augment.geometry import Shift
 from eyespot.data.header import Array
 from eyespot.devices import arithmetic, prediction_precision
+from eyespot.fast import return_freed
 from eyespot.kit import MEMORY
 from eyespot.models.network import run_whole
+from eyespot.prediction.network_facts import network_facts
+from eyespot.prediction.tiles import NetworkFacts
 from eyespot.tasks.batches import Normal, resized, views
-from eyespot.weights.card import Card
+from eyespot.weights.card import Card, versions
 
 
 class Engine(Protocol):
-    """Logits of preprocessed images."""
+    """Logits of preprocessed images, and the facts that plans of tiles need."""
+
+    device: str
+
+    @property
+    def facts(self) -> NetworkFacts:
+        """Receptive field and memory. Raises UserError for a network that does not predict every position."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A digest of all that the logits depend on, beside the image."""
+        ...
+
+    def return_memory(self) -> None:
+        """Give freed memory back to the system from now on, so that a memory budget holds."""
+        ...
 
     def logits(self, batch: Array) -> NDArray[np.float32]:
         """(B, *S, C) as preprocessing gives them -> (B, classes), or (B, classes, *S) of masks, in float32"""
@@ -33,6 +53,7 @@ class TorchEngine:
 
     def __init__(self, card: Card, network: torch.nn.Module, device: str = "cpu"):
         p = card.preprocessing
+        self.card = card
         self.device = device
         self.dim = p.get("dim", 2)
         self.side = p["side"]
@@ -44,11 +65,33 @@ class TorchEngine:
         self.precision = prediction_precision(p.get("precision"), device)
         self.network: Any = network.eval().to(device, memory_format=MEMORY[self.dim])  # type: ignore[call-overload]
 
+    @property
+    def facts(self) -> NetworkFacts:
+        """From the card, or measured on the network where the file is older than the facts."""
+        return self._facts
+
+    @cached_property
+    def _facts(self) -> NetworkFacts:
+        if self.card.network_facts:
+            return NetworkFacts.from_dict(self.card.network_facts)
+        return network_facts(self.network)
+
+    def fingerprint(self) -> str:
+        """A digest of the card, the weights, the software and the device."""
+        content = blake2b(repr((self.card, versions(), self.device)).encode(), digest_size=16)
+        for name, tensor in self.network.state_dict().items():
+            content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return content.hexdigest()
+
+    def return_memory(self) -> None:
+        """See `Engine`."""
+        return_freed()
+
     @torch.inference_mode()
     def logits(self, batch: Array) -> NDArray[np.float32]:
         """See `Engine`."""
         if self.of_positions:
-            return self.map_logits(batch).cpu().numpy()
+            return self._map_logits(batch).cpu().numpy()
         whole = self.normal(batch, self.device)
         logits = torch.stack([self._view(whole, flipped, pixels) for flipped, pixels in self.views])
         if len(logits) == 1:
@@ -61,8 +104,7 @@ class TorchEngine:
         with arithmetic(self.device, self.precision):
             return self.network(x.flip(-1) if flipped else x).float()
 
-    @torch.inference_mode()
-    def map_logits(self, batch: Array) -> torch.Tensor:
-        """(B, *S, C) -> (B, classes, *S) on the device: an image that is too small for the network is filled up"""
+    def _map_logits(self, batch: Array) -> torch.Tensor:
+        """An image that is too small for the network is padded, and the logits cut back"""
         x = self.normal(batch, self.device).contiguous(memory_format=MEMORY[self.dim])
         return run_whole(self.network, x).float()

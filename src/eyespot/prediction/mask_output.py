@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eyespot.console import count, say
@@ -19,12 +17,12 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.environment import positive_number
 from eyespot.errors import UserError
 from eyespot.labels import components
-from eyespot.prediction.engine import TorchEngine
+from eyespot.prediction.engine import Engine
 from eyespot.prediction.output import WriteRequest
-from eyespot.prediction.tiled_inference import Seams, maps, predict_map
+from eyespot.prediction.tiled_inference import Band, SeamMeter, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
 from eyespot.watershed import split_touching
-from eyespot.weights.card import Card, versions
+from eyespot.weights.card import Card
 
 MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
@@ -47,7 +45,7 @@ class MaskOutput:
 
     metric = ("mean_iou", "mean IoU")
 
-    def __init__(self, card: Card, engine: TorchEngine):
+    def __init__(self, card: Card, engine: Engine):
         p = card.preprocessing
         self.card = card
         self.classes = card.classes
@@ -62,10 +60,7 @@ class MaskOutput:
     @cached_property
     def digest(self) -> str:
         """Of the card, the weights and the software: what a prediction depends on, beside the image"""
-        content = blake2b(repr((self.card, versions(), self.engine.device)).encode(), digest_size=16)
-        for name, tensor in self.engine.network.state_dict().items():
-            content.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-        return content.hexdigest()
+        return self.engine.fingerprint()
 
     def plan(self, shape: tuple[int, ...], soft: bool = False) -> Plan:
         """How an image of this shape (*S) is cut so that the memory is enough: in one piece, or in tiles.
@@ -73,31 +68,30 @@ class MaskOutput:
         soft   whether probabilities are kept as well
         """
         if (shape, soft) not in self._plans:
-            network: Any = self.engine.network
-            answer = LABELS + (LABELS * len(self.classes) if soft else 0)
-            made = plan(network, self.preprocessing.channels, shape, MEMORY_MB << 20, answer)
-            self._plans[shape, soft] = made
+            held = LABELS + (LABELS * len(self.classes) if soft else 0)
+            self._plans[shape, soft] = plan(self.engine.facts, shape, MEMORY_MB << 20, held)
         return self._plans[shape, soft]
 
     def bands(
         self, read: Callable[[Slices], Array], shape: tuple[int, ...], first: int = 0, soft: bool = False
-    ) -> Iterator[tuple[int, Array, Array | None]]:
-        """`whole.maps` of an image that is read in windows, from the band that holds row `first` on"""
+    ) -> Iterator[Band]:
+        """`tiled_inference.maps` of an image that is read in windows, from the band that holds row `first` on"""
 
-        def logits(window: Array) -> torch.Tensor:
-            return self.engine.map_logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
+        def logits(window: Array) -> NDArray[np.float32]:
+            return self.engine.logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
 
-        if min(shape) < int(self.engine.network.smallest):  # type: ignore[arg-type]
-            whole = tuple(slice(0, n) for n in shape)  # filled up, which tiles are not
+        if min(shape) < self.engine.facts.smallest:
+            whole = tuple(slice(0, n) for n in shape)  # padded, which tiles are not
             yield from maps([(whole, logits(read(whole)))], shape, soft, self.multilabel)
             return
         planned = self.plan(shape, soft)
-        parts = predict_map(read, logits, planned, first)
+        self.engine.return_memory()
+        pieces = predict_map(read, logits, planned, first)
         if not planned.why:
-            yield from maps(parts, shape, soft, self.multilabel)
+            yield from maps(pieces, shape, soft, self.multilabel)
             return
-        seams = Seams(planned, self.multilabel)
-        yield from maps(seams.watch(parts), shape, soft, self.multilabel)
+        seams = SeamMeter(planned, self.multilabel)
+        yield from maps(seams.watch(pieces), shape, soft, self.multilabel)
         say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
     def labels(self, image: Array) -> NDArray[np.uint8]:

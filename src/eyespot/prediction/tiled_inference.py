@@ -1,108 +1,140 @@
-"""The answer for every sample of an image of any size, tile by tile, in bounded memory."""
+"""A prediction for every sample of an image of any size, tile by tile, in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from eyespot.data.header import Array
-from eyespot.fast import return_freed
 from eyespot.prediction.tiles import Plan, Slices, shares, tiles
 
+Logits = NDArray[np.floating]
 Read = Callable[[Slices], Array]
 """The samples of a window of the image, (*S, C)."""
-Logits = Callable[[Array], Tensor]
-"""What the network says of a window: (*S, C) -> (classes, *S)"""
-Parts = Iterable[tuple[Slices, Tensor]]
+Predict = Callable[[Array], Logits]
+"""The network on a window: (*S, C) -> (classes, *S)"""
+Pieces = Iterable[tuple[Slices, Logits]]
 """Places in the image and the logits there, (classes, *S), row by row, so that what came before is whole."""
+Band = tuple[int, Array, Array | None]
+"""The first row, labels (rows, *S[1:]), and probabilities (classes, rows, *S[1:]) or None"""
 
 
-def predict_map(read: Read, logits: Logits, plan: Plan, first: int = 0) -> Iterator[tuple[Slices, Tensor]]:
-    """The logits of the whole image in parts, as planned; it keeps no freed memory, so that the plan's bytes hold.
+def predict_map(read: Read, predict: Predict, plan: Plan, first: int = 0) -> Iterator[tuple[Slices, Logits]]:
+    """The logits of the whole image in pieces, as planned.
 
-    first   the row that is wanted first: parts that end before it are left out
+    first   the first row that is needed: pieces that end before it are skipped
     """
-    return_freed()
-    return _blended(read, logits, plan, first) if plan.why else _exact(read, logits, plan, first)
+    return _blended(read, predict, plan, first) if plan.why else _exact(read, predict, plan, first)
 
 
-def _exact(read: Read, logits: Logits, plan: Plan, first: int) -> Iterator[tuple[Slices, Tensor]]:
+def _exact(read: Read, predict: Predict, plan: Plan, first: int) -> Iterator[tuple[Slices, Logits]]:
     for inner, outer in tiles(plan.shape, plan.tile, plan.reach):
         if inner[0].stop <= first:
             continue
         within = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))
-        yield inner, logits(read(outer))[(slice(None), *within)]
+        yield inner, predict(read(outer))[(slice(None), *within)]
 
 
-def _blended(read: Read, logits: Logits, plan: Plan, first: int) -> Iterator[tuple[Slices, Tensor]]:
+def _blended(read: Read, predict: Predict, plan: Plan, first: int) -> Iterator[tuple[Slices, Logits]]:
     """Means of overlapping tiles, weighted by their distance from the tile's end; all of the width at a time."""
-    axes = plan.parts()
-    weights = [[torch.from_numpy(w) for w in shares(parts)] for parts in axes]
-    wanted = sum(part.start <= first for part in axes[0]) - 1
-    held, top = None, 0
-    for k, (rows, end) in enumerate(pairwise([*axes[0], slice(plan.shape[0], None)])):
-        if k < wanted - 1:  # what is wanted reaches into the row of tiles before it, and no further
-            top = end.start
+    axes = plan.axis_tiles()
+    weights = [shares(axis) for axis in axes]
+    needed = sum(rows.start <= first for rows in axes[0]) - 1
+    width = tuple(slice(0, n) for n in plan.shape[1:])
+    overlap = None
+    top = 0
+    next_starts = [*(rows.start for rows in axes[0][1:]), plan.shape[0]]
+    for k, stop in enumerate(next_starts):
+        if (
+            k < needed - 1
+        ):  # the first row that is needed reaches into the row of tiles before it, and no further
+            top = stop
             continue
-        band = None
-        for places in product(*(range(len(parts)) for parts in axes[1:])):
-            outer = (rows, *(axis[i] for axis, i in zip(axes[1:], places, strict=True)))
-            y = logits(read(outer))
-            if band is None:
-                band = y.new_zeros(len(y), rows.stop - top, *plan.shape[1:])
-                if held is not None:
-                    band[:, : held.shape[1]] = held
-            for axis, i in enumerate((k, *places)):
-                y = y * weights[axis][i].view(-1, *[1] * (len(axes) - 1 - axis)).to(y)
-            band[(slice(None), slice(rows.start - top, rows.stop - top), *outer[1:])] += y
-        assert band is not None
-        held = band[:, end.start - top :].clone()
-        if k >= wanted:
-            yield (slice(top, end.start), *(slice(0, n) for n in plan.shape[1:])), band[:, : end.start - top]
-        top = end.start
+        band = _weighted_row(read, predict, k, axes, weights)
+        if overlap is not None:
+            band[:, : overlap.shape[1]] += overlap
+        # A skipped row of tiles leaves the rows that it shares with this one incomplete; they are not yielded.
+        overlap = band[:, stop - top :].copy()
+        if k >= needed:
+            yield (slice(top, stop), *width), band[:, : stop - top]
+        top = stop
 
 
-def probabilities(logits: Tensor, multilabel: bool = False) -> Tensor:
+def _weighted_row(
+    read: Read, predict: Predict, k: int, axes: list[list[slice]], weights: list[list[NDArray[np.float32]]]
+) -> Logits:
+    """The weighted sum of the tiles in row k: (classes, rows, *S[1:])"""
+    band = None
+    rows = axes[0][k]
+    for places in product(*(range(len(axis)) for axis in axes[1:])):
+        outer = (rows, *(axis[i] for axis, i in zip(axes[1:], places, strict=True)))
+        logits = predict(read(outer))
+        if band is None:
+            size = (axis[-1].stop for axis in axes[1:])
+            band = np.zeros((len(logits), rows.stop - rows.start, *size), logits.dtype)
+        for axis, i in enumerate((k, *places)):
+            weight = weights[axis][i].reshape(-1, *[1] * (len(axes) - 1 - axis))
+            logits = logits * weight.astype(logits.dtype)
+        band[(slice(None), slice(None), *outer[1:])] += logits
+    assert band is not None
+    return band
+
+
+def probabilities(logits: Logits, multilabel: bool = False) -> Logits:
     """(classes, ...) of one class each, or of each class on its own"""
-    return logits.float().sigmoid() if multilabel else logits.float().softmax(0)
+    if multilabel:
+        from scipy.special import expit
+
+        return expit(logits)
+    shifted = np.exp(logits - logits.max(0))
+    shifted /= shifted.sum(0)
+    return shifted
 
 
-def hard(logits: Tensor, multilabel: bool = False) -> Tensor:
+def hard(logits: Logits, multilabel: bool = False) -> Array:
     """(classes, ...) -> (...) the likeliest class; or bit k where class k has a probability above 0.5"""
-    if not multilabel:
-        return logits.argmax(0)
-    return sum((plane > 0).to(torch.uint8) << k for k, plane in enumerate(logits))  # type: ignore[return-value]
+    labels = np.zeros(logits.shape[1:], np.uint8 if len(logits) <= 256 else np.uint16)
+    if multilabel:
+        for k, plane in enumerate(logits):
+            labels |= (plane > 0).astype(np.uint8) << k
+        return labels
+    best = logits[0].copy()  # faster than argmax along the first axis
+    for k, plane in enumerate(logits[1:], start=1):
+        larger = plane > best
+        labels[larger] = k
+        np.maximum(best, plane, out=best)
+    return labels
 
 
 def maps(
-    parts: Parts, shape: Sequence[int], soft: bool = False, multilabel: bool = False
-) -> Iterator[tuple[int, Array, Array | None]]:
+    pieces: Pieces, shape: Sequence[int], soft: bool = False, multilabel: bool = False
+) -> Iterator[Band]:
     """(first row, labels, probabilities) of all of the width at a time
 
     labels          the likeliest class of every sample, or bit fields: (rows, *shape[1:]) of uint8 or uint16
-    probabilities   of every class, where they are wanted: (classes, rows, *shape[1:]) of uint8, 255 for 1
+    probabilities   of every class, where they are asked for: (classes, rows, *shape[1:]) of uint8, 255 for 1
     """
-    band, shares, rows = None, None, slice(0, 0)
-    for place, logits in parts:
+    band = soft_band = None
+    rows = slice(0, 0)
+    for place, logits in pieces:
         if band is None or place[0] != rows:
             if band is not None:
-                yield rows.start, band, shares
+                yield rows.start, band, soft_band
             rows = place[0]
             size = (rows.stop - rows.start, *shape[1:])
             band = np.empty(size, np.uint8 if len(logits) <= 256 else np.uint16)
-            shares = np.empty((len(logits), *size), np.uint8) if soft else None
-        band[(slice(None), *place[1:])] = hard(logits, multilabel).cpu().numpy()
-        if shares is not None:
-            p = probabilities(logits, multilabel).mul_(255).round_()
-            shares[(slice(None), slice(None), *place[1:])] = p.to(torch.uint8).cpu().numpy()
+            soft_band = np.empty((len(logits), *size), np.uint8) if soft else None
+        band[(slice(None), *place[1:])] = hard(logits, multilabel)
+        if soft_band is not None:
+            p = probabilities(logits, multilabel) * 255
+            soft_band[(slice(None), slice(None), *place[1:])] = p.round().astype(np.uint8)
     if band is not None:
-        yield rows.start, band, shares
+        yield rows.start, band, soft_band
 
 
-class Seams:
-    """How visible the ends of blended tiles are: `watch` measures while the parts pass, `score` then tells.
+class SeamMeter:
+    """How visible the ends of blended tiles are: `watch` measures while the pieces pass, `score` is the result.
 
     The score is the mean jump of the class probabilities from one sample to the next across the ends of tiles, divided
     by the mean jump one sample before and after: 1 where no end can be seen.
@@ -110,36 +142,45 @@ class Seams:
 
     def __init__(self, plan: Plan, multilabel: bool = False):
         self.multilabel = multilabel
-        ends = [{e for p in parts for e in (p.start, p.stop)} for parts in plan.parts()]
-        self.ends = [
-            sorted(e for e in found if 2 <= e < n - 1) for found, n in zip(ends, plan.shape, strict=True)
-        ]
-        self.across, self.beside, self.last = 0.0, 0.0, torch.zeros(0)
+        self.ends = [_inner_ends(axis, n) for axis, n in zip(plan.axis_tiles(), plan.shape, strict=True)]
+        self.across = 0.0
+        self.beside = 0.0
+        self.last: Logits | None = None
 
     @property
     def score(self) -> float:
-        return self.across / self.beside if self.beside else 1.0 if not self.across else float("inf")
+        if self.beside:
+            return self.across / self.beside
+        return float("inf") if self.across else 1.0
 
-    def watch(self, parts: Parts) -> Iterator[tuple[Slices, Tensor]]:
-        """The same parts, each of the full width."""
-        for place, logits in parts:
+    def watch(self, pieces: Pieces) -> Iterator[tuple[Slices, Logits]]:
+        """The same pieces, each of the full width."""
+        for place, logits in pieces:
             p = probabilities(logits, self.multilabel)
             for axis, ends in enumerate(self.ends[1:], start=2):
                 for end in ends:
-                    self._add(p.narrow(axis, end - 2, 4).movedim(axis, 1))
+                    self._add(np.moveaxis(p.take(range(end - 2, end + 2), axis), axis, 1))
             self._along_rows(place[0], p)
             yield place, logits
 
-    def _along_rows(self, rows: slice, p: Tensor) -> None:
+    def _along_rows(self, rows: slice, p: Logits) -> None:
         """An end between rows is measured when the row after the next has come."""
-        joined = torch.cat([self.last, p], 1) if self.last.dim() > 1 else p
+        joined = p if self.last is None else np.concatenate([self.last, p], 1)
         first = rows.stop - joined.shape[1]
         for end in self.ends[0]:
             if rows.start <= end + 1 < rows.stop and end - 2 >= first:  # not where a stopped run left off
                 self._add(joined[:, end - 2 - first : end + 2 - first])
-        self.last = joined[:, -3:].clone()
+        self.last = joined[:, -3:].copy()
 
-    def _add(self, four: Tensor) -> None:
+    def _add(self, four: Logits) -> None:
         """(classes, 4, ...) around an end"""
-        before, across, after = four.diff(dim=1).abs().cpu().double().sum([0, *range(2, four.dim())]).tolist()
-        self.across, self.beside = self.across + across, self.beside + (before + after) / 2
+        jumps = np.abs(np.diff(four.astype(np.float64), axis=1))
+        before, across, after = jumps.sum(axis=(0, *range(2, four.ndim))).tolist()
+        self.across += across
+        self.beside += (before + after) / 2
+
+
+def _inner_ends(axis_tiles: list[slice], n: int) -> list[int]:
+    """Where tiles of an axis of n samples begin or end inside, with two samples on each side."""
+    ends = {end for tile in axis_tiles for end in (tile.start, tile.stop)}
+    return sorted(end for end in ends if 2 <= end < n - 1)

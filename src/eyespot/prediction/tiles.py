@@ -1,28 +1,26 @@
-"""Large images in tiles: how far beside a tile the network looks, where tiles lie, how much memory one takes.
+"""Large images in tiles: where tiles lie and how much memory one takes, planned from facts about the network alone.
 
-A tile's inside is answered as in the whole image if around it lies all that its samples see, if it starts where the
-network's grids start again, and if it ends where the image ends or on such a place, so that the network fills it up
-only where it would fill up the whole.
+A tile's inside is predicted as in the whole image if around it lies all that its samples see, if it starts where the
+network's grids start again, and if it ends where the image ends or on such a place, so that the network pads it only
+where it would pad the whole. No torch is needed here: the facts are in the model file (see `network_facts.py`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
-from math import ceil, lcm, pi, prod
+from math import ceil, pi, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.anatomy.description import memory as in_words
-from eyespot.anatomy.measure import run_as_predicting
 from eyespot.errors import UserError
-from eyespot.models.network import Network
 
 Slices = tuple[slice, ...]
 LABELS = 4
 """Bytes for a sample's label until it is written, copies included."""
-BESIDE = 150 << 20
-"""Bytes that torch's kernels and the compression of the answer take beside what is counted."""
+OVERHEAD = 150 << 20
+"""Bytes that kernels and the compression of the prediction take beside what is counted."""
 
 
 @dataclass(frozen=True)
@@ -46,30 +44,42 @@ def up(n: int, grid: int) -> int:
     return -(-n // grid) * grid
 
 
-def reach(network: Network, channels: int) -> Reach:
-    """How far a segmentation network looks. Raises UserError for one that does not answer for every sample."""
-    stride, kind = network.total_stride, type(network).__name__
-    shape = (channels, *[up(max(network.smallest, 4 * stride), stride)] * network.kit.dim)
-    _, follower, _, out = run_as_predicting(network, shape, "meta")
-    if tuple(out.shape[2:]) != shape[1:]:
-        raise UserError(
-            f"this {kind} answers {tuple(out.shape[2:])} for {shape[1:]} samples, and tiles need an answer for "
-            "every sample: use a segmentation network with padded=True"
-        )
-    why = ", and ".join(follower.notes)
-    grids = [axis.grid for axis in follower.last if axis.grid is not None]
-    if network.kit.padding == "circular":
-        why = "its padding is circular: each edge sees the opposite one"
-    if why or len(grids) < network.kit.dim:
-        return Reach(0, 0, stride, why or "an output sees the whole image")
-    step = lcm(stride, *(g.shift for g in grids))
-    before = up(max(int(-low) for g in grids for low in g.lows), step)
-    after = up(max(int(high) - g.shift + 1 for g in grids for high in g.highs), step)
-    if (
-        network.kit.padding != "zeros"
-    ):  # what lies outside is then taken from inside, from as far on the other side
-        before = after = max(before, after) + step
-    return Reach(before, after, step)
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What a tile plan has to know of a network that predicts every position.
+
+    name               of its class, for messages
+    classes            channels of the logits
+    smallest           the shortest axis that it takes without padding
+    stride             its total stride, in samples
+    bytes_per_sample   memory for one image in float32, all values alive at once, for each of its samples
+    """
+
+    name: str
+    classes: int
+    smallest: int
+    stride: int
+    bytes_per_sample: float
+    reach: Reach
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for the card."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> "NetworkFacts":
+        """From a card."""
+        fields: dict[str, Any] = {**facts, "reach": Reach(**facts["reach"])}
+        return cls(**fields)
+
+    @property
+    def grid(self) -> int:
+        """Sizes that tiles are multiples of, in samples."""
+        return 2 * self.stride
+
+    def memory(self, outer: Sequence[int]) -> int:
+        """Bytes for one tile of these sizes."""
+        return ceil(self.bytes_per_sample * prod(up(n, self.grid) for n in outer))
 
 
 def tiles(shape: Sequence[int], tile: Sequence[int], reach: Reach) -> Iterator[tuple[Slices, Slices]]:
@@ -79,7 +89,7 @@ def tiles(shape: Sequence[int], tile: Sequence[int], reach: Reach) -> Iterator[t
         [slice(a, min(a + step, n)) for a in range(0, n, step)] for n, step in zip(shape, steps, strict=True)
     ]
     for inner in product(*axes):
-        yield inner, tuple(reach.around(part, n) for part, n in zip(inner, shape, strict=True))
+        yield inner, tuple(reach.around(i, n) for i, n in zip(inner, shape, strict=True))
 
 
 def overlapping(n: int, tile: int, grid: int) -> list[slice]:
@@ -92,9 +102,9 @@ def shares(parts: Sequence[slice]) -> list[NDArray[np.float32]]:
     """For each of the parts, the weight of each of its samples: Hann windows, divided so that weights add up to 1."""
     windows = [np.sin(pi * (np.arange(p.stop - p.start) + 0.5) / (p.stop - p.start)) ** 2 for p in parts]
     total = np.zeros(parts[-1].stop)
-    for part, window in zip(parts, windows, strict=True):
-        total[part] += window
-    return [(window / total[part]).astype(np.float32) for part, window in zip(parts, windows, strict=True)]
+    for place, window in zip(parts, windows, strict=True):
+        total[place] += window
+    return [(window / total[place]).astype(np.float32) for place, window in zip(parts, windows, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -114,15 +124,15 @@ class Plan:
     @property
     def count(self) -> int:
         if self.why:
-            return prod(len(p) for p in self.parts())
+            return prod(len(p) for p in self.axis_tiles())
         return prod(ceil(n / t) for n, t in zip(self.shape, self.tile, strict=True))
 
     @property
     def rows(self) -> int:
         """How many times a band of all of the width is made."""
-        return len(self.parts()[0]) if self.why else ceil(self.shape[0] / self.tile[0])
+        return len(self.axis_tiles()[0]) if self.why else ceil(self.shape[0] / self.tile[0])
 
-    def parts(self) -> list[list[slice]]:
+    def axis_tiles(self) -> list[list[slice]]:
         """Of each axis, the overlapping parts of tiles that are blended."""
         return [
             overlapping(n, t, self.reach.grid) if t < n else [slice(0, n)]
@@ -130,41 +140,39 @@ class Plan:
         ]
 
     def __str__(self) -> str:
-        size, most = " x ".join(map(str, self.tile)), in_words(self.bytes)
+        size = " x ".join(map(str, self.tile))
+        most = in_words(self.bytes)
         if self.why:
             return f"{self.count:,} overlapping tiles of {size}, blended, since {self.why}; at most {most}"
         if self.count == 1:
             return f"in one piece; at most {most}"
-        beside = max(self.reach.before, self.reach.after)
-        return f"{self.count:,} tiles of {size} and up to {beside} beside, exact; at most {most}"
+        halo = max(self.reach.before, self.reach.after)
+        return f"{self.count:,} tiles of {size} with a halo of up to {halo}, exact; at most {most}"
 
 
-def memory(network: Network, channels: int, outer: Sequence[int]) -> int:
-    """Bytes that the network takes for one tile of these sizes, in float32: all values alive at once."""
-    return run_as_predicting(network, (channels, *outer), "meta")[2].peak
-
-
-def plan(network: Network, channels: int, shape: Sequence[int], limit: int, answer: int = LABELS) -> Plan:
+def plan(facts: NetworkFacts, shape: Sequence[int], limit: int, held: int = LABELS) -> Plan:
     """The largest tiles that take at most `limit` bytes: exact ones, or blended where these would cost less.
 
-    `answer` is how many bytes are held for each sample of a band until it is written.
+    `held` is how many bytes are kept for each sample of a band until it is written.
 
     Blended tiles overlap by half along each axis, so exact ones are chosen where their inner half or more is kept.
     """
-    shape, how = tuple(shape), reach(network, channels)
-    outer = largest_tile(network, channels, shape, limit, answer, blended=False)
-    side, beside = max(outer), how.before + how.after
-    inner = (side - beside) // how.grid * how.grid
-    if outer == shape or (not how.why and 2 * inner >= side):
-        tile = tuple(n if n <= side else evenly(n, inner, how.grid) for n in shape)
-        outer = [min(n, t + beside) for n, t in zip(shape, tile, strict=True)]
-        return Plan(shape, tile, how, cost(network, channels, shape, outer, answer, blended=False))
+    shape = tuple(shape)
+    reach = facts.reach
+    outer = largest_tile(facts, shape, limit, held, blended=False)
+    side = max(outer)
+    halo = reach.before + reach.after
+    inner = (side - halo) // reach.grid * reach.grid
+    if outer == shape or (not reach.why and 2 * inner >= side):
+        tile = tuple(n if n <= side else evenly(n, inner, reach.grid) for n in shape)
+        outer = tuple(min(n, t + halo) for n, t in zip(shape, tile, strict=True))
+        return Plan(shape, tile, reach, cost(facts, shape, outer, held, blended=False))
     why = (
-        how.why
-        or f"the network looks {beside} samples far and only {side} at a time fit in {in_words(limit)}"
+        reach.why
+        or f"the network looks {halo} samples far and only {side} at a time fit in {in_words(limit)}"
     )
-    outer = largest_tile(network, channels, shape, limit, answer, blended=True)
-    return Plan(shape, outer, how, cost(network, channels, shape, outer, answer, blended=True), why)
+    outer = largest_tile(facts, shape, limit, held, blended=True)
+    return Plan(shape, outer, reach, cost(facts, shape, outer, held, blended=True), why)
 
 
 def evenly(n: int, most: int, grid: int) -> int:
@@ -173,46 +181,54 @@ def evenly(n: int, most: int, grid: int) -> int:
 
 
 def largest_tile(
-    network: Network, channels: int, shape: tuple[int, ...], limit: int, answer: int, blended: bool
+    facts: NetworkFacts, shape: tuple[int, ...], limit: int, held: int, blended: bool
 ) -> tuple[int, ...]:
     """The largest tile, halo included, that takes at most `limit` bytes; its sides are alike or end with the image.
 
-    A blended one is shorter along the first axis where the rows that are held would take more than half of the memory.
+    A blended one is shorter along the first axis where the rows that are kept would take more than half of the memory.
     """
-    grid, dim = 2 * network.total_stride, len(shape)
-    least = up(network.smallest, grid)
-    probe = 2 * least - 1  # filled up to 2 * least, as at the image's end; values rise with the area
-    each = memory(network, channels, [probe] * dim) / (2 * least) ** dim
-    row = held(network, shape, 1, answer, blended) - BESIDE
+    grid = facts.grid
+    least = up(facts.smallest, grid)
+    row = band_bytes(facts, shape, 1, held, blended) - OVERHEAD
     rows = max(least, limit // (2 * row) // grid * grid) if blended else max(shape)
 
     def outer(side: int) -> tuple[int, ...]:
         return (min(rows, side, shape[0]), *(min(n, side) for n in shape[1:]))
 
-    def taken(side: int) -> float:
-        sides = outer(side)
-        return each * prod(up(n, grid) for n in sides) + held(network, shape, sides[0], answer, blended)
+    def taken(side: int) -> int:
+        return cost(facts, shape, outer(side), held, blended)
 
     if taken(least) > limit:
         raise UserError(
-            f"the memory allowed is {in_words(limit)}, and the smallest tile of this {type(network).__name__}, "
-            f"{least} samples wide, takes {in_words(taken(least))}; allow more"
+            f"the memory allowed is {in_words(limit)}, and the smallest tile of this {facts.name}, "
+            f"{least} samples wide, takes {in_words(taken(least))}; allow more with EYESPOT_MEMORY_MB"
         )
-    low, high = least, up(max(*shape, least), grid)
+    low = least
+    high = up(max(*shape, least), grid)
     while low < high:
         middle = up((low + high) // 2 + 1, grid)
-        low, high = (middle, high) if taken(middle) <= limit else (low, middle - grid)
+        if taken(middle) <= limit:
+            low = middle
+        else:
+            high = middle - grid
     return outer(low)
 
 
-def cost(
-    network: Network, channels: int, shape: Sequence[int], outer: Sequence[int], answer: int, blended: bool
-) -> int:
-    """Bytes for one tile and for all that is held beside it."""
-    return memory(network, channels, outer) + held(network, shape, outer[0], answer, blended)
+def cost(facts: NetworkFacts, shape: Sequence[int], outer: Sequence[int], held: int, blended: bool) -> int:
+    """Bytes for one tile and for all that is kept beside it."""
+    return facts.memory(outer) + band_bytes(facts, shape, outer[0], held, blended)
 
 
-def held(network: Network, shape: Sequence[int], rows: int, answer: int, blended: bool) -> int:
-    """Bytes for the rows of the answer that are kept until they are written, and BESIDE."""
-    logits = 6 * network.classes if blended else 0  # in float32, half of them twice
-    return rows * prod(shape[1:]) * (answer + logits) + BESIDE
+def band_bytes(facts: NetworkFacts, shape: Sequence[int], rows: int, held: int, blended: bool) -> int:
+    """Bytes for the rows of the prediction that are kept until they are written, and OVERHEAD."""
+    logits = 6 * facts.classes if blended else 0  # in float32, half of them twice
+    return rows * prod(shape[1:]) * (held + logits) + OVERHEAD
+
+
+def in_words(size: float) -> str:
+    """12.3 MB"""
+    exponent = 0
+    while size >= 1024 and exponent < 4:
+        size /= 1024
+        exponent += 1
+    return f"{size:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[exponent]}"

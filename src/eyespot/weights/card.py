@@ -20,9 +20,10 @@ class Card:
 
     preset, changes   the network, for `create`
     classes           names, in the order of the logits
-    preprocessing     how a file becomes the network's input: see `data.reading.Reading`; mean and std per
-                      channel; the precision of answers, and whether test-time augmentation is used (tta_flip, tta_shift)
+    preprocessing     how a file becomes the network's input: see `data.preprocess.preprocessing.Preprocessing`; mean and std
+                      per channel; the precision of predictions, and their test-time augmentation (tta_flip, tta_shift)
     augment           what may change in an image without changing its class, as trained
+    network_facts     of a network that predicts every position, what plans of tiles need: see `prediction.tiles`
     temperature       the logits are divided by it before softmax (Guo et al. 2017)
     """
 
@@ -37,6 +38,7 @@ class Card:
     plan: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    network_facts: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
 
