@@ -69,7 +69,7 @@ def test_look_finds_leaks_contradictions_and_kinds(cli, tmp_path):
         "with transparency",
         "only the first is read",
         "grey among colour",
-        "of one value only",
+        "with a single value",
     ):
         assert text in out, text
 

@@ -128,6 +128,6 @@ def test_intervals_cover_the_truth(n, least):
     for _ in range(300):
         sizes, quality = rng.integers(20, 100, n), rng.beta(8, 2, n)
         counts = np.column_stack([rng.binomial(sizes, quality), sizes]).astype(float)
-        got = bootstrap(counts, lambda c: c[..., :1] / c[..., 1:], sample_indices=300)[0]
+        got = bootstrap(counts, lambda c: c[..., :1] / c[..., 1:], draws=300)[0]
         inside += got["low"] <= 0.8 <= got["high"]
     assert least <= inside / 300 <= 0.98

@@ -44,7 +44,7 @@ class Config:
     fit: str | None = setting(
         None,
         "How files are fitted to that size: pad, crop or stretch",
-        check=one_of("pad", "crop", "stretch"),
+        check=one_of("pad", "crop", "stretch", also=("own",)),  # images that have masks keep their own size
     )
     dim: int | None = setting(
         None, "Read files as signals (1), images (2) or volumes (3)", check=one_of(1, 2, 3)

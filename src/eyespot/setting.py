@@ -72,10 +72,10 @@ SEED = Check(lambda value: 0 <= value < 2**63, lambda _: "give a whole number fr
 FRACTION = Check(lambda value: 0 < value < 1, lambda _: "give a share between 0 and 1, such as 0.2")
 
 
-def one_of(*choices: Any) -> Check:
-    """One of a few values."""
+def one_of(*choices: Any, also: tuple[Any, ...] = ()) -> Check:
+    """One of these; `also` has values that a plan may hold and that are not offered."""
     words = [str(choice) for choice in choices]
-    return Check(lambda value: value in choices, lambda value: nearest(str(value), words))
+    return Check(lambda value: value in (*choices, *also), lambda value: nearest(str(value), words))
 
 
 def matches(pattern: str, remedy: str) -> Check:

@@ -176,7 +176,8 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             numbers = json.loads((file.metadata() or {})["eyespot"])
-            tensors = {name: file.get_tensor(name) for name in file}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}): train anew with --config"
