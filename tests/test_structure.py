@@ -36,20 +36,17 @@ FILE_CHANGES = set(
     "extractall urlretrieve save_file".split()
 )
 
-# Rules that the package does not hold everywhere yet. Nothing is added here, and what holds again is removed.
+# The exceptions: nothing is added here without a reason.
 IMPORTS_BACK = {  # inside functions, where an object hands over to the module that writes or evaluates what it holds
     "evaluation -> class_evaluation",
     "evaluation -> mask_evaluation",
     "prediction.class_output -> prediction.sinks",
     "prediction.mask_output -> prediction.mask_files",
 }
-LONG_FUNCTIONS = {"prediction.mask_files:_write_file"}
-MANY_ARGUMENTS = set(
+MANY_ARGUMENTS = set(  # convolutions as in torch, and the settings of papers
     "convolution.operation:convolve convolution.operation:correlate convolution.operation:_apply "
     "models.densenet:__init__ models.fcdensenet:__init__".split()
 )
-WITH_FORMAT_SKIPPED = {"data.formats.signal"}
-DIALECT_WORDS = 160
 
 
 @cache
@@ -130,13 +127,13 @@ def test_no_imports_go_in_a_circle():
 def test_a_file_holds_one_idea(path):
     text = path.read_text()
     assert len(text.splitlines()) <= 400
-    assert "# fmt: skip" not in text or name_of(path) in WITH_FORMAT_SKIPPED
+    assert "# fmt: skip" not in text
     assert "sklearn" not in text
 
 
 def test_functions_are_short():
     lengths = {name: length(function) for path in FILES for name, function in functions(path)}
-    assert {name for name, lines in lengths.items() if lines > 50} <= LONG_FUNCTIONS
+    assert not {name for name, lines in lengths.items() if lines > 50}
     assert median(lengths.values()) <= 10
     assert quantiles(lengths.values(), n=10)[-1] <= 30
 
@@ -171,7 +168,7 @@ def test_classes_are_at_most_two_deep():
 def test_words_are_the_fields():
     text = "\n".join(path.read_text() for path in FILES)
     counts = {word: len(re.findall(rf"\b{word}\b", text)) for word in DIALECT}
-    assert sum(counts.values()) <= DIALECT_WORDS, counts
+    assert sum(counts.values()) <= 60, counts
 
 
 def writes(call: ast.Call) -> bool:

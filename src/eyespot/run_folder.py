@@ -98,32 +98,32 @@ def make_card(survey: Survey, plan: Plan, side: int) -> Card:
     )
 
 
-def start_folder(folder: Path, found: Survey, plan: Plan) -> None:
+def start_folder(folder: Path, survey: Survey, plan: Plan) -> None:
     """What is known before the first step: the plan, the split, and a picture of the first batch."""
     make_folder(folder)
     remove_files(*(folder / name for name in OURS))
-    tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, found)}
+    tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, survey)}
     write_plan(folder / PLAN, plan.config, tables)
-    write_file(folder / SPLIT, split_csv(found, plan))
+    write_file(folder / SPLIT, split_csv(survey, plan))
     pictures.write_png(plan.task.picture(plan.train), folder / "first-batch.png")
 
 
-def split_csv(found: Survey, plan: Plan) -> str:
+def split_csv(survey: Survey, plan: Plan) -> str:
     """Which image is on which side: a CSV that `train` and `evaluate` read as a data set."""
-    side = np.full(len(found.labels), "train", dtype="<U5")
+    side = np.full(len(survey.labels), "train", dtype="<U5")
     side[plan.val], side[plan.test] = "val", "test"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    of_class = [MASK_OF + name for name in found.classes] if found.source.by_class else []
-    what = of_class or ["mask" if found.source.has_masks else "label"]
+    of_class = [MASK_OF + name for name in survey.classes] if survey.source.by_class else []
+    what = of_class or ["mask" if survey.source.has_masks else "label"]
     writer.writerow(["path", *what, "split", "content"] + ["group"] * (plan.groups is not None))
-    for r, i in enumerate(found.images.rows.tolist()):
-        sample = found.source.samples[i]
+    for r, i in enumerate(survey.images.rows.tolist()):
+        sample = survey.source.samples[i]
         masks = {MASK_OF + name: file.resolve() for name, file in sample.masks}
-        told = [masks.get(name, "") for name in of_class] or [
+        labels = [masks.get(name, "") for name in of_class] or [
             sample.mask.resolve() if sample.mask else sample.label
         ]
-        row = [sample.path.resolve(), *told, side[r], found.headers[r].digest.hex()]
+        row = [sample.path.resolve(), *labels, side[r], survey.headers[r].digest.hex()]
         writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
     return text.getvalue()
 

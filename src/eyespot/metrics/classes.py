@@ -159,8 +159,8 @@ def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> floa
     def loss(log_t: float) -> float:
         return -float(log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(labels)), labels].mean())
 
-    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
-    return float(np.exp(found.x))
+    best: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return float(np.exp(best.x))
 
 
 def percent(score: Score) -> str:

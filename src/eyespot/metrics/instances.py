@@ -1,4 +1,4 @@
-"""How well objects are told apart: F1 of whole objects, and the scores of the ISBI 2012 challenge.
+"""How well objects are separated: F1 of whole objects, and the scores of the ISBI 2012 challenge.
 
 Arrays of ids in any dimensions: 0 is background, VOID in the truth is left out, ids are arbitrary.
 Of masks without ids, `eyespot.labels.components` makes them.

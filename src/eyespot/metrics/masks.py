@@ -115,8 +115,8 @@ def _measures(counts: Float, k: int) -> Float:
     )
     occurs = np.where(there > 0, 1.0, np.nan)
     iou, dice = occurs * ratio(hits, there + said - hits), occurs * ratio(2 * hits, there + said)
-    exact, found = np.where(edge > 0, ratio(edge_hits, edge), 0.0), ratio(line_hits, line)
-    f = np.where(exact + found == 0, 0.0, ratio(2 * exact * found, exact + found))
+    precision, recall = np.where(edge > 0, ratio(edge_hits, edge), 0.0), ratio(line_hits, line)
+    f = np.where(precision + recall == 0, 0.0, ratio(2 * precision * recall, precision + recall))
     over_all = [ratio(hits.sum(-1), there.sum(-1)), *map(_mean, (iou, dice, f))]
     parts = [iou, dice, ratio(hits, there), ratio(hits, said), f]
     return np.concatenate([np.stack(over_all, -1), *parts], -1)

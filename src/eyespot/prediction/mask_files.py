@@ -99,25 +99,19 @@ def _write_file(
     windows = open_windows(file, output.preprocessing.dim)
     shape = windows.shape
     if instances:
-        _room_for_ids(file, prod(shape))
+        _check_memory_for_ids(file, prod(shape))
     plain = all(values.ndim == 1 for values in tables.values())
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
-    made = (*tables, *[soft] * probabilities)
-    left = any(
-        p.with_name(f"{p.name}.partial").exists() for p in made
-    )  # then what is there may be of that run
-    for there in (p for p in made if p.exists() and not left):
-        raise FileExistsError(there)
-    for each in made:
-        make_folder(each.parent)
+    _check_free((*tables, *[soft] * probabilities))
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = output.plan(shape, probabilities)
         say(f"{file}: {plan}")
         how["key"] = _key(file, output.digest, plan, [values.tolist() for values in tables.values()])
-    held, kept = [], []
+    bands_of_labels = []
+    bands_of_shares = []
     with ExitStack() as stack:
         hard = [
             (stack.enter_context(TiledFile(to, shape, values.dtype, **how)), values)
@@ -138,26 +132,36 @@ def _write_file(
             for to, values in hard:
                 to.add(top, values[band])
             if not hard:
-                held.append(band)
+                bands_of_labels.append(band)
             if softer:
                 softer.add(top, shares)  # type: ignore[arg-type]
             elif probabilities:
-                kept.append(shares)
-    if kept:
-        write_file(soft, _npy(np.concatenate(kept, 1)))
+                bands_of_shares.append(shares)
+    if bands_of_shares:
+        write_file(soft, _npy(np.concatenate(bands_of_shares, 1)))
     if large:
         return list(tables)
-    labels = np.concatenate(held)
+    labels = np.concatenate(bands_of_labels)
     if instances:
         return [write_map(_numbers(output.ids(labels)), path, file)]
     return [write_map(values[labels], to, file) for to, values in tables.items()]
 
 
-def _room_for_ids(file: Path, samples: int) -> None:
+def _check_free(paths: tuple[Path, ...]) -> None:
+    """Make the folders of files to write. Raises FileExistsError where one exists, unless a stopped run left it."""
+    stopped = any(path.with_name(f"{path.name}.partial").exists() for path in paths)
+    for path in paths:
+        if path.exists() and not stopped:
+            raise FileExistsError(path)
+    for path in paths:
+        make_folder(path.parent)
+
+
+def _check_memory_for_ids(file: Path, samples: int) -> None:
     need = -(-samples * BYTES >> 20)
     if need > MEMORY_MB:
         raise UserError(
-            f"ids of the objects in {file} take {need:,} MB, since they are found on the whole image, and {MEMORY_MB:,} MB are allowed: set EYESPOT_MEMORY_MB={need}, or use --no-instances"
+            f"ids of the objects in {file} take {need:,} MB, since they are computed on the whole image, and {MEMORY_MB:,} MB are allowed: set EYESPOT_MEMORY_MB={need}, or use --no-instances"
         )
 
 

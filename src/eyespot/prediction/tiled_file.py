@@ -138,34 +138,34 @@ class TiledFile:
             tags = [[p.aspage().tags[name] for name in ("TileOffsets", "TileByteCounts")] for p in file.pages]
             return [tuple((t.valueoffset, CODES[int(t.dtype)]) for t in pair) for pair in tags]  # type: ignore[misc]
 
-    def _write(self, part: Array) -> None:
+    def _write(self, block: Array) -> None:
         """One row of tiles of every channel, or one plane; noted when it is on the disk."""
-        for page, index, content in in_order(self._packed, self._tiles(part)):
+        for page, index, content in in_order(self._packed, self._tiles(block)):
             self._put(self.end, content + bytes(len(content) % 2))
             for (table, code), value in zip(self.places[page], (self.end, len(content)), strict=True):
                 number = struct.pack(code, value)
                 self._put(table + index * len(number), number)
             self.end += len(content) + len(content) % 2
-        self.rows += part.shape[1]
+        self.rows += block.shape[1]
         self.file.flush()
         if self.key:
             synchronise(self.file)
             write_file(self.state, json.dumps({"key": self.key, "rows": self.rows, "end": self.end}))
 
-    def _tiles(self, part: Array) -> Iterator[tuple[int, int, Array]]:
+    def _tiles(self, block: Array) -> Iterator[tuple[int, int, Array]]:
         """(page, place in the page, tile)"""
-        across = -(-part.shape[-1] // self.side[1])
-        for c, rows in enumerate(part if self.flat else part[:, 0]):
-            page = c if self.flat else self.rows * len(part) + c
+        across = -(-block.shape[-1] // self.side[1])
+        for c, rows in enumerate(block if self.flat else block[:, 0]):
+            page = c if self.flat else self.rows * len(block) + c
             first = self.rows // self.side[0] * across if self.flat else 0
             corners = product(*(range(0, n, s) for n, s in zip(rows.shape, self.side, strict=True)))
             for k, (y, x) in enumerate(corners):
                 yield page, first + k, rows[y : y + self.side[0], x : x + self.side[1]]
 
     def _packed(self, job: tuple[int, int, Array]) -> tuple[int, int, bytes]:
-        page, index, part = job
+        page, index, block = job
         tile = np.zeros(self.side, self.dtype)
-        tile[: part.shape[0], : part.shape[1]] = part
+        tile[: block.shape[0], : block.shape[1]] = block
         return page, index, zlib.compress(tile.tobytes())
 
     def _put(self, at: int, content: bytes) -> None:

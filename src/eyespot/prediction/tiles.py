@@ -36,7 +36,7 @@ class Reach:
     why: str = ""
 
     def around(self, inner: slice, n: int) -> slice:
-        """An inner part, on the grid or up to the end, and what it sees, of an axis of n samples."""
+        """An inner region, on the grid or up to the end, and what it sees, of an axis of n samples."""
         return slice(max(0, inner.start - self.before), min(n, inner.stop + self.after))
 
 
@@ -109,7 +109,7 @@ def shares(parts: Sequence[slice]) -> list[NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How an image is cut: `tile` is the inner part where tiles are exact, the whole tile where they are blended.
+    """How an image is cut: `tile` is the inner region where tiles are exact, the whole tile where they are blended.
 
     bytes   the most memory at once, beside what the process holds before
     why     why the tiles are blended, "" where they are exact

@@ -42,12 +42,12 @@ def open_windows(path: Path, dim: int) -> Windows:
             head = file.read(8)
     except OSError as error:
         raise Unreadable(error.strerror or str(error)) from error
-    found = None
+    windows = None
     if head[:6] == b"\x93NUMPY":
-        found = _numpy(path, dim)
+        windows = _numpy(path, dim)
     elif is_tiff(head):
-        found = _tiff(path, dim)
-    return found or _whole(path, dim)
+        windows = _tiff(path, dim)
+    return windows or _whole(path, dim)
 
 
 def _whole(path: Path, dim: int) -> Windows:
@@ -132,19 +132,19 @@ def _page(path: Path, page: tifffile.TiffPage, rows: slice, columns: slice) -> A
         for i, j in product(_touched(rows, height), _touched(columns, width)):
             index = i * across + j
             file.seek(page.dataoffsets[index])
-            part, _, _ = page.decode(file.read(page.databytecounts[index]), index)
-            if part is not None:
-                _put(window, np.asarray(part)[0], rows.start - i * height, columns.start - j * width)
+            block, _, _ = page.decode(file.read(page.databytecounts[index]), index)
+            if block is not None:
+                _put(window, np.asarray(block)[0], rows.start - i * height, columns.start - j * width)
     return window
 
 
-def _touched(part: slice, step: int) -> range:
-    return range(part.start // step, -(-part.stop // step))
+def _touched(block: slice, step: int) -> range:
+    return range(block.start // step, -(-block.stop // step))
 
 
-def _put(window: Array, part: Array, down: int, right: int) -> None:
-    """Copy what of a part falls into a window that begins so far down and right of it."""
-    seen = part[max(0, down) :, max(0, right) :][
+def _put(window: Array, block: Array, down: int, right: int) -> None:
+    """Copy what of a block falls into a window that begins so far down and right of it."""
+    seen = block[max(0, down) :, max(0, right) :][
         : len(window) + min(0, down), : window.shape[1] + min(0, right)
     ]
     top, left = max(0, -down), max(0, -right)

@@ -118,21 +118,21 @@ def template(name: str) -> Any:
     )
 
 
-def frame(card: Card, outcome: Outcome, plan: Plan, found: Survey) -> dict[str, Any]:
+def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str, Any]:
     """What every report says, whatever was learned."""
-    size = plan.config.size if found.preprocessing.fit == OWN else found.preprocessing.size
+    size = plan.config.size if survey.preprocessing.fit == OWN else survey.preprocessing.size
     return {
-        "name": found.source.name,
+        "name": survey.source.name,
         "card": card,
-        "word": found.word,
-        "size": " × ".join([str(size)] * found.preprocessing.dim)
-        + " frames" * (found.preprocessing.view == "spectrum"),
+        "word": survey.word,
+        "size": " × ".join([str(size)] * survey.preprocessing.dim)
+        + " frames" * (survey.preprocessing.view == "spectrum"),
         "ended": outcome.ended,
         "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         "trained": len(plan.train),
         "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else None,
         "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
-        "problems": found.problems,
+        "problems": survey.problems,
         "split": plan.reasons["split"],
     }
 

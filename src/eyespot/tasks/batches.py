@@ -14,7 +14,7 @@ from eyespot.data.store import Store
 from eyespot.kit import MEMORY, sent
 
 CHANNELS = 4
-"""Few, for which a matrix that keeps them apart, mostly zeros, is quicker than a product for each row of an image."""
+"""Few, for which a matrix that keeps them apart, mostly zeros, is faster than a product for each row of an image."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _row(values: tuple[float, ...], n: int, device: torch.device) -> Tensor:
 
 
 class Images:
-    """Decoded images, of which rows are wanted on the device: all kept in a GPU's memory, where that has room enough."""
+    """Decoded images, of which rows are wanted on the device: all kept in a GPU's memory, if it is large enough."""
 
     SHARE = 0.25
     """Of the GPU's free memory, at the most."""
@@ -56,12 +56,12 @@ class Images:
     def __init__(self, pixels: Store, device: str):
         self.pixels, self.device = pixels, device
         self.gpu = device.startswith("cuda")
-        room = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
+        budget = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
         needed = pixels.nbytes * as_tensor(pixels[:1]).element_size() // pixels.dtype.itemsize
-        self.there = self._copied() if 0 < needed < room else None
+        self.there = self._copied() if 0 < needed < budget else None
 
     def _copied(self) -> Tensor:
-        """All of them on the device, a part at a time, since each is copied on the way"""
+        """All of them on the device, a chunk at a time, since each is copied on the way"""
         first = as_tensor(self.pixels[:1])
         shape = (len(self.pixels), *first.shape[1:])
         there = torch.empty(shape, dtype=first.dtype, device=self.device)

@@ -49,7 +49,7 @@ class Classification:
         )
         self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
         self.mirrored_first = self._mirrored_first() if ALTERNATE in self.parts else None
-        self.growth = next((part for part in GROW if part in self.parts), "")
+        self.growth = next((name for name in GROW if name in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
     def _mirrored_first(self) -> Tensor | None:
@@ -151,8 +151,8 @@ class Classification:
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
         """Loss and accuracy on some held-out rows, at the training's present size and in its precision."""
         device, logits = self.config.device or "cpu", []
-        for part in np.array_split(rows, max(1, len(rows) // 256)):
-            x = resized(self.normal(self.images[part], device), side)
+        for chunk in np.array_split(rows, max(1, len(rows) // 256)):
+            x = resized(self.normal(self.images[chunk], device), side)
             with arithmetic(device, self.config.precision):
                 logits.append(network(x).float().cpu())
         z, y = torch.cat(logits), self.labels[rows]

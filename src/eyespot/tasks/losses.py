@@ -96,7 +96,7 @@ def unpack(labels: Tensor, classes: int) -> Tensor:
 def parse_loss(text: str, multilabel: bool = False) -> tuple[Loss, bool]:
     """The sum of losses that a string names, e.g. "ce+dice"; and whether it wants border weights."""
     known, others = (MULTILABEL, LOSSES) if multilabel else (LOSSES, MULTILABEL)
-    names = [part.strip() for part in text.split("+")]
+    names = [name.strip() for name in text.split("+")]
     for name in names:
         if name not in known and name in others:
             kinds = ("multi-label masks", "masks of one class per pixel")

@@ -75,7 +75,7 @@ class Segmentation:
         self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, rng) for i in train}
 
     def planned(self, config: Config) -> "Segmentation":
-        """The same task with other settings of the training; what was found in the masks is kept."""
+        """The same task with other settings of the training; what was read from the masks is kept."""
         task = copy(self)
         task.config = config
         return task
@@ -167,8 +167,8 @@ class Segmentation:
         image, labels = filled(self.pixels[i][window], self.maps[i][window], side, self.normal.mean)
         border = np.zeros(labels.shape, np.float32)
         if self.borders:
-            part = self.borders[i][window]
-            border[tuple(slice(0, n) for n in part.shape)] = part
+            distances = self.borders[i][window]
+            border[tuple(slice(0, n) for n in distances.shape)] = distances
         return image, labels, border
 
     def loss(self, logits: Tensor, y: Targets) -> Tensor:
@@ -205,7 +205,7 @@ def some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _middle(whole: Array, axes: int | None = None) -> Array:
-    """At most GLANCE samples of each of the first axes, of all if not told"""
+    """At most GLANCE samples of each of the first axes, or of all"""
     sizes = whole.shape[:axes]
     most = GLANCE[len(sizes)]
     starts = [max(0, (n - most) // 2) for n in sizes]
@@ -242,9 +242,9 @@ def _places(
     labels: NDArray[np.uint8], classes: int, multilabel: bool, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
     """For each class in the map, some of its flat positions."""
-    flat, found = labels.ravel(), []
+    flat, chosen = labels.ravel(), []
     for k in range(classes):
         here = np.flatnonzero((flat != VOID) & (flat >> k & 1 == 1) if multilabel else flat == k)
         if len(here):
-            found.append(rng.choice(here, min(KEPT, len(here)), replace=False))
-    return found
+            chosen.append(rng.choice(here, min(KEPT, len(here)), replace=False))
+    return chosen

@@ -34,7 +34,7 @@ SHARE = 30
 
 
 class Watcher(Protocol):
-    """Who is told what happens: a run folder with its table, or nobody."""
+    """What is notified during training: a run folder with its table, or nobody."""
 
     def on_step(self, fraction: float, per_second: float) -> None:
         """After each step: the fraction done, and samples per second."""

@@ -38,16 +38,16 @@ def largest(
         rungs = {name: min(least, ENOUGH * len(sample_indices)) for name, least in usual.items()} | WIDER.get(
             model, {}
         )
-    told, best, candidate = [], None, task
+    rates, best, candidate = [], None, task
     for name, least in track(rungs.items(), len(rungs), "timing networks"):
         candidate = candidate.planned(replace(task.config, model=name))
         timed = time_steps(candidate, sample_indices)
-        told.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
+        rates.append(f"{name} {timed[fastest(timed)]:,.0f} images/s")
         if best is not None and affordable(candidate, timed) < least:
             break
         best = candidate, timed
     assert best is not None
-    return *best, f"the widest that learns enough in the time: {', '.join(told)}" if len(rungs) > 1 else ""
+    return *best, f"the widest that learns enough in the time: {', '.join(rates)}" if len(rungs) > 1 else ""
 
 
 def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:

@@ -78,11 +78,11 @@ def orthogonal(matrices: Sequence[Tensor], steps: int = 3) -> list[Tensor]:
     size at once, and x is multiplied once: a third of the work, as most filters have many more weights than there are
     filters.
     """
-    found: dict[int, Tensor] = {}
+    orthogonal: dict[int, Tensor] = {}
     for side in {min(m.shape) for m in matrices}:
         chosen = [i for i, m in enumerate(matrices) if min(m.shape) == side]
-        found |= zip(chosen, _orthogonal([matrices[i] for i in chosen], steps), strict=True)
-    return [found[i] for i in range(len(matrices))]
+        orthogonal |= zip(chosen, _orthogonal([matrices[i] for i in chosen], steps), strict=True)
+    return [orthogonal[i] for i in range(len(matrices))]
 
 
 def _orthogonal(matrices: list[Tensor], steps: int) -> list[Tensor]:
@@ -124,9 +124,9 @@ def finetune_optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.
     body = [p for name, p in named if not within(head, name)]
     groups: list[dict] = [{"params": [p for name, p in named if within(head, name)], "lr": HEAD_RATE * scale}]
     for level in range(LEVELS):
-        part = body[len(body) * level // LEVELS : len(body) * (level + 1) // LEVELS]
+        layers = body[len(body) * level // LEVELS : len(body) * (level + 1) // LEVELS]
         lr = BODY_RATE * scale * FALL ** (LEVELS - 1 - level)
-        groups.append({"params": part, "lr": lr, "start": HEAD_ALONE})
+        groups.append({"params": layers, "lr": lr, "start": HEAD_ALONE})
     return [AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
 
 

@@ -21,7 +21,7 @@ from eyespot.training.threads import options
 SHARE = 5e-4
 """Of the time, for timing each way at the least: a machine that others share may be twice as quick for some seconds."""
 NEARLY = 1.1
-"""How much quicker plain bfloat16 has to be: it gains the more in such seconds."""
+"""How much faster plain bfloat16 has to be: it gains the more in such seconds."""
 
 
 class Timed(dict[str, float]):
