@@ -59,7 +59,7 @@ def test_the_plan_tells_what_became_of_the_weights_and_repeats(cli, low, tmp_pat
     said = cli("train", high, *typed).err
     assert f"40 tensors of {run / 'model.safetensors'}" in said
     assert f"the network of {run / 'model.safetensors'}" in said
-    assert "the head alone for 15% of the run, then all layers, early ones least" in said
+    assert "the head alone for 15% of the run, then all layers, early ones at the lowest rate" in said
     plan = tomllib.loads((tmp_path / "a" / "plan.toml").read_text())
     assert plan["start_from"] == str(run) and plan["fine_tune"] is True and plan["model"] == "small"
     eyespot.train(config=tmp_path / "a" / "plan.toml", out=tmp_path / "b")
