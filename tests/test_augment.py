@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import contract_transform
 import eyespot
-from eyespot.augment import transform as transforms
 from eyespot.augment.geometry import Flip, Shift
 from eyespot.augment.pipeline import Pipeline, augment, augment_pair, parse
 from eyespot.augment.transform import TRANSFORMS, Transform, per_image
 from eyespot.errors import UserError
+from eyespot.renamed import report_renamed
 
 
 def images(dim: int, batch: int = 6) -> torch.Tensor:
@@ -122,8 +122,8 @@ def test_registering_is_checked():
     eyespot.augment.register("flip", Flip)  # the same class again, as in a notebook
 
 
-def test_old_names_work_and_are_announced_once(capsys, monkeypatch):
-    monkeypatch.setattr(transforms, "_announced", set())
+def test_old_names_work_and_are_announced_once(capsys):
+    report_renamed.cache_clear()
     assert parse("flips|turn|bright(0.1)", 2) == parse("flip_axes|rotate90|brightness(0.1)", 2)
     parse("flips", 2)
     said = capsys.readouterr().err

@@ -113,6 +113,14 @@ def test_every_setting_checks_its_type(name):
         Config(**{name: wrong})
 
 
+def test_every_number_is_checked():
+    numbers = {name for name in DECLARED if value_type(TYPES[name]) in (int, float)}
+    assert numbers == {n for n in numbers if DECLARED[n].metadata["setting"].check}
+    for name in numbers:
+        with pytest.raises(UserError, match=f"^{name} is True; give a"):
+            Config(**{name: True})
+
+
 @pytest.mark.parametrize("name", [name for name, f in DECLARED.items() if f.metadata["setting"].check])
 def test_every_check_refuses_in_one_sentence(name):
     wrong = {str: "none of these", int: -1, float: -1.0}[value_type(TYPES[name])]
@@ -125,7 +133,7 @@ def test_old_names_of_settings_are_read_and_reported_once(tmp_path, notes):
     for _ in range(2):
         assert read_config(tmp_path / "c.toml", {}).val_fraction == 0.3
         assert given_settings({"held_out": 0.3}) == {"val_fraction": 0.3}
-    assert notes().count("'held_out' is now called 'val_fraction'") == 1
+    assert notes().count("'held_out' was renamed 'val_fraction'") == 1
     assert not set(RENAMED) & set(DECLARED)
 
 
@@ -135,7 +143,7 @@ def test_old_parts_of_a_recipe_are_read_and_reported_once(notes):
             "muon", "ema", "label_smoothing", "tta_flip", "tta_shift",
         }  # fmt: skip
     lines = notes().splitlines()
-    assert len(lines) == len(RENAMED_PARTS) and "'average' is now called 'ema'" in lines[0]
+    assert len(lines) == len(RENAMED_PARTS) and "'average' was renamed 'ema'" in lines[0]
 
 
 def test_the_fallback_of_a_setting_does_not_override_a_file(tmp_path):
@@ -188,3 +196,17 @@ def test_quiet_leaves_progress_out(cli, photos, tmp_path):
     finally:
         quiet(False)
     assert result.code == 0 and result.err == "" and "accuracy" in result.out
+
+
+def test_the_shell_completes_options(monkeypatch):
+    code = "import sys; sys.argv[0] = 'eyespot'; from eyespot.cli import main; main()"
+    asked = {"_EYESPOT_COMPLETE": "complete_bash", "COMP_WORDS": "eyespot train --mi", "COMP_CWORD": "2"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True
+    )
+    assert result.stdout.split() == ["--minutes"], result.stderr
+
+
+def test_each_verb_is_described_in_one_line(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in cli("-h").out.replace("[ARGS]...", "")

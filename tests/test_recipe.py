@@ -30,7 +30,7 @@ def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
         parse_recipe("whiten | muon") == {"whiten", "muon"}
         and parse_recipe("none") == parse_recipe("") == set()
     )
-    with pytest.raises(UserError, match=r"unknown part 'whitten'; did you mean 'whiten'"):
+    with pytest.raises(UserError, match=r"unknown entry 'whitten'; did you mean 'whiten'"):
         Config(recipe="whitten")
     with pytest.raises(UserError, match="two ways to grow"):
         parse_recipe("grow_short|grow_long")

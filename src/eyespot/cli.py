@@ -120,7 +120,9 @@ def look(
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
-    """Report what is in DATA, what is wrong with it, and what would be trained."""
+    """Report what DATA contains and what is wrong with it.
+
+    It also says what would be trained, and writes a contact sheet."""
     from eyespot.looking import look
 
     name = Path(data).resolve().stem if Path(data).exists() else data
@@ -160,7 +162,7 @@ def train(
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
-    """Train a network on DATA, evaluate it on images that it has not seen, and write a run folder."""
+    """Train a network on DATA, evaluate it and write a run folder."""
     from eyespot.run import train
 
     run = train(
@@ -211,7 +213,7 @@ def evaluate(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compute the metrics of RUN on DATA, each with n and a 95% interval."""
+    """Compute metrics of RUN, each with n and a 95% interval."""
     from eyespot.run import evaluate
 
     result = evaluate(run, data, device=device)
@@ -333,7 +335,9 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Describe a network: layers, parameters, multiply-adds, memory, stride, receptive field."""
+    """Describe a network: layers, memory and receptive field.
+
+    For each layer: parameters, multiply-adds, memory, stride and receptive field."""
     from eyespot.anatomy import draw
     from eyespot.inspection import inspect
 

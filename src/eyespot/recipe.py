@@ -6,9 +6,13 @@ What each is worth, over several seeds, is in benchmarks/recipe.md.
 from eyespot.errors import UserError, nearest
 from eyespot.renamed import report_renamed
 
-WHITEN, MUON, ALTERNATE = "whiten", "muon", "alternate"
-EMA, LABEL_SMOOTHING = "ema", "label_smoothing"
-TTA_FLIP, TTA_SHIFT = "tta_flip", "tta_shift"
+WHITEN = "whiten"
+MUON = "muon"
+ALTERNATE = "alternate"
+EMA = "ema"
+LABEL_SMOOTHING = "label_smoothing"
+TTA_FLIP = "tta_flip"
+TTA_SHIFT = "tta_shift"
 GROW = ("grow_short", "grow_medium", "grow_long")
 PARTS = {
     WHITEN: "the first layer decorrelates patches of the images and is not trained (`tiny` and `small` only)",
@@ -29,7 +33,7 @@ RENAMED = {"average": EMA, "smooth": LABEL_SMOOTHING, "mirror": TTA_FLIP, "moved
 def parse_recipe(text: str) -> frozenset[str]:
     """The parts that a recipe names: "whiten|muon" has two, "none" and "" have none.
 
-    Raises UserError for an unknown part, and for more than one `grow` part.
+    Raises UserError for a name that is none of `PARTS`, and for more than one of `GROW`.
     """
     names = [] if text.strip() in ("", "none") else [name.strip() for name in text.split("|")]
     parts = frozenset(_part(name) for name in names)
@@ -40,8 +44,8 @@ def parse_recipe(text: str) -> frozenset[str]:
 
 def _part(name: str) -> str:
     if name in RENAMED:
-        report_renamed("recipe part", name, RENAMED[name])
+        report_renamed("recipe entry", name, RENAMED[name])
         return RENAMED[name]
     if name not in PARTS:
-        raise UserError(f"recipe has the unknown part {name!r}; {nearest(name, list(PARTS))}")
+        raise UserError(f"recipe has the unknown entry {name!r}; {nearest(name, list(PARTS))}")
     return name

@@ -8,4 +8,4 @@ def report_renamed(what: str, old: str, new: str) -> None:
     """Print once per process, on standard error, that `old` has a new name. `what` is its kind, such as "setting"."""
     from eyespot.console import say
 
-    say(f"note: the {what} {old!r} is now called {new!r}; the old name still works")
+    say(f"the {what} {old!r} was renamed {new!r}; the old name still works")

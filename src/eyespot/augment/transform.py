@@ -10,8 +10,8 @@ from dataclasses import fields, is_dataclass
 import torch
 from torch import Tensor
 
-from eyespot.console import say
 from eyespot.errors import UserError, nearest
+from eyespot.renamed import report_renamed
 
 Shape = tuple[int, ...] | torch.Size
 
@@ -51,7 +51,6 @@ class Transform:
 
 TRANSFORMS: dict[str, type[Transform]] = {}
 RENAMED = {"bright": "brightness", "flips": "flip_axes", "turn": "rotate90"}
-_announced: set[str] = set()
 
 
 def register(name: str, transform: type[Transform]) -> None:
@@ -78,9 +77,8 @@ def register(name: str, transform: type[Transform]) -> None:
 
 def lookup(name: str) -> type[Transform]:
     """The transform of this name. An old name is accepted, and announced once. Raises UserError for an unknown one."""
-    if name in RENAMED and name not in _announced:
-        _announced.add(name)
-        say(f"the transform {name!r} was renamed {RENAMED[name]!r}; the old name still works")
+    if name in RENAMED:
+        report_renamed("transform", name, RENAMED[name])
     name = RENAMED.get(name, name)
     if name not in TRANSFORMS:
         raise UserError(f"{name!r}; {nearest(name, list(TRANSFORMS))}")
