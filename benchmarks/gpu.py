@@ -84,8 +84,8 @@ def one(survey: Survey, plan: Plan, seed: int) -> Result:
         config.device,
     )
     right = (
-        logits_of(predictor, survey.images.pixels, plan.final_rows).argmax(1)
-        == survey.labels[plan.final_rows]
+        logits_of(predictor, survey.images.pixels, plan.division.final).argmax(1)
+        == survey.labels[plan.division.final]
     )
     return float(right.mean()), now() - start - sum(validations)
 
@@ -98,7 +98,7 @@ def theirs(program: Path, survey: Survey, plan: Plan, runs: int) -> list[Result]
     with tempfile.TemporaryDirectory() as folder:
         at = Path(folder)
         (at / "cifar10").mkdir()
-        for name, rows in (("train", plan.train), ("test", plan.final_rows)):
+        for name, rows in (("train", plan.train), ("test", plan.division.final)):
             images, labels = (
                 torch.from_numpy(survey.images.pixels[rows]),
                 torch.from_numpy(survey.labels[rows]),

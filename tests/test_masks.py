@@ -275,7 +275,7 @@ def test_masks_are_written_over_no_file(run, squares, tmp_path, cli):
     before = {p: p.read_bytes() for p in squares.rglob("*.png")}
     for folder in ("images", "masks"):
         done = cli("predict", run.folder, squares / "images", "-o", squares / folder)
-        assert done.code == 2 and f"16 answers, such as {squares / folder}" in done.err, done
+        assert done.code == 2 and f"16 mask files already exist, such as {squares / folder}" in done.err, done
     assert before == {p: p.read_bytes() for p in squares.rglob("*.png")}
     (tmp_path / "00.png").write_bytes(b"mine")
     done = cli("predict", run.folder, squares / "images", "-o", tmp_path)

@@ -15,7 +15,7 @@ from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.store import Store
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, trained_content
+from eyespot.evaluation import Evaluation, nothing_usable, trained_content
 from eyespot.metrics.classes import TITLES, percent, score, temperature
 from eyespot.prediction.predictor import Predictor
 
@@ -108,10 +108,7 @@ class ClassEvaluator:
         images = load_images(source, headers, predictor.preprocessing)
         errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
         if not len(images.rows):
-            path, reason = next(iter(errors.items()))
-            raise UserError(
-                f"none of the {len(source.samples)} images can be used; the first, {path}: {reason}"
-            )
+            raise UserError(nothing_usable(errors))
         samples = [source.samples[int(i)] for i in images.rows]
         labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
         digests = [headers.headers[int(i)].digest.hex() for i in images.rows]

@@ -119,6 +119,12 @@ def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = N
     return evaluators()[predictor.card.task].on_source(predictor, source, run, str(data or run))
 
 
+def nothing_usable(errors: dict[str, str]) -> str:
+    """The sentence for a data set of which no sample can be used, by the reason for each."""
+    path, reason = next(iter(errors.items()))
+    return f"none of the {len(errors)} images can be used; the first, {path}: {reason}"
+
+
 def trained_content(run: Path) -> set[str]:
     """The digests of the files that a run trained on, as far as its split.csv lists them."""
     rows = split_rows(run) if (run / SPLIT).exists() else []

@@ -17,7 +17,7 @@ from eyespot.data.preprocess.choose import settle_axes
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, trained_content
+from eyespot.evaluation import Evaluation, nothing_usable, trained_content
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
@@ -125,10 +125,7 @@ class MaskEvaluator:
         pairs = load_pairs(source, headers, predictor.preprocessing, output.mapping)
         errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
         if not len(pairs.rows):
-            path, reason = next(iter(errors.items()))
-            raise UserError(
-                f"none of the {len(source.samples)} images can be used; the first, {path}: {reason}"
-            )
+            raise UserError(nothing_usable(errors))
         trained = trained_content(run)
         known = sum(headers.headers[int(i)].digest.hex() in trained for i in pairs.rows)
         warning = (

@@ -48,7 +48,7 @@ NAMED = 3
 
 
 class Run:
-    """A trained network in its folder. Shows itself; answers questions through the Predictor that its file loads."""
+    """A trained network in its folder. Shows itself; predicts through the Predictor that its file loads."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Run:
         return self.predictor(images)
 
     def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
-        """Scores on a data set, or on the images that were held out."""
+        """Metrics on a data set, or on the run's own test or validation set."""
         return evaluate_on(self.predictor, model_file(self.folder).parent, data)
 
     def __repr__(self) -> str:
@@ -166,12 +166,12 @@ def _guarded(work: Callable[[], Run]) -> Run:
 def evaluate(
     run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "cpu"
 ) -> Evaluation:
-    """Scores of a run on a data set, or on the images that it held out."""
+    """Metrics of a run on a data set, or on its own test or validation set."""
     return Run(run, device=device).evaluate(data)
 
 
 def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
-    """Answers of a run for one or several images: paths, Pillow images or arrays."""
+    """Predictions of a run for one or several images: paths, Pillow images or arrays."""
     return Run(run, device=device).predict(images)
 
 
@@ -271,7 +271,7 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
 def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
-    evaluation, fitted = finish(predictor, survey, plan.val, plan.final_rows, plan.groups)
+    evaluation, fitted = finish(predictor, survey, plan.val, plan.division.final, plan.groups)
     facts = predictor.engine.facts.as_dict() if predictor.engine.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)

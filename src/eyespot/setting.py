@@ -1,6 +1,5 @@
 """How a setting is declared: default, help, unit and check, all in one dataclass field."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import NoneType
@@ -76,8 +75,3 @@ def one_of(*choices: Any, also: tuple[Any, ...] = ()) -> Check:
     """One of these; `also` has values that a plan may hold and that are not offered."""
     words = [str(choice) for choice in choices]
     return Check(lambda value: value in (*choices, *also), lambda value: nearest(str(value), words))
-
-
-def matches(pattern: str, remedy: str) -> Check:
-    """A text that a regular expression matches as a whole."""
-    return Check(lambda value: re.fullmatch(pattern, value) is not None, lambda _: remedy)

@@ -1,4 +1,4 @@
-"""Which images train and which are held out: by the user's folders, or drawn by class, group and seed."""
+"""Which images train and which validate: by the user's folders, or drawn by class, group and seed."""
 
 import re
 from collections import Counter, defaultdict
@@ -28,9 +28,9 @@ def groups_of(names: Sequence[str], pattern: str) -> list[str]:
 def hold_out(
     labels: NDArray[np.int64], groups: NDArray[np.int64], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """(N,) True for the held-out images: about `share` of each class, whole groups only, at least one if it can be.
+    """(N,) True for the validation images: about `share` of each class, whole groups only, at least one if it can be.
 
-    Groups are visited in a random order; one is held out while that brings the classes nearer to their share. Where all
+    Groups are visited in a random order; one is taken while that brings the classes nearer to their share. Where all
     are too large for that, the smallest is.
     """
     order = np.random.default_rng(seed).permutation(np.unique(groups))

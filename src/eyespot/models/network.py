@@ -21,7 +21,7 @@ class Network(nn.Module):
 
     started_from: LoadedWeights | None = None
     of_positions = False
-    """Whether it answers for every position, and not for the whole image"""
+    """Whether it predicts every position, and not for the whole image"""
 
     def __init__(self, channels: int, classes: int, kit: Kit, halvings: Sequence[int], last: int = 3):
         super().__init__()

@@ -1,1 +1,1 @@
-"""The answer that was tested is the answer that is served: everything after training asks one Predictor."""
+"""What was tested is what is served: everything after training starts from one Predictor."""

@@ -65,7 +65,8 @@ def write_maps(
         except FileExistsError as error:
             there.append(error.args[0])
     if there:
-        text = f"{count(len(there), 'answer')}, such as {there[0]}, would be written over what is there: name another folder, or move it away"
+        verb = "exists" if len(there) == 1 else "exist"
+        text = f"{count(len(there), 'mask file')} already {verb}, such as {there[0]}: name another folder, or move {'it' if len(there) == 1 else 'them'} away"
         if not written:
             raise UserError(text)
         say(text)
@@ -170,7 +171,7 @@ def _numbers(ids: Array) -> Array:
 
 
 def _key(file: Path, *about: Any) -> str:
-    """What an answer that was half written must have been made from, so that the rest fits to it"""
+    """What a half-written prediction must have been made from, so that the rest fits"""
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return hashlib.sha256(repr((digest, about)).encode()).hexdigest()

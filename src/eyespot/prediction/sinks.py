@@ -18,7 +18,7 @@ FORMATS = ("table", "csv", "jsonl")
 def write_predictions(
     predictions: Iterable[Prediction], out: Path | None, form: str | None
 ) -> tuple[dict[str, str], int]:
-    """Write each answer as it comes; return the reason for each unreadable file, and how many were answered."""
+    """Write each prediction as it comes; return the reason for each unreadable file, and the number of predictions."""
     form = form or (_by_ending(out) if out else "table" if sys.stdout.isatty() else "csv")
     if form not in FORMATS:
         raise UserError(f"format is {form!r}; {nearest(form, FORMATS)}")

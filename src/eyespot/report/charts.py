@@ -32,11 +32,11 @@ def curves(history: list[Any], score: str) -> Markup:
     epochs = [row.epoch for row in history]
     dot = "o" if len(history) < 3 else None
     left.plot(epochs, [row.train_loss for row in history], color=GREY, marker=dot, label="training")
-    left.plot(epochs, [row.loss for row in history], color=ORANGE, marker=dot, label="held out")
+    left.plot(epochs, [row.loss for row in history], color=ORANGE, marker=dot, label="validation")
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend(frameon=False)
     right.plot(epochs, [100 * row.score for row in history], color=BLUE, marker=dot)
-    right.set(xlabel="epoch", ylabel=f"{score}, held out (%)")
+    right.set(xlabel="epoch", ylabel=f"{score}, validation (%)")
     return _svg(figure)
 
 

@@ -116,7 +116,7 @@ def _filters(n: int, side: int, each: int, device: torch.device) -> Tensor:
 
 
 def views(mirror: bool, moved: bool) -> list[tuple[bool, int]]:
-    """Of each view that an answer is the mean over: whether it is mirrored, and the samples that it is moved by."""
+    """Of each view that a prediction is the mean over: whether it is mirrored, and the samples that it is moved by."""
     return [
         (m, by) for m in ((False, True) if mirror else (False,)) for by in ((0, -1, 1) if moved else (0,))
     ]

@@ -104,7 +104,7 @@ class Classification:
         )
 
     def views(self) -> int:
-        """Forward passes that an answer takes."""
+        """Forward passes that a prediction takes."""
         return len(views(TTA_FLIP in self.parts, TTA_SHIFT in self.parts))
 
     def prediction_precision(self) -> str:
@@ -112,7 +112,7 @@ class Classification:
         return self.config.precision or ""
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
-        """Seconds to compare answers with the truth: hardly any."""
+        """Seconds to compute the metrics: hardly any."""
         return 0.0
 
     def card_facts(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Classification:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
-        """Loss and accuracy on some held-out rows, at the training's present size and in its precision."""
+        """Loss and accuracy on validation rows, at the present size and in its precision."""
         device, logits = self.config.device or "cpu", []
         for chunk in np.array_split(rows, max(1, len(rows) // 256)):
             x = resized(self.normal(self.images[chunk], device), side)

@@ -59,7 +59,7 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
 def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
     """The parts of training for so many passes over full-size images; and why.
 
-    view   the share of the time in which one view of all images that are answered is answered
+    view   the share of the time in which one view of all images is predicted
     """
     growth = usual_growth(epochs)
     new = (
@@ -70,7 +70,7 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     kinds = {type(operation) for operation in parse(config.augment or "")}
     mirrored = Flip in kinds
     parts += [ALTERNATE, TTA_FLIP] * mirrored
-    # Three times the answers are little of a long run's time; of a short one's, training is the better use.
+    # Three times the predictions are little of a long run's time; of a short one's, training is the better use.
     more = len(views(mirrored, True)) - len(views(mirrored, False))
     worth = growth != "grow_short" and more * view <= TTA_SHARE
     parts += [TTA_SHIFT] * (Shift in kinds and worth and config.model in WHITENED)

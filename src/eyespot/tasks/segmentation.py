@@ -35,7 +35,7 @@ from eyespot.watershed import keeps_whole, split_touching
 RARE, KEPT = 1 / 3, 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
 GLANCE = {1: 2**17, 2: 1024, 3: 96}
-"""Samples along an axis of a held-out image that are looked at while training, by the number of axes: about a million."""
+"""Samples along an axis of a validation image that are predicted while training, by the number of axes: about a million."""
 GLANCES = 16
 """Held-out images that are looked at while training."""
 
@@ -105,10 +105,10 @@ class Segmentation:
         return 1
 
     def prediction_precision(self) -> str:
-        return "float32"  # whole images are answered in it: in tiles, the result is to be the same
+        return "float32"  # whole images are predicted in it, so that tiles give the same result
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
-        """Seconds to compare the answers for these images with their masks, as timed on one of them."""
+        """Seconds to compare the predictions of these images with their masks, as timed on one of them."""
         labels, start = self.maps[rows[len(rows) // 2]], perf_counter()
         truth = as_targets(labels)
         if self.multilabel:
@@ -177,7 +177,7 @@ class Segmentation:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
-        """Loss and mean IoU over the classes that occur, on the middle of some held-out images."""
+        """Loss and mean IoU over the classes that occur, on the middle of some validation images."""
         device, table, losses = self.config.device or "cpu", np.zeros((self.k, 3)), []
         for i in some(rows):
             y = as_targets(_middle(self.maps[i]))

@@ -9,7 +9,6 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.classification import Classification
 from eyespot.tasks.order import Draw
@@ -108,8 +107,3 @@ TRAINING: dict[str, type[TrainingTask]] = {
     "segmentation": Segmentation,
 }
 """By the name of the survey's task."""
-
-
-def task_of(survey: Survey) -> type[TrainingTask]:
-    """The task that a data set is for."""
-    return TRAINING[survey.task]

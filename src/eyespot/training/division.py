@@ -29,6 +29,11 @@ class Division:
     reason: str
     groups: list[str] | None
 
+    @property
+    def final(self) -> Rows:
+        """The rows that measure the result: the test set, or the validation set where there is none."""
+        return self.test if len(self.test) else self.val
+
 
 def split_rows(survey: Survey, config: Config) -> Division:
     """Divide the rows of a survey. Raises UserError where nothing can be validated."""

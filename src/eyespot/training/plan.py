@@ -87,11 +87,6 @@ class Plan:
     def images(self) -> float:
         return self.budget.images
 
-    @property
-    def final_rows(self) -> NDArray[np.int64]:
-        """The rows that measure the result: the test set, or the validation set where there is none."""
-        return self.test if len(self.test) else self.val
-
 
 class Planner:
     """Settings as they are decided one by one, each with its reason."""
@@ -164,13 +159,8 @@ class Planner:
         most = float(per_epoch * (task.config.epochs or task.most_epochs))
         if task.config.minutes is None:
             return most
-        left = 60 * task.config.minutes - reserve(task, self.rows_after, timed) - self.elapsed()
+        left = 60 * task.config.minutes - reserve(task, self.division.final, timed) - self.elapsed()
         return min(most, max(0.0, left) * timed[fastest(timed)])
-
-    @property
-    def rows_after(self) -> NDArray[np.int64]:
-        """The rows that are predicted after training."""
-        return self.division.test if len(self.division.test) else self.division.val
 
     def choose_recipe(self, task: TrainingTask, timed: dict[str, float]) -> TrainingTask:
         """The parts of training, and the batch, for as many samples as fit."""
@@ -178,7 +168,7 @@ class Planner:
         images = self.affordable(task, timed, len(samples))
         minutes = self.config.minutes
         epochs = min(images / len(samples), (self.config.epochs or task.most_epochs) / 2)
-        view = CARE * len(self.rows_after) / timed["predict"] / (60 * minutes) if minutes else 0.0
+        view = CARE * len(self.division.final) / timed["predict"] / (60 * minutes) if minutes else 0.0
         recipe = self.settle("recipe", *self.kind.usual_recipe(self.config, epochs, view))
         self.config = replace(self.config, recipe=recipe)
         task = task.planned(self.config)
@@ -193,7 +183,7 @@ class Planner:
         """When the run ends."""
         config = self.config
         per_epoch = len(task.sample_indices(self.division.train))
-        after = 0.0 if config.minutes is None else reserve(task, self.rows_after, timed)
+        after = 0.0 if config.minutes is None else reserve(task, self.division.final, timed)
         seconds = training_end(config.minutes, after, self.elapsed())
         epochs = config.epochs if config.epochs is not None else task.most_epochs
         per_second = timed[fastest(timed)] / task.cost()

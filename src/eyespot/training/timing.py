@@ -1,4 +1,4 @@
-"""How fast this machine trains and answers, from a few steps timed now."""
+"""How fast this machine trains and predicts, from a few steps timed now."""
 
 import time
 from collections.abc import Callable, Mapping
