@@ -111,6 +111,27 @@ def test_other_data_is_refused(tmp_path):
         eyespot.train(resume=run.folder)
 
 
+def test_changed_settings_are_refused_and_not_ignored(tmp_path):
+    from conftest import write_set
+
+    write_set(tmp_path / "data", per_class=8)
+    run = eyespot.train(tmp_path / "data", epochs=1, batch=8, out=tmp_path / "run")
+    (run.folder / "report.html").unlink()
+    plan = run.folder / "plan.toml"
+    text = plan.read_text()
+    for changed, message in (
+        (text.replace("epochs = 1", "epochs = 2", 1), "were changed after the run was started"),
+        (text.replace("[budget]", "[budgets]"), "unknown key"),
+        (text[: text.index("[budget]")], "does not say what a resumed run needs"),
+    ):
+        assert changed != text
+        plan.write_text(changed)
+        with pytest.raises(eyespot.UserError, match=message):
+            eyespot.train(resume=run.folder)
+    plan.write_text(text)
+    eyespot.train(resume=run.folder)
+
+
 def test_a_damaged_checkpoint_is_a_sentence(tmp_path):
     from conftest import write_set
 

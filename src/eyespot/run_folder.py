@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -247,10 +248,14 @@ def read_plan(folder: Path) -> SavedPlan:
     path = folder / PLAN
     config = read_config(path, {})
     tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    budget = tables.get("budget")
-    if budget is None:
+    budget = tables.get("budget", {})
+    if not {"reserve", "images", "content", "folder", "settings"} <= set(budget):
         raise UserError(
-            f"{path} was written by an older eyespot, whose runs cannot be resumed: train anew with --config"
+            f"{path} does not say what a resumed run needs, as one of an older eyespot: train anew with --config {path}"
+        )
+    if budget["settings"] != settings_digest(config):
+        raise UserError(
+            f"the settings in {path} were changed after the run was started: change them back, or train anew with --config {path}"
         )
     if not Path(config.data).exists() and (beside := Path(budget["folder"]) / config.data).exists():
         config = replace(config, data=str(beside))
@@ -265,6 +270,11 @@ def read_plan(folder: Path) -> SavedPlan:
     )
 
 
+def settings_digest(config: Config) -> str:
+    """Of all settings: a resumed run is exact only with those that it was started with."""
+    return sha256(repr(sorted(asdict(config).items())).encode()).hexdigest()
+
+
 def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:
     """What plan.toml says for a resumed run: when it ends, and which data it was started with."""
     seconds = {} if plan.budget.seconds is None else {"seconds": plan.budget.seconds}
@@ -273,5 +283,6 @@ def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:
         "images": plan.budget.images,
         "content": fingerprint(survey.scan),
         "folder": os.getcwd(),
+        "settings": settings_digest(plan.config),
         "compiled": "compiled passes" not in getattr(plan.timed, "rejected", {}),
     }

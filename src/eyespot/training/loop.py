@@ -30,7 +30,9 @@ VALIDATIONS = 25
 PATIENCE = 0.4
 """Stop early when this share of the run, past its half, brought no improvement."""
 SHARE = 30
-"""Validations and checkpoints take at most one part in so many of the time."""
+"""Validations take at most one part in so many of the time."""
+CHECKPOINT_SHARE = 100
+"""Checkpoints sooner than each minute take at most one part in so many of the time."""
 
 
 class Watcher(Protocol):
@@ -245,11 +247,11 @@ class Loop:
         )
 
     def _checkpoint_is_due(self) -> bool:
-        """Every minute; after a validation also sooner, where saving takes at most a thirtieth of the time."""
+        """Every minute; after a validation also sooner, where saving takes at most a hundredth of the time."""
         since = self.elapsed() - self.checkpoint_mark.seconds
         just_validated = self.state.progress.mark.seen == self.state.progress.seen
         return since >= checkpoint_seconds() or (
-            just_validated and since >= SHARE * self.checkpoint_mark.cost
+            just_validated and since >= CHECKPOINT_SHARE * self.checkpoint_mark.cost
         )
 
     def _save(self) -> None:
