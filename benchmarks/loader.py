@@ -77,14 +77,13 @@ def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Batch sizes, as they are made."""
 
     from eyespot.config import Config
-    from eyespot.data.preprocess.choose import PreprocessingOptions
     from eyespot.data.survey import survey_data
     from eyespot.tasks.batches import measure
     from eyespot.tasks.classification import Classification, choose
     from eyespot.tasks.order import Order
 
     yield 0  # imports are done
-    found = survey_data(o.data, PreprocessingOptions(size=o.size))
+    found = survey_data(o.data, Config(size=o.size))
     rows = np.arange(len(found.labels))
     config = choose(found, Config(batch=o.batch, device="cpu"), lambda name, value, why: value, rows)
     task = Classification(found, config, measure(found.images.pixels, rows), rows)

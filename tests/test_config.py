@@ -28,6 +28,7 @@ from eyespot.config import (
     on_shell,
     option,
     read_config,
+    reading_settings,
     value_type,
     write_plan,
 )
@@ -41,7 +42,7 @@ EXAMPLES = {
     "data": "x", "minutes": 3.5, "epochs": 2.0, "model": "small", "size": 32, "fit": "pad", "dim": 2,
     "view": "samples", "void": "none", "multilabel": True, "loss": "ce", "batch": 16, "recipe": "none",
     "augment": "flip", "group": "a", "val_fraction": 0.3, "seed": 7, "precision": "float32", "threads": 1,
-    "device": "cpu", "start_from": "w.pth", "fine_tune": True,
+    "device": "cpu", "start_from": "w.pth", "fine_tune": True, "task": "segmentation", "objects": True,
 }  # fmt: skip
 
 
@@ -64,9 +65,9 @@ def test_the_options_of_the_shell_are_the_settings():
         assert option(name) in options[name].opts
         assert options[name].help == help_text(name), name
         assert options[name].default in (None, False), name
-    assert set(options_of("look")) - {"data", "out", "json", "quiet"} == {
-        "size", "fit", "dim", "view", "void", "multilabel",
-    }  # fmt: skip
+    assert set(options_of("look")) - {"data", "out", "json", "quiet"} == set(reading_settings())
+    assert {"task", "size", "fit", "dim", "view", "objects", "void", "multilabel"} <= set(reading_settings())
+    assert set(options_of("train")["objects"].secondary_opts) == {"--classes"}
 
 
 def test_the_arguments_of_train_are_the_settings():

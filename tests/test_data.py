@@ -15,7 +15,6 @@ from conftest import write_set
 from eyespot.data import cache, images
 from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
 from eyespot.data.images import load_images
-from eyespot.data.preprocess.choose import PreprocessingOptions
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import scan
 from eyespot.data.sources.find import find_samples
@@ -68,11 +67,7 @@ def test_an_image_outside_the_folder_of_images_is_listed(tmp_path):
             )
     (tmp_path / f"{tmp_path.name}-look.png").write_bytes((tmp_path / "notes" / "sketch.png").read_bytes())
     (tmp_path / "notes.csv").write_text("a,b\n")
-    told = [
-        p
-        for p in survey_data(tmp_path, PreprocessingOptions()).problems
-        if "outside the folders called images" in p.text
-    ]
+    told = [p for p in survey_data(tmp_path).problems if "outside the folders called images" in p.text]
     assert [p.files for p in told] == [(str(tmp_path / "notes" / "sketch.png"),)]
     assert told[0].level == "warning" and told[0].text.startswith(
         "1 image outside the folders called images is skipped"
@@ -383,5 +378,5 @@ def test_a_survey_names_its_task(photos, tmp_path):
             pixels = np.full((20, 20), value, np.uint8)
             pixels[5:9, 4:8] = 255
             Image.fromarray(pixels).save(tmp_path / "d" / folder / f"{i}.png")
-    masks = survey_data(tmp_path / "d", PreprocessingOptions())
+    masks = survey_data(tmp_path / "d")
     assert masks.task == "segmentation" and masks.mapping is not None

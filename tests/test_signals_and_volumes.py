@@ -16,10 +16,11 @@ from PIL import Image
 from scipy.io import wavfile
 
 import eyespot
+from eyespot.config import Config
 from eyespot.data.duplicates import thumbnail
 from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import Decoded, Unreadable
-from eyespot.data.preprocess.choose import LARGEST, PreprocessingOptions, choose_preprocessing, settle_axes
+from eyespot.data.preprocess.choose import LARGEST, choose_preprocessing, settle_axes
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.preprocess.resize import filters, scaled
 from eyespot.data.preprocess.spectrum import BANDS, spectrum
@@ -217,7 +218,7 @@ def test_voxels_keep_their_proportions():
 
 def reading_for(*contents: bytes, **options) -> tuple[Preprocessing, dict[str, str]]:
     headers = settle_axes(Scan({i: read_header(c) for i, c in enumerate(contents)}, {}), options.get("dim"))
-    return choose_preprocessing(headers, PreprocessingOptions(**options), LARGEST)
+    return choose_preprocessing(headers, Config(**options), LARGEST)
 
 
 def test_the_scale_is_the_files_own_where_it_fits():

@@ -15,7 +15,6 @@ from torch import nn
 import eyespot
 from conftest import write_set
 from eyespot.config import Config, read_config, write_plan
-from eyespot.data.preprocess.choose import PreprocessingOptions
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 from eyespot.fast import enabled
@@ -212,7 +211,7 @@ def test_class_weights_answer_imbalance():
 
 
 def test_the_plan_obeys_what_is_typed_and_says_why(photos):
-    found = survey_data(photos, PreprocessingOptions(20, "crop"))
+    found = survey_data(photos, Config(size=20, fit="crop"))
     asked = Config(
         str(photos),
         epochs=2,

@@ -19,6 +19,7 @@ from eyespot.config import (
     keyword,
     on_shell,
     option,
+    reading_settings,
 )
 from eyespot.errors import UserError
 from eyespot.setting import value_type
@@ -79,6 +80,9 @@ def shell_option(name: str) -> tuple[Any, Any]:
     """The annotation and the default of a setting's option. None and False stand for "not given"."""
     declared = declaration(DECLARED[name])
     kind = value_type(TYPES[name])
+    if declared.opposite:
+        flags = f"{option(name)}/{declared.opposite}"
+        return Annotated[bool | None, typer.Option(flags, help=help_text(name), show_default=False)], None
     if kind is bool:
         return Annotated[bool, typer.Option(option(name), help=help_text(name))], False
     shown = typer.Option(option(name), help=help_text(name), metavar=declared.metavar, show_default=False)
@@ -86,8 +90,9 @@ def shell_option(name: str) -> tuple[Any, Any]:
 
 
 def typed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were typed."""
-    return {name: value for name, value in settings.items() if value is not None and value is not False}
+    """The settings that were typed: a flag that has no opposite is false where it was not."""
+    flags = {name for name, f in DECLARED.items() if f.default is False}
+    return {k: v for k, v in settings.items() if v is not None and not (v is False and k in flags)}
 
 
 def version(wanted: bool) -> None:
@@ -106,7 +111,7 @@ def eyespot(
 
 
 @app.command()
-@with_options("size", "fit", "dim", "view", "void", "multilabel")
+@with_options(*reading_settings())
 def look(
     data: Data,
     *,

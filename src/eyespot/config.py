@@ -38,22 +38,35 @@ class Config:
         None, "Passes over the training set; with these and a seed a run can be repeated", check=ABOVE_0
     )
     model: str | None = setting(None, "A network by name, such as resnet18")
+    task: str | None = setting(
+        None,
+        "What to train: classification, or segmentation of images that have masks",
+        check=one_of("classification", "segmentation"),
+        reads=True,
+    )
     size: int | None = setting(
-        None, "Samples (pixels, voxels) along each axis", unit="samples", check=ABOVE_0
+        None, "Samples (pixels, voxels) along each axis", unit="samples", check=ABOVE_0, reads=True
     )
     fit: str | None = setting(
         None,
         "How files are fitted to that size: pad, crop or stretch",
         check=one_of("pad", "crop", "stretch", also=("own",)),  # images that have masks keep their own size
+        reads=True,
     )
     dim: int | None = setting(
-        None, "Read files as signals (1), images (2) or volumes (3)", check=one_of(1, 2, 3)
+        None, "Read files as signals (1), images (2) or volumes (3)", check=one_of(1, 2, 3), reads=True
     )
     view: str | None = setting(
-        None, "How sounds are read: spectrum or samples", check=one_of("spectrum", "samples")
+        None, "How sounds are read: spectrum or samples", check=one_of("spectrum", "samples"), reads=True
     )
-    void: str | None = setting(None, "Mask value to ignore, or none")
-    multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap")
+    objects: bool | None = setting(
+        None,
+        "Whether the values of masks number objects (--objects) or are classes (--classes)",
+        reads=True,
+        opposite="--classes",
+    )
+    void: str | None = setting(None, "Mask value to ignore, or none", reads=True)
+    multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap", reads=True)
     loss: str | None = setting(
         None,
         "For masks: ce, dice, focal, tversky, border, or a sum: ce+dice; multi-label: bce, dice",
@@ -112,10 +125,12 @@ class Settings(TypedDict, total=False):
     minutes: float | None
     epochs: float | None
     model: str | None
+    task: str | None
     size: int | None
     fit: str | None
     dim: int | None
     view: str | None
+    objects: bool | None
     void: str | None
     multilabel: bool | None
     loss: str | None
@@ -231,6 +246,11 @@ def help_text(name: str) -> str:
 def option(name: str) -> str:
     """The option of a setting on the command line, such as "--start-from"."""
     return "--" + name.replace("_", "-")
+
+
+def reading_settings() -> list[str]:
+    """The settings that say how data are read: the options of `eyespot look`."""
+    return [name for name, f in DECLARED.items() if declaration(f).reads]
 
 
 def on_shell() -> list[str]:

@@ -6,16 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot import pictures
+from eyespot.config import Config, Settings, given_settings, reading_settings, with_settings
 from eyespot.console import count
 from eyespot.data.findings import ERROR, Problem, Survey
-from eyespot.data.preprocess.choose import PreprocessingOptions
 from eyespot.data.survey import survey_data
 from eyespot.files import check_not_input
 
@@ -38,6 +38,9 @@ class Look:
         return {
             "name": s.source.name,
             "kind": s.word,
+            "task": s.task,
+            "objects": s.mapping is not None and s.mapping.objects,
+            "guesses": [guess.as_dict() for guess in s.guesses],
             "images": len(headers),
             "classes": list(s.classes),
             "counts": {split or "all": s.counts(split) for split in s.source.splits},
@@ -67,6 +70,7 @@ class Look:
         samples = count(d["images"], d["kind"])
         lines = [f"{d['name']}: {samples} in {count(len(d['classes']), 'class', 'classes')}", ""]
         lines += [*_count_lines(d), *_header_lines(d), "", _training_line(d), ""]
+        lines += [f"guess: {guess}" for guess in self.survey.guesses]
         problems = [line for problem in self.survey.problems for line in _problem_lines(problem)]
         lines += problems or ["no problems"]
         if self.sheet:
@@ -79,25 +83,19 @@ class Look:
         return f"<pre>{escape(str(self))}</pre><img src='{pictures.embedded(contact_sheet(self.survey))}'>"
 
 
+@with_settings(*reading_settings())
 def look(
     data: str | os.PathLike,
     *,
-    size: int | None = None,
-    fit: str | None = None,
-    dim: int | None = None,
-    view: str | None = None,
-    void: str | None = None,
-    multilabel: bool = False,
     sheet: str | os.PathLike | None = None,
+    **settings: Unpack[Settings],
 ) -> Look:
     """Report what is in a data set before anything is trained.
 
-    size, fit, dim, view, void, multilabel   as for `train`
-    sheet       where to write a picture with images of each class (PNG); None for no picture
+    sheet         where to write a picture with images of each class (PNG); None for no picture
     """
     to = None if sheet is None else pictures.as_png(Path(sheet))
-    options = PreprocessingOptions(size, fit, dim, view)
-    survey = survey_data(data, options, void=void, multilabel=multilabel)
+    survey = survey_data(data, Config(**given_settings({"data": data, **settings})))
     if to is None:
         return Look(survey)
     check_not_input(to, (Path(data), *(f for s in survey.source.samples for f in (s.path, *s.mask_files))))

@@ -12,7 +12,7 @@ from eyespot.config import DECLARED, Config, Settings, given_settings, read_conf
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.findings import Survey
-from eyespot.data.preprocess.choose import LARGEST, ON_GPU, PreprocessingOptions
+from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
@@ -185,6 +185,8 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     say(
         f"{survey.source.name}: {count(len(survey.labels), survey.word)} in {count(n_classes, 'class', 'classes')}"
     )
+    for guess in survey.guesses:
+        say(f"guess: {guess}")
     for problem in survey.problems:
         if problem.level != "note":
             names = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
@@ -199,9 +201,8 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
 
 def _survey(settings: Config) -> Survey:
     device = choose_device(settings.device)
-    options = PreprocessingOptions(settings.size, settings.fit, settings.dim, settings.view)
     largest = LARGEST if device == "cpu" else ON_GPU
-    survey = survey_data(settings.data, options, largest, settings.void, settings.multilabel)
+    survey = survey_data(settings.data, settings, largest)
     survey.refuse_errors()
     return survey
 

@@ -26,6 +26,8 @@ class Setting:
     shell       whether it is an option of the command line
     metavar     placeholder of its value in `--help`
     old_names   names that it had in earlier versions
+    reads       whether it says how the data are read, so that `look` has it too
+    opposite    the option that means false, for those that are true, false or open
     """
 
     help: str
@@ -34,20 +36,13 @@ class Setting:
     shell: bool = True
     metavar: str | None = None
     old_names: tuple[str, ...] = ()
+    reads: bool = False
+    opposite: str = ""
 
 
-def setting(
-    default: Any,
-    help: str,
-    *,
-    unit: str = "",
-    check: Check | None = None,
-    shell: bool = True,
-    metavar: str | None = None,
-    old_names: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field that carries a `Setting`."""
-    return field(default=default, metadata={"setting": Setting(help, unit, check, shell, metavar, old_names)})
+def setting(default: Any, help: str, **facts: Any) -> Any:
+    """A dataclass field that carries a `Setting`, made of these facts."""
+    return field(default=default, metadata={"setting": Setting(help, **facts)})
 
 
 def value_type(annotation: Any) -> type:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
 from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
 from eyespot.data.images import load_images
-from eyespot.data.preprocess.choose import PreprocessingOptions, choose_preprocessing, scan_one_kind
+from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
 from eyespot.data.sources.samples import Source
 
@@ -17,7 +18,7 @@ IMBALANCE = 3.0
 """The largest class over the smallest, from which class weights are used."""
 
 
-def survey_classes(source: Source, options: PreprocessingOptions, largest: dict[int, int]) -> Survey:
+def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> Survey:
     """Scan, decode and check a data set of classes. See `survey_data`."""
     scan = scan_one_kind(source, options.dim)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
@@ -35,6 +36,7 @@ def survey_classes(source: Source, options: PreprocessingOptions, largest: dict[
         labels=np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64),
         alike=duplicates.alike,
         headers=headers,
+        guesses=list(source.guesses),
     )
     survey.add_problems(_missing_samples(survey))
     remedy = "it" if len(images.errors) == 1 else "them"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.guesses import Guess
 from eyespot.data.header import WORD, Array, Header
 from eyespot.data.image_pairs import Pairs
 from eyespot.data.images import Images
@@ -51,6 +52,8 @@ class Survey:
     """Of the decoded rows."""
     problems: list[Problem] = field(default_factory=list)
     """The worst first."""
+    guesses: list[Guess] = field(default_factory=list)
+    """What the files do not state: each can be overruled."""
     mapping: Mapping | None = None
     """From the values of masks to classes; None where samples have classes."""
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from eyespot.data.duplicates import thumbnail
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Unreadable
 from eyespot.data.images import Images
-from eyespot.data.masks import Mapping, read_mask
+from eyespot.data.mask_source import load_mask, mask_digest
+from eyespot.data.masks import Mapping
 from eyespot.data.multilabel import check_fit, read_bits
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import Scan
@@ -56,7 +56,7 @@ def _key(source: Source, scan: Scan, preprocessing: Preprocessing, mapping: Mapp
         key.add(i.to_bytes(8, "little") + header.digest + names.encode())
         for mask in sample.mask_files:
             try:
-                key.add(sha256(load_bytes(mask)).digest())
+                key.add(mask_digest(sample, mask))
             except Unreadable as reason:  # decoding it reports that too
                 key.add(str(reason).encode())
     return key
@@ -111,7 +111,7 @@ def _decode_pair(
         if mapping.multilabel:
             return image, read_bits(sample, mapping, image.shape[:-1])
         assert sample.mask is not None
-        values, _ = read_mask(load_bytes(sample.mask), preprocessing.dim)
+        values, _ = load_mask(sample, sample.mask, preprocessing.dim)
         check_fit(values.shape, image.shape[:-1], sample.mask.name)
         return image, mapping.labels(values)
     except Unreadable as reason:

@@ -52,12 +52,6 @@ def read_mask(content: bytes, dim: int) -> tuple[NDArray[np.int64], str]:
     return values.astype(np.int64), kind
 
 
-def mask_values(content: bytes, dim: int) -> MaskValues:
-    values, kind = read_mask(content, dim)
-    distinct, counts = np.unique(values, return_counts=True)
-    return MaskValues(values.shape, dict(zip(distinct.tolist(), counts.tolist(), strict=True)), kind)
-
-
 @dataclass(frozen=True)
 class Mapping:
     """From the values of masks to classes.

@@ -16,7 +16,8 @@ from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
 from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, reason
-from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, read_mask, refuse_soft, shown
+from eyespot.data.mask_source import load_mask
+from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, refuse_soft, shown
 from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 
@@ -77,7 +78,7 @@ def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArr
 def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, str, Array]]:
     """The class, what its mask is called, and its values (*S)"""
     for name, file in sample.masks:
-        yield name, f"{name}/{file.name}", read_mask(load_bytes(file), dim)[0]
+        yield name, f"{name}/{file.name}", load_mask(sample, file, dim)[0]
     if sample.mask:
         channels = read_channels(load_bytes(sample.mask), dim)
         name = sample.mask.name

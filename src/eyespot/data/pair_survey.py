@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.config import Config
 from eyespot.console import count, track
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
-from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, mask_values, propose
+from eyespot.data.mask_source import mask_values
+from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, propose
 from eyespot.data.multilabel import channel_values, propose_multilabel
-from eyespot.data.preprocess.choose import PreprocessingOptions, scan_one_kind
+from eyespot.data.preprocess.choose import scan_one_kind
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.data.scan import Scan
 from eyespot.data.sources.samples import Source
@@ -21,19 +23,17 @@ from eyespot.errors import UserError
 from eyespot.parallel import in_order
 
 
-def survey_pairs(
-    source: Source, options: PreprocessingOptions, void: str | None, multilabel: bool
-) -> PairSurvey:
+def survey_pairs(source: Source, options: Config) -> PairSurvey:
     """Scan, decode and check images with masks. See `survey_data`. Raises UserError where nothing can be trained."""
     _check_options(options)
-    multilabel = multilabel or source.by_class
+    multilabel = options.multilabel or source.by_class
     scan = scan_one_kind(source, options.dim)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
     scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel)
     if multilabel:
-        proposal = propose_multilabel(masks, source.classes, source.by_class, void)
+        proposal = propose_multilabel(masks, source.classes, source.by_class, options.void)
     else:
-        proposal = propose(masks, list(source.classes) or None, void)
+        proposal = propose(masks, list(source.classes) or None, options.void)
     pairs = load_pairs(source, scan, preprocessing, proposal.mapping)
     if not len(pairs.rows):
         raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
@@ -50,6 +50,7 @@ def survey_pairs(
         labels=np.zeros(len(headers), np.int64),
         alike=duplicates.alike,
         headers=headers,
+        guesses=list(source.guesses),
         mapping=proposal.mapping,
         shares=shares,
         overlap=overlap,
@@ -58,7 +59,7 @@ def survey_pairs(
     return survey
 
 
-def _check_options(options: PreprocessingOptions) -> None:
+def _check_options(options: Config) -> None:
     if options.fit not in (None, OWN) or options.view not in (None, "samples"):
         given = "fit" if options.fit not in (None, OWN) else "view"
         raise UserError(
@@ -102,11 +103,13 @@ def _with_masks(source: Source, scan: Scan, dim: int, multilabel: bool) -> tuple
 def _read_masks(source: Source, i: int, dim: int, multilabel: bool) -> dict[str, MaskValues] | str:
     """What the masks of a sample hold, by file, or why one cannot be read."""
     sample = source.samples[i]
-    values_of = channel_values if multilabel and sample.mask else mask_values
     values = {}
     for mask in sample.mask_files:
         try:
-            values[str(mask)] = values_of(load_bytes(mask), dim)
+            if multilabel and sample.mask:
+                values[str(mask)] = channel_values(load_bytes(mask), dim)
+            else:
+                values[str(mask)] = mask_values(sample, mask, dim)
         except Unreadable as reason:
             return f"its mask {mask.name} cannot be read: {reason}"
     return values

@@ -2,34 +2,29 @@
 
 import os
 
+from eyespot.config import Config
 from eyespot.data.class_survey import survey_classes
 from eyespot.data.findings import Survey
 from eyespot.data.pair_survey import survey_pairs
-from eyespot.data.preprocess.choose import LARGEST, PreprocessingOptions
+from eyespot.data.preprocess.choose import LARGEST
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 
 
 def survey_data(
-    data: str | os.PathLike | Source,
-    options: PreprocessingOptions = PreprocessingOptions(),
-    largest: dict[int, int] = LARGEST,
-    void: str | None = None,
-    multilabel: bool = False,
+    data: str | os.PathLike | Source, options: Config = Config(), largest: dict[int, int] = LARGEST
 ) -> Survey:
     """Scan, decode and check a data set of classes, or of images and masks.
 
-    options     preprocessing that is not to be chosen from the data
+    options     how the data are to be read, where that is not to be chosen
     largest     most samples along an axis that may be chosen, by the number of axes
-    void        the mask value to ignore, "none", or None to choose
-    multilabel  whether a mask has a channel per class; not needed where each class has masks of its own
 
     Raises UserError where nothing can be read.
     """
-    source = data if isinstance(data, Source) else find_samples(data)
+    source = data if isinstance(data, Source) else find_samples(data, options)
     if source.has_masks:
-        return survey_pairs(source, options, void, multilabel)
-    if multilabel:
+        return survey_pairs(source, options)
+    if options.multilabel:
         raise UserError(f"multilabel is for images with masks, and {source.name} has classes: leave it out")
     return survey_classes(source, options, largest)

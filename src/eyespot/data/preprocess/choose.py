@@ -1,11 +1,11 @@
 """The preprocessing of a data set: chosen from the files' headers, with the reasons."""
 
 from collections import Counter
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 
+from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.header import WORD, Header
 from eyespot.data.preprocess.preprocessing import FITS, Preprocessing, an
@@ -22,16 +22,6 @@ ON_GPU = {1: 16384, 2: 224, 3: 96}
 """The same for a GPU."""
 LONGEST = 95
 """The percentile of lengths that fits whole; longer files are cut to their middle."""
-
-
-@dataclass(frozen=True)
-class PreprocessingOptions:
-    """The preprocessing that the user asked for; None leaves a choice open. See `Preprocessing`."""
-
-    size: int | None = None
-    fit: str | None = None
-    dim: int | None = None
-    view: str | None = None
 
 
 def scan_one_kind(source: Source, dim: int | None) -> Scan:
@@ -70,7 +60,7 @@ def settle_axes(scanned: Scan, asked: int | None) -> Scan:
 
 
 def choose_preprocessing(
-    scanned: Scan, options: PreprocessingOptions, largest: dict[int, int]
+    scanned: Scan, options: Config, largest: dict[int, int]
 ) -> tuple[Preprocessing, dict[str, str]]:
     """How files become arrays, with the reason for each choice.
 
@@ -103,7 +93,7 @@ def choose_preprocessing(
     return preprocessing, {name: reason for name, reason in reasons.items() if reason}
 
 
-def _fit_reason(headers: list[Header], options: PreprocessingOptions) -> str:
+def _fit_reason(headers: list[Header], options: Config) -> str:
     word = WORD[headers[0].dim]
     if options.fit is not None:
         return "as you asked"
@@ -116,7 +106,7 @@ def _fit_reason(headers: list[Header], options: PreprocessingOptions) -> str:
     )
 
 
-def _view(headers: list[Header], options: PreprocessingOptions) -> tuple[str, str]:
+def _view(headers: list[Header], options: Config) -> tuple[str, str]:
     sounds = all(h.kind == "WAV" for h in headers)
     if options.view == "spectrum" and not sounds:
         raise UserError("view 'spectrum' is for sounds, and not all files are WAV; use --view samples")
@@ -129,7 +119,7 @@ Size = tuple[int, float | None, str, str]
 """Samples along each axis, the spacing and its unit, and the reason."""
 
 
-def _image_size(headers: list[Header], options: PreprocessingOptions, largest: int) -> Size:
+def _image_size(headers: list[Header], options: Config, largest: int) -> Size:
     """Images have no common scale: each is scaled to fit."""
     side = int(np.median([max(h.shape) for h in headers]))
     if options.size is not None:
@@ -147,7 +137,7 @@ def _reasonable(largest: int, dim: int) -> str:
     return f"{largest} is what can be trained in a reasonable time{with_gpu}"
 
 
-def _scaled_size(headers: list[Header], options: PreprocessingOptions, largest: int) -> Size:
+def _scaled_size(headers: list[Header], options: Config, largest: int) -> Size:
     """Signals and volumes are all brought to one scale, the finest at which the longest still fit."""
     unit = _unit(headers)
     finest = float(np.median([min(h.spacing) for h in headers if h.spacing])) if unit else 1.0
@@ -174,7 +164,7 @@ def _extent(header: Header, finest: float, unit: str) -> float:
     return max(n * step for n, step in zip(header.shape, steps, strict=True))
 
 
-def _sound_size(headers: list[Header], options: PreprocessingOptions, largest: int) -> Size:
+def _sound_size(headers: list[Header], options: Config, largest: int) -> Size:
     """Frames of a spectrum that hold the longest sounds, all at one rate."""
     spacing = float(np.median([h.spacing[0] for h in headers]))
     frames = [h.shape[0] * h.spacing[0] / HOP for h in headers]

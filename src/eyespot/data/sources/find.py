@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from eyespot.config import Config
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.csv_file import source_of_csv
 from eyespot.data.sources.folders import source_of_folders
@@ -11,12 +12,13 @@ from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError, nearest
 
 
-def find_samples(data: str | os.PathLike) -> Source:
+def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
     """List a data set's files without opening one.
 
-    data   a folder with a folder per class, or with images/ and masks/, perhaps below train/, val/ and test/; a CSV
-           with the columns path and label or mask (or mask:CLASS for each), and perhaps split; or the name of a
-           built-in set
+    data      a folder with a folder per class, or with images/ and masks/, perhaps below train/, val/ and test/; a CSV
+              with the columns path and label or mask (or mask:CLASS for each), and perhaps split; or the name of a
+              built-in set
+    options   how the layout is to be read, where that is not to be guessed
 
     Raises UserError where it is none of them, or no sample is in it.
     """

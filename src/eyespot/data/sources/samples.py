@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from eyespot.data.guesses import Guess
 from eyespot.errors import UserError
 
 PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
@@ -53,6 +54,8 @@ class Source:
     """Ignored files, counted by their ending."""
     without: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     """Files that are in no pair or class: images by "mask", "class" or "folder", masks by "image"."""
+    guesses: tuple[Guess, ...] = ()
+    """How the layout was read."""
 
     @property
     def has_masks(self) -> bool:
