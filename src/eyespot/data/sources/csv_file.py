@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names, is_known
 from eyespot.errors import UserError
@@ -13,7 +14,7 @@ MASK_OF = "mask:"
 Row = dict[str, str | None]
 
 
-def source_of_csv(path: Path) -> Source:
+def source_of_csv(path: Path, options: Config = Config()) -> Source:
     """The samples that a CSV lists. Raises UserError for a table that is incomplete."""
     rows = _read_rows(path)
     columns = [column for column in rows[0] if column]

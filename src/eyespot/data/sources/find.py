@@ -1,6 +1,7 @@
 """The door to the files of a data set: class folders, images beside masks, a CSV, or a built-in set."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from eyespot.config import Config
@@ -24,14 +25,30 @@ def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
     """
     path = Path(data)
     if path.is_file():
-        return source_of_csv(path)
+        return source_of_csv(path, options)
     if path.is_dir():
-        return _source_of(path, path.resolve().name)
+        return source_of_folder(path, path.resolve().name, options)
     if str(data) in BUILTIN:
-        return _source_of(unpack(str(data)), str(data))
+        return source_of_folder(unpack(str(data)), str(data), options)
     offer = nearest(str(data), sorted(BUILTIN))
     raise UserError(f"{data} is not a folder, a CSV file or a built-in set; {offer}")
 
 
-def _source_of(root: Path, name: str) -> Source:
-    return source_of_pairs(root, name) or source_of_folders(root, name)
+Detector = Callable[[Path, str, Config], Source | None]
+"""(folder, name of the data set, options): its samples, or None where the folder has another layout. Raises UserError."""
+DETECTORS: tuple[Detector, ...] = (
+    source_of_pairs,
+    source_of_folders,
+)
+"""The layouts of a folder, asked in this order; the last one takes whatever is left, or refuses."""
+
+
+def source_of_folder(root: Path, name: str, options: Config) -> Source:
+    """The samples of a folder, by the first layout that fits. Raises UserError where none does."""
+    sources = (detect(root, name, options) for detect in DETECTORS)
+    source = next((source for source in sources if source is not None), None)
+    if source is None:
+        raise UserError(
+            f"{root} has no layout that is known: give a CSV with the columns path and label or mask"
+        )
+    return source

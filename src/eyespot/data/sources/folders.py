@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from eyespot.config import Config
 from eyespot.data.sources.samples import (
     KNOWN,
     PICTURES,
@@ -20,7 +21,7 @@ from eyespot.data.sources.samples import (
 from eyespot.errors import UserError
 
 
-def source_of_folders(root: Path, name: str) -> Source:
+def source_of_folders(root: Path, name: str, options: Config = Config()) -> Source:
     """The samples of class folders, with their splits. Raises UserError where there is none."""
     splits = _split_folders(root)
     class_folders = [(folder, split) for below, split in splits.items() for folder in folders(below)]

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from eyespot.config import Config
 from eyespot.data.sources.samples import (
     SPLITS,
     TABLES,
@@ -38,7 +39,7 @@ class Matches:
     classes: tuple[str, ...] = ()
 
 
-def source_of_pairs(root: Path, name: str) -> Source | None:
+def source_of_pairs(root: Path, name: str, options: Config = Config()) -> Source | None:
     """The images with masks below a folder; None if no image has a mask.
 
     Where there are folders called images, only these count. Where no image has a mask of its name, the folders in masks/
