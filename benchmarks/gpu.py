@@ -21,11 +21,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from eyespot.class_evaluation import logits_of
 from eyespot.config import Config
 from eyespot.data.findings import Survey
 from eyespot.data.survey import survey_data
-from eyespot.prediction.predictor import Predictor
+from eyespot.evaluation.classes import logits_of
+from eyespot.prediction.load import torch_predictor
 from eyespot.run_folder import make_card
 from eyespot.tasks.classification import Classification
 from eyespot.training.loop import Loop, clock
@@ -78,7 +78,7 @@ def one(survey: Survey, plan: Plan, seed: int) -> Result:
     assert outcome.tensors is not None, outcome.ended
     network = task.network()
     network.load_state_dict(outcome.tensors)
-    predictor = Predictor(
+    predictor = torch_predictor(
         replace(card, preprocessing=card.preprocessing | {"side": outcome.side}),
         network,
         config.device,

@@ -16,7 +16,7 @@ from PIL import Image
 
 import eyespot
 from conftest import one_sentence, texture
-from eyespot.evaluation import split_rows
+from eyespot.evaluation.run_split import split_rows
 
 
 def test_look_says_what_is_there(cli, photos, tmp_path):

@@ -17,8 +17,9 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.prediction import mask_files as module
+from eyespot.prediction.load import load
 from eyespot.prediction.mask_files import write_map, write_maps
-from eyespot.prediction.predictor import Predictor, load
+from eyespot.prediction.predictor import Predictor
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.weights.card import Card, write_model
 
@@ -37,7 +38,7 @@ def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> P
     changes = {"width": 2, "levels": 3, **settings}
     torch.manual_seed(0)
     network = create("unet_bn", classes=len(classes), channels=1, dim=dim, **changes)
-    card = Card("unet_bn", changes, list(classes), about, task="segment")
+    card = Card("unet_bn", changes, list(classes), about, task="segmentation")
     folder.mkdir(exist_ok=True)
     write_model(folder / "model.safetensors", network.state_dict(), card)
     predictor = load(folder)

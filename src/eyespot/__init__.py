@@ -16,7 +16,7 @@ _PUBLIC = {
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "inspect": "eyespot.inspection",
-    "load": "eyespot.prediction.predictor",
+    "load": "eyespot.prediction.load",
     "look": "eyespot.looking",
     "predict": "eyespot.run",
     "presets": "eyespot.models",
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from eyespot.models import presets as presets
     from eyespot.models import register as register
     from eyespot.prediction.class_output import Predictions as Predictions
+    from eyespot.prediction.load import load as load
     from eyespot.prediction.predictor import Predictor as Predictor
-    from eyespot.prediction.predictor import load as load
     from eyespot.run import Run as Run
     from eyespot.run import evaluate as evaluate
     from eyespot.run import predict as predict

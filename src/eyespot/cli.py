@@ -273,8 +273,8 @@ def predict(
 ) -> None:
     """Predict the class of each image, or its mask. Any number of images in constant memory."""
     from eyespot.prediction.inputs import expand
+    from eyespot.prediction.load import load
     from eyespot.prediction.output import WriteRequest
-    from eyespot.prediction.predictor import load
 
     predictor = load(run, device=device)
     files = expand(paths, sys.stdin, predictor.preprocessing.dim)

@@ -51,7 +51,7 @@ def of_preset(name: str, size: Any, effective: bool, settings: dict[str, Any]) -
 
 
 def of_run(run: str | os.PathLike, size: Any, effective: bool, given: list[str]) -> Description:
-    from eyespot.prediction.predictor import load
+    from eyespot.prediction.load import load
 
     if not Path(run).exists():
         close = nearest(str(run), presets())

@@ -16,13 +16,15 @@ from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, finish
-from eyespot.evaluation import evaluate as evaluate_on
+from eyespot.evaluation.evaluate import evaluate as evaluate_on
+from eyespot.evaluation.evaluate import finish
+from eyespot.evaluation.evaluation import Evaluation
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import remove_files, remove_if_empty
 from eyespot.metrics.classes import percent
 from eyespot.models import check_preset
-from eyespot.prediction.predictor import Predictor, load, model_file
+from eyespot.prediction.load import load, model_file
+from eyespot.prediction.predictor import Predictor
 from eyespot.report.page import write_report
 from eyespot.run_folder import (
     CHECKPOINT,
@@ -273,7 +275,7 @@ def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
     evaluation, fitted = finish(predictor, survey, plan.val, plan.division.final, plan.groups)
-    facts = predictor.engine.facts.as_dict() if predictor.engine.of_positions else {}
+    facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)
     write_report(folder / REPORT, evaluation, card, outcome, plan, survey)

@@ -22,7 +22,7 @@ from eyespot.data.scan import fingerprint
 from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
-from eyespot.evaluation import SPLIT
+from eyespot.evaluation.run_split import SPLIT
 from eyespot.files import claim_folder, make_folder, remove_files, write_file
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
@@ -95,7 +95,7 @@ def make_card(survey: Survey, plan: Plan, side: int) -> Card:
         plan=settings,
         data=data,
         versions=versions(),
-        task=plan.task.card_name,
+        task=survey.task,
     )
 
 

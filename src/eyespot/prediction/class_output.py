@@ -53,6 +53,7 @@ class ClassOutput:
     """Predictions of the class of an image."""
 
     metric = ("accuracy", "accuracy")
+    of_positions = False
 
     def __init__(self, card: Card, engine: Engine):
         self.card = card

@@ -44,6 +44,7 @@ class MaskOutput:
     """Predictions of the class of each pixel."""
 
     metric = ("mean_iou", "mean IoU")
+    of_positions = True
 
     def __init__(self, card: Card, engine: Engine):
         p = card.preprocessing

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from eyespot.data.header import Array
+from eyespot.prediction.engine import Engine
+from eyespot.weights.card import Card
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Output(Protocol):
 
     metric: tuple[str, str]
     """The main metric: its key in the card, and what it is called."""
+    of_positions: bool
+    """Whether it takes logits of each position, (B, classes, *S), or of whole images, (B, classes)."""
+
+    def __init__(self, card: Card, engine: Engine): ...
 
     def stream(self, images: Iterable[tuple[str, Array | str]]) -> Iterator[Any]:
         """Predictions one by one, in order, of (name, array); the reason in place of an array is passed on."""

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyespot.class_evaluation import ClassDetails, confusions
 from eyespot.data.findings import Survey
 from eyespot.data.header import Array
 from eyespot.data.masks import VOID
 from eyespot.data.preprocess.preprocessing import OWN
-from eyespot.evaluation import Evaluation
+from eyespot.evaluation.classes import ClassDetails, confusions
+from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.masks import Case
 from eyespot.files import write_file
-from eyespot.mask_evaluation import Case
 from eyespot.metrics.classes import percent
 from eyespot.parallel import cores
 from eyespot.pictures import embedded, enlarged, overlay, to_display

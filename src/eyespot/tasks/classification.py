@@ -33,7 +33,6 @@ SMOOTHING = 0.2
 class Classification:
     """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
 
-    card_name = "classify"
     score = "accuracy"
     muon = 0.15
     most_epochs = 100

@@ -50,7 +50,6 @@ class Targets(NamedTuple):
 class Segmentation:
     """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
 
-    card_name = "segment"
     score = "mean IoU"
     muon = 0.24
     most_epochs = 400

@@ -1,4 +1,4 @@
-"""What the training loop asks of a task: a protocol, and the tasks that there are by name."""
+"""What the training loop asks of a task: a protocol."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from eyespot.config import Config
 from eyespot.tasks.batches import Normal
-from eyespot.tasks.classification import Classification
 from eyespot.tasks.order import Draw
-from eyespot.tasks.segmentation import Segmentation
 
 Rows = NDArray[np.int64]
 
@@ -20,8 +18,6 @@ Rows = NDArray[np.int64]
 class TrainingTask(Protocol):
     """What is learned. Rows are positions in the survey's store."""
 
-    card_name: str
-    """What the model file calls the task."""
     score: str
     """The metric that validation gives, as it is called in the table."""
     muon: float
@@ -100,10 +96,3 @@ class TrainingTask(Protocol):
     def validate(self, network: nn.Module, rows: Rows, side: int) -> tuple[float, float]:
         """Loss and metric on validation rows."""
         ...
-
-
-TRAINING: dict[str, type[TrainingTask]] = {
-    "classification": Classification,
-    "segmentation": Segmentation,
-}
-"""By the name of the survey's task."""

@@ -14,7 +14,8 @@ from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by
 from eyespot.tasks.batches import measure
-from eyespot.tasks.training import TRAINING, TrainingTask
+from eyespot.tasks.registry import task_of_survey
+from eyespot.tasks.training import TrainingTask
 from eyespot.training import networks
 from eyespot.training.division import Division, split_rows
 from eyespot.training.schedule import HEAD_ALONE
@@ -97,7 +98,7 @@ class Planner:
         self.config = config
         self.elapsed = elapsed
         self.reasons = dict(survey.reasons)
-        self.kind = TRAINING[survey.task]
+        self.kind = task_of_survey(survey).training
         self.division = split_rows(survey, config)
         self.reasons["split"] = self.division.reason
 
@@ -211,7 +212,7 @@ def restore_plan(
     """The plan of a run that was started before, from its resolved settings; nothing is chosen or timed again."""
     division = split_rows(survey, config)
     choose_device(config.device)
-    task = TRAINING[survey.task](
+    task = task_of_survey(survey).training(
         survey, config, measure(survey.images.pixels, division.train), division.train
     )
     torch.set_num_threads(config.threads or 1)

@@ -12,6 +12,8 @@ from eyespot.files import write_file
 
 FORMAT = 1
 NAME = "model.safetensors"
+OLD_TASKS = {"classify": "classification", "segment": "segmentation"}
+"""What files of before 0.2 call the tasks."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Card:
 
     preset, changes   the network, for `create`
     classes           names, in the order of the logits
+    task              see `tasks.registry`
     preprocessing     how a file becomes the network's input: see `data.preprocess.preprocessing.Preprocessing`; mean and std
                       per channel; the precision of predictions, and their test-time augmentation (tta_flip, tta_shift)
     augment           what may change in an image without changing its class, as trained
@@ -31,7 +34,7 @@ class Card:
     changes: dict[str, Any]
     classes: list[str]
     preprocessing: dict[str, Any]
-    task: str = "classify"
+    task: str = "classification"
     augment: str = ""
     temperature: float = 1.0
     scores: dict[str, Any] = field(default_factory=dict)
@@ -108,11 +111,17 @@ def _card(text: str, path: Path) -> Card:
         if key not in known:
             raise UserError(f"the card of {path} has the unknown entry {key!r}; {nearest(key, known)}")
     try:
-        return Card(**content)
+        return Card(**content | {"task": task_name(content)})
     except TypeError as error:
         raise UserError(
             f"the card of {path} is not complete ({error}); copy the file again from where it was made"
         ) from error
+
+
+def task_name(content: dict[str, Any]) -> str:
+    """The task that a card names, by its present name. The oldest files name none: they classify."""
+    stored: str = content.get("task", "classification")
+    return OLD_TASKS.get(stored, stored)
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

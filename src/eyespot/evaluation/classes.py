@@ -15,7 +15,8 @@ from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.store import Store
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, nothing_usable, trained_content
+from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.run_split import trained_content
 from eyespot.metrics.classes import TITLES, percent, score, temperature
 from eyespot.prediction.predictor import Predictor
 

@@ -17,7 +17,8 @@ from eyespot.data.preprocess.choose import settle_axes
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.evaluation import Evaluation, nothing_usable, trained_content
+from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.run_split import trained_content
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks

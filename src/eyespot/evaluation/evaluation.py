@@ -1,7 +1,5 @@
-"""A predictor tried on labelled images: the metrics, and the predictions behind them."""
+"""What an evaluation is, and what a task has to provide for one."""
 
-import csv
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,14 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.findings import Survey
-from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
-from eyespot.errors import UserError
 from eyespot.metrics.classes import percent
 from eyespot.prediction.predictor import Predictor
-
-SPLIT = "split.csv"
 
 
 class Details(Protocol):
@@ -51,7 +44,7 @@ class Evaluation:
     """Metrics with intervals, and what they came from. Prints itself as a table.
 
     scores    metrics by name: each a value with n and a 95% interval; "classes" has those of each class
-    details   the samples and their predictions: see `class_evaluation` and `mask_evaluation`
+    details   the samples and their predictions: see `classes.py` and `masks.py`
     errors    the reason for each file that could not be read
     notes     warnings about the metrics, each one line
     """
@@ -99,60 +92,7 @@ class Evaluator(Protocol):
         ...
 
 
-def evaluators() -> dict[str, Evaluator]:
-    """By the card's name of the task."""
-    from eyespot import class_evaluation, mask_evaluation
-
-    return {"classify": class_evaluation.ClassEvaluator(), "segment": mask_evaluation.MaskEvaluator()}
-
-
-def finish(
-    predictor: Predictor, survey: Survey, val: NDArray[np.int64], rows: NDArray[np.int64], groups: Any
-) -> tuple[Evaluation, dict[str, Any]]:
-    """Evaluate rows of a survey after training; and the card's fields that come from the validation rows."""
-    return evaluators()[predictor.card.task].finish(predictor, survey, val, rows, groups)
-
-
-def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
-    """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on."""
-    source = in_splits(find_samples(data), "test") if data is not None else untrained(run)
-    return evaluators()[predictor.card.task].on_source(predictor, source, run, str(data or run))
-
-
 def nothing_usable(errors: dict[str, str]) -> str:
     """The sentence for a data set of which no sample can be used, by the reason for each."""
     path, reason = next(iter(errors.items()))
     return f"none of the {len(errors)} images can be used; the first, {path}: {reason}"
-
-
-def trained_content(run: Path) -> set[str]:
-    """The digests of the files that a run trained on, as far as its split.csv lists them."""
-    rows = split_rows(run) if (run / SPLIT).exists() else []
-    return {row["content"] for row in rows if row["split"] == "train"}
-
-
-def split_rows(run: Path) -> list[dict[str, str]]:
-    """The rows of a run's split.csv."""
-    try:
-        with (run / SPLIT).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(
-            f"{run / SPLIT} cannot be read ({error.strerror}), so the images of the validation set are not known: name a data set to evaluate on"
-        ) from error
-
-
-def untrained(run: Path) -> Source:
-    """The images that a run did not train on: its test set, or its validation set."""
-    source = find_samples(run / SPLIT) if (run / SPLIT).exists() else None
-    if source is None:
-        raise UserError(
-            f"{run} has no {SPLIT}, so the images of the validation set are not known: name a data set to evaluate on"
-        )
-    return in_splits(source, "test", "val")
-
-
-def in_splits(source: Source, *splits: str) -> Source:
-    """The images of the first of these splits that there is; all of them, if there is none."""
-    wanted = next((split for split in splits if split in source.splits), None)
-    return source.only([i for i, s in enumerate(source.samples) if wanted in (None, s.split)])

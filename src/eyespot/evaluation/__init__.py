@@ -1,0 +1,1 @@
+"""A predictor tried on labelled images: metrics with intervals, and the predictions behind them."""

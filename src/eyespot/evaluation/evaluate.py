@@ -1,0 +1,28 @@
+"""Evaluate a predictor: after training, or on a data set. What is compared is up to its task."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.findings import Survey
+from eyespot.data.sources.find import find_samples
+from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.run_split import in_splits, untrained
+from eyespot.prediction.predictor import Predictor
+from eyespot.tasks.registry import task_of_card
+
+
+def finish(
+    predictor: Predictor, survey: Survey, val: NDArray[np.int64], rows: NDArray[np.int64], groups: Any
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Evaluate rows of a survey after training; and the card's fields that come from the validation rows."""
+    return task_of_card(predictor.card).evaluator().finish(predictor, survey, val, rows, groups)
+
+
+def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
+    """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on."""
+    source = in_splits(find_samples(data), "test") if data is not None else untrained(run)
+    return task_of_card(predictor.card).evaluator().on_source(predictor, source, run, str(data or run))

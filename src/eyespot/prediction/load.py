@@ -1,0 +1,59 @@
+"""From a model file to a predictor."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eyespot.devices import choose_device
+from eyespot.errors import UserError
+from eyespot.models import PRESETS, create
+from eyespot.prediction.engine import Engine
+from eyespot.prediction.predictor import Predictor
+from eyespot.prediction.torch_engine import TorchEngine
+from eyespot.tasks.registry import task_of_card
+from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
+
+
+def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
+    """A predictor from a run folder or a model file. Raises UserError for an unknown device or a damaged file."""
+    card, network = load_network(run)
+    return torch_predictor(card, network, choose_device(device))
+
+
+def torch_predictor(card: Card, network: torch.nn.Module, device: str = "cpu") -> Predictor:
+    """A predictor that computes with a network in PyTorch."""
+    of_positions = task_of_card(card).output.of_positions
+    return make_predictor(card, TorchEngine(card, network, device, of_positions=of_positions))
+
+
+def make_predictor(card: Card, engine: Engine) -> Predictor:
+    """A predictor that computes with any engine. Raises UserError for a task that this version does not have."""
+    return Predictor(card, engine, task_of_card(card).output(card, engine))
+
+
+def model_file(run: str | os.PathLike) -> Path:
+    """The model file of a run folder, or the file itself."""
+    path = Path(run)
+    if path.is_dir() and not (path / NAME).exists():
+        raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
+    return path / NAME if path.is_dir() else path
+
+
+def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
+    """The card and the network of a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
+    path = model_file(run)
+    card = read_card(path)
+    if card.preset not in PRESETS:
+        raise UserError(
+            f"{path} was trained with the network {card.preset!r}, which is not registered: call "
+            f"eyespot.register({card.preset!r}, ...) first"
+        )
+    changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
+    dim = card.preprocessing.get("dim", 2)
+    network = create(
+        card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], dim=dim, **changes
+    )
+    load_strict(network, read_tensors(path), path)
+    return card, network

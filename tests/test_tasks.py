@@ -1,0 +1,61 @@
+"""The registry of tasks: every task keeps one contract, and old names of tasks are read."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import eyespot
+from contract_task import CHECKS, DATA, case_of
+from eyespot.errors import UserError
+from eyespot.tasks.registry import TASKS, task_of_card
+from eyespot.weights.card import Card, read_card, write_model
+
+
+@pytest.fixture(scope="module", params=list(TASKS))
+def case(request, tmp_path_factory):
+    return case_of(request.param, tmp_path_factory.mktemp("tasks"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda function: function.__name__)
+def test_contract(case, check):
+    check(case)
+
+
+def test_every_task_has_data_in_the_contract():
+    assert set(DATA) == set(TASKS)
+
+
+@pytest.mark.parametrize("old,name", [("classify", "classification"), ("segment", "segmentation")])
+def test_old_names_of_tasks_are_read(tmp_path, old, name):
+    path = tmp_path / "model.safetensors"
+    write_model(path, {"w": torch.zeros(1)}, Card("small", {}, ["a", "b"], {}, task=old))
+    assert json.dumps(old).encode() in path.read_bytes().replace(b"\\", b"")
+    assert read_card(path).task == name
+
+
+def test_an_unknown_task_is_refused(tmp_path):
+    card = Card("small", {}, ["a", "b"], {}, task="detection")
+    with pytest.raises(
+        UserError, match="'detection', and this eyespot knows classification and segmentation"
+    ):
+        task_of_card(card)
+    network = eyespot.create("small", classes=2)
+    path = tmp_path / "model.safetensors"
+    write_model(path, network.state_dict(), Card("small", {}, ["a", "b"], {"channels": 3}, task="detection"))
+    with pytest.raises(UserError, match="detection"):
+        eyespot.load(path)
+
+
+def test_predictions_by_another_engine_need_no_torch():
+    """What stands around the engine: reading, tiles, outputs and the predictor."""
+    code = (
+        "import sys\n"
+        "from eyespot.prediction import class_output, engine, mask_output, predictor\n"
+        "from eyespot.tasks.registry import TASKS\n"
+        "for task in TASKS.values(): task.output\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
