@@ -51,6 +51,7 @@ class Look:
             "formats": _table(h.kind for h in headers),
             "value_range": [float(s.images.low.min()), float(s.images.high.max())] if headers else None,
             "unreadable": {str(samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
+            "checks": list(s.checks),
             "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
             "preprocessing": s.preprocessing.as_dict(),
             "reasons": s.reasons,
@@ -72,7 +73,7 @@ class Look:
         lines += [*_count_lines(d), *_header_lines(d), "", _training_line(d), ""]
         lines += [f"guess: {guess}" for guess in self.survey.guesses]
         problems = [line for problem in self.survey.problems for line in _problem_lines(problem)]
-        lines += problems or ["no problems"]
+        lines += problems or [f"no problems; {count(len(self.survey.checks), 'plausibility check')} passed"]
         if self.sheet:
             lines += ["", f"contact sheet: {self.sheet}"]
         return "\n".join(lines)

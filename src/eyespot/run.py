@@ -11,7 +11,7 @@ import torch
 from eyespot.config import DECLARED, Config, Settings, given_settings, read_config, with_settings
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
-from eyespot.data.findings import Survey
+from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
@@ -47,6 +47,8 @@ from eyespot.weights.start import find
 
 NAMED = 3
 """Files that are named with a warning; `look` names all."""
+PERFECT = 0.999
+"""The validation metric that is doubted where the first epoch reaches it."""
 
 
 class Run:
@@ -248,11 +250,25 @@ def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     loop.watcher.clear()
     say(f"{outcome.ended} after {as_clock(loop.elapsed())}")
     plan = loop.plan
+    _doubt_first_epoch(survey, plan, outcome)
     _keep(survey, plan, folder, outcome)
     run = _finish(survey, plan, folder, outcome)
     if not outcome.interrupted:
         remove_files(folder / CHECKPOINT)
     return run
+
+
+def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
+    """A network that is perfect at once may have learned something that gives the classes away."""
+    first = next((row for row in outcome.history if row.epoch >= 1), None)
+    if plan.config.start_from or first is None or first.epoch > 1.5 or first.score < PERFECT:
+        return
+    text = (
+        f"the network was perfect on the validation set after {first.epoch:.2g} epochs: "
+        "check that nothing but the content tells the classes apart, and that no image is in both sets"
+    )
+    survey.add_problems([Problem(WARNING, text)])
+    say(f"{WARNING}: {text}")
 
 
 def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:

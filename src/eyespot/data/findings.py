@@ -52,6 +52,8 @@ class Survey:
     """Of the decoded rows."""
     problems: list[Problem] = field(default_factory=list)
     """The worst first."""
+    checks: list[str] = field(default_factory=list)
+    """The plausibility checks that ran."""
     guesses: list[Guess] = field(default_factory=list)
     """What the files do not state: each can be overruled."""
     mapping: Mapping | None = None

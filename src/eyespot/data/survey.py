@@ -6,6 +6,7 @@ from eyespot.config import Config
 from eyespot.data.class_survey import survey_classes
 from eyespot.data.findings import Survey
 from eyespot.data.pair_survey import survey_pairs
+from eyespot.data.plausibility.checks import check_plausibility
 from eyespot.data.preprocess.choose import LARGEST
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
@@ -23,6 +24,12 @@ def survey_data(
     Raises UserError where nothing can be read.
     """
     source = data if isinstance(data, Source) else find_samples(data, options)
+    survey = _survey(source, options, largest)
+    check_plausibility(survey)
+    return survey
+
+
+def _survey(source: Source, options: Config, largest: dict[int, int]) -> Survey:
     if source.has_masks:
         return survey_pairs(source, options)
     if options.multilabel:

@@ -133,6 +133,7 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else None,
         "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
         "problems": survey.problems,
+        "checks": len(survey.checks),
         "split": plan.reasons["split"],
     }
 

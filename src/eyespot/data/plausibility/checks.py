@@ -1,0 +1,25 @@
+"""The door to the plausibility checks: all of them run before a survey is said to have no problems."""
+
+from collections.abc import Callable, Iterable
+
+from eyespot.data.findings import Problem, Survey
+from eyespot.data.plausibility.names import numbers_as_classes, same_folders_in_classes, split_like_names
+from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
+from eyespot.data.plausibility.values import objects_too_large, scales_apart
+
+CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
+    split_like_names,
+    same_folders_in_classes,
+    numbers_as_classes,
+    class_from_file,
+    class_from_border,
+    objects_too_large,
+    scales_apart,
+)
+
+
+def check_plausibility(survey: Survey) -> None:
+    """Add what is doubtful to the problems of a survey."""
+    for check in CHECKS:
+        survey.add_problems(check(survey))
+        survey.checks.append(check.__name__)

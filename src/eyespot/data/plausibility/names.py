@@ -1,0 +1,88 @@
+"""Doubts that the names of classes and folders raise."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from eyespot.console import count
+from eyespot.data.findings import WARNING, Problem, Survey
+
+SPLIT_LIKE = re.compile(
+    r"(.*[ _-])?(train|training|test|testing|val|valid|validation|dev|eval|holdout)([ _-].*|\d*)|(fold|split|part|batch)[ _-]?\d+",
+    re.IGNORECASE,
+)
+"""Names that usually mean a split of a data set."""
+FILE_KINDS = frozenset(
+    "images image imgs img jpg jpeg png data raw photos pictures original originals".split()
+)
+"""Names that usually mean a kind of file."""
+MANY_NUMBERS = 20
+"""More classes than this that are all numbers may be measurements."""
+FEW_PER_NUMBER = 5
+"""Samples per number, at the median, up to which they may be measurements."""
+
+
+def split_like_names(survey: Survey) -> Iterator[Problem]:
+    """Classes that are called like splits or kinds of file."""
+    if survey.task != "classification":
+        return
+    splits = [name for name in survey.classes if SPLIT_LIKE.fullmatch(name)]
+    kinds = [name for name in survey.classes if name.lower() in FILE_KINDS]
+    if len(splits) > 1 or (splits and len(splits) == len(survey.classes)):
+        text = (
+            f"the classes {_listed(splits)} are called like splits of a data set: if they are, "
+            "put train/, val/ and test/ above the class folders"
+        )
+        yield Problem(WARNING, text)
+    if kinds:
+        remedy = "name each folder after its class, or the task with --task"
+        yield Problem(WARNING, f"the folder {_listed(kinds)} is taken as a class, by its name: {remedy}")
+
+
+def same_folders_in_classes(survey: Survey) -> Iterator[Problem]:
+    """The same sub-folders in every class: they, or the folders above them, may be the classes."""
+    if survey.task != "classification" or len(survey.classes) < 2:
+        return
+    below: dict[str, set[str]] = defaultdict(set)
+    for i in survey.images.rows.tolist():
+        sample = survey.source.samples[i]
+        if sample.label in sample.path.parts[:-2]:
+            below[sample.label].add(_folder_below(sample.path, sample.label))
+    shared = set.intersection(*below.values()) if len(below) == len(survey.classes) else set()
+    if len(shared) > 1:
+        text = (
+            f"every class has the sub-folders {_listed(sorted(shared))}: their {survey.word}s are mixed; if these are "
+            "the classes or the splits, name them in a CSV with the columns path and label"
+        )
+        yield Problem(WARNING, text)
+
+
+def _folder_below(path: Path, label: str) -> str:
+    """The folder in the folder of the class"""
+    parts = path.parts[:-1]
+    last = len(parts) - 1 - parts[::-1].index(label)
+    return parts[last + 1] if last + 1 < len(parts) else ""
+
+
+def numbers_as_classes(survey: Survey) -> Iterator[Problem]:
+    """Many classes that are numbers, with few samples each, may be a quantity."""
+    if survey.task != "classification":
+        return
+    try:
+        values = [float(name.replace(",", ".")) for name in survey.classes]
+    except ValueError:
+        return
+    per_class = sorted(Counter(survey.labels.tolist()).values())
+    typical = per_class[len(per_class) // 2] if per_class else 0
+    fractions = any(value != round(value) for value in values)
+    if len(values) > MANY_NUMBERS and (fractions or typical <= FEW_PER_NUMBER):
+        text = (
+            f"the {count(len(values), 'class', 'classes')} are numbers from {min(values):g} to {max(values):g}: if they "
+            "measure a quantity, their order is lost, since each becomes a class of its own; group them into a few classes"
+        )
+        yield Problem(WARNING, text)
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    return ", ".join(map(repr, names[:most])) + (", ..." if len(names) > most else "")

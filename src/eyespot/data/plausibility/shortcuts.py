@@ -1,0 +1,98 @@
+"""Classes that can be told without looking at the content: a network learns that first, and fails elsewhere."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.header import Array, Header
+
+TOLD = 0.95
+"""Recall and precision from which a class counts as told by a feature."""
+FEWEST = 8
+"""Samples of a class, and of all others, from which the rule is more than chance."""
+LOOKED_AT = 512
+"""Most samples whose pixels are looked at."""
+
+
+def class_from_file(survey: Survey) -> Iterator[Problem]:
+    """Classes that the size, the format or the type of the files gives away."""
+    if survey.task != "classification":
+        return
+    features = {
+        "format": [h.kind for h in survey.headers],
+        "size": [h.size for h in survey.headers],
+        "number of channels": [_channels(h) for h in survey.headers],
+        "depth": [h.depth for h in survey.headers],
+        "spacing": [h.spacing for h in survey.headers],
+        "number of pages": [h.frames for h in survey.headers],
+    }
+    areas = np.array([float(np.prod(h.shape)) for h in survey.headers])
+    shapes = np.array([h.shape[-1] / h.shape[0] for h in survey.headers])
+    for k, name in enumerate(survey.classes):
+        own = survey.labels == k
+        if min(own.sum(), (~own).sum()) < FEWEST:
+            continue
+        feature = next((f for f, values in features.items() if _told_by(values, own)), None)
+        if feature is None and (_told_by_threshold(areas, own) or _told_by_threshold(shapes, own)):
+            feature = "size"
+        if feature:
+            yield _problem(survey, name, f"the {feature} of its files")
+
+
+def class_from_border(survey: Survey) -> Iterator[Problem]:
+    """Classes that a margin of one value gives away, such as padding."""
+    n = len(survey.labels)
+    if survey.task != "classification" or survey.preprocessing.dim != 2 or n < 2 * FEWEST:
+        return
+    rows = np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int)
+    if len({survey.headers[int(row)].shape for row in rows}) > 1 and survey.preprocessing.fit == "pad":
+        return  # the margins are eyespot's own
+    borders = [_border(survey.images.pixels[int(row)]) for row in rows]
+    for k, name in enumerate(survey.classes):
+        own = survey.labels[rows] == k
+        if min(own.sum(), (~own).sum()) >= FEWEST and _told_by(borders, own):
+            yield _problem(survey, name, "the margin of its images, which has one value")
+
+
+def _problem(survey: Survey, name: str, feature: str) -> Problem:
+    text = (
+        f"the class {name!r} can be told from {feature} alone: a network may learn that instead of what the "
+        f"{survey.word}s show, and the metrics would be too good; save the {survey.word}s of all classes alike"
+    )
+    return Problem(WARNING, text)
+
+
+def _channels(header: Header) -> str:
+    return f"{header.channels} {' '.join(header.notes)}"
+
+
+def _border(image: Array) -> str:
+    """Which sides of an image (H, W, C) have a margin of one value, and whether it is dark or bright."""
+    sides = {"top": image[:2], "bottom": image[-2:], "left": image[:, :2], "right": image[:, -2:]}
+    flat = [side for side, pixels in sides.items() if (pixels == pixels[0, 0]).all()]
+    if not flat:
+        return ""
+    middle = (float(image.min()) + float(image.max())) / 2
+    return f"{' '.join(flat)} {'bright' if sides[flat[0]].mean() > middle else 'dark'}"
+
+
+def _told_by(values: Sequence[Hashable], own: NDArray[np.bool_]) -> bool:
+    """Whether the values that are mostly of the class are nearly all of it, and hardly of others."""
+    total = Counter(values)
+    if len(total) == 1 or len(total) > len(values) / 4:
+        return False
+    inside = Counter(value for value, mine in zip(values, own, strict=True) if mine)
+    chosen = [value for value, n in inside.items() if n >= TOLD * total[value]]
+    return sum(inside[value] for value in chosen) >= TOLD * own.sum()
+
+
+def _told_by_threshold(values: NDArray[np.floating], own: NDArray[np.bool_]) -> bool:
+    """Whether a threshold separates the class from all others, but for a twentieth of each."""
+    mine = values[own]
+    others = values[~own]
+    above = np.quantile(mine, 1 - TOLD) > np.quantile(others, TOLD)
+    below = np.quantile(mine, TOLD) < np.quantile(others, 1 - TOLD)
+    return bool(above or below)
