@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, signal
 
-from eyespot.convolution import adjoint, convolve, correlate
+from eyespot.convolution import adjoint, as_matrix, convolve, correlate
 from eyespot.convolution.arrays import convolve_rows, correlate_ndimage
 from eyespot.convolution.geometry import BOUNDARIES, MODES, geometry
 from eyespot.convolution.method import overlaps, uses_fft
@@ -376,6 +376,13 @@ def test_bad_input_is_refused_in_one_sentence(arguments, message):
     for operation in OPERATIONS.values():
         with pytest.raises(UserError, match=message):
             operation(**arguments)
+
+
+def test_the_adjoint_and_the_matrix_are_of_the_same_operation_by_default():
+    kernel, y = np.array([1.0, 2, -5]), np.arange(7.0)
+    matrix = as_matrix(kernel, (5,)).toarray()
+    np.testing.assert_allclose(adjoint(y, kernel, (5,)), matrix.T @ y)
+    np.testing.assert_allclose(matrix @ np.eye(5)[2], convolve(np.eye(5)[2], kernel))
 
 
 def test_the_adjoint_refuses_a_wrong_result_and_an_unknown_operation():

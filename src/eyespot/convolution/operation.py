@@ -86,12 +86,12 @@ def implementation(x: Any, kernel: Any) -> tuple[Any, Any, Any]:
 
 
 def adjoint(
-    y: Any, kernel: Any, shape: Sequence[int], *, operation: str = "correlate", **options: Unpack[Options]
+    y: Any, kernel: Any, shape: Sequence[int], *, operation: str = "convolve", **options: Unpack[Options]
 ) -> Any:
     """The transpose (conjugate, if complex) of an operation on images of `shape`: <A x, y> = <x, adjoint(y)>.
 
     y has the shape of the operation's result, the returned array has `shape`. It is also the gradient with respect
-    to x. The operation is `correlate` unless operation="convolve".
+    to x. The operation is `convolve` unless operation="correlate", as in `as_matrix`.
     """
     _, y, kernel = implementation(y, kernel)
     g = named_geometry(shape, kernel.shape, operation, options)
