@@ -209,9 +209,9 @@ def run_eyespot(o: argparse.Namespace, out: Path, cores: list[int]) -> str:
 def scored(table: Path, predicted: Path, void: str) -> dict[str, str]:
     """Metrics of the masks in a folder, by eyespot."""
     from eyespot import labels
-    from eyespot.metrics import classes as scores
     from eyespot.metrics import instances as partition
     from eyespot.metrics import masks as overlap
+    from eyespot.metrics.intervals import percent
 
     classes, counts, objects = values_of(table, void), [], []
     for image, mask in pairs(table, "test"):
@@ -222,9 +222,7 @@ def scored(table: Path, predicted: Path, void: str) -> dict[str, str]:
             objects.append(partition.compare(labels.components(truth), labels.components(predicted_labels)))
     result = overlap.score(counts, [str(v) for v in classes])
     result |= partition.score(objects) if objects else {}
-    return {
-        name: f"{scores.percent(result[name])} n={result[name]['n']}" for name in TITLES if name in result
-    }
+    return {name: f"{percent(result[name])} n={result[name]['n']}" for name in TITLES if name in result}
 
 
 def compare(o: argparse.Namespace, out: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyespot.labels import VOID, border
-from eyespot.metrics.classes import bootstrap
+from eyespot.metrics.intervals import bootstrap
 from eyespot.metrics.masks import count, score
 
 SHAPES = [(24,), (9, 11), (4, 5, 6)]

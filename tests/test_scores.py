@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from eyespot.metrics.classes import average, calibration, proportion, score, temperature
+from eyespot.metrics.classes import calibration, score, temperature
+from eyespot.metrics.intervals import average, proportion
 
 
 def some(n: int = 400, k: int = 4, seed: int = 0, skill: float = 1.5):

@@ -21,7 +21,7 @@ from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import remove_files, remove_if_empty
-from eyespot.metrics.classes import percent
+from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.prediction.load import load, model_file
 from eyespot.prediction.predictor import Predictor

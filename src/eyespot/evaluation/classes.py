@@ -17,7 +17,8 @@ from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, nothing_usable
 from eyespot.evaluation.run_split import trained_content
-from eyespot.metrics.classes import TITLES, percent, score, temperature
+from eyespot.metrics.classes import TITLES, score, temperature
+from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
 
 POSITIONS = 2**21

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.sources.samples import Source
-from eyespot.metrics.classes import percent
+from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
 
 

@@ -22,7 +22,7 @@ from eyespot.evaluation.run_split import trained_content
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
-from eyespot.metrics.classes import percent
+from eyespot.metrics.intervals import percent
 from eyespot.prediction.mask_output import MaskOutput
 from eyespot.prediction.predictor import Predictor
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.labels import VOID, Labels, thinned
-from eyespot.metrics.classes import Float, bootstrap
-from eyespot.metrics.masks import ratio, summed
+from eyespot.metrics.intervals import Float, bootstrap, ratio, summed
 
 NAMES = ("object_f1", "pixel_error", "v_rand", "v_info", "adapted_rand_error")
 

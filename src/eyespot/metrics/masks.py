@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.labels import VOID, Labels, Mask, border
-from eyespot.metrics.classes import Float, bootstrap, confusion, proportion
+from eyespot.metrics.classes import confusion
+from eyespot.metrics.intervals import Float, bootstrap, proportion, ratio, summed
 
 OF_CLASS = ("iou", "dice", "recall", "precision", "boundary_f")
 
@@ -98,16 +99,6 @@ def _flat(c: Counts) -> NDArray[np.int64]:
     return np.column_stack([c.regions, c.edges])
 
 
-def summed(counts: Float, groups: Sequence[Any] | None) -> Float:
-    """(images, F) -> (groups, F)"""
-    if groups is None:
-        return counts
-    _, place = np.unique(np.asarray(groups), return_inverse=True)
-    out = np.zeros((place.max() + 1, counts.shape[1]))
-    np.add.at(out, place, counts)
-    return out
-
-
 def _measures(counts: Float, k: int) -> Float:
     """(..., K * 7) counts -> (..., 4 + 5 K): the four scores, then those of each class; nan where there is none"""
     hits, there, said, edge, edge_hits, line, line_hits = np.moveaxis(
@@ -120,11 +111,6 @@ def _measures(counts: Float, k: int) -> Float:
     over_all = [ratio(hits.sum(-1), there.sum(-1)), *map(_mean, (iou, dice, f))]
     parts = [iou, dice, ratio(hits, there), ratio(hits, said), f]
     return np.concatenate([np.stack(over_all, -1), *parts], -1)
-
-
-def ratio(a: Float, b: Float) -> Float:
-    """a / b, nan where b is 0"""
-    return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
 
 
 def _mean(values: Float) -> Float:

@@ -16,7 +16,7 @@ from eyespot.evaluation.classes import ClassDetails, confusions
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.masks import Case
 from eyespot.files import write_file
-from eyespot.metrics.classes import percent
+from eyespot.metrics.intervals import percent
 from eyespot.parallel import cores
 from eyespot.pictures import embedded, enlarged, overlay, to_display
 from eyespot.report import charts
