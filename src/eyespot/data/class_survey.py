@@ -20,7 +20,7 @@ IMBALANCE = 3.0
 
 def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> Survey:
     """Scan, decode and check a data set of classes. See `survey_data`."""
-    scan = scan_one_kind(source, options.dim)
+    scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
     images = load_images(source, scan, preprocessing)
     headers = [scan.headers[int(i)] for i in images.rows]

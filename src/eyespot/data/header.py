@@ -55,11 +55,35 @@ class Header:
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """How values are read, where files do not state it; the same for all files of a data set.
+
+    axes        of TIFF stacks, in their order, such as "TZCYX"; empty for what the files say of themselves
+    background  that transparent pixels are laid on: a key of BACKGROUNDS
+    raw         the values as stored, which masks need: their own type, no palette, transparency, inversion or colours
+                applied; only the orientation is
+    """
+
+    axes: str = ""
+    background: str = "white"
+    raw: bool = False
+
+
+AS_STATED = ReadOptions()
+BACKGROUNDS = {"white": 1.0, "black": 0.0, "grey": 0.5}
+"""The share of the largest value that a background has."""
+
+
+@dataclass(frozen=True)
 class Decoded:
-    """Values (*S, C) of uint8, uint16 or float32, and the spacing of the samples along each axis, if known."""
+    """Values (*S, C) of uint8, uint16 or float32, and the spacing of the samples along each axis, if known.
+
+    remarks   sentences about what was left out or changed, which the user should know
+    """
 
     array: Array
     spacing: tuple[float, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def reason(error: Exception) -> str:

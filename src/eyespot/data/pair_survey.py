@@ -27,7 +27,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     """Scan, decode and check images with masks. See `survey_data`. Raises UserError where nothing can be trained."""
     _check_options(options)
     multilabel = options.multilabel or source.by_class
-    scan = scan_one_kind(source, options.dim)
+    scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
     scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel)
     if multilabel:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
 from eyespot.console import track
 from eyespot.data.formats.read import load_bytes, read_header
-from eyespot.data.header import Header, Unreadable
+from eyespot.data.header import AS_STATED, Header, ReadOptions, Unreadable
 from eyespot.data.sources.samples import Sample, Source
 from eyespot.parallel import batched, in_order
 
@@ -29,12 +30,12 @@ class Scan:
     errors: dict[int, str]
 
 
-def scan(source: Source) -> Scan:
+def scan(source: Source, options: ReadOptions = AS_STATED) -> Scan:
     """Read every file's header, and fingerprint its content."""
     headers = {}
     errors = {}
     n = chunk_length(len(source.samples))
-    chunks = in_order(_scan_chunk, batched(source.samples, n), alone=SMALL * n)
+    chunks = in_order(partial(_scan_chunk, options), batched(source.samples, n), alone=SMALL * n)
     for i, outcome in enumerate(track(_flat(chunks), len(source.samples), "reading headers")):
         if isinstance(outcome, Header):
             headers[i] = outcome
@@ -51,8 +52,9 @@ def chunk_length(files: int, file_bytes: int = 1) -> int:
     return max(1, min(CHUNK, CHUNK_BYTES // file_bytes, files // 32))
 
 
-def _scan_chunk(samples: Sequence[Sample]) -> list[Header | str]:
-    return [value_or_reason(read_header, sample.path) for sample in samples]
+def _scan_chunk(options: ReadOptions, samples: Sequence[Sample]) -> list[Header | str]:
+    read = partial(read_header, options=options)
+    return [value_or_reason(read, sample.path) for sample in samples]
 
 
 def value_or_reason(read: Callable[[bytes], R], path: Path) -> R | str:

@@ -6,7 +6,18 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from eyespot.data.header import MAX_VALUES, Array, Decoded, Header, Unreadable, as_depth, check_size, reason
+from eyespot.data.header import (
+    AS_STATED,
+    MAX_VALUES,
+    Array,
+    Decoded,
+    Header,
+    ReadOptions,
+    Unreadable,
+    as_depth,
+    check_size,
+    reason,
+)
 
 # Pillow warns from half this limit on; the limit itself is kept, and `look` shows the sizes.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -31,7 +42,7 @@ def image_header(content: bytes, digest: bytes) -> Header:
         )
 
 
-def decode_image(content: bytes, size: int | None = None) -> Decoded:
+def decode_image(content: bytes, size: int | None = None, options: ReadOptions = AS_STATED) -> Decoded:
     """The pixels, upright, alpha laid on white: (H, W, C) of uint8, uint16 or float32.
 
     size   where a JPEG is larger than twice this many pixels, decode it at a half, a quarter or an eighth

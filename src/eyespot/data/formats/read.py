@@ -18,18 +18,22 @@ from eyespot.data.formats.signal import (
     wav_header,
 )
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
-from eyespot.data.header import Decoded, Header, Unreadable, reason
+from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, reason
 
 R = TypeVar("R")
 KINDS = (
-    # recognises content, reads the header, decodes values for so many axes at about this size
-    (is_jpeg, jpeg_header, lambda content, dim, size: decode_jpeg(content, size)),
+    # recognises content; reads the header; decodes values for so many axes, at about this size, with these options
+    (is_jpeg, lambda c, digest, _: jpeg_header(c, digest), lambda c, dim, size, _: decode_jpeg(c, size)),
     (is_tiff, tiff_header, decode_tiff),
-    (is_wav, wav_header, lambda content, dim, size: decode_wav(content)),
-    (is_numpy, numpy_header, lambda content, dim, size: decode_numpy(content, dim)),
-    (is_nifti, nifti_header, lambda content, dim, size: decode_nifti(content)),
-    (looks_like_table, table_header, lambda content, dim, size: decode_table(content)),
-    (lambda content: True, image_header, lambda content, dim, size: decode_image(content, size)),
+    (is_wav, lambda c, digest, _: wav_header(c, digest), lambda c, *_: decode_wav(c)),
+    (is_numpy, lambda c, digest, _: numpy_header(c, digest), lambda c, dim, *_: decode_numpy(c, dim)),
+    (is_nifti, lambda c, digest, _: nifti_header(c, digest), lambda c, *_: decode_nifti(c)),
+    (looks_like_table, lambda c, digest, _: table_header(c, digest), lambda c, *_: decode_table(c)),
+    (
+        lambda c: True,
+        lambda c, digest, _: image_header(c, digest),
+        lambda c, dim, size, options: decode_image(c, size, options),
+    ),
 )
 """The kinds of file, recognised by their content and not by their name; anything else is tried as a picture."""
 
@@ -45,20 +49,22 @@ def load_bytes(path: Path) -> bytes:
     return content
 
 
-def read_header(content: bytes) -> Header:
+def read_header(content: bytes, options: ReadOptions = AS_STATED) -> Header:
     """A file's header. Raises Unreadable."""
     digest = sha256(content).digest()  # processors have instructions for it
-    return or_unreadable(next(read for recognises, read, _ in KINDS if recognises(content)), content, digest)
+    read = next(read for recognises, read, _ in KINDS if recognises(content))
+    return or_unreadable(read, content, digest, options)
 
 
-def decode(content: bytes, dim: int = 2, size: int | None = None) -> Decoded:
+def decode(
+    content: bytes, dim: int = 2, size: int | None = None, options: ReadOptions = AS_STATED
+) -> Decoded:
     """The values as something with `dim` axes, channels last. Raises Unreadable.
 
     size   large JPEGs are decoded at a reduced size that is still twice as large
     """
-    return or_unreadable(
-        next(read for recognises, _, read in KINDS if recognises(content)), content, dim, size
-    )
+    read = next(read for recognises, _, read in KINDS if recognises(content))
+    return or_unreadable(read, content, dim, size, options)
 
 
 def or_unreadable(read: Callable[..., R], *about: Any) -> R:

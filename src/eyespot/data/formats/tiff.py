@@ -9,7 +9,17 @@ import tifffile
 from PIL import Image
 
 from eyespot.data.formats.image import decode_image, image_header, without_alpha
-from eyespot.data.header import Array, Decoded, Header, Unreadable, as_depth, check_size, depth_of
+from eyespot.data.header import (
+    AS_STATED,
+    Array,
+    Decoded,
+    Header,
+    ReadOptions,
+    Unreadable,
+    as_depth,
+    check_size,
+    depth_of,
+)
 
 
 def is_tiff(content: bytes) -> bool:
@@ -31,7 +41,7 @@ def _frames(content: bytes) -> int:
         return getattr(image, "n_frames", 1)
 
 
-def tiff_header(content: bytes, digest: bytes) -> Header:
+def tiff_header(content: bytes, digest: bytes, options: ReadOptions = AS_STATED) -> Header:
     """Of the first page; of all pages as its channels; or as a volume, which is then the likelier."""
     first = _page_header(content, digest) if _needs_tifffile(content) else image_header(content, digest)
     if first.frames < 2:
@@ -70,7 +80,9 @@ def leading(file: tifffile.TiffFile) -> dict[str, int]:
     return sizes if known else {}
 
 
-def decode_tiff(content: bytes, dim: int, size: int | None = None) -> Decoded:
+def decode_tiff(
+    content: bytes, dim: int, size: int | None = None, options: ReadOptions = AS_STATED
+) -> Decoded:
     """The first page or all as its channels (H, W, C); or with `dim` 3 all pages (D, H, W, C)."""
     pillows = not _needs_tifffile(content)
     if dim == 2 and pillows and _frames(content) < 2:

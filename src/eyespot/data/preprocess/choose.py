@@ -7,7 +7,7 @@ import numpy as np
 
 from eyespot.config import Config
 from eyespot.console import count
-from eyespot.data.header import WORD, Header
+from eyespot.data.header import AS_STATED, WORD, Header, ReadOptions
 from eyespot.data.preprocess.preprocessing import FITS, Preprocessing, an
 from eyespot.data.preprocess.spectrum import BANDS, HOP
 from eyespot.data.scan import Scan, scan
@@ -24,14 +24,19 @@ LONGEST = 95
 """The percentile of lengths that fits whole; longer files are cut to their middle."""
 
 
-def scan_one_kind(source: Source, dim: int | None) -> Scan:
+def read_options(options: Config) -> ReadOptions:
+    """What the settings say about the values of files."""
+    return AS_STATED
+
+
+def scan_one_kind(source: Source, options: Config) -> Scan:
     """Scan a source, every file taken as something with the same number of axes.
 
-    dim   the number of axes; None to choose it from the files. Raises UserError where no file can be read.
+    Raises UserError where no file can be read.
     """
-    scanned = scan(source)
+    scanned = scan(source, read_options(options))
     if scanned.headers:
-        scanned = settle_axes(scanned, dim)
+        scanned = settle_axes(scanned, options.dim)
     if not scanned.headers:
         n = len(source.samples)
         first = f"{source.samples[0].path}: {scanned.errors[0]}"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.formats.read import decode
-from eyespot.data.header import WORD, Array, Decoded, Unreadable
+from eyespot.data.header import AS_STATED, WORD, Array, Decoded, ReadOptions, Unreadable
 from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
@@ -84,9 +84,18 @@ class Preprocessing:
         }
         return cls(**values)
 
+    @property
+    def read_options(self) -> ReadOptions:
+        """How the values of files are read."""
+        return AS_STATED
+
+    def decode(self, content: bytes) -> Decoded:
+        """The file's content before it is brought to size, depth and channels. Raises Unreadable."""
+        return decode(content, self.dim, None if self.fit == OWN else self.size, self.read_options)
+
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
-        return self.of_decoded(decode(content, self.dim, None if self.fit == OWN else self.size))
+        return self.of_decoded(self.decode(content))
 
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
