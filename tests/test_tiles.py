@@ -370,7 +370,11 @@ def test_windows_are_cut_from_what_decode_reads(tmp_path, how, kind):
     tifffile.imwrite(path, values, photometric="rgb" if kind == "colour" else "minisblack", **how)
     dim = 3 if kind == "stack" else 2
     windows, whole = open_windows(path, dim), decode(path.read_bytes(), dim).array
-    assert windows.shape == whole.shape[:-1] and windows.channels == whole.shape[-1] and not windows.held
+    assert (
+        windows.shape == whole.shape[:-1]
+        and windows.channels == whole.shape[-1]
+        and not windows.bytes_in_memory
+    )
     for _ in range(8):
         corners = [sorted(rng.choice(n + 1, 2, replace=False)) for n in windows.shape]
         window = tuple(slice(int(a), int(b)) for a, b in corners)
@@ -382,10 +386,12 @@ def test_a_plain_tiff_of_one_strip_is_mapped(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.tif", values, byteorder=">")
     monkeypatch.setattr("eyespot.prediction.windows.SEGMENT", 1000)
     windows = open_windows(tmp_path / "a.tif", 2)
-    assert not windows.held and np.array_equal(windows((slice(5, 9), slice(0, 99)))[..., 0], values[5:9, :99])
+    assert not windows.bytes_in_memory and np.array_equal(
+        windows((slice(5, 9), slice(0, 99)))[..., 0], values[5:9, :99]
+    )
     tifffile.imwrite(tmp_path / "b.tif", values, compression="zlib", rowsperstrip=300)
     assert (
-        open_windows(tmp_path / "b.tif", 2).held == values.nbytes
+        open_windows(tmp_path / "b.tif", 2).bytes_in_memory == values.nbytes
     )  # one strip, larger than is decoded at a time
 
 
@@ -402,7 +408,7 @@ def test_windows_of_arrays_and_of_files_that_are_decoded_whole(tmp_path):
         windows, whole = open_windows(tmp_path / name, 2), decode((tmp_path / name).read_bytes(), 2).array
         window = (slice(3, 30), slice(7, 41))
         assert np.array_equal(windows(window), whole[window]), name
-        assert windows.held == (0 if name.endswith("npy") else values.nbytes)
+        assert windows.bytes_in_memory == (0 if name.endswith("npy") else values.nbytes)
     np.save(tmp_path / "bad.npy", np.array([[1.0, np.nan]]))
     with pytest.raises(Unreadable, match="not finite"):
         open_windows(tmp_path / "bad.npy", 2)((slice(0, 1), slice(0, 2)))

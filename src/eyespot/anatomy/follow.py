@@ -9,7 +9,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from eyespot.anatomy.axes import LOST, Axis, Seen, Unknown, has_positions, joined
 from eyespot.anatomy.field import START
-from eyespot.anatomy.rules import FIXED_STATISTICS, POINTWISE, RULES
+from eyespot.anatomy.rules import POINTWISE, RULES, USES_WHOLE_IMAGE
 
 
 class Follower(TorchFunctionMode):
@@ -54,11 +54,11 @@ class Follower(TorchFunctionMode):
         name = name.strip("_")
         plain = name[:-2] if name[-2:] in ("1d", "2d", "3d") else name
         try:
-            if plain in FIXED_STATISTICS and FIXED_STATISTICS[plain](args, kwargs, known):
+            if plain in USES_WHOLE_IMAGE and USES_WHOLE_IMAGE[plain](args, kwargs, known):
                 self.notes[
                     f"the statistics of {name} are taken as constants; they depend on all the image"
                 ] = None
-            if plain in POINTWISE or plain in FIXED_STATISTICS:
+            if plain in POINTWISE or plain in USES_WHOLE_IMAGE:
                 return joined(known, before, out)
             if plain not in RULES:
                 raise Unknown

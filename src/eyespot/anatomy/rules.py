@@ -1,8 +1,13 @@
 """For each function of PyTorch, the rule that gives the receptive field of its output.
 
-The arguments of a rule are those of the call; `known`, the tensors among them whose receptive fields are known, as
-pairs (tensor, Seen); `before`, their shapes before the call; and `out`, the output. It returns the output's Seen, or
-raises Unknown.
+A rule takes
+
+    args, kwargs   of the call
+    known          (tensor, Seen) for each input whose receptive field is known
+    before         the shapes of these inputs before the call, which may change them in place
+    out            the output
+
+and returns the Seen of the output, or raises Unknown.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,29 +26,29 @@ def named(names: str, args: tuple, kwargs: dict) -> dict[str, Any]:
     return dict(zip(names.split(), args, strict=False)) | kwargs
 
 
-def tuple_of(value: Any, n: int) -> tuple:
+def repeated(value: Any, n: int) -> tuple:
     return tuple(value) * (n if len(value) == 1 else 1) if isinstance(value, list | tuple) else (value,) * n
 
 
-def windowed(signature: str, kernel_of: Callable[[dict], Any], change: Callable[..., Grid]) -> Callable:
+def window_rule(parameters: str, kernel_of: Callable[[dict], Any], change: Callable[..., Grid]) -> Callable:
     """The rule of a convolution or pooling: its window, stride, padding and dilation along each axis."""
 
     def rule(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
-        given = named(signature, args, kwargs)
-        size = tuple_of(kernel_of(given), out.dim() - 2)
+        given = named(parameters, args, kwargs)
+        size = repeated(kernel_of(given), out.dim() - 2)
         stride = given.get("stride")
-        every = tuple_of(size if stride is None or stride == [] else stride, len(size))
-        dilation = tuple_of(given.get("dilation", 1), len(size))
+        strides = repeated(size if stride is None or stride == [] else stride, len(size))
+        dilation = repeated(given.get("dilation", 1), len(size))
         padding = given.get("padding", 0)
         if padding == "same":
             padding = [d * (s - 1) // 2 for d, s in zip(dilation, size, strict=True)]
-        edge = tuple_of(0 if padding == "valid" else padding, len(size))
+        paddings = repeated(0 if padding == "valid" else padding, len(size))
 
         def along(axis: Axis, dim: int) -> Axis:
             k = dim - out.dim() + len(size)
             if k < 0:
                 raise Unknown
-            return regrid(axis, lambda g: change(g, size[k], every[k], edge[k], dilation[k]))
+            return regrid(axis, lambda g: change(g, size[k], strides[k], paddings[k], dilation[k]))
 
         return per_axis(known[0][1], along)
 
@@ -77,7 +82,7 @@ def interpolate(args: tuple, kwargs: dict, known: list, before: list, out: Tenso
         n = before[0][dim]
         m = out.shape[dim]
         scale = given.get("scale_factor")
-        if scale is not None and any(s * n != m for s in tuple_of(scale, 1)):
+        if scale is not None and any(s * n != m for s in repeated(scale, 1)):
             raise Unknown  # torch then steps by the factor and not by the ratio of the sizes
         return regrid(
             axis, lambda g: field.resized(g, n, m, field.resize_window(n, m, mode, corners), corners)
@@ -105,37 +110,41 @@ def narrow(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) ->
 
 
 def index(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
-    """x[...] with slices along the image's axes; whole numbers elsewhere take their dimension away."""
+    """x[...] with slices along the image's axes; an integer on another dimension removes it."""
     items = list(args[1]) if isinstance(args[1], tuple) else [args[1]]
     if any(not (isinstance(i, slice | int) or i is Ellipsis) or isinstance(i, bool) for i in items):
         raise Unknown
     rank = len(before[0])
-    gap = items.index(Ellipsis) if Ellipsis in items else len(items)
-    near = items[:gap]
-    far = items[gap + 1 :]
-    items = [*near, *[slice(None)] * (rank - len(near) - len(far)), *far]
+    ellipsis_at = items.index(Ellipsis) if Ellipsis in items else len(items)
+    before_ellipsis = items[:ellipsis_at]
+    after_ellipsis = items[ellipsis_at + 1 :]
+    items = [
+        *before_ellipsis,
+        *[slice(None)] * (rank - len(before_ellipsis) - len(after_ellipsis)),
+        *after_ellipsis,
+    ]
 
     def along(axis: Axis, dim: int) -> Axis:
         item = items[dim]
         if isinstance(item, int):
             raise Unknown
         start, _, step = item.indices(before[0][dim])
-        gone = sum(isinstance(i, int) for i in items[:dim])
-        return replace(regrid(axis, lambda g: field.conv(g, 1, step, -start, 1)), dim=dim - gone)
+        removed = sum(isinstance(i, int) for i in items[:dim])
+        return replace(regrid(axis, lambda g: field.conv(g, 1, step, -start, 1)), dim=dim - removed)
 
     return per_axis(known[0][1], along)
 
 
 def cat(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
-    along = named("tensors dim", args, kwargs).get("dim", 0) % out.dim()
-    if any(a.dim == along for _, seen in known for a in seen):
+    joined_dim = named("tensors dim", args, kwargs).get("dim", 0) % out.dim()
+    if any(a.dim == joined_dim for _, seen in known for a in seen):
         raise Unknown
     return joined(known, before, out)
 
 
 def split(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
-    along = named("input sizes dim", args, kwargs).get("dim", 0) % out.dim()
-    if any(a.dim == along for a in known[0][1]):
+    split_dim = named("input sizes dim", args, kwargs).get("dim", 0) % out.dim()
+    if any(a.dim == split_dim for a in known[0][1]):
         raise Unknown
     return known[0][1]
 
@@ -147,13 +156,13 @@ def reduce(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) ->
     if isinstance(dims, Tensor):
         return joined(known, before, out)  # torch.max(a, b), value by value
     rank = len(before[0])
-    gone = {d % rank for d in (range(rank) if dims is None or dims == () else tuple_of(dims, 1))}
+    removed = {d % rank for d in (range(rank) if dims is None or dims == () else repeated(dims, 1))}
     kept = given.get("keepdim", False)
 
     def along(a: Axis) -> Axis:
-        if a.dim is None or a.dim in gone:
+        if a.dim is None or a.dim in removed:
             return Axis(None, None)
-        return a if kept else replace(a, dim=a.dim - sum(d < a.dim for d in gone))
+        return a if kept else replace(a, dim=a.dim - sum(d < a.dim for d in removed))
 
     return tuple(along(a) for a in known[0][1])
 
@@ -205,14 +214,14 @@ def regrouped(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], l
     return groups
 
 
-def order(places: Callable[[dict, int], Sequence[int]]) -> Callable:
-    """The rule of a function that puts old dimension places(...)[d] at d; -1 for a new one."""
+def permutation_rule(sources: Callable[[dict, int], Sequence[int]]) -> Callable:
+    """The rule of a function whose output dimension d is the input's dimension sources(...)[d]; -1 for a new one."""
 
     def rule(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
         given = named("input a b", args, kwargs)
         given["rest"] = args[1:]
         given["shape"] = before[0]
-        old = list(places(given, len(before[0])))
+        old = list(sources(given, len(before[0])))
         moved = [a if a.dim is None else replace(a, dim=old.index(a.dim)) for a in known[0][1]]
         return tuple(moved)
 
@@ -238,17 +247,17 @@ def unsqueezed(given: dict, rank: int) -> list[int]:
     return [*range(at), -1, *range(at, rank)]
 
 
-WINDOW = "input kernel_size stride padding dilation ceil_mode return_indices"
+MAX_POOL_PARAMETERS = "input kernel_size stride padding dilation ceil_mode return_indices"
 RULES: dict[str, Callable[[tuple, dict, list, list, Tensor], Seen]] = {
-    "conv": windowed("input weight bias stride padding dilation groups", kernel_of_weight, field.conv),
-    "conv_transpose": windowed(
+    "conv": window_rule("input weight bias stride padding dilation groups", kernel_of_weight, field.conv),
+    "conv_transpose": window_rule(
         "input weight bias stride padding output_padding groups dilation", kernel_of_weight, field.transposed
     ),
-    "max_pool": windowed(WINDOW, lambda g: g["kernel_size"], field.conv),
-    "avg_pool": windowed(
+    "max_pool": window_rule(MAX_POOL_PARAMETERS, lambda g: g["kernel_size"], field.conv),
+    "avg_pool": window_rule(
         "input kernel_size stride padding ceil_mode", lambda g: g["kernel_size"], field.conv
     ),
-    "lp_pool": windowed("input norm_type kernel_size stride", lambda g: g["kernel_size"], field.conv),
+    "lp_pool": window_rule("input norm_type kernel_size stride", lambda g: g["kernel_size"], field.conv),
     **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool"), adaptive),
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     **dict.fromkeys(("flatten", "reshape", "view", "unflatten", "squeeze", "reshape_as", "view_as"), reshape),
@@ -258,9 +267,9 @@ RULES: dict[str, Callable[[tuple, dict, list, list, Tensor], Seen]] = {
     **dict.fromkeys(("softmax", "log_softmax"), softmax),
     **dict.fromkeys(("cat", "concat", "concatenate"), cat),
     **dict.fromkeys(("split", "chunk"), split),
-    "permute": order(permuted),
-    **dict.fromkeys(("transpose", "swapaxes"), order(transposed)),
-    "unsqueeze": order(unsqueezed),
+    "permute": permutation_rule(permuted),
+    **dict.fromkeys(("transpose", "swapaxes"), permutation_rule(transposed)),
+    "unsqueeze": permutation_rule(unsqueezed),
     "pad": pad,
     "narrow": narrow,
     "getitem": index,
@@ -275,8 +284,9 @@ POINTWISE = frozenset(
     "dropout alpha_dropout feature_dropout feature_alpha_dropout stochastic_depth "
     "clone contiguous detach to float double half bfloat16 type type_as requires_grad expand expand_as".split()
 )
+"""Functions of which each output value depends on the input values at its own position only."""
 
-FIXED_STATISTICS: dict[str, Callable[[tuple, dict, list], bool]] = {
+USES_WHOLE_IMAGE: dict[str, Callable[[tuple, dict, list], bool]] = {
     "batch_norm": lambda args, kwargs, known: bool(
         named("input mean var weight bias training", args, kwargs).get("training")
     ),
@@ -286,3 +296,4 @@ FIXED_STATISTICS: dict[str, Callable[[tuple, dict, list], bool]] = {
         a.dim is not None and a.dim >= known[0][0].dim() - len(args[1]) for a in known[0][1]
     ),
 }
+"""By norm: whether this call computes its statistics from the image itself, so that each output depends on all of it."""

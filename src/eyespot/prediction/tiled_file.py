@@ -63,7 +63,7 @@ class TiledFile:
                 f"{path} cannot hold labels of shape {tuple(shape)}: a TIFF has two or three axes"
             )
         self.path, self.shape, self.dtype, self.key = path, tuple(shape), np.dtype(dtype), key
-        self.flat, self.names, self.held = len(shape) == 2, names, None
+        self.flat, self.names, self.pending = len(shape) == 2, names, None
         self.side = tuple(min(SIDE, -(-n // 16) * 16) for n in shape[-2:])
         self.step = self.side[0] if self.flat else 1
         self.partial = path.with_name(f"{path.name}.partial")
@@ -79,15 +79,19 @@ class TiledFile:
     def add(self, top: int, band: Array) -> None:
         """Rows (rows, W) or planes (planes, H, W) from `top` on, with the channels before them where there are some."""
         band = band if self.names else band[None]
-        have = self.rows + (0 if self.held is None else self.held.shape[1])
+        have = self.rows + (0 if self.pending is None else self.pending.shape[1])
         band = band[:, max(0, have - top) :]
-        held = band if self.held is None or not self.held.shape[1] else np.concatenate([self.held, band], 1)
-        ends = self.rows + held.shape[1] == self.shape[0]
+        pending = (
+            band
+            if self.pending is None or not self.pending.shape[1]
+            else np.concatenate([self.pending, band], 1)
+        )
+        ends = self.rows + pending.shape[1] == self.shape[0]
         with write_errors(self.path):
-            while held.shape[1] >= (1 if ends else self.step):
-                self._write(held[:, : self.step])
-                held = held[:, self.step :]
-        self.held = held
+            while pending.shape[1] >= (1 if ends else self.step):
+                self._write(pending[:, : self.step])
+                pending = pending[:, self.step :]
+        self.pending = pending
 
     def __enter__(self) -> "TiledFile":
         return self

@@ -1,4 +1,4 @@
-"""Windows of an image, signal or volume, read from its file as they are asked for, where the file allows that."""
+"""WindowReader of an image, signal or volume, read from its file as they are needed, where the file allows that."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ SEGMENT = 64 << 20
 
 
 @dataclass(frozen=True)
-class Windows:
+class WindowReader:
     """shape (*S) and channels of a file; called with slices, it reads that window: (*S, C) as `decode` would.
 
-    held   bytes that are kept in memory: all of a file that can only be decoded whole, else 0
+    bytes_in_memory   bytes that stay in memory: all of a file that can only be decoded whole, else 0
     """
 
     shape: tuple[int, ...]
     channels: int
     read: Callable[[Slices], Array]
     spacing: tuple[float, ...] = ()
-    held: int = 0
+    bytes_in_memory: int = 0
 
     def __call__(self, window: Slices) -> Array:
         return as_depth(self.read(window))
 
 
-def open_windows(path: Path, dim: int) -> Windows:
+def open_windows(path: Path, dim: int) -> WindowReader:
     """A file of `dim` axes. NumPy arrays and plain TIFF are read window by window, others whole. Raises Unreadable."""
     try:
         with path.open("rb") as file:
@@ -50,19 +50,19 @@ def open_windows(path: Path, dim: int) -> Windows:
     return windows or _whole(path, dim)
 
 
-def _whole(path: Path, dim: int) -> Windows:
+def _whole(path: Path, dim: int) -> WindowReader:
     decoded = decode(load_bytes(path), dim)
     array = decoded.array
     if array.ndim != dim + 1:
         raise Unreadable(f"it is no {WORD[dim]}")
-    return Windows(array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes)
+    return WindowReader(array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes)
 
 
-def _numpy(path: Path, dim: int) -> Windows | None:
+def _numpy(path: Path, dim: int) -> WindowReader | None:
     """Mapped anew for each window, so that what was read does not stay in memory."""
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:  # a damaged file, of which reading it whole tells the reason
+    except ValueError:  # a damaged file, reading it whole then gives the error
         return None
     shape, at = as_axes(stored.shape, dim)
     depth_of(stored.dtype)
@@ -70,10 +70,10 @@ def _numpy(path: Path, dim: int) -> Windows | None:
     def read(window: Slices) -> Array:
         return np.array(channels_last(np.load(path, mmap_mode="r"), dim)[window])
 
-    return Windows(shape, 1 if at is None else stored.shape[at], read)
+    return WindowReader(shape, 1 if at is None else stored.shape[at], read)
 
 
-def _tiff(path: Path, dim: int) -> Windows | None:
+def _tiff(path: Path, dim: int) -> WindowReader | None:
     """None where its values have to be changed after they are decoded, or where its parts are too large."""
     try:
         with tifffile.TiffFile(path) as file:
@@ -81,13 +81,13 @@ def _tiff(path: Path, dim: int) -> Windows | None:
                 return None
             pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
             spacing = stack_spacing(file) if dim == 3 else ()
-            # asked while the file is open: tifffile maps no closed one
+            # is_memmappable needs the open file
             plain = all(_plain(p) for p in pages)
-    except Exception:  # whatever tifffile meets in a damaged file; reading it whole tells the reason
+    except Exception:  # whatever tifffile meets in a damaged file; reading it whole then gives the error
         return None
     first = pages[0]
-    alike = {(p.shape, p.dtype, p.compression) for p in pages}
-    if len(alike) > 1 or not plain or (dim == 3 and len(pages) < 2):
+    page_formats = {(p.shape, p.dtype, p.compression) for p in pages}
+    if len(page_formats) > 1 or not plain or (dim == 3 and len(pages) < 2):
         return None
     size = (first.imagelength, first.imagewidth)
 
@@ -98,12 +98,12 @@ def _tiff(path: Path, dim: int) -> Windows | None:
         return np.stack([_page(path, p, rows, columns) for p in pages[window[0]]])
 
     shape = (len(pages), *size) if dim == 3 else size
-    return Windows(shape, first.samplesperpixel, read, spacing)
+    return WindowReader(shape, first.samplesperpixel, read, spacing)
 
 
 def _plain(page: tifffile.TiffPage) -> bool:
     """Whether the values of the file are those of the image, in parts of a moderate size."""
-    turned = page.tags.get("Orientation")
+    orientation = page.tags.get("Orientation")
     return (
         page.photometric in (1, 2)  # zero is black, or red, green and blue
         and page.dtype is not None
@@ -112,7 +112,7 @@ def _plain(page: tifffile.TiffPage) -> bool:
         and page.planarconfig == 1
         and not page.extrasamples
         and page.imagedepth == 1
-        and (turned is None or turned.value == 1)
+        and (orientation is None or orientation.value == 1)
         and (page.is_memmappable or prod(page.chunks) * page.dtype.itemsize <= SEGMENT)
     )
 
@@ -134,7 +134,9 @@ def _page(path: Path, page: tifffile.TiffPage, rows: slice, columns: slice) -> A
             file.seek(page.dataoffsets[index])
             block, _, _ = page.decode(file.read(page.databytecounts[index]), index)
             if block is not None:
-                _put(window, np.asarray(block)[0], rows.start - i * height, columns.start - j * width)
+                _copy_overlap(
+                    window, np.asarray(block)[0], rows.start - i * height, columns.start - j * width
+                )
     return window
 
 
@@ -142,10 +144,10 @@ def _touched(block: slice, step: int) -> range:
     return range(block.start // step, -(-block.stop // step))
 
 
-def _put(window: Array, block: Array, down: int, right: int) -> None:
-    """Copy what of a block falls into a window that begins so far down and right of it."""
-    seen = block[max(0, down) :, max(0, right) :][
-        : len(window) + min(0, down), : window.shape[1] + min(0, right)
+def _copy_overlap(window: Array, block: Array, row_offset: int, column_offset: int) -> None:
+    """Copy the overlap of a block and a window that starts at this offset in the block."""
+    overlap = block[max(0, row_offset) :, max(0, column_offset) :][
+        : len(window) + min(0, row_offset), : window.shape[1] + min(0, column_offset)
     ]
-    top, left = max(0, -down), max(0, -right)
-    window[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    top, left = max(0, -row_offset), max(0, -column_offset)
+    window[top : top + overlap.shape[0], left : left + overlap.shape[1]] = overlap
