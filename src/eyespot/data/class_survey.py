@@ -9,6 +9,7 @@ from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
 from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
+from eyespot.data.guesses import merged
 from eyespot.data.images import load_images
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
@@ -36,7 +37,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
         labels=np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64),
         alike=duplicates.alike,
         headers=headers,
-        guesses=list(source.guesses),
+        guesses=[*source.guesses, *merged([h.guesses for h in headers])],
     )
     survey.add_problems(_missing_samples(survey))
     remedy = "it" if len(images.errors) == 1 else "them"

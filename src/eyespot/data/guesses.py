@@ -1,6 +1,10 @@
 """What was guessed about a data set: the reading, the reason, and the option that overrules it."""
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from eyespot.console import count
 
 
 @dataclass(frozen=True)
@@ -23,3 +27,26 @@ class Guess:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.value}, because {self.reason} (otherwise: {self.option})"
+
+
+MOST = 3
+"""Readings of one name that are listed; files that differ further are counted."""
+
+
+def merged(by_file: Sequence[Sequence[Guess]]) -> list[Guess]:
+    """The guesses about the files of a data set, each distinct one once, with how many files it concerns.
+
+    by_file   the guesses about each file
+    """
+    files = Counter((g.name, g.value) for guesses in by_file for g in guesses)
+    first = {(g.name, g.value): g for guesses in reversed(by_file) for g in guesses}
+    result = []
+    for name in dict.fromkeys(name for name, _ in files):
+        readings = [(value, n) for (other, value), n in files.most_common() if other == name]
+        for value, n in readings[:MOST]:
+            where = "" if n == len(by_file) else f" ({count(n, 'file')} of {len(by_file):,})"
+            result.append(replace(first[name, value], value=value + where))
+        if rest := sum(n for _, n in readings[MOST:]):
+            last = result[-1]
+            result[-1] = replace(last, value=f"{last.value}, and otherwise in {count(rest, 'file')}")
+    return result

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.guesses import Guess
+
 Array = NDArray[Any]
 WORD = {1: "signal", 2: "image", 3: "volume"}
 """What a sample with so many axes is called."""
@@ -37,6 +39,8 @@ class Header:
     """alpha, palette, CMYK, ...: what is converted when the file is read."""
     spacing: tuple[float, ...] = ()
     """From sample to sample along each axis, in seconds or millimetres; empty where the file does not have it."""
+    guesses: tuple[Guess, ...] = ()
+    """What the file does not state about how it is read."""
     others: tuple["Header", ...] = ()
     """The same file taken as a sample with another number of axes, where it can be."""
 

@@ -10,6 +10,7 @@ from eyespot.console import count, track
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
+from eyespot.data.guesses import merged
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.mask_source import mask_values
@@ -50,7 +51,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
         labels=np.zeros(len(headers), np.int64),
         alike=duplicates.alike,
         headers=headers,
-        guesses=list(source.guesses),
+        guesses=[*source.guesses, *merged([h.guesses for h in headers])],
         mapping=proposal.mapping,
         shares=shares,
         overlap=overlap,

@@ -1,0 +1,19 @@
+"""Guesses about files are listed once for a data set."""
+
+from eyespot.data.guesses import MOST, Guess, merged
+
+
+def column(value: str) -> list[Guess]:
+    return [Guess("time", value, "its name", "--columns 2")]
+
+
+def test_guesses_of_files_are_listed_once():
+    assert merged([column("first")] * 3) == column("first")
+    first, second = merged([column("second"), *[column("first")] * 2])
+    assert (first.value, second.value) == ("first (2 files of 3)", "second (1 file of 3)")
+    assert merged([[], []]) == []
+
+
+def test_many_different_guesses_are_counted():
+    many = merged([column(str(n)) for n in range(MOST + 4)])
+    assert len(many) == MOST and many[-1].value.endswith(", and otherwise in 4 files")
