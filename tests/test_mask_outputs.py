@@ -146,7 +146,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
     for name, attribute, value in (
         ("mask_files", "LARGE", 1),
         ("tiled_file", "SIDE", 64),
-        ("mask_output", "MEMORY_MB", 152),
+        ("segmenter", "MEMORY_MB", 152),
     ):
         monkeypatch.setattr(f"eyespot.prediction.{name}.{attribute}", value)
     predictor = make(tmp_path / "run", width=8, norm=norm)

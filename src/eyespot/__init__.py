@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Kit": "eyespot.kit",
     "Look": "eyespot.looking",
-    "Predictions": "eyespot.prediction.class_output",
+    "Predictions": "eyespot.prediction.predictions",
     "Predictor": "eyespot.prediction.predictor",
     "Run": "eyespot.run",
     "UserError": "eyespot.errors",
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from eyespot.models import create as create
     from eyespot.models import presets as presets
     from eyespot.models import register as register
-    from eyespot.prediction.class_output import Predictions as Predictions
     from eyespot.prediction.load import load as load
+    from eyespot.prediction.predictions import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor
     from eyespot.run import Run as Run
     from eyespot.run import evaluate as evaluate

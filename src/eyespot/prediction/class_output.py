@@ -1,7 +1,6 @@
 """From the logits of whole images to the class of each."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +12,11 @@ from eyespot.errors import UserError
 from eyespot.parallel import batched
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.output import WriteRequest
+from eyespot.prediction.predictions import Prediction, Predictions
+from eyespot.prediction.sinks import write_predictions
 from eyespot.weights.card import Card
 
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The likeliest class of one image and all probabilities; or the reason why there is none."""
-
-    path: str
-    label: str | None = None
-    probability: float | None = None
-    probabilities: dict[str, float] | None = None
-    error: str | None = None
-
-
-class Predictions(list[Prediction]):
-    """Predictions in the order of the images; shows itself as a table."""
-
-    def __str__(self) -> str:
-        width = max([len("path"), *(len(p.path) for p in self)])
-        rows = [
-            f"{p.path:<{width}}  "
-            + (
-                f"{p.label}  {100 * (p.probability or 0):.1f}%"
-                if p.label is not None
-                else f"cannot be read: {p.error}"
-            )
-            for p in self
-        ]
-        return "\n".join([f"{'path':<{width}}  label", *rows])
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 class ClassOutput:
@@ -94,8 +64,6 @@ class ClassOutput:
         self, predictor: Any, files: Iterable[Path], request: WriteRequest
     ) -> tuple[dict[str, str], int]:
         """A table, CSV or JSON lines; the reason for each unreadable file, and the number of predictions."""
-        from eyespot.prediction.sinks import write_predictions
-
         for option, given in (
             ("instances", request.instances is not None),
             ("probabilities", request.probabilities),

@@ -17,7 +17,7 @@ from eyespot.data.header import Array, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
-from eyespot.prediction.mask_output import MEMORY_MB, MaskOutput
+from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import open_windows
 from eyespot.watershed import BYTES
@@ -27,7 +27,7 @@ LARGE = 2**25
 
 
 def write_maps(
-    output: MaskOutput,
+    segmenter: Segmenter,
     files: Iterable[Path],
     out: Path,
     common: Path | None,
@@ -47,19 +47,19 @@ def write_maps(
     there: list[Path] = []
     taken: set[Path] = set()
     if instances is None:
-        instances = output.mapping.objects
+        instances = segmenter.mapping.objects
     if instances:
-        output.check_objects()
+        segmenter.check_objects()
     for file in files:
-        path = target(file, out, common, output.preprocessing.dim)
+        path = target(file, out, common, segmenter.preprocessing.dim)
         if path in taken:
             raise UserError(
                 f"two inputs would be written to {path}: give their common folder, or one at a time"
             )
         taken.add(path)
-        tables = _tables(output, path, out)
+        tables = _tables(segmenter, path, out)
         try:
-            written += _write_file(output, file, path, tables, instances, probabilities)
+            written += _write_file(segmenter, file, path, tables, instances, probabilities)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
         except FileExistsError as error:
@@ -73,9 +73,9 @@ def write_maps(
     return unread, written
 
 
-def _tables(output: MaskOutput, path: Path, out: Path) -> dict[Path, Array]:
+def _tables(segmenter: Segmenter, path: Path, out: Path) -> dict[Path, Array]:
     """Each file that is written of a map: of every label, the value that it has there"""
-    mapping = output.mapping
+    mapping = segmenter.mapping
     if not mapping.multilabel:
         return {path: mapping.value_of()}
     bits = np.arange(1 << len(mapping.classes))
@@ -86,7 +86,7 @@ def _tables(output: MaskOutput, path: Path, out: Path) -> dict[Path, Array]:
 
 
 def _write_file(
-    output: MaskOutput,
+    segmenter: Segmenter,
     file: Path,
     path: Path,
     tables: dict[Path, Array],
@@ -97,7 +97,7 @@ def _write_file(
 
     path     after which the file of probabilities is named
     """
-    windows = open_windows(file, output.preprocessing.dim)
+    windows = open_windows(file, segmenter.preprocessing.dim)
     shape = windows.shape
     if instances:
         _check_memory_for_ids(file, prod(shape))
@@ -108,9 +108,9 @@ def _write_file(
     _check_free((*tables, *[soft] * probabilities))
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
-        plan = output.plan(shape, probabilities)
+        plan = segmenter.plan(shape, probabilities)
         say(f"{file}: {plan}")
-        how["key"] = _key(file, output.digest, plan, [values.tolist() for values in tables.values()])
+        how["key"] = _key(file, segmenter.digest, plan, [values.tolist() for values in tables.values()])
     bands_of_labels = []
     bands_of_shares = []
     with ExitStack() as stack:
@@ -118,16 +118,16 @@ def _write_file(
             (stack.enter_context(TiledFile(to, shape, values.dtype, **how)), values)
             for to, values in (tables if large else {}).items()
         ]
-        named = {"names": output.classes, **how}
+        named = {"names": segmenter.classes, **how}
         pages = probabilities and len(shape) > 1
         softer = stack.enter_context(TiledFile(soft, shape, np.uint8, **named)) if pages else None
         first = min(f.rows for f in (*(f for f, _ in hard), *filter(None, [softer]))) if hard else 0
         if first:
             say(f"{file}: {first:,} of {windows.shape[0]:,} rows are there from a run that was stopped")
-        bands = output.bands(windows, shape, first, probabilities)
+        bands = segmenter.bands(windows, shape, first, probabilities)
         if large:
             bands = track(
-                bands, output.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
+                bands, segmenter.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
             )
         for top, band, shares in bands:
             for to, values in hard:
@@ -144,7 +144,7 @@ def _write_file(
         return list(tables)
     labels = np.concatenate(bands_of_labels)
     if instances:
-        return [write_map(_numbers(output.ids(labels)), path, file)]
+        return [write_map(_numbers(segmenter.ids(labels)), path, file)]
     return [write_map(values[labels], to, file) for to, values in tables.items()]
 
 

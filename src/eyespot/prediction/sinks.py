@@ -10,7 +10,7 @@ from typing import IO
 
 from eyespot.errors import UserError, nearest
 from eyespot.files import writing
-from eyespot.prediction.class_output import Prediction
+from eyespot.prediction.predictions import Prediction
 
 FORMATS = ("table", "csv", "jsonl")
 
