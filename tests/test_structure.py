@@ -15,7 +15,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors console parallel environment files renamed recipe setting config labels watershed convolution kit fast devices weights models anatomy augment data "
+    "errors console parallel environment guard exits files renamed recipe setting config labels watershed convolution kit fast devices weights models anatomy augment data "
     "pictures looking metrics tasks prediction evaluation tasks.registry training prediction.load inspection evaluation.evaluate report run_folder run cli "
     "__main__"
 ).split()

@@ -1,6 +1,5 @@
 """The command line: one thin function per verb. Nothing heavy is imported before a verb is known."""
 
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -22,16 +21,13 @@ from eyespot.config import (
     reading_settings,
 )
 from eyespot.errors import UserError
+from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.setting import value_type
 
 if TYPE_CHECKING:
     from eyespot.run import Run
 
 START = time.monotonic()
-DONE = 0
-IN_PART = 1
-CANNOT = 2
-STOPPED = 130
 
 app = typer.Typer(
     help="A folder of images in, a network you can trust out.",
@@ -366,26 +362,5 @@ def _list_unread(errors: dict[str, str], most: int = 20) -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):  # a name may hold what a terminal or Windows' encoding does not
-        if isinstance(stream, io.TextIOWrapper):
-            shown = stream.isatty()
-            stream.reconfigure(
-                encoding=None if shown else "utf-8", errors="backslashreplace" if shown else "surrogateescape"
-            )
-    try:
-        app(standalone_mode=True)
-    except UserError as error:
-        print(f"eyespot: {error}", file=sys.stderr)
-        sys.exit(CANNOT)
-    except BrokenPipeError:  # the reader, such as head, closed the pipe
-        sys.stderr.close()
-        sys.exit(DONE)
-    except SystemExit as error:
-        cause = getattr(error.__context__, "__cause__", None)
-        if isinstance(cause, KeyboardInterrupt):  # which typer ends without a message
-            print("eyespot: stopped", file=sys.stderr)
-        raise
-    except KeyboardInterrupt:
-        print("eyespot: stopped", file=sys.stderr)
-        sys.exit(STOPPED)
+    """Run the command line; see `exits` for how it ends."""
+    run_command(lambda: app(standalone_mode=True))

@@ -5,7 +5,6 @@ never sees half of one, and a crash or a full disk leaves what was there before.
 Errors of the operating system become a UserError of one sentence.
 """
 
-import errno
 import os
 import secrets
 import shutil
@@ -16,11 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from eyespot.environment import cache_folder
 from eyespot.errors import UserError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Error numbers of a disk that is full, a quota that is used up, and a file beyond the limit."""
+from eyespot.guard import system_sentence
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -137,7 +133,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(_sentence("make the folder", path, error)) from error
+        raise UserError(system_sentence("make the folder", path, error)) from error
 
 
 def claim_folder(path: Path) -> bool:
@@ -147,7 +143,7 @@ def claim_folder(path: Path) -> bool:
     except OSError as error:
         if os.path.lexists(path):
             return False
-        raise UserError(_sentence("make the folder", path, error)) from error
+        raise UserError(system_sentence("make the folder", path, error)) from error
     return True
 
 
@@ -193,16 +189,7 @@ def write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(_sentence("write", path, error)) from error
-
-
-def _sentence(action: str, path: Path, error: OSError) -> str:
-    cached = path.is_relative_to(cache_folder())
-    if error.errno in FULL:
-        remedy = "set EYESPOT_CACHE to another folder" if cached else "name another place"
-        return f"cannot {action} {path}: the disk is full; free some space, or {remedy}"
-    remedy = "set EYESPOT_CACHE to a folder" if cached else "name a place"
-    return f"cannot {action} {path}: {error.strerror or error}; {remedy} where you may write"
+        raise UserError(system_sentence("write", path, error)) from error
 
 
 def _temporary_name(path: Path) -> Path:

@@ -21,6 +21,7 @@ from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import remove_files, remove_if_empty
+from eyespot.guard import is_out_of_memory, memory_sentence
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.prediction.load import load, model_file
@@ -156,11 +157,10 @@ def _guarded(work: Callable[[], Run]) -> Run:
     threads = torch.get_num_threads()
     try:
         return work()
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the GPU's memory is too small for this ({str(error).splitlines()[0][:80]}); give a smaller --batch, --size or --model, "
-            "or --device cpu"
-        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise UserError(memory_sentence(error, "train")) from error
+        raise
     finally:
         torch.set_num_threads(threads)
         use_compiled(False)

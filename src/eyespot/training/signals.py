@@ -6,8 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-TERMINATED = 128 + 15
-"""The exit code of a program that SIGTERM ended."""
+from eyespot.exits import TERMINATED
 
 
 class StopSignal:
