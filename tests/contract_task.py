@@ -213,7 +213,9 @@ def evaluation_counts_every_sample(case: Case) -> None:
     assert set(fitted) <= set(case.card.__dict__)
     json.dumps(evaluation.as_dict())
     assert evaluate(case.predictor, case.root, case.root).scores[key]["n"] == len(case.survey.labels)
-    assert f"{evaluation.details.titles[key]}" in str(evaluation)
+    assert evaluation.details.titles[key] in str(evaluation)
+    parts = case.task.report(evaluation, case.survey)
+    assert parts["n"] == len(division.final) and len(parts["classes"]) == len(case.card.classes)
 
 
 @check

@@ -2,25 +2,24 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from eyespot.data.formats.image import upright
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.sources.builtin import BUILTIN, unpack
+from eyespot.data.sources.samples import list_files
 
 
 def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Path]:
     """The files that arguments name: files, folders (all files in them that may have `dim` axes), globs, built-in sets, or - for
     one path per line."""
-    from glob import glob, has_magic
-
-    from eyespot.data.sources.builtin import BUILTIN, unpack
-    from eyespot.data.sources.samples import list_files
-
     for name in paths:
         path = Path(name)
         if name == "-":
@@ -47,8 +46,6 @@ def read_input(image: Any, preprocessing: Preprocessing) -> tuple[str, Array | s
 
 def as_array(image: Any, dim: int) -> Array:
     """(*S, C); channels of an array are the shorter of its first and last axis"""
-    from PIL import Image
-
     return (
         upright(image) if isinstance(image, Image.Image) else as_depth(channels_last(np.asarray(image), dim))
     )

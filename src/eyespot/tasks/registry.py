@@ -1,4 +1,4 @@
-"""The tasks: what each provides for training, for prediction and for evaluation, by name. Importing this imports no torch."""
+"""The tasks: what each provides for training, prediction, evaluation and the report. Importing this imports no torch."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from eyespot.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from eyespot.data.findings import Survey
-    from eyespot.evaluation.evaluation import Evaluator
+    from eyespot.evaluation.evaluation import Evaluation, Evaluator
     from eyespot.prediction.output import Output
     from eyespot.tasks.training import TrainingTask
     from eyespot.weights.card import Card
@@ -16,18 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One task. Its classes are named as "module:class" and imported when they are needed.
+    """One task. Its classes and its function are named as "module:name" and imported when they are needed.
 
     name           in surveys and in model files
     training_at    a `tasks.training.TrainingTask`: batches, loss and validation
     output_at      a `prediction.output.Output`: from logits to predictions, and to files of them
     evaluator_at   an `evaluation.evaluation.Evaluator`: predictions compared with the truth
+    report_at      a function (evaluation, survey) -> what report/NAME.html.j2 shows
     """
 
     name: str
     training_at: str
     output_at: str
     evaluator_at: str
+    report_at: str
 
     @property
     def training(self) -> "type[TrainingTask]":
@@ -44,9 +48,14 @@ class Task:
         """The class that evaluates."""
         return imported(self.evaluator_at)
 
+    @property
+    def report(self) -> "Callable[[Evaluation, Any], dict[str, Any]]":
+        """The function that fills the task's part of the report."""
+        return imported(self.report_at)
+
 
 def imported(place: str) -> Any:
-    """The class at "module:class"."""
+    """The class or function at "module:name"."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)
 
@@ -59,12 +68,14 @@ TASKS = {
             training_at="eyespot.tasks.classification:Classification",
             output_at="eyespot.prediction.class_output:ClassOutput",
             evaluator_at="eyespot.evaluation.classes:ClassEvaluator",
+            report_at="eyespot.report.classes:class_parts",
         ),
         Task(
             "segmentation",
             training_at="eyespot.tasks.segmentation:Segmentation",
             output_at="eyespot.prediction.mask_output:MaskOutput",
             evaluator_at="eyespot.evaluation.masks:MaskEvaluator",
+            report_at="eyespot.report.masks:mask_parts",
         ),
     )
 }
