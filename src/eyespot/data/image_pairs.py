@@ -111,7 +111,7 @@ def _decode_pair(
         if mapping.multilabel:
             return image, read_bits(sample, mapping, image.shape[:-1])
         assert sample.mask is not None
-        values, _ = load_mask(sample, sample.mask, preprocessing.dim)
+        values, _ = load_mask(sample, sample.mask, preprocessing.dim, mapping)
         check_fit(values.shape, image.shape[:-1], sample.mask.name)
         return image, mapping.labels(values)
     except Unreadable as reason:

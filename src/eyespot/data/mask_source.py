@@ -1,46 +1,116 @@
-"""Where the mask of a sample comes from. The path of a mask may be an image file; other kinds are added to READERS."""
+"""Where the mask of a sample comes from: an image file, a folder with a file per object. Other kinds are added to READERS.
+
+Masks that are drawn, unlike those of an image file, depend on a mapping: it says whether objects are numbered, and which
+value each class gets.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.annotations.draw import Contents, Drawn
+from eyespot.data.annotations.object_files import (
+    contents_of_object_files,
+    digest_of_object_files,
+    draw_object_files,
+)
 from eyespot.data.formats.read import load_bytes
-from eyespot.data.masks import MaskValues, read_mask
+from eyespot.data.header import Unreadable
+from eyespot.data.masks import Mapping, MaskValues, read_mask
 from eyespot.data.sources.samples import Sample
 
 Values = tuple[NDArray[np.int64], str]
 """The values (*S) of a mask, and the kind of file."""
+MOST_COUNTED = 1 << 16
+"""Values below this are counted in a table, which is faster than sorting them."""
+DRAWN = "drawn"
+"""The kind of a mask that is not an image file."""
 
 
-def _of_image(sample: Sample, mask: Path, dim: int) -> Values:
-    return read_mask(load_bytes(mask), dim)
+@dataclass(frozen=True)
+class DrawnValues(MaskValues):
+    """What a mask that was drawn holds, and how its objects lie: see `Drawn`."""
+
+    objects: int = 0
+    hidden: int = 0
+    covered: int = 0
+    shared: int = 0
 
 
-def _digest_of_file(sample: Sample, mask: Path) -> bytes:
-    return sha256(load_bytes(mask)).digest()
+@dataclass(frozen=True)
+class Reader:
+    """How masks are read that are drawn.
+
+    recognises  the path of a sample's mask
+    contents    what its file says without being drawn
+    draw        the mask, for so many axes
+    digest      of all that the mask depends on
+    """
+
+    recognises: Callable[[Sample, Path], bool]
+    contents: Callable[[Sample, Path], Contents]
+    draw: Callable[[Sample, Path, int, Mapping], Drawn]
+    digest: Callable[[Sample, Path], bytes]
 
 
-READERS: list[tuple[Callable[[Path], bool], Callable[[Sample, Path, int], Values], Callable]] = [
-    # recognises a path, reads the mask of a sample, digests all that the mask depends on
-    (lambda mask: True, _of_image, _digest_of_file),
+READERS = [
+    Reader(
+        lambda sample, mask: mask.is_dir(),
+        contents_of_object_files,
+        draw_object_files,
+        digest_of_object_files,
+    ),
 ]
+"""Every other mask is an image file, whose values are taken as they are."""
 
 
-def load_mask(sample: Sample, mask: Path, dim: int) -> Values:
-    """The values (*S) of one of the sample's masks, and the kind of file. Raises Unreadable."""
-    return next(read for recognises, read, _ in READERS if recognises(mask))(sample, mask, dim)
+def reader_of(sample: Sample, mask: Path) -> Reader | None:
+    """How a mask is drawn; None for an image file."""
+    return next((reader for reader in READERS if reader.recognises(sample, mask)), None)
+
+
+def load_mask(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None) -> Values:
+    """The values (*S) of one of the sample's masks, and the kind of file. Raises Unreadable.
+
+    mapping   what a mask that is drawn depends on
+    """
+    reader = reader_of(sample, mask)
+    if reader is None:
+        return read_mask(load_bytes(mask), dim)
+    if mapping is None:
+        raise Unreadable("it is drawn from outlines, and a mask of one class is an image file")
+    return reader.draw(sample, mask, dim, mapping).values, DRAWN
 
 
 def mask_digest(sample: Sample, mask: Path) -> bytes:
     """A digest of all that the mask depends on. Raises Unreadable where it cannot be read."""
-    return next(digest for recognises, _, digest in READERS if recognises(mask))(sample, mask)
+    reader = reader_of(sample, mask)
+    return reader.digest(sample, mask) if reader else sha256(load_bytes(mask)).digest()
 
 
-def mask_values(sample: Sample, mask: Path, dim: int) -> MaskValues:
+def mask_values(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None) -> MaskValues:
     """How often each value occurs in a mask. Raises Unreadable."""
-    values, kind = load_mask(sample, mask, dim)
+    reader = reader_of(sample, mask)
+    if reader is None or mapping is None:
+        values, kind = load_mask(sample, mask, dim)
+        return MaskValues(values.shape, _counts(values), kind)
+    drawn = reader.draw(sample, mask, dim, mapping)
+    sizes = (drawn.objects, drawn.hidden, drawn.covered, drawn.shared)
+    return DrawnValues(drawn.values.shape, _counts(drawn.values), DRAWN, 1, *sizes)
+
+
+def mask_name(sample: Sample, mask: Path) -> str:
+    """What a mask is called in messages: several images may have theirs in one file."""
+    return f"{sample.path} in {mask.name}" if reader_of(sample, mask) else str(mask)
+
+
+def _counts(values: NDArray[np.int64]) -> dict[int, int]:
+    if 0 <= values.min(initial=0) and values.max(initial=0) < MOST_COUNTED:
+        counts = np.bincount(values.ravel())
+        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
     distinct, counts = np.unique(values, return_counts=True)
-    return MaskValues(values.shape, dict(zip(distinct.tolist(), counts.tolist(), strict=True)), kind)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))

@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 from eyespot.config import Config
 from eyespot.console import count, track
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
+from eyespot.data.declared import Declared, declared_masks, drawn_problems
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import merged
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
-from eyespot.data.mask_source import mask_values
+from eyespot.data.mask_source import mask_name, mask_values
 from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, propose
 from eyespot.data.multilabel import channel_values, propose_multilabel
 from eyespot.data.preprocess.choose import scan_one_kind
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.data.scan import Scan
-from eyespot.data.sources.samples import Source
+from eyespot.data.sources.samples import Sample, Source
 from eyespot.errors import UserError
 from eyespot.parallel import in_order
 
@@ -30,8 +31,11 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     multilabel = options.multilabel or source.by_class
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
-    scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel)
-    if multilabel:
+    declared = declared_masks(source, options)
+    scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel, declared)
+    if declared:
+        proposal = Proposal(declared.mapping, declared.reason)
+    elif multilabel:
         proposal = propose_multilabel(masks, source.classes, source.by_class, options.void)
     else:
         proposal = propose(masks, list(source.classes) or None, options.void)
@@ -51,7 +55,11 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
         labels=np.zeros(len(headers), np.int64),
         alike=duplicates.alike,
         headers=headers,
-        guesses=[*source.guesses, *merged([h.guesses for h in headers])],
+        guesses=[
+            *source.guesses,
+            *(declared.guesses if declared else ()),
+            *merged([h.guesses for h in headers]),
+        ],
         mapping=proposal.mapping,
         shares=shares,
         overlap=overlap,
@@ -84,10 +92,13 @@ def choose_own_size(headers: list[Header]) -> tuple[Preprocessing, dict[str, str
     return Preprocessing(1, OWN, channels, accepts, depth, headers[0].dim), reasons
 
 
-def _with_masks(source: Source, scan: Scan, dim: int, multilabel: bool) -> tuple[Scan, dict[str, MaskValues]]:
+def _with_masks(
+    source: Source, scan: Scan, dim: int, multilabel: bool, declared: Declared | None
+) -> tuple[Scan, dict[str, MaskValues]]:
     """The scan without the samples whose masks cannot be read, and what each mask file holds."""
     rows = sorted(scan.headers)
-    outcomes = in_order(lambda i: _read_masks(source, i, dim, multilabel), rows)
+    mapping = declared.mapping if declared else None
+    outcomes = in_order(lambda i: _read_masks(source.samples[i], dim, multilabel, mapping), rows)
     masks: dict[str, MaskValues] = {}
     errors: dict[int, str] = {}
     for i, outcome in zip(rows, track(outcomes, len(rows), "reading masks"), strict=True):
@@ -101,16 +112,17 @@ def _with_masks(source: Source, scan: Scan, dim: int, multilabel: bool) -> tuple
     return Scan(headers, scan.errors | errors), masks
 
 
-def _read_masks(source: Source, i: int, dim: int, multilabel: bool) -> dict[str, MaskValues] | str:
+def _read_masks(
+    sample: Sample, dim: int, multilabel: bool, mapping: Mapping | None
+) -> dict[str, MaskValues] | str:
     """What the masks of a sample hold, by file, or why one cannot be read."""
-    sample = source.samples[i]
     values = {}
     for mask in sample.mask_files:
         try:
             if multilabel and sample.mask:
                 values[str(mask)] = channel_values(load_bytes(mask), dim)
             else:
-                values[str(mask)] = mask_values(sample, mask, dim)
+                values[mask_name(sample, mask)] = mask_values(sample, mask, dim, mapping)
         except Unreadable as reason:
             return f"its mask {mask.name} cannot be read: {reason}"
     return values
@@ -134,6 +146,7 @@ def _check(
     survey.add_problems(_unpaired(survey.source, survey.word))
     survey.add_problems(unreadable(survey, "pair", "cannot be used and will be skipped"))
     survey.add_problems(_blurred(masks))
+    survey.add_problems(drawn_problems(masks))
     survey.add_problems(_empty(survey))
     survey.add_problems(repeated(survey, duplicates))
     survey.add_problems(ignored_files(survey.source))

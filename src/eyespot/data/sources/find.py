@@ -8,6 +8,7 @@ from eyespot.config import Config
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.csv_file import source_of_csv
 from eyespot.data.sources.folders import source_of_folders
+from eyespot.data.sources.object_files import source_of_object_files
 from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError, nearest
@@ -37,6 +38,7 @@ def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
 Detector = Callable[[Path, str, Config], Source | None]
 """(folder, name of the data set, options): its samples, or None where the folder has another layout. Raises UserError."""
 DETECTORS: tuple[Detector, ...] = (
+    source_of_object_files,
     source_of_pairs,
     source_of_folders,
 )

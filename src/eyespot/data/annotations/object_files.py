@@ -1,0 +1,75 @@
+"""A mask that is a folder with a file per object, as Kaggle's nuclei have."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.annotations.draw import OBJECT, Area, Contents, Drawn, draw
+from eyespot.data.formats.read import load_bytes, read_header
+from eyespot.data.header import Unreadable
+from eyespot.data.masks import Mapping, read_mask
+from eyespot.data.sources.samples import TABLES, Sample, is_known, visible
+
+
+def object_files(folder: Path) -> list[Path]:
+    """The files of a folder that may each hold an object, in the order of their names."""
+    paths = (Path(entry.path) for entry in visible(folder) if entry.is_file())
+    return [path for path in paths if is_known(path) and path.suffix.lower() not in TABLES]
+
+
+def draw_object_files(sample: Sample, folder: Path, dim: int, mapping: Mapping) -> Drawn:
+    """The objects of all files in one mask; an empty folder is an image without objects. Raises Unreadable."""
+    areas = []
+    shape = None
+    for path in object_files(folder):
+        inside = _inside(path, dim)
+        shape = shape or inside.shape
+        if inside.shape != shape:
+            raise Unreadable(f"its file {path.name} has another size than the others")
+        areas.append(_area(inside))
+    if shape is None:
+        header = read_header(load_bytes(sample.path)).taken_as(dim)
+        shape = header.shape if header else (1,) * dim
+    return draw(areas, shape, mapping)
+
+
+def digest_of_object_files(sample: Sample, folder: Path) -> bytes:
+    """Of the content of all files. Raises Unreadable."""
+    digest = sha256()
+    for path in object_files(folder):
+        digest.update(sha256(load_bytes(path)).digest())
+    return digest.digest()
+
+
+def _inside(path: Path, dim: int) -> NDArray[np.bool_]:
+    try:
+        values, _ = read_mask(load_bytes(path), dim)
+    except Unreadable as reason:
+        raise Unreadable(f"its file {path.name}: {reason}") from reason
+    inside = values != 0
+    one = values[inside].max(initial=0)
+    if ((values != one) & inside).any():
+        distinct = np.unique(values)
+        some = ", ".join(map(str, distinct[:5])) + ", ..." * (len(distinct) > 5)
+        raise Unreadable(
+            f"its file {path.name} holds the values {some}, and the file of one object has 0 outside and one value inside"
+        )
+    return inside
+
+
+def _area(inside: NDArray[np.bool_]) -> Area:
+    """The part of a mask that has anything in it."""
+    bounds = []
+    for axis in range(inside.ndim):
+        others = tuple(a for a in range(inside.ndim) if a != axis)
+        there = np.flatnonzero(inside.any(others))
+        bounds.append((int(there[0]), int(there[-1]) + 1) if len(there) else (0, 0))
+    box = tuple(slice(*bound) for bound in bounds)
+    return Area(OBJECT, inside[box].copy(), tuple(low for low, _ in bounds))
+
+
+def contents_of_object_files(sample: Sample, folder: Path) -> Contents:
+    """What is known of a folder's masks before they are read."""
+    return Contents("a file per object", {OBJECT: 0})

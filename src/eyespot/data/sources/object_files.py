@@ -1,0 +1,82 @@
+"""Images whose masks are folders with a file per object: Kaggle's ID/images and ID/masks, or masks/ID below images/."""
+
+from pathlib import Path
+
+from eyespot.config import Config
+from eyespot.data.annotations.object_files import object_files
+from eyespot.data.guesses import Guess
+from eyespot.data.sources.pairs import IMAGES, MASKS
+from eyespot.data.sources.samples import SPLITS, TABLES, Sample, Source, folders, is_known, walk
+
+Key = tuple[str, ...]
+"""What an image and the folder of its objects have in common: the folders but for images/ and masks/, and the name."""
+
+
+def source_of_object_files(root: Path, name: str, options: Config) -> Source | None:
+    """The images with a folder of masks each; None where the folder has another layout."""
+    mask_folders = [folder for folder in _folders_below(root) if MASKS & set(_names(folder, root))]
+    if options.task == "classification" or not mask_folders:
+        return None
+    images = [
+        path
+        for path in walk(root)
+        if is_known(path) and path.suffix.lower() not in TABLES and not MASKS & set(_names(path.parent, root))
+    ]
+    of_image = _by_case(root, images, mask_folders) or _by_name(root, images, mask_folders)
+    if not of_image:
+        return None
+    samples = [Sample(image, "", _split(image, root), folder) for image, folder in of_image.items()]
+    without = tuple(image for image in images if image not in of_image)
+    reason = f"each image has a folder of masks such as {samples[0].mask}"
+    guess = Guess("task", "segmentation", reason, "--task classification")
+    return Source(name, tuple(samples), (), {}, {"mask": without} if without else {}, (guess,))
+
+
+def _by_case(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[Path, Path]:
+    """Images that are alone in their folder, beside a folder of masks: ID/images/ID.png and ID/masks/*.png"""
+    folder_of = {_key(folder, root, MASKS): folder for folder in mask_folders}
+    cases: dict[Key, list[Path]] = {}
+    for image in images:
+        cases.setdefault(_key(image.parent, root, IMAGES), []).append(image)
+    single = {key: of_case[0] for key, of_case in cases.items() if len(of_case) == 1 and key in folder_of}
+    if len(single) < 0.5 * len(cases):
+        return {}
+    return _if_objects({image: folder_of[key] for key, image in single.items()})
+
+
+def _by_name(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[Path, Path]:
+    """Images whose name a folder of masks has: images/ID.png and masks/ID/*.png"""
+    folder_of = {_key(folder, root, MASKS): folder for folder in mask_folders}
+    keys = {image: (*_key(image.parent, root, IMAGES), _stem(image)) for image in images}
+    return _if_objects({image: folder_of[key] for image, key in keys.items() if key in folder_of})
+
+
+def _if_objects(of_image: dict[Path, Path]) -> dict[Path, Path]:
+    """The images and their folders; nothing where the files in these are one per image or per class."""
+    files = {image: object_files(folder) for image, folder in of_image.items()}
+    several = [paths for paths in files.values() if len(paths) > 1]
+    named_like_image = sum(_stem(p) in {_stem(i) for i in of_image} for paths in several for p in paths)
+    words = [frozenset(_stem(p) for p in paths if not _stem(p).isdecimal()) for paths in several]
+    per_class = len(several) > 1 and len(set(words)) == 1 and bool(words[0])
+    return {} if not several or per_class or named_like_image > len(several) else of_image
+
+
+def _folders_below(root: Path) -> list[Path]:
+    below = folders(root)
+    return [path for folder in below for path in (folder, *_folders_below(folder))]
+
+
+def _names(folder: Path, root: Path) -> list[str]:
+    return [name.lower() for name in folder.relative_to(root).parts]
+
+
+def _key(folder: Path, root: Path, without: frozenset[str]) -> Key:
+    return tuple(name for name in folder.relative_to(root).parts if name.lower() not in without)
+
+
+def _split(path: Path, root: Path) -> str:
+    return next((SPLITS[name] for name in _names(path.parent, root) if name in SPLITS), "")
+
+
+def _stem(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).stem
