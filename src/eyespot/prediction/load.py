@@ -45,6 +45,7 @@ def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
     """The card and the network of a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
     path = model_file(run)
     card = read_card(path)
+    task_of_card(card, path)
     if card.preset not in PRESETS:
         raise UserError(
             f"{path} was trained with the network {card.preset!r}, which is not registered: call "

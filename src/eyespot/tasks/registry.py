@@ -86,10 +86,10 @@ def task_of_survey(survey: "Survey") -> Task:
     return TASKS[survey.task]
 
 
-def task_of_card(card: "Card") -> Task:
+def task_of_card(card: "Card", path: object = "the model") -> Task:
     """The task that a model file was trained for. Raises UserError for one that this version does not have."""
     if card.task not in TASKS:
         raise UserError(
-            f"the model was trained for the task {card.task!r}, and this eyespot knows {' and '.join(TASKS)}: update eyespot"
+            f"{path} was trained for the task {card.task!r}, and this eyespot knows {' and '.join(TASKS)}: update eyespot"
         )
     return TASKS[card.task]
