@@ -43,6 +43,7 @@ EXAMPLES = {
     "view": "samples", "void": "none", "multilabel": True, "loss": "ce", "batch": 16, "recipe": "none",
     "augment": "flip", "group": "a", "val_fraction": 0.3, "seed": 7, "precision": "float32", "threads": 1,
     "device": "cpu", "start_from": "w.pth", "fine_tune": True, "task": "segmentation", "objects": True,
+    "align": "array", "nan": 0.5,
 }  # fmt: skip
 
 
@@ -124,7 +125,7 @@ def test_every_number_is_checked():
 
 @pytest.mark.parametrize("name", [name for name, f in DECLARED.items() if f.metadata["setting"].check])
 def test_every_check_refuses_in_one_sentence(name):
-    wrong = {str: "none of these", int: -1, float: -1.0}[value_type(TYPES[name])]
+    wrong = {str: "none of these", int: -1, float: -float("inf")}[value_type(TYPES[name])]
     with pytest.raises(UserError, match=rf"^{name} is {wrong!r}; (give|known|did you mean)"):
         Config(**{name: wrong})
 

@@ -29,12 +29,13 @@ RNG = np.random.default_rng(0)
 def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> Predictor:
     """A network of random weights in a model file."""
     mapping = Mapping(tuple(range(len(classes))), tuple(classes), objects=settings.pop("objects", False))
+    reading = {name: settings.pop(name) for name in ("depth", "nan") if name in settings}
     about = Preprocessing(1, "own", 1, (1,), "uint8", dim).as_dict() | {
         "side": 32,
         "mean": [90.0],
         "std": [60.0],
     }
-    about |= {"mapping": mapping.as_dict(), "parted": True}
+    about |= {"mapping": mapping.as_dict(), "parted": True, **reading}
     changes = {"width": 2, "levels": 3, **settings}
     torch.manual_seed(0)
     network = create("unet_bn", classes=len(classes), channels=1, dim=dim, **changes)

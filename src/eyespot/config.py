@@ -19,7 +19,17 @@ from eyespot.errors import UserError, nearest
 from eyespot.files import write_file
 from eyespot.recipe import parse_recipe
 from eyespot.renamed import report_renamed
-from eyespot.setting import ABOVE_0, FRACTION, SEED, Setting, one_of, setting, type_problem, value_type
+from eyespot.setting import (
+    ABOVE_0,
+    FINITE,
+    FRACTION,
+    SEED,
+    Setting,
+    one_of,
+    setting,
+    type_problem,
+    value_type,
+)
 
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
 TABLES = ("reasons", "timed", "budget")
@@ -66,6 +76,15 @@ class Config:
         opposite="--classes",
     )
     void: str | None = setting(None, "Mask value to ignore, or none", reads=True)
+    align: str | None = setting(
+        None,
+        "NIfTI masks with another affine than their image: affine places them by it, array pairs voxels of equal indices",
+        check=one_of("affine", "array"),
+        reads=True,
+    )
+    nan: float | None = setting(
+        None, "Value that replaces NaN and infinite values of images", check=FINITE, reads=True
+    )
     multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap", reads=True)
     loss: str | None = setting(
         None,
@@ -132,6 +151,8 @@ class Settings(TypedDict, total=False):
     view: str | None
     objects: bool | None
     void: str | None
+    align: str | None
+    nan: float | None
     multilabel: bool | None
     loss: str | None
     batch: int | None

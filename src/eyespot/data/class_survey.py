@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     """Scan, decode and check a data set of classes. See `survey_data`."""
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
+    preprocessing = replace(preprocessing, nan=options.nan)
     images = load_images(source, scan, preprocessing)
     headers = [scan.headers[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}

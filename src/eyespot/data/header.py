@@ -101,14 +101,28 @@ def depth_of(dtype: np.dtype) -> str:
 
 
 def as_depth(array: Array) -> Array:
-    """In the type that values are kept in. Raises Unreadable for what is not a finite number."""
+    """In the type that values are kept in. Raises Unreadable for what is not numbers."""
     if array.dtype.kind not in "buif":
         raise Unreadable(f"its values are of the type {array.dtype}, which is not numeric")
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Unreadable("it contains values that are not finite (NaN or infinity)")
-    return array.astype(depth_of(array.dtype), copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which `finite` refuses
+        return array.astype(depth_of(array.dtype), copy=False)
+
+
+def finite(array: Array, instead: float | None = None, remedy: str = "") -> Array:
+    """The array with `instead` in place of NaN and infinite values. Raises Unreadable where there are some and it is None."""
+    if array.dtype.kind != "f":
+        return array
+    odd = ~np.isfinite(array)
+    n = int(odd.sum())
+    if not n:
+        return array
+    if instead is None:
+        raise Unreadable(
+            f"{n:,} of its {array.size:,} values {'is' if n == 1 else 'are'} not finite (NaN or infinity){remedy}"
+        )
+    return np.where(odd, array.dtype.type(instead), array)
 
 
 def check_size(shape: tuple[int, ...]) -> None:

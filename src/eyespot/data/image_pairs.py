@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
+from eyespot.data.alignment import aligned
 from eyespot.data.cache import Index, Key, cached, load_index
 from eyespot.data.duplicates import thumbnail
 from eyespot.data.formats.read import load_bytes
@@ -109,9 +110,10 @@ def _decode_pair(
     try:
         image = preprocessing(load_bytes(sample.path))
         if mapping.multilabel:
-            return image, read_bits(sample, mapping, image.shape[:-1])
+            return image, read_bits(sample, mapping, image.shape[:-1], preprocessing.align)
         assert sample.mask is not None
         values, _ = load_mask(sample, sample.mask, preprocessing.dim, mapping)
+        values = aligned(values, sample.mask, sample.path, preprocessing.align)
         check_fit(values.shape, image.shape[:-1], sample.mask.name)
         return image, mapping.labels(values)
     except Unreadable as reason:

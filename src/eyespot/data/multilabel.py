@@ -5,17 +5,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from eyespot.console import count
+from eyespot.data.alignment import aligned
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
-from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, reason
+from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite, reason
 from eyespot.data.mask_source import load_mask
 from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, refuse_soft, shown
 from eyespot.data.sources.samples import Sample
@@ -43,7 +45,7 @@ def read_channels(content: bytes, dim: int) -> Array:
     except Exception as error:  # tifffile raises whatever it meets in a damaged file
         raise Unreadable(reason(error)) from error
     named = [i for i, axis in enumerate(axes) if axis in "CS"] if values.ndim == dim + 1 else []
-    return as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim))
+    return finite(as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim)))
 
 
 def channel_values(content: bytes, dim: int) -> MaskValues:
@@ -56,11 +58,18 @@ def channel_values(content: bytes, dim: int) -> MaskValues:
     return MaskValues(array.shape[:-1], table, channels=array.shape[-1])
 
 
-def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(*S) bit k where class k is, VOID where nothing counts. Raises Unreadable for a mask that does not fit."""
+def read_bits(
+    sample: Sample, mapping: Mapping, shape: tuple[int, ...], align: str | None = None
+) -> NDArray[np.uint8]:
+    """(*S) bit k where class k is, VOID where nothing counts. Raises Unreadable for a mask that does not fit.
+
+    align   see `data.alignment`
+    """
     bits = np.zeros(shape, np.uint8)
     void = np.zeros(shape, bool)
-    for name, file, values in _planes(sample, mapping, len(shape)):
+    for name, path, values in _planes(sample, mapping, len(shape)):
+        values = aligned(values, path, sample.path, align)
+        file = path.name if sample.mask else f"{name}/{path.name}"
         check_fit(values.shape, shape, file)
         outside = np.zeros(shape, bool) if mapping.void is None else values == mapping.void
         odd = Counter(values[~outside & ~np.isin(values, (0, 1, 255))].tolist()).most_common(1)
@@ -75,18 +84,17 @@ def read_bits(sample: Sample, mapping: Mapping, shape: tuple[int, ...]) -> NDArr
     return bits
 
 
-def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, str, Array]]:
-    """The class, what its mask is called, and its values (*S)"""
+def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, Path, Array]]:
+    """The class, the file of its mask, and its values (*S)"""
     for name, file in sample.masks:
-        yield name, f"{name}/{file.name}", load_mask(sample, file, dim)[0]
+        yield name, file, load_mask(sample, file, dim)[0]
     if sample.mask:
         channels = read_channels(load_bytes(sample.mask), dim)
-        name = sample.mask.name
         if channels.shape[-1] != len(mapping.classes):
             raise Unreadable(
-                f"its mask {name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"
+                f"its mask {sample.mask.name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"
             )
-        yield from zip(mapping.classes, repeat(name), np.moveaxis(channels, -1, 0), strict=False)
+        yield from zip(mapping.classes, repeat(sample.mask), np.moveaxis(channels, -1, 0), strict=False)
 
 
 def check_fit(have: tuple[int, ...], want: tuple[int, ...], name: str) -> None:

@@ -1,6 +1,7 @@
 """What is in a data set of images and masks and what would spoil a result."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     multilabel = options.multilabel or source.by_class
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
+    preprocessing = replace(preprocessing, nan=options.nan, align=options.align)
     declared = declared_masks(source, options)
     scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel, declared)
     if declared:

@@ -32,6 +32,7 @@ def survey_data(
 def _survey(source: Source, options: Config, largest: dict[int, int]) -> Survey:
     if source.has_masks:
         return survey_pairs(source, options)
-    if options.multilabel:
-        raise UserError(f"multilabel is for images with masks, and {source.name} has classes: leave it out")
+    for name in ("multilabel", "align"):
+        if getattr(options, name):
+            raise UserError(f"{name} is for images with masks, and {source.name} has classes: leave it out")
     return survey_classes(source, options, largest)

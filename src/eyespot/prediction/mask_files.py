@@ -17,6 +17,8 @@ from eyespot.data.header import Array, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
+from eyespot.prediction.nifti_output import ENDING as NIFTI
+from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
 from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import open_windows
@@ -40,7 +42,7 @@ def write_maps(
 
     common          the folder below which the inputs lie; their own folders below it are kept
     instances       ids of objects in place of classes; None for ids where the training masks numbered objects
-    probabilities   write NAME_probabilities.tif beside each map: a channel per class, in 255ths
+    probabilities   write NAME_probabilities.tif (or .nii.gz) beside each map: a channel per class, in 255ths
     """
     unread: dict[str, str] = {}
     written: list[Path] = []
@@ -59,7 +61,8 @@ def write_maps(
         taken.add(path)
         tables = _tables(segmenter, path, out)
         try:
-            written += _write_file(segmenter, file, path, tables, instances, probabilities)
+            write = _write_nifti if path.name.endswith(NIFTI) else _write_file
+            written += write(segmenter, file, path, tables, instances, probabilities)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
         except FileExistsError as error:
@@ -103,7 +106,7 @@ def _write_file(
         _check_memory_for_ids(file, prod(shape))
     plain = all(values.ndim == 1 for values in tables.values())
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
-    soft = path.with_name(f"{path.stem}_probabilities.{'tif' if len(shape) > 1 else 'npy'}")
+    soft = _probability_file(path, len(shape))
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
     _check_free((*tables, *[soft] * probabilities))
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
@@ -148,6 +151,36 @@ def _write_file(
     return [write_map(values[labels], to, file) for to, values in tables.items()]
 
 
+def _write_nifti(
+    segmenter: Segmenter,
+    file: Path,
+    path: Path,
+    tables: dict[Path, Array],
+    instances: bool,
+    probabilities: bool,
+) -> list[Path]:
+    """`_write_file` of a NIfTI file, which is in memory as a whole, and whose maps are NIfTI."""
+    windows = open_windows(file, segmenter.preprocessing.dim)
+    shape = windows.shape
+    if instances:
+        _check_memory_for_ids(file, prod(shape))
+    soft = _probability_file(path, len(shape))
+    _check_free((*tables, *[soft] * probabilities))
+    bands = segmenter.bands(windows, shape, soft=probabilities)
+    if prod(shape) >= LARGE:
+        bands = track(
+            bands, segmenter.plan(shape, probabilities).rows, f"predicting {file.name}, rows of tiles"
+        )
+    tops_labels_shares = list(bands)
+    labels = np.concatenate([band for _, band, _ in tops_labels_shares])
+    if probabilities:
+        shares = [share for _, _, share in tops_labels_shares if share is not None]
+        write_file(soft, nifti_like(np.moveaxis(np.concatenate(shares, 1), 0, -1), file))
+    if instances:
+        return [write_map(_numbers(segmenter.ids(labels)), path, file)]
+    return [write_map(values[labels], to, file) for to, values in tables.items()]
+
+
 def _check_free(paths: tuple[Path, ...]) -> None:
     """Make the folders of files to write. Raises FileExistsError where one exists, unless a stopped run left it."""
     stopped = any(path.with_name(f"{path.name}.partial").exists() for path in paths)
@@ -178,19 +211,33 @@ def _key(file: Path, *about: Any) -> str:
 
 
 def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:
-    """Where the map of an input goes: PNG for images, TIFF for stacks and images that are TIFF, else NumPy."""
+    """Where the map of an input goes: PNG for images, NIfTI for NIfTI, TIFF for stacks and images that are TIFF, else NumPy."""
     inside = source.relative_to(common) if common and source.is_relative_to(common) else Path(source.name)
     tiff = source.suffix.lower() in (".tif", ".tiff")
     ending = ".npy" if dim == 1 else source.suffix if tiff else ".png" if dim == 2 else ".tif"
-    stem = inside.name[:-7] if inside.name.lower().endswith(".nii.gz") else inside.stem
-    return out / inside.with_name(stem + ending)
+    if dim == 3 and is_nifti_file(source):
+        ending = NIFTI
+    return out / inside.with_name(_stem(inside) + ending)
+
+
+def _stem(path: Path) -> str:
+    """The name without its ending."""
+    return path.name[: -len(NIFTI)] if path.name.lower().endswith(NIFTI) else path.stem
+
+
+def _probability_file(path: Path, axes: int) -> Path:
+    """Where the probabilities go that belong to the map at `path`."""
+    ending = ".npy" if axes == 1 else NIFTI if path.name.endswith(NIFTI) else ".tif"
+    return path.with_name(f"{_stem(path)}_probabilities{ending}")
 
 
 def write_map(values: Array, path: Path, source: Path) -> Path:
     """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
     if path.suffix == ".png" and values.dtype == np.uint32:  # which PNG cannot hold
         path = path.with_suffix(".tif")
-    if path.suffix == ".npy":
+    if path.name.endswith(NIFTI):
+        content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
+    elif path.suffix == ".npy":
         content = _npy(values)
     elif path.suffix == ".png":
         buffer = io.BytesIO()

@@ -51,6 +51,7 @@ class Predictor:
         """Predictions for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S).
 
         Classes come as `Predictions`, a list that shows itself as a table; masks as a list of `MaskPrediction`.
+        Volumes are (D, H, W): of a NIfTI file, towards superior, anterior and right, whatever the order in the file.
         """
         return self.output.collect(self.stream(images if isinstance(images, list | tuple) else [images]))
 

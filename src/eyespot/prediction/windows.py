@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from eyespot.data.formats.read import decode, load_bytes
+from eyespot.data.formats.read import decode_any, load_bytes
 from eyespot.data.formats.tiff import is_tiff, leading, stack_spacing
 from eyespot.data.header import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
 from eyespot.prediction.tiles import Slices
@@ -51,7 +51,7 @@ def open_windows(path: Path, dim: int) -> WindowReader:
 
 
 def _whole(path: Path, dim: int) -> WindowReader:
-    decoded = decode(load_bytes(path), dim)
+    decoded = decode_any(load_bytes(path), dim)
     array = decoded.array
     if array.ndim != dim + 1:
         raise Unreadable(f"it is no {WORD[dim]}")

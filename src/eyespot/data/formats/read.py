@@ -18,7 +18,7 @@ from eyespot.data.formats.signal import (
     wav_header,
 )
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
-from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, reason
+from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite, reason
 
 R = TypeVar("R")
 KINDS = (
@@ -27,7 +27,11 @@ KINDS = (
     (is_tiff, tiff_header, decode_tiff),
     (is_wav, lambda c, digest, _: wav_header(c, digest), lambda c, *_: decode_wav(c)),
     (is_numpy, lambda c, digest, _: numpy_header(c, digest), lambda c, dim, *_: decode_numpy(c, dim)),
-    (is_nifti, lambda c, digest, _: nifti_header(c, digest), lambda c, *_: decode_nifti(c)),
+    (
+        is_nifti,
+        lambda c, digest, _: nifti_header(c, digest),
+        lambda c, dim, size, options: decode_nifti(c, options),
+    ),
     (looks_like_table, lambda c, digest, _: table_header(c, digest), lambda c, *_: decode_table(c)),
     (
         lambda c: True,
@@ -59,10 +63,19 @@ def read_header(content: bytes, options: ReadOptions = AS_STATED) -> Header:
 def decode(
     content: bytes, dim: int = 2, size: int | None = None, options: ReadOptions = AS_STATED
 ) -> Decoded:
-    """The values as something with `dim` axes, channels last. Raises Unreadable.
+    """The values as something with `dim` axes, channels last. Raises Unreadable, also for values that are not finite.
 
     size   large JPEGs are decoded at a reduced size that is still twice as large
     """
+    decoded = decode_any(content, dim, size, options)
+    finite(decoded.array)
+    return decoded
+
+
+def decode_any(
+    content: bytes, dim: int = 2, size: int | None = None, options: ReadOptions = AS_STATED
+) -> Decoded:
+    """`decode` for callers that replace or refuse values that are not finite themselves."""
     read = next(read for recognises, _, read in KINDS if recognises(content))
     return or_unreadable(read, content, dim, size, options)
 

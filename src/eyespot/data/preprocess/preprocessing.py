@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.formats.read import decode
-from eyespot.data.header import AS_STATED, WORD, Array, Decoded, ReadOptions, Unreadable
+from eyespot.data.formats.read import decode_any
+from eyespot.data.header import AS_STATED, WORD, Array, Decoded, ReadOptions, Unreadable, finite
 from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
@@ -38,6 +38,8 @@ class Preprocessing:
               itself to fit, as images are
     unit      of the spacing: "s", "mm", or "" for the files' own samples, where their spacing is not known
     view      "samples", or "spectrum" for sounds
+    nan       the value that replaces NaN and infinite values; None to refuse files that have some
+    align     how NIfTI masks are brought to their images: see `data.alignment`
     mean, std of the training set per channel, in the files' own values; empty until a training set is known
     """
 
@@ -52,6 +54,8 @@ class Preprocessing:
     view: str = "samples"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    nan: float | None = None
+    align: str | None = None
 
     def __post_init__(self):
         for name, value, known in (("fit", self.fit, [*FITS, OWN]), ("view", self.view, VIEWS)):
@@ -66,9 +70,9 @@ class Preprocessing:
         return (*[self.size] * self.dim, self.channels)
 
     def as_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; without mean and std where they are not known."""
+        """Every field, ready for JSON; without mean, std, nan and align where they are not known or not given."""
         fields = asdict(self)
-        unknown = [name for name in ("mean", "std") if not fields[name]]
+        unknown = [name for name in ("mean", "std", "nan", "align") if fields[name] in ((), None)]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items() if k not in unknown}
 
     def decoding(self) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class Preprocessing:
 
     def decode(self, content: bytes) -> Decoded:
         """The file's content before it is brought to size, depth and channels. Raises Unreadable."""
-        return decode(content, self.dim, None if self.fit == OWN else self.size, self.read_options)
+        return decode_any(content, self.dim, None if self.fit == OWN else self.size, self.read_options)
 
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
@@ -100,7 +104,8 @@ class Preprocessing:
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
         self._check(decoded.array)
-        array = _to_depth(decoded.array, self.depth, WORD[self.dim])
+        array = finite(decoded.array, self.nan, "; train with --nan VALUE to replace them")
+        array = _to_depth(array, self.depth, WORD[self.dim])
         array = self.placement(array.shape[:-1], decoded.spacing).apply(array)
         if self.view == "spectrum":
             assert self.spacing
