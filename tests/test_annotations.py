@@ -1,6 +1,8 @@
 """Masks of other tools: a file per object, annotation files with outlines, and what is said of those with boxes only."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ from PIL import Image
 
 from conftest import one_sentence
 from eyespot.config import Config
+from eyespot.data.annotations.fill import fill_polygons, lengths_of_text
 from eyespot.data.mask_source import load_mask
+from eyespot.data.masks import VOID
 from eyespot.data.sources.find import find_samples
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
@@ -162,3 +166,392 @@ def test_the_split_of_a_run_reads_back(tmp_path, cli):
     image = tmp_path / "d/0000/images/0000.png"
     assert cli("predict", run, image, "--instances", "-o", tmp_path / "out").code == 0
     assert len([*(tmp_path / "out").iterdir()]) == 1
+
+
+# Polygons and runs become pixels.
+
+
+@pytest.mark.parametrize(
+    "points,pixels",
+    [
+        ([(2, 1), (5, 1), (5, 3), (2, 3)], [(y, x) for y in (1, 2) for x in (2, 3, 4)]),
+        ([(2.6, 1), (5.4, 1), (5.4, 2), (2.6, 2)], [(1, 3), (1, 4)]),
+        ([(-9, -9), (1, -9), (1, 1), (-9, 1)], [(0, 0)]),
+        ([(7, 4), (99, 4), (99, 99), (7, 99)], [(4, 7), (5, 7)]),
+        ([(50, 50), (60, 50), (60, 60)], []),
+        ([(1.1, 1.1), (1.2, 1.1), (1.2, 1.2)], []),
+        ([(0, 0), (4, 4), (0, 4)], [(y, x) for y in range(4) for x in range(4) if x < y]),
+        ([(0, 0), (0, 2), (6, 2), (6, 0)], [(y, x) for y in range(2) for x in range(6)]),
+    ],
+    ids="whole middles left_top right_bottom outside tiny triangle counter_clockwise".split(),
+)
+def test_a_pixel_is_inside_where_its_middle_is(points, pixels):
+    inside, (top, left) = fill_polygons([np.array(points, float)], (6, 8))
+    assert sorted((y + top, x + left) for y, x in np.argwhere(inside).tolist()) == sorted(pixels)
+
+
+def test_polygons_agree_with_another_library_and_neighbours_share_no_pixel():
+    from matplotlib.path import Path as Outline
+
+    rng = np.random.default_rng(0)
+    middles = np.stack(np.meshgrid(np.arange(30) + 0.5, np.arange(20) + 0.5), -1).reshape(-1, 2)
+    for corners in (3, 5, 9):
+        angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
+        points = np.stack([15 + 13 * np.cos(angles), 10 + 9 * np.sin(angles)], 1)
+        inside, (top, left) = fill_polygons([points], (20, 30))
+        ours = np.zeros((20, 30), bool)
+        ours[top : top + len(inside), left : left + inside.shape[1]] = inside
+        assert (ours.ravel() == Outline(points).contains_points(middles)).all()
+    x = rng.uniform(5, 25)
+    claims = np.zeros((20, 30), int)
+    for points in ([(0, 0), (x, 0), (x / 2, 20), (0, 20)], [(x, 0), (30, 0), (30, 20), (x / 2, 20)]):
+        inside, (top, left) = fill_polygons([np.array(points)], (20, 30))
+        claims[top : top + len(inside), left : left + inside.shape[1]] += inside
+    assert (claims == 1).all()
+
+
+def text_of_lengths(lengths: list[int]) -> str:
+    """As COCO's own tools write runs."""
+    text = ""
+    for i, length in enumerate(lengths):
+        value = length - (lengths[i - 2] if i > 2 else 0)
+        more = True
+        while more:
+            low = value & 0x1F
+            value >>= 5
+            more = value != (-1 if low & 0x10 else 0)
+            text += chr((low | (0x20 if more else 0)) + 48)
+    return text
+
+
+@pytest.mark.parametrize(
+    "lengths", [[5, 3, 700, 2, 9], [0, 1, 1, 40_000, 3, 2], [768], [33, 31, 33, 32, 1, 15]]
+)
+def test_runs_as_text_are_decoded(lengths):
+    assert lengths_of_text(text_of_lengths(lengths)) == lengths
+
+
+# COCO.
+
+
+def coco(images: int = 3, categories=((3, "cell"),), shape=(24, 32), **changes) -> dict:
+    """Two rectangles on each image; of the categories in turn."""
+    annotations = []
+    for i in range(images):
+        for k in range(2):
+            left, top, width, height = 3 + 12 * k, 2 + i, 5 + k, 4
+            right, bottom = left + width, top + height
+            box = [left, top, right, top, right, bottom - 0.2, right - 0.2, bottom, left, bottom]
+            category = categories[k % len(categories)][0]
+            entry = {"id": len(annotations), "image_id": i, "category_id": category, "segmentation": [box]}
+            annotations.append(entry | {"bbox": [left, top, width, height], "iscrowd": 0} | changes)
+    return {
+        "images": [
+            {"id": i, "file_name": f"{i}.png", "height": shape[0], "width": shape[1]} for i in range(images)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in categories],
+    }
+
+
+def images(folder: Path, n: int = 3) -> None:
+    for i in range(n):
+        save(folder / f"{i}.png", picture(i))
+
+
+def numbered(i: int) -> np.ndarray:
+    """The mask of image i of `coco` and of `nuclei`."""
+    return rectangle(2 + i, 3, 4, 5, 1).astype(int) + rectangle(2 + i, 15, 4, 6, 2)
+
+
+def drawn(survey, row: int) -> np.ndarray:
+    sample = survey.source.samples[row]
+    return load_mask(sample, sample.mask, 2, survey.mapping)[0]
+
+
+@pytest.mark.parametrize(
+    "annotations,folder",
+    [
+        ("annotations.json", "images"),
+        ("annotations.json", "."),
+        ("annotations/instances.json", "images"),
+        ("images/_annotations.coco.json", "images"),
+        ("result.json", "data/upload"),
+    ],
+)
+def test_coco_is_read_wherever_it_lies(tmp_path, annotations, folder):
+    images(tmp_path / folder)
+    write(tmp_path / annotations, coco())
+    for data in (tmp_path, tmp_path / annotations):
+        if data.is_dir() or folder != "data/upload":
+            survey = survey_data(data)
+            assert [*survey.classes] == ["background", "cell"] and survey.mapping.objects
+            assert all((drawn(survey, i) == numbered(i)).all() for i in range(3))
+            assert overruled(survey) == {"task": "--task classification", "masks": "--classes"}
+            assert "COCO" in survey.guesses[0].reason
+            assert not [problem for problem in survey.problems if problem.level != "note"]
+
+
+def test_categories_are_classes_with_their_ids_and_names(tmp_path):
+    images(tmp_path / "images")
+    write(tmp_path / "a.json", coco(categories=((7, "leaf"), (2, "stem"), (9, "never"))))
+    survey = survey_data(tmp_path)
+    assert survey.mapping.values == (0, 2, 7) and [*survey.classes] == ["background", "stem", "leaf"]
+    assert set(np.unique(drawn(survey, 0))) == {0, 2, 7} and not survey.mapping.objects
+    assert overruled(survey)["masks"] == "--objects"
+    survey = survey_data(tmp_path, Config(objects=True))
+    assert [*survey.classes] == ["background", "object"] and (drawn(survey, 0) == numbered(0)).all()
+
+
+@pytest.mark.parametrize("ids", [(0, 1), (255, 1), (1, 1_000_000)])
+def test_ids_that_cannot_be_values_are_numbered(tmp_path, ids):
+    images(tmp_path / "images")
+    write(tmp_path / "a.json", coco(categories=((ids[0], "stem"), (ids[1], "leaf"))))
+    survey = survey_data(tmp_path)
+    assert survey.mapping.values == (0, 1, 2) and [*survey.classes] == ["background", "leaf", "stem"]
+    assert "1 leaf, 2 stem" in survey.guesses[1].value
+
+
+def runs_of(mask: np.ndarray) -> list[int]:
+    flat = mask.T.ravel() > 0
+    edges = np.flatnonzero(np.diff(flat, prepend=False)).tolist()
+    return np.diff([0, *edges, flat.size]).tolist()
+
+
+@pytest.mark.parametrize("encode", [lambda runs: runs, text_of_lengths], ids=["numbers", "text"])
+def test_runs_are_read_column_by_column(tmp_path, encode):
+    images(tmp_path)
+    content = coco()
+    for annotation in content["annotations"]:
+        i, k = divmod(annotation["id"], 2)
+        mask = rectangle(2 + i, 3 + 12 * k, 4, 5 + k)
+        annotation["segmentation"] = {"size": [24, 32], "counts": encode(runs_of(mask))}
+    write(tmp_path / "a.json", content)
+    survey = survey_data(tmp_path)
+    assert all((drawn(survey, i) == numbered(i)).all() for i in range(3))
+
+
+def test_groups_and_boxes_without_an_outline_are_not_counted(tmp_path):
+    images(tmp_path)
+    content = coco()
+    content["annotations"][0]["iscrowd"] = 1
+    content["annotations"][2]["segmentation"] = []
+    write(tmp_path / "a.json", content)
+    survey = survey_data(tmp_path)
+    assert "1 group of objects (iscrowd) is not counted" in texts(survey)
+    assert "1 object has a bounding box and no outline" in texts(survey)
+    for row in (0, 1):
+        labels = np.asarray(survey.images.labels[row])
+        assert ((labels == VOID) == (numbered(row) == 1)).all()
+        assert ((labels == 1) == (numbered(row) == 2)).all()
+
+
+def test_a_group_is_of_its_class_where_classes_are_trained(tmp_path):
+    images(tmp_path)
+    write(tmp_path / "a.json", coco(categories=((1, "a"), (2, "b")), iscrowd=1))
+    assert set(np.unique(drawn(survey_data(tmp_path), 0))) == {0, 1, 2}
+
+
+def test_what_coco_leaves_open_is_said(tmp_path):
+    images(tmp_path, 5)
+    content = coco()
+    content["images"] += [{"id": n, "file_name": f"{n}.png"} for n in (3, 8)]
+    content["annotations"].append(content["annotations"][0] | {"id": 90, "image_id": 77})
+    content["annotations"].append({"id": 91, "image_id": 0, "category_id": 3})
+    content["annotations"].append(content["annotations"][0] | {"id": 92})
+    write(tmp_path / "a.json", content)
+    survey = survey_data(tmp_path)
+    said = texts(survey)
+    assert len(survey.labels) == 4 and not drawn(survey, 3).any()
+    assert "1 image without any object" in said
+    assert "1 image without a mask is skipped" in said
+    assert "1 annotated image without a file is skipped" in said
+    assert "1 annotation belongs to images that the file does not list" in said
+    assert "1 annotation has neither an outline nor a box" in said
+    assert "objects overlap in 1 mask" in said
+
+
+def test_outlines_that_are_all_rectangles_are_doubted(tmp_path):
+    images(tmp_path)
+    write(tmp_path / "a.json", coco(segmentation=[[3, 2, 8, 2, 8, 6, 3, 6]]))
+    assert "every outline is a rectangle" in texts(survey_data(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("annotations/instances_train.json", "train", "annotations/instances_val.json", "val"),
+        (
+            "annotations/instances_train2017.json",
+            "train2017",
+            "annotations/instances_val2017.json",
+            "val2017",
+        ),
+        ("train/_annotations.coco.json", "train", "valid/_annotations.coco.json", "valid"),
+        ("annotations/train.json", "images/train", "annotations/val.json", "images/val"),
+    ],
+)
+def test_splits_of_coco_are_kept_apart(tmp_path, names):
+    """Images of equal names in both; categories numbered otherwise in the second."""
+    for annotations, folder, numbers in ((*names[:2], (1, 2)), (*names[2:], (2, 1))):
+        images(tmp_path / folder)
+        write(tmp_path / annotations, coco(categories=((numbers[0], "a"), (numbers[1], "b"))))
+    survey = survey_data(tmp_path)
+    assert survey.source.splits == ("train", "val") and len(survey.labels) == 6
+    assert [*survey.classes] == ["background", "a", "b"]
+    for row, sample in enumerate(survey.source.samples):
+        assert (drawn(survey, row) == numbered(int(sample.path.stem))).all()
+        assert sample.split[:3] in str(sample.path.parent)
+
+
+def test_names_of_images_with_folders_are_told_apart(tmp_path):
+    content = coco()
+    for i, name in enumerate(("a/0.png", "b\\0.png", "b/1.png")):
+        save(tmp_path / "images" / name.replace("\\", "/"), picture(i))
+        content["images"][i]["file_name"] = name
+    write(tmp_path / "a.json", content)
+    survey = survey_data(tmp_path)
+    assert all((drawn(survey, i) == numbered(i)).all() for i in range(3))
+
+
+def test_image_files_as_masks_go_before_annotations_and_that_is_said(tmp_path):
+    nuclei(tmp_path, "images/{i}.png", "masks/{i}.png")
+    write(tmp_path / "a.json", coco())
+    source = find_samples(tmp_path)
+    assert source.samples[0].mask == tmp_path / "masks/0.png"
+    assert "a.json" in source.guesses[-1].option
+
+
+def test_folders_of_classes_beside_annotations_can_be_had(tmp_path):
+    for name in "ab":
+        images(tmp_path / name)
+    write(tmp_path / "boxes.json", coco(segmentation=[]))
+    source = find_samples(tmp_path, Config(task="classification"))
+    assert source.classes == ("a", "b")
+
+
+MALFORMED = {
+    "a category that is not listed": (
+        lambda c: c["annotations"][1].update(category_id=9),
+        "annotation 1 .*category 9",
+    ),
+    "text for numbers": (
+        lambda c: c["annotations"][1].update(segmentation=[["x"] * 6]),
+        "annotation 1 .*numbers",
+    ),
+    "an odd number": (
+        lambda c: c["annotations"][1].update(segmentation=[[1, 2, 3, 4, 5, 6, 7]]),
+        "7 numbers",
+    ),
+    "not finite": (
+        lambda c: c["annotations"][0].update(segmentation=[[float("nan")] * 6]),
+        "not a list of numbers",
+    ),
+    "text for polygons": (
+        lambda c: c["annotations"][0].update(segmentation="x"),
+        "neither polygons nor runs",
+    ),
+    "runs without a size": (lambda c: c["annotations"][0].update(segmentation={"counts": [3]}), "size"),
+    "runs that do not fit": (
+        lambda c: c["annotations"][0].update(segmentation={"counts": [3, 4], "size": [24, 32]}),
+        "runs of 7 pixels",
+    ),
+    "runs cut short": (
+        lambda c: c["annotations"][0].update(segmentation={"counts": "ab~", "size": [24, 32]}),
+        "cannot be decoded",
+    ),
+    "negative runs": (
+        lambda c: c["annotations"][0].update(segmentation={"counts": [-1, 769], "size": [24, 32]}),
+        "not whole numbers",
+    ),
+    "a box of three": (
+        lambda c: c["annotations"][0].update(segmentation=[], bbox=[1, 2, 3, 4, 5, 6]),
+        "bbox",
+    ),
+    "no names of files": (lambda c: c["images"][0].pop("file_name"), "no file_name"),
+    "an id that is a list": (lambda c: c["annotations"][0].update(image_id=[1]), "ids are whole numbers"),
+    "images that are text": (lambda c: c["images"].append("x"), "images that are not a list"),
+    "no outline at all": (lambda c: c.update(annotations=[]), "holds no objects"),
+    "captions": (
+        lambda c: c.update(annotations=[{"image_id": 0, "caption": "a cell", "category_id": 3}]),
+        "captions",
+    ),
+    "boxes": (
+        lambda c: [a.update(segmentation=[]) for a in c["annotations"]],
+        "bounding boxes and no outlines",
+    ),
+    "other images": (
+        lambda c: [i.update(file_name=f"x{i['id']}") for i in c["images"]],
+        "none of the images of",
+    ),
+}
+
+
+@pytest.mark.parametrize("change,reason", MALFORMED.values(), ids=MALFORMED)
+def test_a_coco_file_that_is_wrong_is_refused_in_one_sentence(tmp_path, cli, change, reason):
+    images(tmp_path / "images")
+    content = coco()
+    change(content)
+    path = write(tmp_path / "a.json", content)
+    for data in (tmp_path, path):
+        sentence = one_sentence(cli("look", data))
+        assert "a.json" in sentence and re.search(reason, sentence)
+
+
+@pytest.mark.parametrize(
+    "text,reason",
+    [
+        (json.dumps(coco())[:-90], "is not whole JSON"),
+        ('{"images": [], "annotations": []}', "holds no objects"),
+        ('{"hello": 1}', "not an annotation file that is known"),
+        ("[1, 2]", "not an annotation file that is known"),
+    ],
+)
+def test_other_json_is_named(tmp_path, cli, text, reason):
+    images(tmp_path / "images")
+    assert reason in one_sentence(cli("look", write(tmp_path / "a.json", text)))
+
+
+def test_images_in_two_annotation_files_are_refused(tmp_path, cli):
+    images(tmp_path / "images")
+    for name in ("one.json", "two.json"):
+        write(tmp_path / name, coco())
+    sentence = one_sentence(cli("look", tmp_path))
+    assert "one.json" in sentence and "two.json" in sentence
+    (tmp_path / "two.json").rename(tmp_path / "instances.json")
+    assert find_samples(tmp_path).samples[0].mask == tmp_path / "instances.json"
+
+
+def test_an_image_that_is_not_of_the_annotated_size_is_skipped_with_the_reason(tmp_path):
+    images(tmp_path)
+    save(tmp_path / "1.png", picture(1, (32, 24)))
+    write(tmp_path / "a.json", coco())
+    survey = survey_data(tmp_path)
+    assert len(survey.labels) == 2
+    assert "it is 24 x 32" in survey.images.errors[1]
+
+
+def test_an_annotation_file_that_changes_is_read_again(tmp_path):
+    images(tmp_path)
+    path = write(tmp_path / "a.json", coco())
+    before = survey_data(tmp_path)
+    write(path, coco(categories=((3, "other"),)))
+    os.utime(path, ns=(1, 1))
+    assert before.classes[1] == "cell" and survey_data(tmp_path).classes[1] == "other"
+
+
+def test_a_run_on_coco_is_evaluated_by_the_names_of_classes(tmp_path, cli):
+    """In other annotation files the same classes may have other numbers; classes that the run lacks are named."""
+    images(tmp_path / "d")
+    write(tmp_path / "d/a.json", coco(categories=((1, "a"), (2, "b"))))
+    run = tmp_path / "run"
+    assert cli("train", tmp_path / "d", "--epochs", 1, "--out", run).code == 0
+    same = json.loads(cli("evaluate", run, tmp_path / "d", "--json").out)
+    images(tmp_path / "e")
+    path = write(tmp_path / "e/a.json", coco(categories=((2, "a"), (1, "b"))))
+    assert json.loads(cli("evaluate", run, tmp_path / "e", "--json").out)["mean_iou"] == same["mean_iou"]
+    write(path, coco(categories=((1, "a"), (2, "dog"))))
+    assert "the class 'dog', which is not one of background, a, b" in one_sentence(
+        cli("evaluate", run, tmp_path / "e")
+    )
+    assert json.loads(cli("look", run / "split.csv", "--json").out)["classes"] == ["background", "a", "b"]

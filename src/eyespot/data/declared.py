@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from eyespot.config import Config
 from eyespot.console import count
@@ -22,11 +23,15 @@ MOST = 254
 
 @dataclass(frozen=True)
 class Declared:
-    """The classes of masks that are drawn, and why they are so."""
+    """The classes of masks that are drawn, why they are so, and what is odd about their files."""
 
     mapping: Mapping
     reason: str
     guesses: tuple[Guess, ...]
+    problems: tuple[Problem, ...]
+
+
+OfMask = tuple[Path, Contents]
 
 
 def declared_masks(source: Source, options: Config) -> Declared | None:
@@ -37,46 +42,59 @@ def declared_masks(source: Source, options: Config) -> Declared | None:
     contents = _contents(source)
     if not contents:
         return None
+    tool = contents[0][1].tool
     if options.multilabel or source.by_class:
         raise UserError(
-            f"{source.name} has {contents[0].tool} per image, and multi-label masks are image files: leave --multilabel out"
+            f"--multilabel is for masks that are image files, and {source.name} has {tool}: leave it out"
         )
-    ids: dict[str, int] = {}
-    for content in contents:
-        for name, number in content.ids.items():
-            if ids.setdefault(name, number) != number:  # files of two splits may number them differently
-                ids[name] = 0
-    names = [name for name in ids if name != BACKGROUND]
+    if options.void not in (None, "none"):
+        raise UserError(
+            f"--void is for masks that are image files, and {source.name} has {tool}: leave it out"
+        )
+    names = sorted({name for _, content in contents for name in content.names} - {BACKGROUND})
     if not names:
         raise UserError(
-            f"{contents[0].tool} of {source.name} has no object in any image: are these the annotations?"
+            f"no image of {source.name} has an object, by {contents[0][0]}: are these the annotations?"
         )
     objects = len(names) == 1 if options.objects is None else options.objects
-    ignored = any(content.ignored for content in contents)
-    mapping = _mapping(names, ids, objects, ignored)
-    return Declared(mapping, _reason(mapping, contents[0]), _guesses(mapping, names, contents[0], options))
+    ignored = any(content.boxes or (objects and content.crowds) for _, content in contents)
+    mapping = _mapping(names, _ids(contents), objects, ignored)
+    reason = (
+        f"{tool}: {'objects with a number each' if objects else count(len(names) + 1, 'class', 'classes')}"
+    )
+    guesses = () if options.objects is not None else (_guess(mapping, names, tool),)
+    return Declared(mapping, reason, guesses, tuple(_problems(contents, objects)))
 
 
-def _contents(source: Source) -> list[Contents]:
-    """Of each sample, as far as its annotations can be read"""
+def _contents(source: Source) -> list[OfMask]:
+    """Of each sample's mask, as far as its file lists the sample"""
     contents = []
-    image_files = 0
+    image_files = []
     for sample in source.samples:
         for mask in sample.mask_files:
             reader = reader_of(sample, mask)
             if reader is None:
-                image_files += 1
+                image_files.append(mask)
                 continue
             try:
-                contents.append(reader.contents(sample, mask))
+                contents.append((mask, reader.contents(sample, mask)))
             except Unreadable:  # reported with the file when the mask is read
                 continue
     if contents and image_files:
         raise UserError(
-            f"{source.name} has {count(image_files, 'mask')} that {'is an image file' if image_files == 1 else 'are image files'} "
-            f"and {len(contents)} from {contents[0].tool}: use one kind"
+            f"{source.name} has masks that are image files ({image_files[0]}) and {contents[0][1].tool} ({contents[0][0]}): "
+            "use one kind"
         )
     return contents
+
+
+def _ids(contents: list[OfMask]) -> dict[str, int]:
+    """The number of each class; 0 where two files number it differently"""
+    ids: dict[str, int] = {}
+    for file in {id(content.ids): content.ids for _, content in contents}.values():
+        for name, number in file.items():
+            ids[name] = number if ids.setdefault(name, number) == number else 0
+    return ids
 
 
 def _mapping(names: list[str], ids: dict[str, int], objects: bool, ignored: bool) -> Mapping:
@@ -87,38 +105,46 @@ def _mapping(names: list[str], ids: dict[str, int], objects: bool, ignored: bool
         raise UserError(
             f"the annotations have {len(names)} classes, and masks can have up to {MOST}: use --objects, or merge some"
         )
-    numbers = [ids[name] for name in names]
+    numbers = [ids.get(name, 0) for name in names]
     usable = len(set(numbers)) == len(numbers) and all(0 < n <= LARGEST_ID and n != VOID for n in numbers)
-    values = (
-        dict(zip(names, numbers, strict=True))
-        if usable
-        else {name: k for k, name in enumerate(sorted(names), 1)}
-    )
+    values = dict(zip(names, numbers if usable else range(1, len(names) + 1), strict=True))
     ordered = sorted(names, key=values.__getitem__)
     return Mapping((0, *(values[name] for name in ordered)), (BACKGROUND, *ordered), void)
 
 
-def _reason(mapping: Mapping, content: Contents) -> str:
-    how = "objects with a number each" if mapping.objects else count(len(mapping.classes), "class", "classes")
-    return f"{content.tool}: {how}"
-
-
-def _guesses(mapping: Mapping, names: list[str], content: Contents, options: Config) -> tuple[Guess, ...]:
-    if options.objects is not None:
-        return ()
+def _guess(mapping: Mapping, names: list[str], tool: str) -> Guess:
     if mapping.objects:
-        what = "a file per object" if names == [OBJECT] else f"outlines of one class, {names[0]}"
-        return (
-            Guess(
-                "masks",
-                "numbered objects",
-                f"there is {what}" if names == [OBJECT] else f"there are {what}",
-                "--classes",
-            ),
-        )
+        reason = f"there is {tool}" if names == [OBJECT] else f"{tool} outlines one class, {names[0]}"
+        return Guess("masks", "numbered objects", reason, "--classes")
     pairs = [f"{value} {name}" for value, name in zip(mapping.values, mapping.classes, strict=True)]
     listed = ", ".join(pairs[:12]) + ", ..." * (len(pairs) > 12)
-    return (Guess("masks", f"classes ({listed})", f"the outlines have {len(names)} classes", "--objects"),)
+    return Guess("masks", f"classes ({listed})", f"{tool} outlines {len(names)} classes", "--objects")
+
+
+def _problems(contents: list[OfMask], objects: bool) -> Iterator[Problem]:
+    """What the files leave open."""
+    for note in dict.fromkeys(f"{mask}: {note}" for mask, content in contents for note in content.notes):
+        yield Problem(WARNING, note)
+    outlines = sum(content.outlines for _, content in contents)
+    rectangles = sum(content.rectangles for _, content in contents)
+    if outlines and rectangles == outlines:
+        text = f"every outline is a rectangle along the axes ({count(outlines, 'object')}): if these are bounding boxes, the masks are wrong"
+        yield Problem(WARNING, text)
+    if boxes := sum(content.boxes for _, content in contents):
+        has = "has" if boxes == 1 else "have"
+        yield Problem(
+            WARNING,
+            f"{count(boxes, 'object')} {has} a bounding box and no outline: its pixels are not counted",
+        )
+    if objects and (crowds := sum(content.crowds for _, content in contents)):
+        are = "is" if crowds == 1 else "are"
+        yield Problem(WARNING, f"{count(crowds, 'group')} of objects (iscrowd) {are} not counted")
+    if flat := sum(content.flat for _, content in contents):
+        has = "has" if flat == 1 else "have"
+        yield Problem(
+            WARNING,
+            f"{count(flat, 'mark')} without an area (points, lines) {has} no pixels and {has} been skipped",
+        )
 
 
 def drawn_problems(masks: dict[str, MaskValues]) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from eyespot.data.annotations.object_files import (
     digest_of_object_files,
     draw_object_files,
 )
+from eyespot.data.annotations.of_image import contents_of_image, digest_of_image, draw_image, is_annotation
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import Mapping, MaskValues, read_mask
@@ -64,6 +65,7 @@ READERS = [
         draw_object_files,
         digest_of_object_files,
     ),
+    Reader(is_annotation, contents_of_image, draw_image, digest_of_image),
 ]
 """Every other mask is an image file, whose values are taken as they are."""
 

@@ -85,7 +85,10 @@ class Mapping:
     def labels(self, values: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(*S) values -> class positions, VOID where nothing counts. Raises Unreadable for a value that has no class."""
         if self.objects:
-            return _apart(values)
+            labels = _apart(values)
+            if self.void is not None:
+                labels[values == self.void] = VOID
+            return labels
         out = np.full(values.shape, VOID, np.uint8)
         known = np.zeros(values.shape, bool) if self.void is None else values == self.void
         for k, value in enumerate(self.values):

@@ -66,6 +66,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
         shares=shares,
         overlap=overlap,
     )
+    survey.add_problems(declared.problems if declared else ())
     _check(survey, proposal, masks, duplicates)
     return survey
 
@@ -160,6 +161,7 @@ def _unpaired(source: Source, word: str) -> Iterator[Problem]:
         "mask": (word, "without a mask"),
         "image": ("mask", f"without {'an' if word == 'image' else 'a'} {word}"),
         "folder": (word, "outside the folders called images"),
+        "file": (f"annotated {word}", "without a file"),
     }
     for missing, (what, description) in texts.items():
         files = tuple(map(str, source.without.get(missing, ())))

@@ -1,13 +1,15 @@
 """Objects of an image, each with an area of its own, drawn into one mask."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import Mapping
+from eyespot.data.sources.samples import Sample
 
 OBJECT = "object"
 """The class of objects whose file does not say what they are."""
@@ -24,6 +26,7 @@ class Area:
     inside  (*S) of the bounding box, boolean
     start   of the box, in pixels along each axis
     order   objects of a higher one lie above the others
+    ignored whether its pixels are not counted
     """
 
     name: str
@@ -37,14 +40,26 @@ class Area:
 class Contents:
     """What the file of a mask that is drawn says about it.
 
-    tool     what wrote it, such as "a COCO annotation file"
-    ids      of each class that occurs, by its name; 0 where the file gives it none
-    ignored  whether some pixels are not to be counted
+    tool        what it is called, such as "a COCO annotation file"
+    names       of the classes that occur
+    ids         the number of each class of the file by its name, where it has one
+    crowds      groups of objects that were not told apart
+    boxes       objects of which only a bounding box is known
+    rectangles  outlines that are rectangles along the axes
+    outlines    objects with an outline, rectangles too
+    flat        marks without an area
+    notes       what was left out of the file
     """
 
     tool: str
-    ids: dict[str, int]
-    ignored: bool = False
+    names: frozenset[str]
+    ids: dict[str, int] = field(default_factory=dict)
+    crowds: int = 0
+    boxes: int = 0
+    rectangles: int = 0
+    outlines: int = 0
+    flat: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,11 +94,12 @@ def draw(areas: Iterable[Area], shape: tuple[int, ...], mapping: Mapping) -> Dra
     for number, area in sorted(numbered, key=lambda item: (item[1].order, -np.count_nonzero(item[1].inside))):
         box = tuple(slice(a, a + n) for a, n in zip(area.start, area.inside.shape, strict=True))
         numbers[box][area.inside] = number
-        claims[box] += area.inside
-    seen = int(np.count_nonzero(np.bincount(numbers.ravel(), minlength=len(numbered) + 1)[1:]))
+        claims[box] += area.inside & (not area.ignored)
     values = _value_of_each(numbered, mapping)[numbers]
-    covered = int(np.count_nonzero(claims))
-    return Drawn(values, len(numbered), len(numbered) - seen, covered, int(np.count_nonzero(claims > 1)))
+    counted = [number for number, area in numbered if not area.ignored]
+    pixels = np.bincount(numbers.ravel(), minlength=len(numbered) + 1)[counted]
+    covered, shared = (int(np.count_nonzero(claims > n)) for n in (0, 1))
+    return Drawn(values, len(counted), int(np.count_nonzero(pixels == 0)), covered, shared)
 
 
 def _value_of_each(numbered: list[tuple[int, Area]], mapping: Mapping) -> NDArray[np.int64]:
@@ -95,6 +111,14 @@ def _value_of_each(numbered: list[tuple[int, Area]], mapping: Mapping) -> NDArra
     values = [IGNORED if area.ignored else value for value, (_, area) in zip(values, numbered, strict=True)]
     background = dict(zip(mapping.classes, mapping.values, strict=True)).get(BACKGROUND, 0)
     return np.array([background, *values], np.int64)
+
+
+def image_shape(sample: Sample, dim: int) -> tuple[int, ...]:
+    """(*S) of a sample's image. Raises Unreadable."""
+    header = read_header(load_bytes(sample.path)).taken_as(dim)
+    if header is None:
+        raise Unreadable(f"its image does not have {dim} axes")
+    return header.shape
 
 
 def values_by_name(mapping: Mapping) -> Callable[[str], int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.annotations.draw import OBJECT, Area, Contents, Drawn, draw
-from eyespot.data.formats.read import load_bytes, read_header
+from eyespot.data.annotations.draw import OBJECT, Area, Contents, Drawn, draw, image_shape
+from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.masks import Mapping, read_mask
 from eyespot.data.sources.samples import TABLES, Sample, is_known, visible
@@ -30,8 +30,7 @@ def draw_object_files(sample: Sample, folder: Path, dim: int, mapping: Mapping) 
             raise Unreadable(f"its file {path.name} has another size than the others")
         areas.append(_area(inside))
     if shape is None:
-        header = read_header(load_bytes(sample.path)).taken_as(dim)
-        shape = header.shape if header else (1,) * dim
+        shape = image_shape(sample, dim)
     return draw(areas, shape, mapping)
 
 
@@ -72,4 +71,4 @@ def _area(inside: NDArray[np.bool_]) -> Area:
 
 def contents_of_object_files(sample: Sample, folder: Path) -> Contents:
     """What is known of a folder's masks before they are read."""
-    return Contents("a file per object", {OBJECT: 0})
+    return Contents("a file per object", frozenset({OBJECT}))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eyespot.config import Config
+from eyespot.data.sources.annotated import source_of_annotation_file, source_of_annotations
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.csv_file import source_of_csv
 from eyespot.data.sources.folders import source_of_folders
@@ -26,7 +27,7 @@ def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
     """
     path = Path(data)
     if path.is_file():
-        return source_of_csv(path, options)
+        return source_of_annotation_file(path, options) or source_of_csv(path, options)
     if path.is_dir():
         return source_of_folder(path, path.resolve().name, options)
     if str(data) in BUILTIN:
@@ -39,6 +40,7 @@ Detector = Callable[[Path, str, Config], Source | None]
 """(folder, name of the data set, options): its samples, or None where the folder has another layout. Raises UserError."""
 DETECTORS: tuple[Detector, ...] = (
     source_of_object_files,
+    source_of_annotations,
     source_of_pairs,
     source_of_folders,
 )

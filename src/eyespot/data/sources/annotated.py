@@ -1,0 +1,172 @@
+"""Images whose masks an annotation file of another tool outlines."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eyespot.config import Config
+from eyespot.console import count
+from eyespot.data.annotations.outlines import AnnotationFile, common_end
+from eyespot.data.annotations.parse import ENDINGS, annotation_file
+from eyespot.data.guesses import Guess
+from eyespot.data.sources.pairs import MASKS, source_of_pairs
+from eyespot.data.sources.samples import PICTURES, SPLITS, Sample, Source, contact_sheet_name, walk
+from eyespot.errors import UserError
+
+SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLITS)})(?![a-z])")
+FIRST = "instances"
+"""COCO's name of the files with outlines; others beside them annotate the same images otherwise."""
+Files = dict[Path, AnnotationFile]
+
+
+def source_of_annotations(root: Path, name: str, options: Config) -> Source | None:
+    """The images of a folder that annotation files list; None where there are none.
+
+    Raises UserError for files with boxes only, and for two files about one image.
+    """
+    if options.task == "classification":
+        return None
+    paths = list(walk(root))
+    parsed = {path: annotation_file(path) for path in paths if path.suffix.lower() in ENDINGS}
+    files = {path: file for path, file in parsed.items() if file is not None}
+    if not files:
+        return None
+    outlined = {path: file for path, file in files.items() if file.outlined}
+    if not outlined:
+        refuse_boxes(files)
+    first = next(iter(outlined))
+    with_masks = _with_mask_files(root, name, options)
+    if with_masks is not None:
+        guess = Guess("masks", "the image files", f"{first} is there as well", f"give {first} as the data")
+        return replace(with_masks, guesses=(*with_masks.guesses, guess))
+    images = [path for path in paths if path.suffix.lower() in PICTURES]
+    return _source(name, root, outlined, [p for p in images if p != root / contact_sheet_name(root)])
+
+
+def source_of_annotation_file(path: Path, options: Config) -> Source | None:
+    """The images that one annotation file lists; None for a file of another kind. Raises UserError."""
+    if path.suffix.lower() not in ENDINGS:
+        return None
+    file = annotation_file(path)
+    if file is None:
+        raise UserError(f"{path} is not an annotation file that is known: COCO is; or give a folder or a CSV")
+    if options.task == "classification":
+        raise UserError(
+            f"{path} is {file.tool}, for segmentation: for classes give folders, or a CSV with path and label"
+        )
+    if not file.outlined:
+        refuse_boxes({path: file})
+    root = path.parent
+    images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
+    if not any(p.name in file.by_name for p in images) and root.name.lower() in MASKS:
+        root = root.parent
+        images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
+    return _source(path.stem, root, {path: file}, images)
+
+
+def refuse_boxes(files: Files) -> None:
+    """Raises UserError, which says what files without an outline hold."""
+    path, file = next(iter(files.items()))
+    what = "bounding boxes" if file.boxed else file.holds or "no objects"
+    instead = f"{what} and no outlines" if what != "no objects" else what
+    raise UserError(
+        f"{path} is {file.tool} that holds {instead}: eyespot trains classification and segmentation, so outline the objects, "
+        "or use --task classification where folders are classes"
+    )
+
+
+def _with_mask_files(root: Path, name: str, options: Config) -> Source | None:
+    """The images with masks that are image files, where there are any"""
+    try:
+        return source_of_pairs(root, name, options)
+    except UserError:
+        return None
+
+
+@dataclass
+class _Matches:
+    """Which annotation file lists which image, and what is missing."""
+
+    files_of: dict[Path, list[Path]]
+    missing: list[Path]
+
+
+def _source(name: str, root: Path, files: Files, images: list[Path]) -> Source:
+    matches = _match(root, files, images)
+    if not matches.files_of:
+        path, file = next(iter(files.items()))
+        listed = f"the first is {file.images[0].file}" if file.images else "it lists none"
+        raise UserError(f"none of the images of {path} is below {root}: {listed}; put the images there")
+    samples = []
+    for image, annotations in sorted(matches.files_of.items()):
+        chosen = _one(image, annotations)
+        split = _split(chosen, root) or _split(image.parent, root)
+        samples.append(Sample(image, "", split, chosen))
+    if not any(sample.split == "train" for sample in samples):
+        samples = [replace(sample, split="") for sample in samples]
+    unlisted = tuple(path for path in images if path not in matches.files_of)
+    without = {"mask": unlisted, "file": tuple(matches.missing)}
+    used = {sample.mask for sample in samples}
+    first = next(path for path in files if path in used)
+    others = f" and {count(len(used) - 1, 'other')}" if len(used) > 1 else ""
+    guess = Guess("task", "segmentation", f"{first} is {files[first].tool}{others}", "--task classification")
+    kept = {missing: paths for missing, paths in without.items() if paths}
+    return Source(name, tuple(samples), (), {}, kept, (guess,))
+
+
+def _match(root: Path, files: Files, images: list[Path]) -> _Matches:
+    named = defaultdict(list)
+    for path in images:
+        named[path.name].append(path)
+    matches = _Matches(defaultdict(list), [])
+    for annotations, file in files.items():
+        for entry_name, entries in file.by_name.items():
+            candidates = [p for p in named[entry_name] if _may_belong(annotations, p, root)]
+            for entry in entries:
+                image = _nearest(annotations, entry.file, candidates)
+                if image is None:
+                    matches.missing.append(Path(entry.file))
+                else:
+                    matches.files_of[image].append(annotations)
+    return matches
+
+
+def _nearest(annotations: Path, file: str, candidates: list[Path]) -> Path | None:
+    """The image that a name in an annotation file means. Raises UserError where several may be."""
+
+    def rank(path: Path) -> tuple[int, bool]:
+        return common_end(path, file), path.is_relative_to(annotations.parent)
+
+    best = [path for path in candidates if rank(path) == max(map(rank, candidates))]
+    if len(best) > 1:
+        raise UserError(
+            f"{file} in {annotations} may be {best[0]} or {best[1]}: give the file the folders of its images, or move one away"
+        )
+    return best[0] if best else None
+
+
+def _one(image: Path, annotations: list[Path]) -> Path:
+    """The annotation file of an image. Raises UserError where there are several."""
+    first = [path for path in annotations if path.stem.lower().startswith(FIRST)]
+    chosen = first if len(first) == 1 else annotations
+    if len(chosen) > 1:
+        raise UserError(
+            f"{image} is in {chosen[0]} and in {chosen[1]}: give one of these files as the data, or move the other away"
+        )
+    return chosen[0]
+
+
+def _may_belong(annotations: Path, image: Path, root: Path) -> bool:
+    """Whether the splits in the names of an annotation file and of an image's folders do not contradict."""
+    ours, theirs = _split(annotations, root), _split(image.parent, root)
+    return not ours or not theirs or ours == theirs
+
+
+def _split(path: Path, root: Path) -> str:
+    """The split that the last of a path's names below the root means, "" if none does"""
+    for part in reversed(path.relative_to(root).parts):
+        words = SPLIT_WORD.findall(part.lower())
+        if words:
+            return SPLITS[words[-1]]
+    return ""
