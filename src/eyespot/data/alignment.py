@@ -98,22 +98,30 @@ def _differ(of_mask: Grid, of_image: Grid) -> bool:
 
 def _difference(name: str, of_mask: Grid, of_image: Grid) -> str:
     """What differs, and which options there are."""
+    own, there = _corners(of_mask, of_image).transpose(1, 0, 2)
     if of_mask.axis_codes != of_image.axis_codes:
         what = f"its orientation is {of_mask.axis_codes}, and the image's {of_image.axis_codes}"
-    else:
-        own, there = _corners(of_mask, of_image).transpose(1, 0, 2)
+    elif np.abs(own - there).max() > SMALL:
         away = np.sqrt(((own - there) ** 2).sum(1)).max()
         what = f"the outermost voxels are up to {away:.3g} voxels apart"
-    if of_mask.shape != of_image.shape:
-        sizes = (" x ".join(map(str, grid.shape)) for grid in (of_mask, of_image))
-        remedy = "it has {} voxels and the image {}: use --align affine to place it by its affine".format(
-            *sizes
-        )
-    elif _covers(of_mask, of_image):
-        remedy = "use --align affine to place it by its affine, or --align array if voxels of equal indices belong together"
     else:
-        remedy = "by their affines it does not cover the image: use --align array if voxels of equal indices belong together"
-    return f"its mask {name} has another affine than the image ({what}); {remedy}"
+        what = f"its voxels are {_sizes(of_mask)}, and the image's {_sizes(of_image)}"
+    return f"its mask {name} has another affine or size than the image ({what}); {_remedy(of_mask, of_image)}"
+
+
+def _remedy(of_mask: Grid, of_image: Grid) -> str:
+    """The options that bring a mask to its image, as far as its affine and its shape allow."""
+    options = []
+    if _covers(of_mask, of_image):
+        options.append("use --align affine to place it by its affine")
+    if of_mask.shape == of_image.shape:
+        options.append("use --align array if voxels of equal indices belong together")
+    known = "" if _covers(of_mask, of_image) else "by their affines it does not cover the image: "
+    return known + (", or ".join(options) or "save a mask of all of the image")
+
+
+def _sizes(grid: Grid) -> str:
+    return " x ".join(map(str, grid.shape))
 
 
 def _covers(of_mask: Grid, of_image: Grid) -> bool:
@@ -128,9 +136,6 @@ def _nearest(stored: Array, name: str, of_mask: Grid, of_image: Grid) -> Array:
     from scipy.ndimage import affine_transform
 
     if not _covers(of_mask, of_image):
-        raise Unreadable(
-            f"its mask {name} does not cover the image by their affines: use --align array if voxels of equal indices belong "
-            "together, or save a mask of all of the image"
-        )
+        raise Unreadable(f"its mask {name} cannot be placed by its affine; {_remedy(of_mask, of_image)}")
     matrix = _to_mask(of_mask, of_image)
     return affine_transform(stored, matrix, output_shape=of_image.shape, order=0, mode="nearest")
