@@ -88,8 +88,11 @@ class Grid:
         return "".join(str(code) for code in aff2axcodes(self.affine))
 
 
-def read_grid(head: Any) -> Grid:
-    """The grid of a header that nibabel read. Raises Unreadable for other than three axes, or four with channels."""
+def read_grid(head: Any, affine: Any = None) -> Grid:
+    """The grid of a header that nibabel read. Raises Unreadable for other than three axes, or four with channels.
+
+    affine   where it is not the header's own
+    """
     stored = tuple(int(n) for n in head.get_data_shape())
     several = [n for n in stored[3:] if n != 1]  # a vector for each voxel is the fifth axis, after one time
     if len(stored) < 3 or len(several) > 1:
@@ -98,7 +101,7 @@ def read_grid(head: Any) -> Grid:
         )
     if min(stored) < 1:
         raise Unreadable(f"its array of shape {stored} is empty")
-    affine = np.asarray(head.get_best_affine(), float)
+    affine = np.asarray(head.get_best_affine() if affine is None else affine, float)
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
         raise Unreadable(
             "its affine has no inverse, so its orientation is unknown: correct its sform or qform, or the size of its voxels"
@@ -134,9 +137,13 @@ def decode_nifti(content: bytes, options: ReadOptions = AS_STATED) -> Decoded:
     """
     nifti_head(content)
     raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    image = nifti_kind(content).from_bytes(raw)
-    grid = read_grid(image.header)
-    dtype = image.get_data_dtype()
+    return of_nibabel(nifti_kind(content).from_bytes(raw), options)
+
+
+def of_nibabel(image: Any, options: ReadOptions = AS_STATED) -> Decoded:
+    """`decode_nifti` of an image that nibabel has loaded. Raises Unreadable."""
+    grid = read_grid(image.header, image.affine)
+    dtype = np.dtype(image.get_data_dtype())
     if dtype.kind not in "buif":
         raise Unreadable(f"its voxels are of the type {_type_name(dtype)}, which is not one number each")
     values = np.asarray(image.dataobj)  # after slope and intercept
@@ -175,7 +182,8 @@ def nifti_kind(content: bytes) -> Any:
 
 def _spacing(grid: Grid, head: Any) -> tuple[float, ...]:
     """Millimetres from voxel to voxel along (D, H, W), by the affine."""
-    sizes = np.sqrt((grid.affine[:3, :3] ** 2).sum(0)) * UNITS.get(int(head["xyzt_units"]) & 7, 1.0)
+    unit = int(head["xyzt_units"]) & 7 if "xyzt_units" in head else 2
+    sizes = np.sqrt((grid.affine[:3, :3] ** 2).sum(0)) * UNITS.get(unit, 1.0)
     order = grid._axes()[0]
     return tuple(float(sizes[axis]) for axis in order)
 
