@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from eyespot.data.formats.image import decode_image, image_header
-from eyespot.data.formats.jpeg import _same_library
+from eyespot.data.formats.jpeg import CUT, _same_library
 from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import Unreadable
 
@@ -53,6 +53,8 @@ def check_as_pillow(content: bytes, size: int | None = None) -> None:
     digest = outcome(lambda: read_header(content).digest)
     assert outcome(lambda: read_header(content)) == outcome(lambda: image_header(content, digest))
     got, wanted = (outcome(lambda d=d: d(content, size=size).array) for d in (decode, decode_image))
+    if isinstance(got, str) and got == CUT:  # which Pillow does not notice
+        return
     assert type(got) is type(wanted)
     np.testing.assert_array_equal(got, wanted)
 

@@ -237,12 +237,12 @@ def test_pad_loses_nothing_and_crop_loses_the_ends():
 
 
 def test_depth_is_widened_without_loss_and_channels_are_strict():
-    colour = Preprocessing(8, channels=3, accepts=(1, 3), depth="uint16")
+    colour = Preprocessing(8, channels=3, accepts=(1, 3), depth="uint16", scaling="full")
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     np.testing.assert_array_equal(colour.of_decoded(Decoded(grey)), grey.astype(np.uint16).repeat(3, 2) * 257)
-    with pytest.raises(Unreadable, match=r"1 channel \(grey\).*3 channels"):
-        Preprocessing(8).of_decoded(Decoded(grey))
+    with pytest.raises(Unreadable, match=r"2 channels.*3 channels"):
+        Preprocessing(8).of_decoded(Decoded(grey.repeat(2, -1)))
     with pytest.raises(Unreadable, match="floating-point"):
-        Preprocessing(8, channels=1, accepts=(1,)).of_decoded(Decoded(grey.astype(np.float32)))
+        Preprocessing(8, channels=1, accepts=(1,)).of_decoded(Decoded(grey + np.float32(0.5)))
     with pytest.raises(UserError, match="did you mean 'stretch'"):
         Preprocessing(8, "strech")

@@ -25,12 +25,17 @@ from eyespot.setting import (
     FRACTION,
     SEED,
     Setting,
+    matching,
     one_of,
     setting,
     type_problem,
     value_type,
 )
 
+AXES = matching(
+    r"(?!.*(.).*\1)[TZCS]*Y[TZC]*XS?",
+    "give T (time), Z (depth), C (channels), Y (rows) and X (columns) in the order of the file, such as TZCYX",
+)
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
 TABLES = ("reasons", "timed", "budget")
 """Tables of plan.toml that explain the settings. They are not settings, and are ignored when it is read."""
@@ -68,6 +73,24 @@ class Config:
     )
     view: str | None = setting(
         None, "How sounds are read: spectrum or samples", check=one_of("spectrum", "samples"), reads=True
+    )
+    axes: str | None = setting(
+        None,
+        "Axes of TIFF files with several pages, in their order, such as TZCYX or ZYX",
+        check=AXES,
+        reads=True,
+    )
+    scaling: str | None = setting(
+        None,
+        "Where images of 8 and 16 bits are mixed: full multiplies 8 bits by 257, none keeps all values",
+        check=one_of("full", "none"),
+        reads=True,
+    )
+    background: str | None = setting(
+        None,
+        "What transparent pixels are laid on: white, black or grey",
+        check=one_of("white", "black", "grey"),
+        reads=True,
     )
     objects: bool | None = setting(
         None,
@@ -149,6 +172,9 @@ class Settings(TypedDict, total=False):
     fit: str | None
     dim: int | None
     view: str | None
+    axes: str | None
+    scaling: str | None
+    background: str | None
     objects: bool | None
     void: str | None
     align: str | None

@@ -5,10 +5,11 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 from eyespot.guard import as_sentence, report_bug
 
@@ -33,6 +34,7 @@ class Terminated(SystemExit):
 def run_command(command: Callable[[], Any]) -> None:
     """Call the command line and leave the program: a user's mistake is one sentence and exit code 2."""
     _prepare_streams()
+    warnings.showwarning = _show_warning
     try:
         with _sigterm_as_exit():
             try:
@@ -69,6 +71,18 @@ def _explain(error: Exception) -> int:
         return BUG
     print(f"eyespot: {sentence}", file=sys.stderr)
     return CANNOT
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line, without the place in the code."""
+    print(f"eyespot: warning: {message}", file=sys.stderr)
 
 
 def _prepare_streams() -> None:

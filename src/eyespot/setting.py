@@ -1,5 +1,6 @@
 """How a setting is declared: default, help, unit and check, all in one dataclass field."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import NoneType
@@ -65,6 +66,11 @@ ABOVE_0 = Check(lambda value: 0 < value < float("inf"), lambda _: "give a number
 FINITE = Check(lambda value: abs(value) < float("inf"), lambda _: "give a finite number, such as 0")
 SEED = Check(lambda value: 0 <= value < 2**63, lambda _: "give a whole number from 0 on")
 FRACTION = Check(lambda value: 0 < value < 1, lambda _: "give a share between 0 and 1, such as 0.2")
+
+
+def matching(pattern: str, remedy: str) -> Check:
+    """A text that a regular expression matches."""
+    return Check(lambda value: re.fullmatch(pattern, value) is not None, lambda value: remedy)
 
 
 def one_of(*choices: Any, also: tuple[Any, ...] = ()) -> Check:

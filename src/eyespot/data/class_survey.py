@@ -9,11 +9,13 @@ import numpy as np
 from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
+from eyespot.data.conversions import converted
 from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
 from eyespot.data.guesses import merged
 from eyespot.data.images import load_images
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
+from eyespot.data.preprocess.values import choose_values
 from eyespot.data.sources.samples import Source
 
 IMBALANCE = 3.0
@@ -24,7 +26,8 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     """Scan, decode and check a data set of classes. See `survey_data`."""
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
-    preprocessing = replace(preprocessing, nan=options.nan)
+    values, value_guesses = choose_values(source, scan, options)
+    preprocessing = replace(preprocessing, **values, nan=options.nan)
     images = load_images(source, scan, preprocessing)
     headers = [scan.headers[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}
@@ -39,7 +42,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
         labels=np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64),
         alike=duplicates.alike,
         headers=headers,
-        guesses=[*source.guesses, *merged([h.guesses for h in headers])],
+        guesses=[*source.guesses, *value_guesses, *merged([h.guesses for h in headers])],
     )
     survey.add_problems(_missing_samples(survey))
     remedy = "it" if len(images.errors) == 1 else "them"
@@ -93,22 +96,7 @@ def _converted(survey: Survey) -> Iterator[Problem]:
     """Files that are changed when they are read, by what is changed."""
     headers = survey.headers
     preprocessing = survey.preprocessing
-    several = "with several pages or frames: only the first is read; save the others as separate files"
-    yield from matching(survey, WARNING, [h.frames > 1 for h in headers], several)
-    rotated = "rotated upright according to their EXIF orientation"
-    yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)
-    for note, text in (
-        ("alpha", "with transparency: composited on white"),
-        ("palette", "with a palette: read as colours"),
-        ("CMYK", "in CMYK (print colours): converted to RGB without a colour profile"),
-    ):
-        yield from matching(survey, NOTE, [note in h.notes for h in headers], text)
-    if len({h.channels for h in headers}) > 1 and preprocessing.channels == 3:
-        text = "in grey among colour ones: their channel is repeated"
-        yield from matching(survey, NOTE, [h.channels == 1 for h in headers], text)
-    if len({h.depth for h in headers}) > 1:
-        text = f"with fewer bits than the others: scaled to {preprocessing.depth}"
-        yield from matching(survey, NOTE, [h.depth != preprocessing.depth for h in headers], text)
+    yield from converted(survey)
     if len({h.spacing for h in headers}) > 1:
         what = "sampling rate" if preprocessing.dim == 1 else "voxel size"
         other = [h.spacing != headers[0].spacing for h in headers]

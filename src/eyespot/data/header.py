@@ -91,7 +91,12 @@ class Decoded:
 
 
 def reason(error: Exception) -> str:
+    """Why a file cannot be read, from what its decoder raised."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, NotImplementedError):
+        return f"it uses a feature of its format that is not read ({text}); save it as PNG or plain TIFF"
+    if isinstance(error, ImportError):
+        return f"a package that it needs is missing ({text})"
     return f"it is damaged or cut short ({text})"
 
 

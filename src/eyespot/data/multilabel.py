@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from eyespot.console import count
 from eyespot.data.alignment import aligned
+from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
-from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite, reason
+from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite
 from eyespot.data.mask_source import load_mask
 from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, refuse_soft, shown
 from eyespot.data.sources.samples import Sample
@@ -35,17 +36,17 @@ def read_channels(content: bytes, dim: int) -> Array:
         raise Unreadable(
             "a channel per class is read from TIFF and NumPy: or give a folder per class in masks/"
         )
-    try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            series = file.series[0]
-            check_size(series.shape)
-            values, axes = np.asarray(series.asarray()), series.axes
-    except Unreadable:
-        raise
-    except Exception as error:  # tifffile raises whatever it meets in a damaged file
-        raise Unreadable(reason(error)) from error
+    values, axes = or_unreadable(_first_series, content)
     named = [i for i, axis in enumerate(axes) if axis in "CS"] if values.ndim == dim + 1 else []
     return finite(as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim)))
+
+
+def _first_series(content: bytes) -> tuple[Array, str]:
+    """The values of a TIFF's first series, and the letters of its axes."""
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        series = file.series[0]
+        check_size(series.shape)
+        return np.asarray(series.asarray()), series.axes
 
 
 def channel_values(content: bytes, dim: int) -> MaskValues:

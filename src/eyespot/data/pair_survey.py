@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from eyespot.config import Config
 from eyespot.console import count, track
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
+from eyespot.data.conversions import converted
 from eyespot.data.declared import Declared, declared_masks, drawn_problems
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
@@ -20,6 +21,7 @@ from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, propose
 from eyespot.data.multilabel import channel_values, propose_multilabel
 from eyespot.data.preprocess.choose import scan_one_kind
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
+from eyespot.data.preprocess.values import choose_values
 from eyespot.data.scan import Scan
 from eyespot.data.sources.samples import Sample, Source
 from eyespot.errors import UserError
@@ -32,7 +34,8 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     multilabel = options.multilabel or source.by_class
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
-    preprocessing = replace(preprocessing, nan=options.nan, align=options.align)
+    values, value_guesses = choose_values(source, scan, options)
+    preprocessing = replace(preprocessing, **values, nan=options.nan, align=options.align)
     declared = declared_masks(source, options)
     scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel, declared)
     if declared:
@@ -60,6 +63,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
         guesses=[
             *source.guesses,
             *(declared.guesses if declared else ()),
+            *value_guesses,
             *merged([h.guesses for h in headers]),
         ],
         mapping=proposal.mapping,
@@ -151,6 +155,7 @@ def _check(
     survey.add_problems(_blurred(masks))
     survey.add_problems(drawn_problems(masks))
     survey.add_problems(_empty(survey))
+    survey.add_problems(converted(survey))
     survey.add_problems(repeated(survey, duplicates))
     survey.add_problems(ignored_files(survey.source))
 

@@ -63,6 +63,11 @@ def value_or_reason(read: Callable[[bytes], R], path: Path) -> R | str:
         return read(load_bytes(path))
     except Unreadable as reason:
         return str(reason)
+    except Exception as error:
+        error.add_note(
+            f"while reading {path}. This is a bug in eyespot and no fault of the file: please report it"
+        )
+        raise
 
 
 def _flat(lists: Iterator[list]) -> Iterator:

@@ -1,6 +1,8 @@
 """The files and images that are to be predicted."""
 
 import os
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -32,20 +34,39 @@ def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Pat
             yield from map(Path, sorted(glob(name, recursive=True)))
 
 
-def read_input(image: Any, preprocessing: Preprocessing) -> tuple[str, Array | str]:
+class Remarks:
+    """Warnings about the files of one call: what is left out of them or changed. Each kind is given once."""
+
+    def __init__(self):
+        self._given: set[str] = set()
+
+    def of(self, name: str, remarks: Iterable[str | None]) -> None:
+        """Warn of each remark about a file, unless the same was said of another, whatever its numbers."""
+        for remark in filter(None, remarks):
+            kind = re.sub(r"\d[\d.,e+-]*", "#", remark)
+            if kind not in self._given:
+                self._given.add(kind)
+                warnings.warn(f"{name}: {remark} (not repeated for other files)", UserWarning, stacklevel=3)
+
+
+def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tuple[str, Array | str]:
     """The name of a path, Pillow image or array, and what the network gets; or the reason why it cannot be read."""
     is_path = isinstance(image, str | os.PathLike)
     name = str(image) if is_path else "(image)"
     try:
         if is_path:
-            return name, preprocessing(load_bytes(Path(image)))
-        return name, preprocessing.of_decoded(Decoded(as_array(image, preprocessing.dim)))
+            decoded = preprocessing.decode(load_bytes(Path(image)))
+        else:
+            decoded = Decoded(as_array(image, preprocessing))
+        array = preprocessing.of_decoded(decoded)
     except Unreadable as reason:
         return name, str(reason)
+    remarks.of(name, [*preprocessing.remarks(decoded), preprocessing.value_remark(array)])
+    return name, array
 
 
-def as_array(image: Any, dim: int) -> Array:
+def as_array(image: Any, preprocessing: Preprocessing) -> Array:
     """(*S, C); channels of an array are the shorter of its first and last axis"""
-    return (
-        upright(image) if isinstance(image, Image.Image) else as_depth(channels_last(np.asarray(image), dim))
-    )
+    if isinstance(image, Image.Image):
+        return upright(image, preprocessing.background)
+    return as_depth(channels_last(np.asarray(image), preprocessing.dim))

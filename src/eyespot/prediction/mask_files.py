@@ -13,17 +13,21 @@ import tifffile
 from PIL import Image
 
 from eyespot.console import count, say, track
-from eyespot.data.header import Array, Unreadable
+from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.multilabel import folder_of
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
+from eyespot.prediction.inputs import Remarks
 from eyespot.prediction.nifti_output import ENDING as NIFTI
 from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
 from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
 from eyespot.prediction.tiled_file import TiledFile
-from eyespot.prediction.windows import open_windows
+from eyespot.prediction.windows import WindowReader, in_depth, open_windows
 from eyespot.watershed import BYTES
 
+SEEN = 256
+"""Samples on either side of the middle of a file whose values are compared with those trained on."""
 LARGE = 2**25
 """Samples from which an image is read and written in parts."""
 
@@ -48,6 +52,7 @@ def write_maps(
     written: list[Path] = []
     there: list[Path] = []
     taken: set[Path] = set()
+    remarks = Remarks()
     if instances is None:
         instances = segmenter.mapping.objects
     if instances:
@@ -62,7 +67,7 @@ def write_maps(
         tables = _tables(segmenter, path, out)
         try:
             write = _write_nifti if path.name.endswith(NIFTI) else _write_file
-            written += write(segmenter, file, path, tables, instances, probabilities)
+            written += write(segmenter, file, path, tables, instances, probabilities, remarks)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
         except FileExistsError as error:
@@ -95,12 +100,13 @@ def _write_file(
     tables: dict[Path, Array],
     instances: bool,
     probabilities: bool,
+    remarks: Remarks,
 ) -> list[Path]:
     """Predict one file, read and written in parts where it is large, and say where its maps are.
 
     path     after which the file of probabilities is named
     """
-    windows = open_windows(file, segmenter.preprocessing.dim)
+    windows = opened(file, segmenter.preprocessing, remarks)
     shape = windows.shape
     if instances:
         _check_memory_for_ids(file, prod(shape))
@@ -158,9 +164,10 @@ def _write_nifti(
     tables: dict[Path, Array],
     instances: bool,
     probabilities: bool,
+    remarks: Remarks,
 ) -> list[Path]:
     """`_write_file` of a NIfTI file, which is in memory as a whole, and whose maps are NIfTI."""
-    windows = open_windows(file, segmenter.preprocessing.dim)
+    windows = opened(file, segmenter.preprocessing, remarks)
     shape = windows.shape
     if instances:
         _check_memory_for_ids(file, prod(shape))
@@ -179,6 +186,16 @@ def _write_nifti(
     if instances:
         return [write_map(_numbers(segmenter.ids(labels)), path, file)]
     return [write_map(values[labels], to, file) for to, values in tables.items()]
+
+
+def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks) -> WindowReader:
+    """The windows of a file as the network takes its values, and a warning of what is left out or changed."""
+    windows = in_depth(open_windows(file, preprocessing.dim, preprocessing.read_options), preprocessing)
+    middle = tuple(slice(max(0, n // 2 - SEEN), n // 2 + SEEN) for n in windows.shape)
+    sample = windows(middle)
+    notes = preprocessing.remarks(Decoded(sample, remarks=windows.remarks))
+    remarks.of(str(file), [*notes, preprocessing.value_remark(sample)])
+    return windows
 
 
 def _check_free(paths: tuple[Path, ...]) -> None:

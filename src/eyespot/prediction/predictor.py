@@ -12,7 +12,7 @@ from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.parallel import in_order
 from eyespot.prediction.engine import Engine
-from eyespot.prediction.inputs import read_input
+from eyespot.prediction.inputs import Remarks, read_input
 from eyespot.prediction.output import Output, WriteRequest
 from eyespot.weights.card import Card
 
@@ -57,7 +57,7 @@ class Predictor:
 
     def stream(self, images: Iterable[Any]) -> Iterator[Any]:
         """Predictions one by one, in order, in constant memory; for an image that cannot be read, the reason."""
-        read = partial(read_input, preprocessing=self.preprocessing)
+        read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
         return self.output.stream(in_order(read, images))
 
     def write(self, files: Iterable[Path], request: WriteRequest) -> tuple[dict[str, str], int]:

@@ -1,7 +1,7 @@
 """WindowReader of an image, signal or volume, read from its file as they are needed, where the file allows that."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -10,8 +10,22 @@ import numpy as np
 import tifffile
 
 from eyespot.data.formats.read import decode_any, load_bytes
-from eyespot.data.formats.tiff import is_tiff, leading, stack_spacing
-from eyespot.data.header import WORD, Array, Unreadable, as_axes, as_depth, channels_last, depth_of
+from eyespot.data.formats.tiff import is_tiff, stack_spacing
+from eyespot.data.formats.tiff_axes import UNNAMED, stack_of
+from eyespot.data.header import (
+    AS_STATED,
+    WORD,
+    Array,
+    ReadOptions,
+    Unreadable,
+    as_axes,
+    as_depth,
+    channels_last,
+    depth_of,
+    finite,
+)
+from eyespot.data.preprocess.depth import to_depth, type_remark
+from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.prediction.tiles import Slices
 
 SEGMENT = 64 << 20
@@ -23,6 +37,7 @@ class WindowReader:
     """shape (*S) and channels of a file; called with slices, it reads that window: (*S, C) as `decode` would.
 
     bytes_in_memory   bytes that stay in memory: all of a file that can only be decoded whole, else 0
+    remarks           what was left out of the file
     """
 
     shape: tuple[int, ...]
@@ -30,12 +45,13 @@ class WindowReader:
     read: Callable[[Slices], Array]
     spacing: tuple[float, ...] = ()
     bytes_in_memory: int = 0
+    remarks: tuple[str, ...] = ()
 
     def __call__(self, window: Slices) -> Array:
         return as_depth(self.read(window))
 
 
-def open_windows(path: Path, dim: int) -> WindowReader:
+def open_windows(path: Path, dim: int, options: ReadOptions = AS_STATED) -> WindowReader:
     """A file of `dim` axes. NumPy arrays and plain TIFF are read window by window, others whole. Raises Unreadable."""
     try:
         with path.open("rb") as file:
@@ -46,16 +62,36 @@ def open_windows(path: Path, dim: int) -> WindowReader:
     if head[:6] == b"\x93NUMPY":
         windows = _numpy(path, dim)
     elif is_tiff(head):
-        windows = _tiff(path, dim)
-    return windows or _whole(path, dim)
+        windows = _tiff(path, dim, options)
+    return windows or _whole(path, dim, options)
 
 
-def _whole(path: Path, dim: int) -> WindowReader:
-    decoded = decode_any(load_bytes(path), dim)
+def in_depth(reader: WindowReader, preprocessing: Preprocessing) -> WindowReader:
+    """The same windows with values in the type that the network takes. Raises Unreadable where they cannot be."""
+    rows = reader.shape[0]
+    dtype = reader(tuple(slice(0, 1) for _ in reader.shape)).dtype
+    if str(dtype) == preprocessing.depth:
+        return reader
+    step = max(1, SEGMENT // max(1, reader.channels * prod(reader.shape[1:]) * dtype.itemsize))
+    whole = tuple(slice(0, n) for n in reader.shape[1:])
+    narrowed = (str(dtype), preprocessing.depth) == ("uint16", "uint8")
+    starts = range(0, rows if narrowed else 0, step)
+    peak = max((float(reader((slice(k, k + step), *whole)).max()) for k in starts), default=None)
+
+    def read(window: Slices) -> Array:
+        return to_depth(finite(reader(window), preprocessing.nan), preprocessing, peak)
+
+    return replace(reader, read=read, remarks=(*reader.remarks, type_remark(dtype, preprocessing) or ""))
+
+
+def _whole(path: Path, dim: int, options: ReadOptions) -> WindowReader:
+    decoded = decode_any(load_bytes(path), dim, options=options)
     array = decoded.array
     if array.ndim != dim + 1:
         raise Unreadable(f"it is no {WORD[dim]}")
-    return WindowReader(array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes)
+    return WindowReader(
+        array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes, decoded.remarks
+    )
 
 
 def _numpy(path: Path, dim: int) -> WindowReader | None:
@@ -73,13 +109,15 @@ def _numpy(path: Path, dim: int) -> WindowReader | None:
     return WindowReader(shape, 1 if at is None else stored.shape[at], read)
 
 
-def _tiff(path: Path, dim: int) -> WindowReader | None:
+def _tiff(path: Path, dim: int, options: ReadOptions) -> WindowReader | None:
     """None where its values have to be changed after they are decoded, or where its parts are too large."""
     try:
         with tifffile.TiffFile(path) as file:
-            if len(file.pages) > 1 and leading(file):
+            stack = stack_of(file, options.axes)
+            slices = stack.lead in ("Z", *UNNAMED) if dim == 3 else not stack.lead
+            if not slices or stack.series > 1 or len(stack.pages) != stack.slices:
                 return None
-            pages = [p.aspage() for p in (file.pages if dim == 3 else [file.pages.first])]
+            pages = [p.aspage() for p in stack.pages]
             spacing = stack_spacing(file) if dim == 3 else ()
             # is_memmappable needs the open file
             plain = all(_plain(p) for p in pages)

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import features
 
 from eyespot.data.formats.image import decode_image, image_header
-from eyespot.data.header import MAX_VALUES, Decoded, Header
+from eyespot.data.formats.jpeg_scans import is_cut_short
+from eyespot.data.header import AS_STATED, MAX_VALUES, Decoded, Header, ReadOptions, Unreadable
 
 SAMPLING = (b"\x11", b"\x11\x11\x11", b"\x21\x11\x11", b"\x22\x11\x11")
 """Grey, 4:4:4, 4:2:2 and 4:2:0: those of which every libjpeg-turbo makes the same pixels."""
@@ -38,20 +39,30 @@ def jpeg_header(content: bytes, digest: bytes) -> Header:
     return Header(digest, "JPEG", (plain.height, plain.width), plain.channels, "uint8")
 
 
-def decode_jpeg(content: bytes, size: int | None = None) -> Decoded:
-    """See `decode_image`."""
+CUT = "it is cut short: its last pixels are missing, and decoders fill them in grey"
+
+
+def decode_jpeg(content: bytes, size: int | None = None, options: ReadOptions = AS_STATED) -> Decoded:
+    """See `decode_image`. Raises Unreadable for a file without its last pixels, which decoders read as grey."""
+    decoded = _decode(content, size, options)
+    if is_cut_short(content, decoded.array, lambda changed: _decode(changed, size, options).array):
+        raise Unreadable(CUT)
+    return decoded
+
+
+def _decode(content: bytes, size: int | None, options: ReadOptions) -> Decoded:
     plain = _plain(content)
     if plain is None or not _same_library() or (size and min(plain.height, plain.width) >= 4 * size):
-        return decode_image(content, size)
+        return decode_image(content, size, options)
     end = MARKER.search(content, plain.start)
     if end is None or end[0] != b"\xff\xd9":  # several scans; or cut short, which imagecodecs does not report
-        return decode_image(content, size)
+        return decode_image(content, size, options)
     import imagecodecs
 
     try:
         array = np.asarray(imagecodecs.jpeg8_decode(content))
     except Exception:  # damaged: Pillow says how
-        return decode_image(content, size)
+        return decode_image(content, size, options)
     return Decoded(array.reshape(plain[:3]))
 
 

@@ -1,10 +1,9 @@
 """One file to one array. What cannot be read is reported with its reason, never replaced by something else."""
 
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
 
+from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import decode_jpeg, is_jpeg, jpeg_header
 from eyespot.data.formats.nifti import decode_nifti, is_nifti, nifti_header
@@ -18,12 +17,11 @@ from eyespot.data.formats.signal import (
     wav_header,
 )
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
-from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite, reason
+from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite
 
-R = TypeVar("R")
 KINDS = (
     # recognises content; reads the header; decodes values for so many axes, at about this size, with these options
-    (is_jpeg, lambda c, digest, _: jpeg_header(c, digest), lambda c, dim, size, _: decode_jpeg(c, size)),
+    (is_jpeg, lambda c, digest, _: jpeg_header(c, digest), lambda c, dim, *rest: decode_jpeg(c, *rest)),
     (is_tiff, tiff_header, decode_tiff),
     (is_wav, lambda c, digest, _: wav_header(c, digest), lambda c, *_: decode_wav(c)),
     (is_numpy, lambda c, digest, _: numpy_header(c, digest), lambda c, dim, *_: decode_numpy(c, dim)),
@@ -78,13 +76,3 @@ def decode_any(
     """`decode` for callers that replace or refuse values that are not finite themselves."""
     read = next(read for recognises, _, read in KINDS if recognises(content))
     return or_unreadable(read, content, dim, size, options)
-
-
-def or_unreadable(read: Callable[..., R], *about: Any) -> R:
-    """read(*about), with Unreadable for whatever it raises on a damaged file"""
-    try:
-        return read(*about)
-    except (Unreadable, MemoryError):
-        raise
-    except Exception as error:  # decoders raise whatever they like
-        raise Unreadable(reason(error)) from error

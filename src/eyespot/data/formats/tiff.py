@@ -2,13 +2,15 @@
 
 import io
 from dataclasses import replace
-from math import prod
 
 import numpy as np
 import tifffile
 from PIL import Image
 
-from eyespot.data.formats.image import decode_image, image_header, without_alpha
+from eyespot.data.formats.image import decode_image, image_header
+from eyespot.data.formats.pixels import TURNED_SIDEWAYS, inverted, laid_on, rgb_of_cmyk, turned
+from eyespot.data.formats.tiff_axes import UNNAMED, Stack, stack_of
+from eyespot.data.guesses import Guess
 from eyespot.data.header import (
     AS_STATED,
     Array,
@@ -21,125 +23,194 @@ from eyespot.data.header import (
     depth_of,
 )
 
+WHITE_IS_ZERO = 0
+PALETTE = 3
+INKS = 5
+YCBCR = 6
+JPEG = (6, 7)
+"""Photometric interpretations, and the compressions of which YCbCr is decoded to RGB."""
+COLOURS = {
+    **dict.fromkeys((8, 9, 10), "CIELAB"),
+    **dict.fromkeys((32803, 34892), "raw values of a camera"),
+    **dict.fromkeys((32844, 32845), "LogLuv"),
+}
+"""Photometric interpretations that are not read."""
+
 
 def is_tiff(content: bytes) -> bool:
     return content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def _needs_tifffile(content: bytes) -> bool:
-    """More than 8 bits or unusual channels, which Pillow reads incompletely or not at all."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
-            return max(bits) > 8 or image.mode in ("I;16", "F", "I")
-    except Exception:  # what Pillow cannot open, tifffile may
-        return True
-
-
-def _frames(content: bytes) -> int:
-    with Image.open(io.BytesIO(content)) as image:
-        return getattr(image, "n_frames", 1)
-
-
 def tiff_header(content: bytes, digest: bytes, options: ReadOptions = AS_STATED) -> Header:
-    """Of the first page; of all pages as its channels; or as a volume, which is then the likelier."""
-    first = _page_header(content, digest) if _needs_tifffile(content) else image_header(content, digest)
-    if first.frames < 2:
-        return first
-    file, page = _opened(content)
-    with file:
-        shapes = {(p.imagelength, p.imagewidth, p.samplesperpixel) for p in file.pages}  # type: ignore[union-attr]
-        if len(shapes) > 1:
-            return first
-        of_each = leading(file).get("C", 1)
-        channels, depth = first.channels * of_each, len(file.pages) // of_each
-        check_size((len(file.pages), page.imagelength, page.imagewidth))
-        if depth == 1:
-            return replace(first, channels=channels, frames=1)
-        volume = replace(
-            first,
-            kind="TIFF stack",
-            shape=(depth, page.imagelength, page.imagewidth),
-            channels=channels,
-            frames=1,
-            rotated=False,
-            spacing=stack_spacing(file),
-        )
-        return replace(volume, others=(first,))
+    """As an image, or as a volume where it has slices; pages that are not named are slices if they are grey."""
+    if _is_pillows(content):
+        return image_header(content, digest)
+    with opened(content) as file:
+        stack = stack_of(file, options.axes)
+        volume = _header(stack, digest)
+        if len(volume.shape) < 3:
+            return volume
+        slices = volume.shape[0]
+        image = replace(volume, kind="TIFF", shape=volume.shape[1:], frames=slices * volume.frames)
+        image = replace(image, channels=3) if _has_colours(stack) else image
+        volume = replace(volume, spacing=stack_spacing(file))
+        unnamed = any(letter in UNNAMED for letter in stack.axes)
+        frames_first = unnamed and volume.channels == 3 and "S" in stack.axes
+        first, other = (image, volume) if frames_first else (volume, image)
+        guesses = (_guess_about_pages(slices, frames_first),) if unnamed else ()
+        return replace(first, guesses=guesses, others=(replace(other, guesses=()),))
 
 
-def leading(file: tifffile.TiffFile) -> dict[str, int]:
-    """How many channels (C) and slices (Z) the pages are, in their order, where ImageJ or OME says that they are channels."""
-    try:
-        series = file.series[0]
-        axes = series.axes[: series.axes.index("Y")]
-        sizes = dict(zip(axes, series.shape, strict=False))
-    except Exception:  # tifffile raises whatever it meets in a damaged file
-        return {}
-    known = "C" in sizes and set(sizes) <= {"Z", "C"} and prod(sizes.values()) == len(file.pages)
-    return sizes if known else {}
+def _guess_about_pages(pages: int, frames_first: bool) -> Guess:
+    if frames_first:
+        reason = "they are in colour and the file does not name them"
+        return Guess("pages of TIFF", "images, of which the first is read", reason, "--dim 3")
+    reason = "they are grey, of one size, and the file does not name them"
+    return Guess("pages of TIFF", "slices of a volume", reason, "--axes TYX, or --dim 2 for the first page")
+
+
+def _header(stack: Stack, digest: bytes) -> Header:
+    """Of all slices, with the channels of all pages."""
+    page = stack.page
+    if page.dtype is None or page.dtype.kind not in "uifb":
+        raise Unreadable(f"its pixels are of the type {page.dtype}, which is not a grey value or a colour")
+    _check_colours(page)
+    orientation = orientation_of(page)
+    plane = tuple(stack.length(letter) for letter in ("XY" if orientation in TURNED_SIDEWAYS else "YX"))
+    shape = (stack.slices, *plane) if stack.slices > 1 else plane
+    check_size(shape)
+    channels = stack.length("S") - has_alpha(stack) - (page.photometric == INKS and stack.length("S") >= 4)
+    return Header(
+        digest,
+        "TIFF stack" if stack.slices > 1 else "TIFF",
+        shape,
+        channels * stack.length("C"),
+        depth_of(page.dtype),
+        stack.length("T"),
+        rotated=orientation != 1,
+        notes=tuple(_notes(stack)),
+    )
+
+
+def _notes(stack: Stack) -> list[str]:
+    notes = ["alpha"] if has_alpha(stack) else []
+    notes += ["palette"] if stack.page.photometric == PALETTE else []
+    notes += ["CMYK"] if stack.page.photometric == INKS else []
+    notes += [f"time {stack.length('T')}"] if stack.length("T") > 1 else []
+    notes += [f"series {stack.series}"] if stack.series > 1 else []
+    notes += ["unnamed pages"] if max(stack.length(letter) for letter in UNNAMED) > 1 else []
+    return notes
 
 
 def decode_tiff(
     content: bytes, dim: int, size: int | None = None, options: ReadOptions = AS_STATED
 ) -> Decoded:
-    """The first page or all as its channels (H, W, C); or with `dim` 3 all pages (D, H, W, C)."""
-    pillows = not _needs_tifffile(content)
-    if dim == 2 and pillows and _frames(content) < 2:
-        return decode_image(content, size)
-    file, page = _opened(content)
-    with file:
-        sizes = leading(file) if len(file.pages) > 1 else {}
-        if dim == 2 and [*sizes] != ["C"]:
-            return decode_image(content, size) if pillows else Decoded(_values(page))
-        if len(file.pages) < 2:
+    """An image with all pages that are channels (H, W, C); or with `dim` 3 all slices (D, H, W, C)."""
+    if dim == 2 and not options.raw and _is_pillows(content):
+        return decode_image(content, size, options)
+    with opened(content) as file:
+        stack = stack_of(file, options.axes)
+        if dim == 3 and stack.slices < 2:
             raise Unreadable("it has one page, so it is an image and no volume")
-        values = np.stack([_values(p.aspage()) for p in file.pages])
-        if not sizes:
-            return Decoded(values, stack_spacing(file))
-        values = np.moveaxis(values.reshape(*sizes.values(), *values.shape[1:]), [*sizes].index("C"), -2)
-        return Decoded(values.reshape(*values.shape[:-2], -1), stack_spacing(file) if dim == 3 else ())
+        check_size((stack.slices if dim == 3 else 1, stack.length("Y"), stack.length("X")))
+        values = _values(stack, "TZIQ" if dim == 2 else "T", options)
+        return Decoded(values, stack_spacing(file) if dim == 3 else (), tuple(_remarks(stack, dim)))
 
 
-def _opened(content: bytes) -> tuple[tifffile.TiffFile, tifffile.TiffPage]:
+def _remarks(stack: Stack, dim: int) -> list[str]:
+    """What is not read of a stack."""
+    remarks = []
+    if stack.length("T") > 1:
+        remarks.append(f"it has {stack.length('T')} time points, of which only the first is read")
+    if dim == 2 and stack.slices > 1:
+        remarks.append(f"it has {stack.slices} pages, of which only the first is read")
+    if stack.series > 1:
+        remarks.append(f"it has {stack.series} series of pages, of which only the first is read")
+    return remarks
+
+
+def _values(stack: Stack, unread: str, options: ReadOptions) -> Array:
+    """(H, W, C) or (D, H, W, C)"""
+    values, axes = stack.take(unread)
+    axes += "" if "S" in axes else "S"
+    values = values if values.ndim == len(axes) else values[..., None]
+    order = [letter for letter in "CZIQYXS" if letter in axes]
+    values = values.transpose([axes.index(letter) for letter in order])
+    values = turned(values, orientation_of(stack.page))
+    values = values if options.raw else _as_meant(values, order, stack, options)
+    if "C" in order:
+        values = np.moveaxis(values, 0, -2)
+        values = values.reshape(*values.shape[:-2], -1)
+    if options.raw:
+        return values.astype(np.uint8) * 255 if values.dtype == bool else values
+    return as_depth(values)
+
+
+def _as_meant(values: Array, axes: list[str], stack: Stack, options: ReadOptions) -> Array:
+    """(..., S) as stored -> grey values or colours"""
+    page = stack.page
+    _check_colours(page)
+    if not {*"ZIQC"} & {*axes} and _has_colours(stack):
+        assert page.colormap is not None
+        return (page.colormap >> 8).astype(np.uint8).T[values[..., 0]]
+    if page.photometric == WHITE_IS_ZERO:
+        colours = values.shape[-1] - has_alpha(stack)
+        values = np.concatenate(
+            [inverted(values[..., :colours], page.bitspersample), values[..., colours:]], -1
+        )
+    if page.photometric == INKS and values.shape[-1] >= 4 and values.dtype.kind == "u":
+        values = np.concatenate([rgb_of_cmyk(values[..., :4]), values[..., 4:]], -1)
+    if has_alpha(stack):
+        values = laid_on(values, options.background, int(page.extrasamples[-1]) == 1)
+    return values
+
+
+def _has_colours(stack: Stack) -> bool:
+    """Whether values are places in a table of colours; those of a volume are read as values."""
+    page = stack.page
+    return page.photometric == PALETTE and page.bitspersample <= 8 and page.colormap is not None
+
+
+def _check_colours(page: tifffile.TiffPage) -> None:
+    coded = page.photometric == YCBCR and page.compression not in JPEG
+    if coded or page.photometric in COLOURS:
+        colours = "YCbCr" if coded else COLOURS[page.photometric]
+        raise Unreadable(f"its colours are {colours}, which is not read: save it as RGB")
+
+
+def has_alpha(stack: Stack) -> bool:
+    """Whether the last channel is transparency (TIFF's ExtraSamples 1 or 2), not one more measurement."""
+    page = stack.page
+    kind = page.dtype.kind if page.dtype is not None else ""
+    if kind != "u" or not page.extrasamples or "S" not in stack.axes:
+        return False
+    return int(page.extrasamples[-1]) in (1, 2)
+
+
+def orientation_of(page: tifffile.TiffPage) -> int:
+    """How a page is turned, 1 (upright) to 8."""
+    tag = page.tags.get("Orientation")
+    value = 1 if tag is None else int(tag.value)
+    return value if 1 <= value <= 8 else 1
+
+
+def _is_pillows(content: bytes) -> bool:
+    """Whether Pillow reads all of it: one page of at most 8 bits with the usual channels."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            usual = tags.get(277, 1) <= len(image.getbands()) and image.mode not in ("I;16", "F", "I", "LAB")
+            return max(tags.get(258, (1,))) <= 8 and usual and getattr(image, "n_frames", 1) < 2
+    except Exception:  # what Pillow cannot open, tifffile may
+        return False
+
+
+def opened(content: bytes) -> tifffile.TiffFile:
+    """The file as tifffile reads it. Raises Unreadable for one that claims too many pixels."""
     file = tifffile.TiffFile(io.BytesIO(content))
     page = file.pages.first
     check_size((page.imagelength, page.imagewidth))
-    return file, page
-
-
-def _page_header(content: bytes, digest: bytes) -> Header:
-    file, page = _opened(content)
-    with file:
-        dtype = page.dtype
-        if dtype is None or dtype.kind not in "uifb":
-            raise Unreadable(f"its pixels are of the type {dtype}, which is not a grey value or a colour")
-        alpha = _has_alpha(page)
-        return Header(
-            digest,
-            "TIFF",
-            (page.imagelength, page.imagewidth),
-            page.samplesperpixel - alpha,
-            depth_of(dtype),
-            len(file.pages),
-            notes=("alpha",) if alpha else (),
-        )
-
-
-def _has_alpha(page: tifffile.TiffPage) -> bool:
-    """Whether the last channel is transparency (TIFF's ExtraSamples 1 or 2), not one more measurement."""
-    kind = page.dtype.kind if page.dtype is not None else ""
-    return kind == "u" and bool(page.extrasamples) and int(page.extrasamples[-1]) in (1, 2)
-
-
-def _values(page) -> Array:
-    """(H, W, C) of one page"""
-    array = np.asarray(page.asarray())
-    if array.ndim == 2:
-        array = array[..., None]
-    elif page.planarconfig == 2:  # channels stored as planes
-        array = np.moveaxis(array, 0, -1)
-    return as_depth(without_alpha(array) if _has_alpha(page) else array)
+    return file
 
 
 def stack_spacing(file: tifffile.TiffFile) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from eyespot.config import Config
 from eyespot.console import count
-from eyespot.data.header import AS_STATED, WORD, Header, ReadOptions
+from eyespot.data.header import WORD, Header, ReadOptions
 from eyespot.data.preprocess.preprocessing import FITS, Preprocessing, an
 from eyespot.data.preprocess.spectrum import BANDS, HOP
 from eyespot.data.scan import Scan, scan
@@ -26,7 +26,7 @@ LONGEST = 95
 
 def read_options(options: Config) -> ReadOptions:
     """What the settings say about the values of files."""
-    return AS_STATED
+    return ReadOptions(axes=options.axes or "")
 
 
 def scan_one_kind(source: Source, options: Config) -> Scan:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.formats.read import decode_any
-from eyespot.data.header import AS_STATED, WORD, Array, Decoded, ReadOptions, Unreadable, finite
+from eyespot.data.header import WORD, Array, Decoded, ReadOptions, Unreadable, finite
+from eyespot.data.preprocess.depth import to_depth, type_remark
 from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
@@ -20,8 +21,8 @@ FITS = {
 OWN = "own"
 """The fit of images that have masks: each keeps its size, and crops of it are trained."""
 VIEWS = {"samples": "the values as they are", "spectrum": f"sounds as {BANDS} mel bands, a frame per 10 ms"}
-TOP = {"uint8": 255, "uint16": 65535, "float32": 1.0}
-"""The value that stands for white; floating-point values keep their own scale."""
+FAR = 6
+"""Standard deviations of all pixels from their mean at which the mean of a file is far off."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Preprocessing:
               itself to fit, as images are
     unit      of the spacing: "s", "mm", or "" for the files' own samples, where their spacing is not known
     view      "samples", or "spectrum" for sounds
+    axes, background  see `ReadOptions`
+    scaling   of values stored in another type than `depth`: "none" keeps them; "full" brings white to white, so that 255
+              becomes 65535 or 1.0
+    stored    the types in which the files trained on store values; empty where that is not known
     nan       the value that replaces NaN and infinite values; None to refuse files that have some
     align     how NIfTI masks are brought to their images: see `data.alignment`
     mean, std of the training set per channel, in the files' own values; empty until a training set is known
@@ -52,6 +57,10 @@ class Preprocessing:
     spacing: float | None = None
     unit: str = ""
     view: str = "samples"
+    axes: str = ""
+    background: str = "white"
+    scaling: str = "none"
+    stored: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     nan: float | None = None
@@ -86,12 +95,14 @@ class Preprocessing:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in content.items() if k in names
         }
+        if "scaling" not in content:  # models of before 0.1
+            values["scaling"] = "full"
         return cls(**values)
 
     @property
     def read_options(self) -> ReadOptions:
         """How the values of files are read."""
-        return AS_STATED
+        return ReadOptions(self.axes, self.background)
 
     def decode(self, content: bytes) -> Decoded:
         """The file's content before it is brought to size, depth and channels. Raises Unreadable."""
@@ -105,7 +116,9 @@ class Preprocessing:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
         self._check(decoded.array)
         array = finite(decoded.array, self.nan, "; train with --nan VALUE to replace them")
-        array = _to_depth(array, self.depth, WORD[self.dim])
+        array = to_depth(array, self)
+        if self._is_grey_stored_as_colour(array):
+            array = array[..., :1]
         array = self.placement(array.shape[:-1], decoded.spacing).apply(array)
         if self.view == "spectrum":
             assert self.spacing
@@ -117,11 +130,45 @@ class Preprocessing:
         if array.ndim != self.dim + 1:
             actual = WORD.get(array.ndim - 1, "array")
             raise Unreadable(f"it is {an(actual)}, and the model was trained on {word}s")
+        if self._is_grey_stored_as_colour(array) or self._is_grey_for_colours(array):
+            return
         if array.shape[-1] not in self.accepts:
             wanted = " or ".join(_channels(c) for c in self.accepts)
             raise Unreadable(
                 f"it has {_channels(array.shape[-1])}, and the {word}s trained on have {wanted}; convert it first"
             )
+
+    def _is_grey_for_colours(self, array: Array) -> bool:
+        return self.dim == 2 and array.shape[-1] == 1 and self.accepts == (3,)
+
+    def _is_grey_stored_as_colour(self, array: Array) -> bool:
+        if self.dim != 2 or array.shape[-1] != 3 or self.accepts != (1,):
+            return False
+        return bool((array[..., :1] == array[..., 1:]).all())
+
+    def remarks(self, decoded: Decoded) -> list[str]:
+        """What the user should know of a file that is predicted: what is left out of it or changed, as sentences."""
+        array = decoded.array
+        remarks = [*decoded.remarks, type_remark(array.dtype, self)]
+        if self._is_grey_for_colours(array):
+            remarks.append("it is grey, and the images trained on have colours: its channel is repeated")
+        if self._is_grey_stored_as_colour(array):
+            remarks.append("its three channels are equal, and the images trained on are grey: one is used")
+        return [*filter(None, remarks)]
+
+    def value_remark(self, array: Array) -> str | None:
+        """A sentence about values (*S, C), as the network gets them, that are far from those trained on."""
+        if self.view != "samples" or not self.mean:
+            return None
+        mean = float(array.mean())
+        known = float(np.mean(self.mean))
+        spread = float(np.mean(self.std))
+        if abs(mean - known) <= FAR * spread:
+            return None
+        return (
+            f"its values are far from those trained on (their mean is {mean:.3g}, and {known:.3g} with a standard "
+            f"deviation of {spread:.3g} in training)"
+        )
 
     def placement(self, lengths: tuple[int, ...], spacing: tuple[float, ...] = ()) -> Placement:
         """Where the samples of a file lie in the result; of a sound, before its spectrum is taken.
@@ -174,19 +221,3 @@ def an(word: str) -> str:
 
 def _channels(n: int) -> str:
     return {1: "1 channel (grey)", 3: "3 channels (colour)"}.get(n, f"{n} channels")
-
-
-def _to_depth(array: Array, depth: str, word: str) -> Array:
-    """uint8 0-255 becomes uint16 0-65535 or float 0-1, without a loss; the other way is refused but for 16 to 8 bits."""
-    if array.dtype == depth:
-        return array
-    have = str(array.dtype)
-    if (have, depth) == ("uint8", "uint16"):
-        return array.astype(np.uint16) * 257
-    if (have, depth) == ("uint16", "uint8"):
-        return (array // 257).astype(np.uint8)
-    if depth == "float32":
-        return (array / np.float32(TOP[have])).astype(np.float32)
-    raise Unreadable(
-        f"it holds floating-point values, and the {word}s trained on are {depth}; convert it first"
-    )

@@ -1,0 +1,73 @@
+"""Findings about files that are changed when they are read, or of which something is left out."""
+
+from collections.abc import Iterator
+
+from eyespot.console import count
+from eyespot.data.checks import matching
+from eyespot.data.findings import NOTE, WARNING, Problem, Survey
+from eyespot.data.header import Header
+
+
+def left_out(survey: Survey) -> Iterator[Problem]:
+    """Frames, time points and series that are not read: how many there are, and in which files."""
+    headers = survey.headers
+    times = [_noted(h, "time") for h in headers]
+    word = survey.word
+    if any(times):
+        files = tuple(survey.path(row) for row, n in enumerate(times) if n)
+        text = (
+            f"{count(len(files), word)} with a time axis ({_range(times)} time points in a file): only the first is read, "
+            "since time is not depth; save each as a file, or name the axes otherwise with --axes"
+        )
+        yield Problem(WARNING, text, files)
+    frames = [h.frames if h.frames > 1 and not n else 0 for h, n in zip(headers, times, strict=True)]
+    if any(frames):
+        files = tuple(survey.path(row) for row, n in enumerate(frames) if n)
+        text = (
+            f"{count(len(files), word)} with several pages or frames ({_range(frames)} in a file): only the first is read; "
+            "save the others as separate files"
+        )
+        yield Problem(WARNING, text, files)
+    series = [_noted(h, "series") for h in headers]
+    if any(series):
+        files = tuple(survey.path(row) for row, n in enumerate(series) if n)
+        text = f"{count(len(files), word)} with {_range(series)} series of pages in a file: only the first series is read"
+        yield Problem(WARNING, text, files)
+
+
+def _noted(header: Header, what: str) -> int:
+    """The number in a note such as "time 3"; 0 where there is none."""
+    return next((int(note.split()[1]) for note in header.notes if note.startswith(f"{what} ")), 0)
+
+
+def _range(numbers: list[int]) -> str:
+    """The numbers above 0: "3", or "2 to 9"."""
+    low, high = min(n for n in numbers if n), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def converted(survey: Survey) -> Iterator[Problem]:
+    """Files that are changed when they are read, by what is changed."""
+    headers = survey.headers
+    preprocessing = survey.preprocessing
+    yield from left_out(survey)
+    rotated = "rotated upright according to their orientation (EXIF or TIFF)"
+    yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)
+    for note, text in (
+        ("alpha", f"with transparency: laid on {preprocessing.background} (--background)"),
+        (
+            "palette",
+            "with a palette: read as colours"
+            if preprocessing.dim == 2
+            else "with a palette: its values are read",
+        ),
+        ("CMYK", "in CMYK (print colours): converted to RGB without a colour profile"),
+    ):
+        yield from matching(survey, NOTE, [note in h.notes for h in headers], text)
+    if len({h.channels for h in headers}) > 1 and preprocessing.channels == 3:
+        text = "in grey among colour ones: their channel is repeated"
+        yield from matching(survey, NOTE, [h.channels == 1 for h in headers], text)
+    if len({h.depth for h in headers}) > 1:
+        scaled = preprocessing.scaling == "full"
+        text = f"stored as another type than others: {'scaled to' if scaled else 'the same numbers as'} {preprocessing.depth}"
+        yield from matching(survey, NOTE, [h.depth != preprocessing.depth for h in headers], text)

@@ -1,0 +1,113 @@
+"""Kinds of file that are known and not read, recognised by their content: named, never called damaged."""
+
+import json
+import re
+
+SAVE = "save it as PNG or TIFF"
+MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    # where, what is there, and what the file is
+    (0, b"version https://git-lfs", "it is a Git LFS pointer and not the file itself: run git lfs pull"),
+    (0, b"/annex/objects/", "it is a git-annex pointer and not the file itself: run git annex get"),
+    (0, b"\x89HDF\r\n\x1a\n", "it is HDF5, which is not read: save each array as .npy or TIFF"),
+    (512, b"\x89HDF\r\n\x1a\n", "it is a MATLAB file, which is not read: save each array as .npy or TIFF"),
+    (0, b"MATLAB ", "it is a MATLAB file, which is not read: save each array as .npy or TIFF"),
+    (128, b"DICM", "it is DICOM, which is not read: convert it to NIfTI or TIFF"),
+    (0, b"NRRD000", "it is NRRD, which is not read: convert it to NIfTI or TIFF"),
+    (0, b"\0\0\0\x0cjP  ", f"it is JPEG 2000, which is not read: {SAVE}"),
+    (0, b"\xff\x4f\xff\x51", f"it is JPEG 2000, which is not read: {SAVE}"),
+    (0, b"\0\0\0\x0cJXL ", f"it is JPEG XL, which is not read: {SAVE}"),
+    (0, b"\xff\x0a", f"it is JPEG XL, which is not read: {SAVE}"),
+    (0, b"ZISRAWFILE", "it is CZI (Zeiss), which is not read: export it as OME-TIFF"),
+    (0, b"\xda\xce\xbe\x0a", "it is ND2 (Nikon), which is not read: export it as OME-TIFF"),
+    (0, b"\x70\0\0\0", "it is LIF (Leica), which is not read: export it as OME-TIFF"),
+    (
+        0,
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "it is a compound file (OIB or an Office document), which is not read: export images as TIFF",
+    ),
+    (0, b"%PDF-", "it is a PDF, which is not read: save its pages as PNG or TIFF"),
+    (0, b"%!PS", f"it is PostScript, which is not read: {SAVE}"),
+    (0, b"8BPS", f"it is a Photoshop file, which is not read: {SAVE}"),
+    (0, b"gimp xcf", f"it is a GIMP file, which is not read: {SAVE}"),
+    (0, b"SIMPLE  =", f"it is FITS, which is not read: {SAVE} or .npy"),
+    (0, b"\x76\x2f\x31\x01", f"it is OpenEXR, which is not read: {SAVE}"),
+    (0, b"\x1a\x45\xdf\xa3", "it is a video (Matroska or WebM), which is not read: save frames as PNG"),
+    (8, b"AVI ", "it is a video (AVI), which is not read: save frames as PNG"),
+    (0, b"\0\0\x01\xba", "it is a video (MPEG), which is not read: save frames as PNG"),
+    (0, b"\0\0\x01\xb3", "it is a video (MPEG), which is not read: save frames as PNG"),
+    (0, b"7z\xbc\xaf\x27\x1c", "it is an archive (7z): unpack it"),
+    (0, b"Rar!\x1a\x07", "it is an archive (RAR): unpack it"),
+    (0, b"PK\x03\x04", "it is an archive (ZIP): unpack it"),
+    (0, b"PK\x05\x06", "it is an empty archive (ZIP)"),
+    (0, b"\x1f\x8b", "it is compressed (gzip): unpack it"),
+    (0, b"BZh", "it is compressed (bzip2): unpack it"),
+    (0, b"\xfd7zXZ\0", "it is compressed (xz): unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "it is compressed (zstd): unpack it"),
+    (257, b"ustar", "it is an archive (tar): unpack it"),
+    (0, b"SQLite format 3\0", "it is a database (SQLite), which is not read"),
+    (0, b"\x80\x04\x95", "it is a Python pickle, which is not read: save the array as .npy"),
+    (0, b"\x80\x05\x95", "it is a Python pickle, which is not read: save the array as .npy"),
+    (0, b"\x7fELF", "it is a program and not an image"),
+    (0, b"MZ\x90\0", "it is a program and not an image"),
+)
+BRANDS = {
+    "HEIC": b"heic heix heim heis hevc hevx mif1 msf1".split(),
+    "AVIF": b"avif avis".split(),
+    "a camera's raw file": [b"crx "],
+}
+"""Of ISO media files, which begin with `ftyp`; those of no such brand are videos."""
+TEXT_KINDS: tuple[tuple[str, str], ...] = (
+    (r"<!doctype html|<html|<head|<body", "it is a web page and not a file of data: download it again"),
+    (
+        r"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!doctype svg[^>]*>\s*)?<svg",
+        f"it is SVG, which is not read: {SAVE}",
+    ),
+    (r"<\?xml|<[a-z][\w:.-]*[\s>]", "it is XML and not an image"),
+    (r"(objecttype|ndims)\s*=", "it is MetaImage (MHA), which is not read: convert it to NIfTI or TIFF"),
+    (r"-----begin |from [^\n]*@", "it is text and not an image"),
+)
+"""Patterns of the beginning of a text, in lower case."""
+
+
+def foreign_kind(content: bytes) -> str | None:
+    """What a file is, if its kind is known and not read, and what to do: a sentence. None for all other files."""
+    if content[4:8] == b"ftyp":
+        return _iso_media(content)
+    for at, magic, sentence in MAGIC:
+        if content[at : at + len(magic)] == magic:
+            return sentence
+    return None if b"\0" in content[:512] else _text(content)
+
+
+def is_heic(content: bytes) -> bool:
+    return content[4:8] == b"ftyp" and content[8:12] in BRANDS["HEIC"] and not _is_avif(content)
+
+
+def _is_avif(content: bytes) -> bool:
+    brands = content[8 : int.from_bytes(content[:4]) or 32]
+    return any(brand in brands for brand in BRANDS["AVIF"])
+
+
+def _iso_media(content: bytes) -> str:
+    if is_heic(content):
+        return "it is HEIC, which needs one more package: pip install 'eyespot[heif]'"
+    if _is_avif(content):
+        return f"it is AVIF, which is not read: {SAVE}"
+    if content[8:12] in BRANDS["a camera's raw file"]:
+        return f"it is a camera's raw file, which is not read: {SAVE}"
+    return "it is a video (MP4 or QuickTime), which is not read: save frames as PNG"
+
+
+def _text(content: bytes) -> str | None:
+    """What a text is, if it is one that programs write."""
+    start = content[:4096].decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
+    for pattern, sentence in TEXT_KINDS:
+        if re.match(pattern, start, re.DOTALL):
+            return sentence
+    if start[:1] in ("{", "["):
+        try:
+            json.loads(content)
+        except ValueError:
+            return None
+        return "it is JSON and not an image"
+    return None

@@ -1,0 +1,130 @@
+"""What the pages of a TIFF are: slices, time points, channels or unnamed; from its metadata, or from --axes."""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import tifffile
+
+from eyespot.data.header import Array, Unreadable
+
+UNNAMED = "IQ"
+"""What tifffile calls axes of pages of which nothing is said."""
+NAMES = {"T": "time", "Z": "depth", "C": "channels", "S": "samples of a colour", "Y": "rows", "X": "columns"}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The first series of a TIFF, by its axes.
+
+    axes     a letter of each axis of the stored array, "TZYX" or "YXS"; "I" for pages that are not named
+    shape    the length of each
+    series   how many series the file has: of those that differ only the first is read
+    """
+
+    pages: tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]
+    axes: str
+    shape: tuple[int, ...]
+    series: int
+    first: tifffile.TiffPageSeries
+
+    def length(self, letter: str) -> int:
+        """How many there are along an axis; 1 where there is no such axis."""
+        return self.shape[self.axes.index(letter)] if letter in self.axes else 1
+
+    @property
+    def slices(self) -> int:
+        """Slices of a volume; pages that are not named count as such."""
+        return max(self.length(letter) for letter in "Z" + UNNAMED)
+
+    @property
+    def page(self) -> tifffile.TiffPage:
+        """The first page, whose tags hold for all."""
+        return self.pages[0].aspage()
+
+    @property
+    def lead(self) -> str:
+        """The axes before those of a page."""
+        return self.axes[: min(map(self.axes.index, "YX"))].replace("S", "")
+
+    def take(self, unread: str) -> tuple[Array, str]:
+        """The values, of the axes in `unread` at the first place only, and the letters of the axes that are left."""
+        n = len(self.axes) - self.page.ndim
+        lead = self.axes[:n]
+        whole = n >= 0 and prod(self.shape[:n]) == len(self.pages) and self.shape[n:] == self.page.shape
+        if whole and not set(unread) & set(self.axes[n:]):
+            at = tuple(0 if letter in unread else slice(None) for letter in lead)
+            chosen = np.arange(len(self.pages)).reshape(self.shape[:n])[at]
+            values = np.stack([np.asarray(self.pages[i].aspage().asarray()) for i in chosen.ravel()])
+            values = values.reshape(*chosen.shape, *self.page.shape)
+        else:  # one page in the file stands for many, or a page holds several
+            values = np.asarray(self.first.asarray()).reshape(self.shape)
+            values = values[tuple(0 if letter in unread else slice(None) for letter in self.axes)]
+        return values, "".join(letter for letter in self.axes if letter not in unread)
+
+
+def stack_of(file: tifffile.TiffFile, axes: str = "") -> Stack:
+    """The axes of the first series.
+
+    axes   the user's, in the order of the file, or empty. Raises Unreadable where they do not fit.
+    """
+    check_whole(file)
+    first, series = file.series[0], len(file.series)
+    letters, shape = first.axes, first.shape
+    pages = tuple(page for page in first.pages if page is not None)
+    alike = {(s.axes, s.shape, s.dtype) for s in file.series}
+    if series > 1 and len(alike) == 1 and letters in ("YX", "YXS"):  # pages that were added one by one
+        pages = tuple(page for s in file.series for page in s.pages if page is not None)
+        letters, shape, series = "I" + letters, (series, *shape), 1
+    if not pages or None in first.pages:
+        raise Unreadable("it is one of several OME-TIFF files that belong together; join them into one file")
+    stack = Stack(pages, letters, shape, series, first)
+    stack = _overruled(stack, axes) if axes and stack.lead else stack
+    odd = [letter for letter in stack.axes if letter not in (*NAMES, *UNNAMED)]
+    if odd:
+        raise Unreadable(
+            f"its axes are {stack.axes}, and {odd[0]} is none of {', '.join(NAMES)}; give --axes"
+        )
+    return stack
+
+
+def _overruled(stack: Stack, axes: str) -> Stack:
+    """The stack with the user's axes; those of channels may be missing in some files, such as masks."""
+    named = [letter for letter in axes if letter in stack.axes]
+    if "".join(named) == stack.axes.rstrip("S") and len(named) < len(axes.rstrip("S")):
+        return stack  # it has some of these axes, and says so
+    plain = axes.rstrip("S")
+    for stored, shape in ((stack.axes, stack.shape), _unsqueezed(stack)):
+        n = len(stored.rstrip("S"))
+        for letters in (plain, plain.replace("C", "")):
+            if len(letters) == n and letters.index("Y") == stored.index("Y"):
+                return _without_single(stack, letters + stored[n:], shape)
+    sizes = " x ".join(map(str, stack.shape))
+    raise Unreadable(f"it has {len(stack.shape)} axes ({sizes}), and --axes names {len(axes)} ({axes})")
+
+
+def _unsqueezed(stack: Stack) -> tuple[str, tuple[int, ...]]:
+    """The axes with those of length 1, as ImageJ and OME name them."""
+    return stack.first.get_axes(False), tuple(stack.first.get_shape(False))
+
+
+def _without_single(stack: Stack, axes: str, shape: tuple[int, ...]) -> Stack:
+    """The stack with these axes, without those of length 1."""
+    kept = [i for i, n in enumerate(shape) if n > 1 or axes[i] in "YX"]
+    lengths = tuple(shape[i] for i in kept)
+    return replace(stack, axes="".join(axes[i] for i in kept), shape=lengths)
+
+
+def check_whole(file: tifffile.TiffFile) -> None:
+    """Raises Unreadable for a file that was cut short, which tifffile reads as one of fewer pages."""
+    last = file.pages[len(file.pages) - 1]
+    handle, tiff = file.filehandle, file.tiff
+    handle.seek(last.offset)
+    tags = int.from_bytes(handle.read(tiff.tagnosize), "little" if tiff.byteorder == "<" else "big")
+    handle.seek(last.offset + tiff.tagnosize + tags * tiff.tagsize)
+    following = handle.read(tiff.offsetsize)
+    ends = [a + n for p in file.pages for a, n in zip(p.dataoffsets, p.databytecounts, strict=False)]
+    cut = any(following) or max(ends, default=0) > handle.size
+    images = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
+    if cut or (isinstance(images, int) and len(file.pages) > 1 and images > len(file.pages)):
+        raise Unreadable("it is cut short: pages or values are missing at its end")
