@@ -260,7 +260,7 @@ def test_model_files_that_are_not(cli, trained, tmp_path):
     assert "does not exist" in one_sentence(cli("predict", tmp_path / "nothing", image))
 
 
-@pytest.mark.parametrize("shape,said", [((24, 24), "1 channel (grey)"), ((24, 24, 5), "5 channels")])
+@pytest.mark.parametrize("shape,said", [((24, 24, 2), "2 channels"), ((24, 24, 5), "5 channels")])
 def test_images_whose_channels_differ_from_the_models(cli, trained, tmp_path, shape, said):
     import tifffile
 
