@@ -163,7 +163,7 @@ class Preprocessing:
         mean = float(array.mean())
         known = float(np.mean(self.mean))
         spread = float(np.mean(self.std))
-        if abs(mean - known) <= FAR * spread:
+        if not abs(mean - known) > FAR * spread:  # NaN is reported elsewhere
             return None
         return (
             f"its values are far from those trained on (their mean is {mean:.3g}, and {known:.3g} with a standard "
