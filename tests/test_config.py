@@ -44,6 +44,7 @@ EXAMPLES = {
     "augment": "flip", "group": "a", "val_fraction": 0.3, "seed": 7, "precision": "float32", "threads": 1,
     "device": "cpu", "start_from": "w.pth", "fine_tune": True, "task": "segmentation", "objects": True,
     "align": "array", "nan": 0.5,
+    "columns": "2", "decimal": "comma", "rate": 360.0,
     "axes": "ZYX", "scaling": "none", "background": "black",
 }  # fmt: skip
 

@@ -92,7 +92,7 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
     "content,reason",
     [
         (b"1,2\n3\n", "line 2 has 1 columns and not 2"),
-        (b"a,b\n1,2\n3,x\n", r"line 3 has a value that is not numeric \(3, x\)"),
+        (b"a,b\n1,2\n3,x\n", r"line 3 has a value that is not numeric: x in column 2 \(b\)"),
         (wav(np.zeros(100, np.int16))[:20], "damaged or cut short"),
         (wav(np.zeros(0, np.int16)), "no samples"),
         (npy(np.zeros((2, 3)))[:60], "damaged or cut short"),
@@ -101,7 +101,7 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
         (npy(np.zeros((2, 2, 2, 2, 2))), "not a signal, image or volume"),
         (nifti(np.zeros((3, 3, 3), np.int16))[:300], "damaged|cut short|known kind"),
         (gzip.compress(nifti(RNG.normal(size=(9, 9, 9))))[:-300], "damaged"),
-        (b"1,nan\n2,3\n", "not finite"),
+        (b"1,nan\n2,3\n", r"line 1 has no value \(nan\) in column 2: fill it in, .* or give --nan VALUE"),
     ],
 )
 def test_what_cannot_be_read_says_why(content, reason):

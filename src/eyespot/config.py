@@ -92,6 +92,18 @@ class Config:
         check=one_of("white", "black", "grey"),
         reads=True,
     )
+    columns: str | None = setting(
+        None, "Columns of tables that are channels, such as 2,4-6 or their names", reads=True
+    )
+    decimal: str | None = setting(
+        None,
+        "What commas in tables are, where both are possible: decimal comma or decimal point",
+        check=one_of("comma", "point"),
+        reads=True,
+    )
+    rate: float | None = setting(
+        None, "Samples per second of tables and arrays of signals", unit="Hz", check=ABOVE_0, reads=True
+    )
     objects: bool | None = setting(
         None,
         "Whether the values of masks number objects (--objects) or are classes (--classes)",
@@ -175,6 +187,9 @@ class Settings(TypedDict, total=False):
     axes: str | None
     scaling: str | None
     background: str | None
+    columns: str | None
+    decimal: str | None
+    rate: float | None
     objects: bool | None
     void: str | None
     align: str | None

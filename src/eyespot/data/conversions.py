@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from eyespot.console import count
 from eyespot.data.checks import matching
 from eyespot.data.findings import NOTE, WARNING, Problem, Survey
+from eyespot.data.formats.tables.table import UNEVEN, UNEVEN_TIMES
 from eyespot.data.header import Header
 
 
@@ -51,6 +52,7 @@ def converted(survey: Survey) -> Iterator[Problem]:
     headers = survey.headers
     preprocessing = survey.preprocessing
     yield from left_out(survey)
+    yield from matching(survey, WARNING, [UNEVEN in h.notes for h in headers], UNEVEN_TIMES)
     rotated = "rotated upright according to their orientation (EXIF or TIFF)"
     yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)
     for note, text in (

@@ -66,11 +66,19 @@ class ReadOptions:
     background  that transparent pixels are laid on: a key of BACKGROUNDS
     raw         the values as stored, which masks need: their own type, no palette, transparency, inversion or colours
                 applied; only the orientation is
+    columns     of tables that are channels, such as "2,4-6" or names; empty to choose them
+    decimal     "comma" or "point" where commas in tables could be decimals or separate columns; empty to choose
+    rate        samples per second of tables and arrays; 0 for what the files say, if anything
+    nan         what replaces values that are missing or not finite; None where these are refused
     """
 
     axes: str = ""
     background: str = "white"
     raw: bool = False
+    columns: str = ""
+    decimal: str = ""
+    rate: float = 0.0
+    nan: float | None = None
 
 
 AS_STATED = ReadOptions()

@@ -106,7 +106,7 @@ class ClassEvaluator:
     def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
         """Evaluate folders of classes."""
         check_source(predictor, source, run, data)
-        headers = scan(source)
+        headers = scan(source, predictor.preprocessing.read_options)
         images = load_images(source, headers, predictor.preprocessing)
         errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
         if not len(images.rows):

@@ -122,7 +122,7 @@ class MaskEvaluator:
             raise UserError(f"{data} has no masks, and {run} predicts masks: give images/ and masks/")
         output = predictor.output
         check_classes(source, output, data)
-        headers = settle_axes(scan(source), predictor.preprocessing.dim)
+        headers = settle_axes(scan(source, predictor.preprocessing.read_options), predictor.preprocessing.dim)
         pairs = load_pairs(source, headers, predictor.preprocessing, output.mapping)
         errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
         if not len(pairs.rows):

@@ -8,14 +8,8 @@ from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import decode_jpeg, is_jpeg, jpeg_header
 from eyespot.data.formats.nifti import decode_nifti, is_nifti, nifti_header
 from eyespot.data.formats.numpy_file import decode_numpy, is_numpy, numpy_header
-from eyespot.data.formats.signal import (
-    decode_table,
-    decode_wav,
-    is_wav,
-    looks_like_table,
-    table_header,
-    wav_header,
-)
+from eyespot.data.formats.sound import decode_wav, is_wav, wav_header
+from eyespot.data.formats.tables.table import decode_table, looks_like_table, table_header
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
 from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite
 
@@ -30,7 +24,7 @@ KINDS = (
         lambda c, digest, _: nifti_header(c, digest),
         lambda c, dim, size, options: decode_nifti(c, options),
     ),
-    (looks_like_table, lambda c, digest, _: table_header(c, digest), lambda c, *_: decode_table(c)),
+    (looks_like_table, table_header, lambda c, dim, size, options: decode_table(c, options)),
     (
         lambda c: True,
         lambda c, digest, _: image_header(c, digest),

@@ -1,12 +1,14 @@
 """The preprocessing of a data set: chosen from the files' headers, with the reasons."""
 
 from collections import Counter
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
 from eyespot.config import Config
 from eyespot.console import count
+from eyespot.data.formats.tables.table import settled_decimal
 from eyespot.data.header import WORD, Header, ReadOptions
 from eyespot.data.preprocess.preprocessing import FITS, Preprocessing, an
 from eyespot.data.preprocess.spectrum import BANDS, HOP
@@ -26,7 +28,13 @@ LONGEST = 95
 
 def read_options(options: Config) -> ReadOptions:
     """What the settings say about the values of files."""
-    return ReadOptions(axes=options.axes or "")
+    return ReadOptions(
+        axes=options.axes or "",
+        columns=options.columns or "",
+        decimal=options.decimal or "",
+        rate=options.rate or 0.0,
+        nan=options.nan,
+    )
 
 
 def scan_one_kind(source: Source, options: Config) -> Scan:
@@ -34,7 +42,11 @@ def scan_one_kind(source: Source, options: Config) -> Scan:
 
     Raises UserError where no file can be read.
     """
-    scanned = scan(source, read_options(options))
+    read = read_options(options)
+    scanned = scan(source, read)
+    decimal = read.decimal or settled_decimal(scanned.headers.values())
+    if decimal != read.decimal and scanned.errors:  # files that do not decide it follow those that do
+        scanned = _scan_again(source, scanned, replace(read, decimal=decimal))
     if scanned.headers:
         scanned = settle_axes(scanned, options.dim)
     if not scanned.headers:
@@ -42,6 +54,14 @@ def scan_one_kind(source: Source, options: Config) -> Scan:
         first = f"{source.samples[0].path}: {scanned.errors[0]}"
         raise UserError(f"none of the {count(n, 'file')} of {source.name} can be read; the first, {first}")
     return scanned
+
+
+def _scan_again(source: Source, scanned: Scan, read: ReadOptions) -> Scan:
+    """With the headers of files that could not be read before and can be with these options."""
+    rows = sorted(scanned.errors)
+    again = scan(source.only(rows), read)
+    headers = scanned.headers | {rows[i]: header for i, header in again.headers.items()}
+    return Scan(headers, {rows[i]: error for i, error in again.errors.items()})
 
 
 def settle_axes(scanned: Scan, asked: int | None) -> Scan:

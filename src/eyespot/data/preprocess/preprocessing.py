@@ -1,6 +1,6 @@
 """How a file becomes an array of the network's size, the same way in training and for ever after."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ FITS = {
     "crop": "the middle: what lies outside is lost",
     "stretch": "the whole of it, its proportions changed",
 }
+OPTIONAL = frozenset("columns decimal rate mean std nan align".split())
+"""Fields that a preprocessing has only where they are known or given."""
 OWN = "own"
 """The fit of images that have masks: each keeps its size, and crops of it are trained."""
 VIEWS = {"samples": "the values as they are", "spectrum": f"sounds as {BANDS} mel bands, a frame per 10 ms"}
@@ -45,6 +47,7 @@ class Preprocessing:
     stored    the types in which the files trained on store values; empty where that is not known
     nan       the value that replaces NaN and infinite values; None to refuse files that have some
     align     how NIfTI masks are brought to their images: see `data.alignment`
+    columns, decimal, rate   how tables are read: see `ReadOptions`
     mean, std of the training set per channel, in the files' own values; empty until a training set is known
     """
 
@@ -61,6 +64,9 @@ class Preprocessing:
     background: str = "white"
     scaling: str = "none"
     stored: tuple[str, ...] = ()
+    columns: str = ""
+    decimal: str = ""
+    rate: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     nan: float | None = None
@@ -79,10 +85,10 @@ class Preprocessing:
         return (*[self.size] * self.dim, self.channels)
 
     def as_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON; without mean, std, nan and align where they are not known or not given."""
-        fields = asdict(self)
-        unknown = [name for name in ("mean", "std", "nan", "align") if fields[name] in ((), None)]
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items() if k not in unknown}
+        """Every field, ready for JSON; without those that are not known or not given."""
+        known = {f.name: getattr(self, f.name) for f in fields(self)}
+        unknown = [f.name for f in fields(self) if f.name in OPTIONAL and known[f.name] == f.default]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items() if k not in unknown}
 
     def decoding(self) -> dict[str, Any]:
         """The fields that decide what a file is decoded to; it names what is in the cache."""
@@ -102,7 +108,14 @@ class Preprocessing:
     @property
     def read_options(self) -> ReadOptions:
         """How the values of files are read."""
-        return ReadOptions(self.axes, self.background)
+        return ReadOptions(
+            axes=self.axes,
+            background=self.background,
+            columns=self.columns,
+            decimal=self.decimal,
+            rate=self.rate,
+            nan=self.nan,
+        )
 
     def decode(self, content: bytes) -> Decoded:
         """The file's content before it is brought to size, depth and channels. Raises Unreadable."""

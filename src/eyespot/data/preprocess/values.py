@@ -7,6 +7,7 @@ import numpy as np
 
 from eyespot.config import Config
 from eyespot.data.formats.read import decode, load_bytes
+from eyespot.data.formats.tables.table import settled_decimal
 from eyespot.data.guesses import Guess
 from eyespot.data.header import BACKGROUNDS, Array, ReadOptions, Unreadable
 from eyespot.data.scan import Scan
@@ -31,6 +32,8 @@ def choose_values(source: Source, scan: Scan, options: Config) -> tuple[dict[str
     scaling, scaling_guesses = _scaling(source, scan, stored, options.scaling)
     background, background_guesses = _background(source, scan, options.background)
     fields = {"axes": options.axes or "", "stored": stored, "scaling": scaling, "background": background}
+    decimal = options.decimal or settled_decimal(headers)
+    fields |= {"columns": options.columns or "", "decimal": decimal, "rate": options.rate or 0.0}
     return fields, [*scaling_guesses, *background_guesses]
 
 
