@@ -12,6 +12,7 @@ from PIL import Image
 from conftest import one_sentence
 from eyespot.config import Config
 from eyespot.data.annotations.fill import fill_polygons, lengths_of_text
+from eyespot.data.annotations.yolo import names_in
 from eyespot.data.mask_source import load_mask
 from eyespot.data.masks import VOID
 from eyespot.data.sources.find import find_samples
@@ -555,3 +556,268 @@ def test_a_run_on_coco_is_evaluated_by_the_names_of_classes(tmp_path, cli):
         cli("evaluate", run, tmp_path / "e")
     )
     assert json.loads(cli("look", run / "split.csv", "--json").out)["classes"] == ["background", "a", "b"]
+
+
+# LabelMe, YOLO, CVAT, Pascal VOC.
+
+
+def labelme(i: int, labels=("cell", "cell")) -> dict:
+    """The objects of `numbered(i)`, the first as a polygon and the second as a rectangle."""
+    top = 2 + i
+    corners = [[3, top], [8, top], [8, top + 4], [5, top + 4.2], [3, top + 4]]
+    shapes = [
+        {"label": labels[0], "points": corners, "shape_type": "polygon"},
+        {"label": labels[1], "points": [[21, top + 4], [15, top]], "shape_type": "rectangle"},
+    ]
+    return {"shapes": shapes, "imagePath": f"..\\here\\{i}.png", "imageHeight": 24, "imageWidth": 32}
+
+
+def yolo(i: int, numbers=(0, 0)) -> str:
+    lines = []
+    for number, (x, y) in zip(numbers, (((3, 8), (2, 6)), ((15, 21), (2, 6))), strict=True):
+        points = [
+            (x[0], y[0] + i),
+            (x[1], y[0] + i),
+            (x[1], y[1] + i),
+            (x[0] + 1, y[1] + i + 0.3),
+            (x[0], y[1] + i),
+        ]
+        lines.append(f"{number} " + " ".join(f"{px / 32:.6f} {py / 24:.6f}" for px, py in points))
+    return "\n".join(lines) + "\n"
+
+
+def cvat(n: int = 3, labels=("cell", "cell"), **more) -> str:
+    """The first object as a polygon, the second as a mask of runs along the rows."""
+    body = ""
+    for i in range(n):
+        top = 2 + i
+        points = f"3,{top};8,{top};8,{top + 4};5,{top + 4.3};3,{top + 4}"
+        body += (
+            f'<image id="{i}" name="{i}.png" width="32" height="24">'
+            f'<polygon label="{labels[0]}" points="{points}" z_order="0"/>'
+            f'<mask label="{labels[1]}" rle="0, 24" left="15" top="{top}" width="6" height="4" z_order="0"/>'
+            f"{more.get('inside', '')}</image>"
+        )
+    return (
+        f'<?xml version="1.0"?><annotations><version>1.1</version>{body}{more.get("after", "")}</annotations>'
+    )
+
+
+def voc(i: int) -> str:
+    box = "<bndbox><xmin>3</xmin><ymin>2</ymin><xmax>8</xmax><ymax>6</ymax></bndbox>"
+    return f"<annotation><filename>{i}.png</filename><object><name>cell</name>{box}</object></annotation>"
+
+
+def write_labelme(root: Path, labels=("cell", "cell")) -> None:
+    images(root)
+    for i in range(3):
+        write(root / f"{i}.json", labelme(i, labels))
+
+
+def write_yolo(root: Path, numbers=(0, 0)) -> None:
+    images(root / "images")
+    for i in range(3):
+        write(root / f"labels/{i}.txt", yolo(i, numbers))
+
+
+def write_cvat(root: Path, labels=("cell", "cell")) -> None:
+    images(root / "images")
+    write(root / "annotations.xml", cvat(labels=labels))
+
+
+WRITERS = {"LabelMe": write_labelme, "YOLO": write_yolo, "CVAT": write_cvat}
+
+
+@pytest.mark.parametrize("tool", WRITERS)
+def test_outlines_of_each_tool_become_the_same_mask(tmp_path, tool):
+    WRITERS[tool](tmp_path)
+    survey = survey_data(tmp_path)
+    assert len(survey.labels) == 3 and survey.mapping.objects
+    assert all((drawn(survey, i) == numbered(i)).all() for i in range(3))
+    assert overruled(survey) == {"task": "--task classification", "masks": "--classes"}
+    assert tool in survey.guesses[0].reason
+    assert not [problem for problem in survey.problems if problem.level == "warning"]
+
+
+@pytest.mark.parametrize("tool,labels", [("LabelMe", ("b", "a")), ("CVAT", ("b", "a")), ("YOLO", (1, 0))])
+def test_labels_of_each_tool_are_classes(tmp_path, tool, labels):
+    WRITERS[tool](tmp_path, labels)
+    write(tmp_path / "data.yaml", "train: images\nnames:\n  0: a\n  1: 'b'\n")
+    survey = survey_data(tmp_path)
+    assert [*survey.classes] == ["background", "a", "b"] and survey.mapping.values == (0, 1, 2)
+    assert (drawn(survey, 0) == rectangle(2, 3, 4, 5, 2) + rectangle(2, 15, 4, 6, 1)).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: ['a', \"b\"]  # two",
+        "nc: 2\nnames:\n- a\n- b\nroboflow:\n  x: 1",
+        "names: {0: a, 1: b}",
+        "path: .\nnames:\n  # classes\n  1: b\n  0: a\n\ntrain: x",
+        "names: [\n  a,\n  b\n]",
+    ],
+)
+def test_names_of_yolos_classes(tmp_path, text):
+    assert names_in(write(tmp_path / "data.yaml", text)) == {0: "a", 1: "b"}
+
+
+def test_yolo_in_splits_with_names_or_without(tmp_path):
+    for split in ("train", "valid"):
+        write_yolo(tmp_path / split, (1, 0))
+    write(tmp_path / "train/labels/2.txt", "")
+    save(tmp_path / "train/images/3.png", picture(3))
+    survey = survey_data(tmp_path)
+    assert survey.source.splits == ("train", "val") and [*survey.classes[1:]] == ["class 0", "class 1"]
+    assert not drawn(survey, 2).any() and "1 image without a mask is skipped" in texts(survey)
+    write(tmp_path / "data.yaml", "names: [leaf, stem]")
+    os.utime(tmp_path / "train/labels/0.txt", ns=(1, 1))
+
+
+def test_circles_masks_and_lines_of_labelme(tmp_path):
+    import base64
+    import io
+
+    write_labelme(tmp_path)
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[0, 255, 255], [255, 255, 0]], np.uint8)).save(buffer, "PNG")
+    content = labelme(0)
+    content["shapes"] = [
+        {"label": "cell", "points": [[10, 10], [10, 14]], "shape_type": "circle"},
+        {"label": "cell", "points": [[20, 3], [22, 4]], "shape_type": "mask"}
+        | {"mask": base64.b64encode(buffer.getvalue()).decode()},
+        {"label": "cell", "points": [[1, 1]], "shape_type": "point"},
+    ]
+    write(tmp_path / "0.json", content)
+    survey = survey_data(tmp_path)
+    mask = drawn(survey, 0)
+    y, x = np.mgrid[:24, :32] + 0.5
+    assert ((mask == 1) == ((y - 10) ** 2 + (x - 10) ** 2 < 15.99)).all()
+    assert sorted(map(tuple, np.argwhere(mask == 2).tolist())) == [(3, 21), (3, 22), (4, 20), (4, 21)]
+    assert "1 mark without an area (points, lines) has no pixels and has been skipped" in texts(survey)
+
+
+def test_ellipses_boxes_and_layers_of_cvat(tmp_path):
+    images(tmp_path)
+    inside = (
+        '<ellipse label="cell" cx="25" cy="16" rx="4" ry="2" rotation="90" z_order="0"/>'
+        '<box label="cell" xtl="1" ytl="15" xbr="5" ybr="20" z_order="0"/>'
+        '<polygon label="cell" points="0,0;32,0;32,24;0,24" z_order="-1"/>'
+        '<polygon label="cell" points="9,0;13,0;13,9;9,9" z_order="1"/><points label="cell" points="1,1"/>'
+    )
+    write(tmp_path / "a.xml", cvat(inside=inside))
+    survey = survey_data(tmp_path)
+    mask = drawn(survey, 0)
+    y, x = np.mgrid[:24, :32] + 0.5
+    assert ((mask == 3) == (((x - 25) / 2) ** 2 + ((y - 16) / 4) ** 2 < 0.999)).all()
+    assert (mask[15:20, 1:5] == -1).all() and (mask[0:9, 9:13] == 6).all() and mask[0, 0] == 5
+    assert "3 objects have a bounding box and no outline" in texts(survey)
+    assert "3 marks without an area" in texts(survey)
+
+
+def broken_labelme(**changes):
+    return lambda root: (write_labelme(root), write(root / "1.json", labelme(1) | changes))
+
+
+def shape(**changes):
+    return {
+        "shapes": [{"label": "cell", "points": [[1, 1], [5, 1], [5, 5]], "shape_type": "polygon"} | changes]
+    }
+
+
+def with_yolo(text: str):
+    return lambda root: (write_yolo(root), write(root / "labels/1.txt", text))
+
+
+def with_cvat(text: str):
+    return lambda root: (images(root), write(root / "a.xml", text))
+
+
+def with_voc(root: Path) -> None:
+    images(root / "images")
+    for i in range(3):
+        write(root / f"Annotations/{i}.xml", voc(i))
+
+
+def with_json(content: object):
+    return lambda root: (images(root / "images"), write(root / "x.json", content))
+
+
+WRONG = {
+    "a polygon of two points": (
+        broken_labelme(**shape(points=[[1, 1], [2, 2]])),
+        "1.json has shape 1 .*2 points",
+    ),
+    "points that are text": (broken_labelme(**shape(points=[["a", 1]] * 3)), "not x and y"),
+    "a shape of no type": (
+        broken_labelme(**shape(shape_type="blob", points=[[1, 1]] * 2)),
+        "the type 'blob'",
+    ),
+    "a shape without a label": (broken_labelme(shapes=[{"points": []}]), "no label for shape 1"),
+    "a mask that is text": (
+        broken_labelme(**shape(shape_type="mask", points=[[1, 1], [2, 2]], mask="xx")),
+        "cannot be decoded",
+    ),
+    "pixels for shares": (with_yolo(yolo(1) + "0 3 2 8 2 8 6 3 6\n"), "1.txt has in line 3 '0 3 2 8"),
+    "six numbers": (with_yolo(yolo(1) + "0 0.1 0.1 0.2 0.2 0.3\n"), "1.txt has in line 3"),
+    "points that are no numbers": (with_cvat(cvat().replace("3,2;", "x,2;")), "0.png a polygon"),
+    "runs that do not fit": (
+        with_cvat(cvat().replace("0, 24", "0, 23", 1)),
+        "runs have 23 pixels, and 6 x 4",
+    ),
+    "no size": (with_cvat(cvat().replace('width="32"', "")), "width is None"),
+    "a video": (with_cvat(cvat(after="<track/>")), "CVAT for images"),
+    "cut short": (with_cvat(cvat()[:-20]), "not whole XML"),
+    "boxes of VOC": (
+        with_voc,
+        "0.xml is a Pascal VOC annotation file and holds bounding boxes and no outlines",
+    ),
+    "boxes of YOLO": (
+        lambda root: (
+            [write_yolo(root)] + [write(root / f"labels/{i}.txt", "0 0.5 0.5 0.2 0.2") for i in range(3)]
+        ),
+        "0.txt is a YOLO label file and holds bounding boxes and no outlines",
+    ),
+    "boxes of CVAT": (
+        with_cvat(
+            '<annotations><image name="0.png" width="32" height="24">'
+            '<box label="a" xtl="1" ytl="1" xbr="2" ybr="3"/></image></annotations>'
+        ),
+        "a CVAT file and holds bounding boxes",
+    ),
+    "VGG Image Annotator": (
+        with_json({"0.png9": {"filename": "0.png", "regions": []}}),
+        "VGG Image Annotator",
+    ),
+    "Label Studio": (
+        with_json([{"id": 1, "annotations": [], "data": {}}]),
+        "a Label Studio file, which is not read",
+    ),
+    "Supervisely": (with_json({"objects": [], "size": {}, "tags": []}), "a Supervisely file"),
+}
+
+
+@pytest.mark.parametrize("build,reason", WRONG.values(), ids=WRONG)
+def test_annotations_that_are_wrong_are_refused_in_one_sentence(tmp_path, cli, build, reason):
+    build(tmp_path)
+    sentence = one_sentence(cli("look", tmp_path))
+    assert re.search(reason, sentence) and "damaged" not in sentence
+
+
+@pytest.mark.parametrize("build", [with_voc, with_json([{"annotations": [], "data": {}}])])
+def test_classes_beside_annotations_are_read_if_asked(tmp_path, build):
+    build(tmp_path)
+    images(tmp_path / "a")
+    images(tmp_path / "b")
+    assert {"a", "b"} <= set(find_samples(tmp_path, Config(task="classification")).classes)
+
+
+def test_text_beside_images_that_is_no_annotation_is_left_alone(tmp_path):
+    for name in "ab":
+        images(tmp_path / name)
+        write(tmp_path / name / "0.txt", "a picture of 3 cells")
+        write(tmp_path / name / "1.txt", "0 12 13 14 15\n")
+        write(tmp_path / name / "2.txt", "")
+        write(tmp_path / name / "0.json", {"taken": "2020"})
+        write(tmp_path / name / "0.xml", "<note/>")
+    assert find_samples(tmp_path).classes == ("a", "b")

@@ -6,15 +6,15 @@ from pathlib import Path
 from eyespot.data.annotations.draw import Contents, Drawn, draw, image_shape
 from eyespot.data.annotations.fill import area_of
 from eyespot.data.annotations.outlines import AnnotatedImage, AnnotationFile, common_end
-from eyespot.data.annotations.parse import ENDINGS, annotation_file
+from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.header import Unreadable, check_size
 from eyespot.data.masks import Mapping
-from eyespot.data.sources.samples import Sample
+from eyespot.data.sources.samples import PICTURES, Sample
 
 
 def is_annotation(sample: Sample, mask: Path) -> bool:
     """Whether a mask is an annotation file."""
-    return mask.suffix.lower() in ENDINGS
+    return mask.suffix.lower() in ENDINGS and sample.path.suffix.lower() in PICTURES
 
 
 def contents_of_image(sample: Sample, mask: Path) -> Contents:
@@ -59,7 +59,11 @@ def digest_of_image(sample: Sample, mask: Path) -> bytes:
 def _find(sample: Sample, mask: Path) -> tuple[AnnotationFile, AnnotatedImage]:
     file = annotation_file(mask)
     if file is None:
-        raise Unreadable("it is not an annotation file that is known: COCO is")
+        raise Unreadable(f"it is not an annotation file that is known: {KNOWN_TOOLS}")
+    if file.unread:
+        raise Unreadable(f"it is {file.tool}, which is not read: export it as COCO")
+    if file.one_image and sample.path.stem == mask.stem:
+        return file, file.images[0]
     named = file.by_name.get(sample.path.name, [])
     best = max(named, key=lambda image: common_end(sample.path, image.file), default=None)
     if best is None:

@@ -68,6 +68,8 @@ class AnnotationFile:
     ids     the number of each class by its name, where the file has one
     notes   what was left out of it, as sentences
     holds   what it holds in place of outlines, such as "captions"; "" if nothing else
+    one_image  whether each image has a file of its own, which has its name but for the ending
+    unread  whether it is of a tool whose files are not read
     """
 
     tool: str
@@ -75,6 +77,8 @@ class AnnotationFile:
     ids: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     holds: str = ""
+    one_image: bool = False
+    unread: bool = False
 
     @cached_property
     def by_name(self) -> dict[str, list[AnnotatedImage]]:

@@ -5,14 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from xml.etree import ElementTree
 
 from eyespot.data.annotations.coco import is_coco, read_coco
+from eyespot.data.annotations.labelme import is_labelme, read_labelme
+from eyespot.data.annotations.other_tools import name_of_tool
 from eyespot.data.annotations.outlines import AnnotationFile, Malformed
+from eyespot.data.annotations.xml_files import is_cvat, is_voc, read_cvat, read_voc
+from eyespot.data.annotations.yolo import read_yolo
 from eyespot.errors import UserError
 
-ENDINGS = frozenset({".json"})
-JSON_KINDS: list[tuple[Callable[[Any], bool], Callable[[Any], AnnotationFile]]] = [(is_coco, read_coco)]
-"""(recognises parsed JSON, reads it)"""
+ENDINGS = frozenset({".json", ".xml", ".txt"})
+Kinds = tuple[tuple[Callable[[Any], bool], Callable[[Any], AnnotationFile]], ...]
+"""(recognises what was parsed, reads it)"""
+JSON_KINDS: Kinds = ((is_coco, read_coco), (is_labelme, read_labelme))
+XML_KINDS: Kinds = ((is_cvat, read_cvat), (is_voc, read_voc))
+KNOWN_TOOLS = "COCO, LabelMe, YOLO, CVAT and Pascal VOC are"
 HEAD = 1 << 16
 _parsed: dict[Path, tuple[tuple[int, int], AnnotationFile | None]] = {}
 _lock = Lock()
@@ -38,7 +46,9 @@ def annotation_file(path: Path) -> AnnotationFile | None:
 def _parse(path: Path) -> AnnotationFile | None:
     try:
         text = path.read_bytes()
-        return _of_json(text) if path.suffix.lower() == ".json" else None
+        if path.suffix.lower() == ".txt":
+            return read_yolo(path, text.decode("utf-8", "replace"))
+        return _of_json(text) if path.suffix.lower() == ".json" else _of_xml(text)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; mend its permissions") from error
     except Malformed as reason:
@@ -54,4 +64,15 @@ def _of_json(text: bytes) -> AnnotationFile | None:
             raise Malformed(f"looks like an annotation file and is not whole JSON ({error})") from error
         return None
     read = next((read for recognises, read in JSON_KINDS if recognises(content)), None)
-    return read(content) if read else None
+    return read(content) if read else name_of_tool(content)
+
+
+def _of_xml(text: bytes) -> AnnotationFile | None:
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        if b"<annotation" in text[:HEAD]:
+            raise Malformed(f"looks like an annotation file and is not whole XML ({error})") from error
+        return None
+    read = next((read for recognises, read in XML_KINDS if recognises(root)), None)
+    return read(root) if read else None

@@ -8,15 +8,16 @@ from pathlib import Path
 from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.annotations.outlines import AnnotationFile, common_end
-from eyespot.data.annotations.parse import ENDINGS, annotation_file
+from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.pairs import MASKS, source_of_pairs
-from eyespot.data.sources.samples import PICTURES, SPLITS, Sample, Source, contact_sheet_name, walk
+from eyespot.data.sources.pairs import IMAGES, MASKS, source_of_pairs
+from eyespot.data.sources.samples import PICTURES, SPLITS, TABLES, Sample, Source, contact_sheet_name, walk
 from eyespot.errors import UserError
 
 SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLITS)})(?![a-z])")
 FIRST = "instances"
 """COCO's name of the files with outlines; others beside them annotate the same images otherwise."""
+YAML = (".yaml", ".yml")
 Files = dict[Path, AnnotationFile]
 
 
@@ -28,29 +29,58 @@ def source_of_annotations(root: Path, name: str, options: Config) -> Source | No
     if options.task == "classification":
         return None
     paths = list(walk(root))
-    parsed = {path: annotation_file(path) for path in paths if path.suffix.lower() in ENDINGS}
-    files = {path: file for path, file in parsed.items() if file is not None}
+    images = [p for p in paths if p.suffix.lower() in PICTURES and p != root / contact_sheet_name(root)]
+    files = _annotation_files(paths, images)
     if not files:
         return None
-    outlined = {path: file for path, file in files.items() if file.outlined}
+    outlined = _outlined(files)
+    with_masks = _with_mask_files(root, name, options)
+    if with_masks is not None and not any(mask in files for s in with_masks.samples for mask in s.mask_files):
+        first = next(iter(outlined), None)
+        guess = Guess("masks", "the image files", f"{first} is there as well", f"give {first} as the data")
+        return replace(with_masks, guesses=(*with_masks.guesses, *([guess] if first else [])))
     if not outlined:
         refuse_boxes(files)
-    first = next(iter(outlined))
-    with_masks = _with_mask_files(root, name, options)
-    if with_masks is not None:
-        guess = Guess("masks", "the image files", f"{first} is there as well", f"give {first} as the data")
-        return replace(with_masks, guesses=(*with_masks.guesses, guess))
-    images = [path for path in paths if path.suffix.lower() in PICTURES]
-    return _source(name, root, outlined, [p for p in images if p != root / contact_sheet_name(root)])
+    return _source(name, root, outlined, images)
+
+
+def _annotation_files(paths: list[Path], images: list[Path]) -> Files:
+    """The files of known tools, but for label files without any object"""
+    stems = {path.stem for path in images}
+    candidates = [
+        p for p in paths if p.suffix.lower() in ENDINGS - TABLES or (is_table(p) and p.stem in stems)
+    ]
+    parsed = {path: annotation_file(path) for path in candidates}
+    files = {path: file for path, file in parsed.items() if file is not None}
+    if not any(is_table(path) and (file.outlined or file.boxed) for path, file in files.items()):
+        files = {path: file for path, file in files.items() if not is_table(path)}
+    return files
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file has the ending of numbers in text: labels of an image, or a signal."""
+    return path.suffix.lower() in TABLES
+
+
+def _outlined(files: Files) -> Files:
+    """The files with outlines, and of tools that write a file per image also those without any"""
+    tools = {file.tool for file in files.values() if file.outlined}
+    return {p: file for p, file in files.items() if file.tool in tools and (file.one_image or file.outlined)}
 
 
 def source_of_annotation_file(path: Path, options: Config) -> Source | None:
     """The images that one annotation file lists; None for a file of another kind. Raises UserError."""
-    if path.suffix.lower() not in ENDINGS:
+    if path.suffix.lower() in YAML:
+        return source_of_annotations(path.parent, path.resolve().parent.name, options)
+    if path.suffix.lower() not in ENDINGS - TABLES:
         return None
     file = annotation_file(path)
     if file is None:
-        raise UserError(f"{path} is not an annotation file that is known: COCO is; or give a folder or a CSV")
+        raise UserError(
+            f"{path} is not an annotation file that is known ({KNOWN_TOOLS}): give a folder or a CSV"
+        )
+    if file.one_image and file.outlined:
+        raise UserError(f"{path} is {file.tool} of one image: give the folder with the others")
     if options.task == "classification":
         raise UserError(
             f"{path} is {file.tool}, for segmentation: for classes give folders, or a CSV with path and label"
@@ -67,11 +97,16 @@ def source_of_annotation_file(path: Path, options: Config) -> Source | None:
 
 def refuse_boxes(files: Files) -> None:
     """Raises UserError, which says what files without an outline hold."""
-    path, file = next(iter(files.items()))
+    path, file = next(((p, f) for p, f in files.items() if f.boxed), next(iter(files.items())))
+    if file.unread:
+        raise UserError(
+            f"{path} is {file.tool}, which is not read: export the outlines as COCO, or use --task classification where "
+            "folders are classes"
+        )
     what = "bounding boxes" if file.boxed else file.holds or "no objects"
     instead = f"{what} and no outlines" if what != "no objects" else what
     raise UserError(
-        f"{path} is {file.tool} that holds {instead}: eyespot trains classification and segmentation, so outline the objects, "
+        f"{path} is {file.tool} and holds {instead}: eyespot trains classification and segmentation, so outline the objects, "
         "or use --task classification where folders are classes"
     )
 
@@ -117,14 +152,17 @@ def _source(name: str, root: Path, files: Files, images: list[Path]) -> Source:
 
 def _match(root: Path, files: Files, images: list[Path]) -> _Matches:
     named = defaultdict(list)
+    stems = defaultdict(list)
     for path in images:
         named[path.name].append(path)
+        stems[path.stem].append(path)
     matches = _Matches(defaultdict(list), [])
     for annotations, file in files.items():
         for entry_name, entries in file.by_name.items():
-            candidates = [p for p in named[entry_name] if _may_belong(annotations, p, root)]
+            listed = (file.one_image and stems[annotations.stem]) or named[entry_name]
+            candidates = [p for p in listed if _may_belong(annotations, p, root)]
             for entry in entries:
-                image = _nearest(annotations, entry.file, candidates)
+                image = _nearest(annotations, entry.file, candidates, root)
                 if image is None:
                     matches.missing.append(Path(entry.file))
                 else:
@@ -132,11 +170,13 @@ def _match(root: Path, files: Files, images: list[Path]) -> _Matches:
     return matches
 
 
-def _nearest(annotations: Path, file: str, candidates: list[Path]) -> Path | None:
+def _nearest(annotations: Path, file: str, candidates: list[Path], root: Path) -> Path | None:
     """The image that a name in an annotation file means. Raises UserError where several may be."""
 
-    def rank(path: Path) -> tuple[int, bool]:
-        return common_end(path, file), path.is_relative_to(annotations.parent)
+    place = _place(annotations, root)
+
+    def rank(path: Path) -> tuple[int, bool, bool]:
+        return common_end(path, file), _place(path, root) == place, path.is_relative_to(annotations.parent)
 
     best = [path for path in candidates if rank(path) == max(map(rank, candidates))]
     if len(best) > 1:
@@ -144,6 +184,11 @@ def _nearest(annotations: Path, file: str, candidates: list[Path]) -> Path | Non
             f"{file} in {annotations} may be {best[0]} or {best[1]}: give the file the folders of its images, or move one away"
         )
     return best[0] if best else None
+
+
+def _place(path: Path, root: Path) -> list[str]:
+    """The folders of a file below the root, but for those that say what is in them"""
+    return [name for name in path.relative_to(root).parts[:-1] if name.lower() not in IMAGES | MASKS]
 
 
 def _one(image: Path, annotations: list[Path]) -> Path:
