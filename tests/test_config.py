@@ -46,6 +46,7 @@ EXAMPLES = {
     "align": "array", "nan": 0.5,
     "columns": "2", "decimal": "comma", "rate": 360.0,
     "axes": "ZYX", "scaling": "none", "background": "black",
+    "harden": True,
 }  # fmt: skip
 
 

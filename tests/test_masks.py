@@ -14,7 +14,10 @@ from PIL import Image
 import eyespot
 from eyespot.config import Config
 from eyespot.data.header import Unreadable
-from eyespot.data.masks import COLOUR, VOID, Mapping, MaskValues, mapping_of, propose, read_mask
+from eyespot.data.mask_meaning import propose
+from eyespot.data.mask_pixels import read_mask
+from eyespot.data.mask_statistics import MaskValues
+from eyespot.data.masks import COLOUR, VOID, Mapping, mapping_of
 from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
@@ -122,14 +125,14 @@ def facts(*counts: dict[int, int], kind: str = "") -> dict[str, MaskValues]:
     ],
 )
 def test_the_mapping_that_is_proposed(counts, void, values, classes, found_void):
-    mapping = propose(facts(*counts), None, void).mapping
+    mapping = propose(facts(*counts), None, Config(void=void)).mapping
     assert (mapping.values, mapping.classes, mapping.void) == (values, classes, found_void)
     assert mapping_of(json.loads(json.dumps(mapping.as_dict()))) == mapping
 
 
 def test_numbered_objects_become_things_apart():
     numbered = facts(*(dict.fromkeys(range(n), 3) for n in (14, 20, 9, 17)))
-    mapping = propose(numbered, None, None).mapping
+    mapping = propose(numbered, None).mapping
     assert mapping.objects and mapping.classes == ("background", "object")
     ids = np.array([[1, 1, 2, 2, 0], [1, 1, 2, 2, 0]])
     assert mapping.labels(ids).tolist() == [[1, 0, 0, 1, 0]] * 2
@@ -157,7 +160,7 @@ def test_numbered_objects_become_things_apart():
 )
 def test_masks_that_make_no_sense(counts, names, void, sentence):
     with pytest.raises(UserError, match=sentence):
-        propose(facts(*counts), names, void)
+        propose(facts(*counts), names, Config(void=void))
 
 
 def test_every_kind_of_mask_file_gives_its_numbers():

@@ -12,7 +12,8 @@ from PIL import Image
 import eyespot
 from conftest import one_sentence
 from eyespot.data.header import Unreadable
-from eyespot.data.masks import VOID, Mapping, MaskValues, mapping_of
+from eyespot.data.mask_statistics import MaskValues
+from eyespot.data.masks import VOID, Mapping, mapping_of
 from eyespot.data.multilabel import folder_of, propose_multilabel, read_bits, read_channels, unpack
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.pairs import source_of_pairs
@@ -169,7 +170,7 @@ def facts(*counts, channels=1):
 
 def test_the_mapping_that_is_proposed():
     proposal = propose_multilabel(facts({0: 9, 1: 3}, {0: 9, 255: 3}), ("a", "b"), True, None)
-    assert proposal.mapping == Mapping((), ("a", "b"), multilabel=True) and not proposal.mapping.things
+    assert proposal.mapping == Mapping((), ("a", "b"), multilabel=True) and not proposal.mapping.has_objects
     assert proposal.reason == "multi-label masks, 2 classes, a folder each"
     assert mapping_of(proposal.mapping.as_dict()) == proposal.mapping
     channels = propose_multilabel(facts({0: 9, 255: 3, 7: 1}, channels=3), (), False, "7").mapping
@@ -177,8 +178,8 @@ def test_the_mapping_that_is_proposed():
     assert propose_multilabel(facts({0: 9, 1: 3, 255: 1}), ("a",), True, "255").mapping.void == 255
     assert propose_multilabel(facts({0: 9, 1: 3, 255: 1}), ("a",), True, "none").mapping.void is None
     assert (
-        not Mapping((), ("background", "b"), multilabel=True).things
-        and Mapping((0, 1), ("background", "b")).things
+        not Mapping((), ("background", "b"), multilabel=True).has_objects
+        and Mapping((0, 1), ("background", "b")).has_objects
     )
     assert [folder_of(n) for n in ("a b", "../x", "a/b", "T.c")] == ["a b", "__x", "a_b", "T.c"]
 

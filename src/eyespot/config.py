@@ -120,6 +120,12 @@ class Config:
     nan: float | None = setting(
         None, "Value that replaces NaN and infinite values of images", check=FINITE, reads=True
     )
+    harden: bool | None = setting(
+        None,
+        "Pixels at soft edges of masks get the nearer value, or keep their own",
+        reads=True,
+        opposite="--no-harden",
+    )
     multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap", reads=True)
     loss: str | None = setting(
         None,
@@ -194,6 +200,7 @@ class Settings(TypedDict, total=False):
     void: str | None
     align: str | None
     nan: float | None
+    harden: bool | None
     multilabel: bool | None
     loss: str | None
     batch: int | None

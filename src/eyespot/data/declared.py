@@ -11,7 +11,8 @@ from eyespot.data.findings import ERROR, NOTE, WARNING, Problem
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_source import DrawnValues, reader_of
-from eyespot.data.masks import VOID, Mapping, MaskValues
+from eyespot.data.mask_statistics import MaskValues
+from eyespot.data.masks import VOID, Mapping
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 

@@ -21,7 +21,9 @@ from eyespot.data.annotations.object_files import (
 from eyespot.data.annotations.of_image import contents_of_image, digest_of_image, draw_image, is_annotation
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
-from eyespot.data.masks import Mapping, MaskValues, read_mask
+from eyespot.data.mask_pixels import read_mask
+from eyespot.data.mask_statistics import MaskValues, describe
+from eyespot.data.masks import Mapping
 from eyespot.data.sources.samples import Sample
 
 Values = tuple[NDArray[np.int64], str]
@@ -95,14 +97,20 @@ def mask_digest(sample: Sample, mask: Path) -> bytes:
 
 
 def mask_values(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None) -> MaskValues:
-    """How often each value occurs in a mask. Raises Unreadable."""
+    """What a mask holds. Raises Unreadable."""
     reader = reader_of(sample, mask)
     if reader is None or mapping is None:
-        values, kind = load_mask(sample, mask, dim)
-        return MaskValues(values.shape, _counts(values), kind)
+        return describe(*load_mask(sample, mask, dim))
     drawn = reader.draw(sample, mask, dim, mapping)
-    sizes = (drawn.objects, drawn.hidden, drawn.covered, drawn.shared)
-    return DrawnValues(drawn.values.shape, _counts(drawn.values), DRAWN, 1, *sizes)
+    return DrawnValues(
+        drawn.values.shape,
+        _counts(drawn.values),
+        DRAWN,
+        objects=drawn.objects,
+        hidden=drawn.hidden,
+        covered=drawn.covered,
+        shared=drawn.shared,
+    )
 
 
 def mask_name(sample: Sample, mask: Path) -> str:

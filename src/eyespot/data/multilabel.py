@@ -19,8 +19,11 @@ from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
 from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite
+from eyespot.data.mask_checks import refuse_soft
+from eyespot.data.mask_meaning import Proposal, asked_void
 from eyespot.data.mask_source import load_mask
-from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, asked_void, refuse_soft, shown
+from eyespot.data.mask_statistics import MaskValues
+from eyespot.data.masks import VOID, Mapping, shown
 from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 
@@ -102,7 +105,8 @@ def check_fit(have: tuple[int, ...], want: tuple[int, ...], name: str) -> None:
     """Raises Unreadable where a mask has another size than its image."""
     if have != want:
         have_, want_ = (" x ".join(map(str, reversed(s))) for s in (have, want))
-        raise Unreadable(f"its mask {name} is {have_}, and it is {want_}")
+        turned = "; one of both is turned (by EXIF, perhaps): save both upright" * (have == want[::-1])
+        raise Unreadable(f"its mask {name} is {have_}, and it is {want_}{turned}")
 
 
 def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:

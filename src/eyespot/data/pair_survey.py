@@ -16,8 +16,11 @@ from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import merged
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
+from eyespot.data.mask_meaning import Proposal, propose
+from eyespot.data.mask_orientation import turned_problems
 from eyespot.data.mask_source import mask_name, mask_values
-from eyespot.data.masks import VOID, Mapping, MaskValues, Proposal, propose
+from eyespot.data.mask_statistics import MaskValues
+from eyespot.data.masks import VOID, Mapping
 from eyespot.data.multilabel import channel_values, propose_multilabel
 from eyespot.data.preprocess.choose import scan_one_kind
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
@@ -43,7 +46,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     elif multilabel:
         proposal = propose_multilabel(masks, source.classes, source.by_class, options.void)
     else:
-        proposal = propose(masks, list(source.classes) or None, options.void)
+        proposal = propose(masks, list(source.classes) or None, options)
     pairs = load_pairs(source, scan, preprocessing, proposal.mapping)
     if not len(pairs.rows):
         raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
@@ -65,6 +68,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
             *(declared.guesses if declared else ()),
             *value_guesses,
             *merged([h.guesses for h in headers]),
+            *proposal.guesses,
         ],
         mapping=proposal.mapping,
         shares=shares,
@@ -154,6 +158,8 @@ def _check(
     survey.add_problems(unreadable(survey, "pair", "cannot be used and will be skipped"))
     survey.add_problems(_blurred(masks))
     survey.add_problems(drawn_problems(masks))
+    survey.add_problems(_transparent(masks))
+    survey.add_problems(turned_problems(survey))
     survey.add_problems(_empty(survey))
     survey.add_problems(converted(survey))
     survey.add_problems(repeated(survey, duplicates))
@@ -179,6 +185,18 @@ def _blurred(masks: dict[str, MaskValues]) -> list[Problem]:
     jpeg = tuple(name for name, values in masks.items() if values.kind == "JPEG")
     text = f"{count(len(jpeg), 'mask')} saved as JPEG, which blurs edges: save masks as PNG"
     return [Problem(WARNING, text, jpeg)] if jpeg else []
+
+
+def _transparent(masks: dict[str, MaskValues]) -> Iterator[Problem]:
+    """Masks with an alpha channel."""
+    texts = {
+        "alpha": "with nothing but transparency: the alpha channel is taken as the mask",
+        "hidden": "with transparency, which is not used: the colours are taken as they are stored",
+    }
+    for kind, text in texts.items():
+        files = tuple(name for name, values in masks.items() if values.kind == kind)
+        if files:
+            yield Problem(WARNING, f"{count(len(files), 'mask')} {text}", files)
 
 
 def _empty(survey: PairSurvey) -> Iterator[Problem]:

@@ -155,7 +155,7 @@ def compare(
         labels = pairs.labels[i]
         predicted = output.labels(image)
         counts.append(_count(labels, predicted, output))
-        if output.mapping.things:
+        if output.mapping.has_objects:
             objects.append(instances.compare(components(_truth(labels)), output.ids(predicted)))
         cases.append(Case(path, _iou(counts[-1]), image, labels, predicted))
     scores = masks.score(counts, output.classes, groups)

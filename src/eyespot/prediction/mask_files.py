@@ -85,7 +85,8 @@ def _tables(segmenter: Segmenter, path: Path, out: Path) -> dict[Path, Array]:
     """Each file that is written of a map: of every label, the value that it has there"""
     mapping = segmenter.mapping
     if not mapping.multilabel:
-        return {path: mapping.value_of()}
+        values = mapping.value_of()
+        return {_holding(path, values.dtype): values}
     bits = np.arange(1 << len(mapping.classes))
     return {
         out / folder_of(name) / path.relative_to(out): ((bits >> k & 1) * 255).astype(np.uint8)
@@ -248,10 +249,16 @@ def _probability_file(path: Path, axes: int) -> Path:
     return path.with_name(f"{_stem(path)}_probabilities{ending}")
 
 
+def _holding(path: Path, dtype: np.dtype) -> Path:
+    """The path, or one of a TIFF where PNG cannot hold the values: large ones, or below 0."""
+    return path.with_suffix(".tif") if path.suffix == ".png" and dtype not in (np.uint8, np.uint16) else path
+
+
 def write_map(values: Array, path: Path, source: Path) -> Path:
     """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
-    if path.suffix == ".png" and values.dtype == np.uint32:  # which PNG cannot hold
-        path = path.with_suffix(".tif")
+    if (holding := _holding(path, values.dtype)) != path:
+        path = holding
+        _check_free((path,))
     if path.name.endswith(NIFTI):
         content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
     elif path.suffix == ".npy":

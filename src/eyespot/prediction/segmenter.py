@@ -90,7 +90,7 @@ class Segmenter:
             raise UserError(
                 "objects have ids where each pixel is of one class, and this run has multi-label masks: predict without --instances"
             )
-        if not self.mapping.things:
+        if not self.mapping.has_objects:
             raise UserError(
                 f"only objects on a background have ids, and the classes of this run are {', '.join(self.classes[:6])}: predict without --instances"
             )

@@ -69,7 +69,7 @@ class Segmentation:
         self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
         seen = [_middle(self.maps[i]) == 1 for i in some(train)]
-        self.split_touching = survey.mapping.things and keeps_whole(seen)
+        self.split_touching = survey.mapping.has_objects and keeps_whole(seen)
         rng = np.random.default_rng(config.seed)
         self.places = {int(i): _places(self.maps[i], self.k, self.multilabel, rng) for i in train}
 
@@ -115,7 +115,7 @@ class Segmentation:
             overlap.count_each(each, each, labels != VOID)
         else:
             overlap.count(truth, truth, self.k)
-        if self.survey.mapping.things:
+        if self.survey.mapping.has_objects:
             partition.compare(
                 components(truth), split_touching(truth == 1) if self.split_touching else components(truth)
             )

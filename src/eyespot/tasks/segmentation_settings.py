@@ -36,7 +36,7 @@ def usual_loss(survey: PairSurvey) -> tuple[str, str]:
     """The loss that fits the masks; and why."""
     if survey.mapping.multilabel:
         return "bce+dice", "every class on its own, at every pixel and as a whole"
-    if survey.mapping.things:
+    if survey.mapping.has_objects:
         return "border+dice", "lines between touching objects count more (U-Net's weights)"
     return "ce+dice", "every pixel, and every class"
 

@@ -128,7 +128,7 @@ def values_by_name(mapping: Mapping) -> Callable[[str], int]:
     def value(name: str) -> int:
         if name in known:
             return known[name]
-        if mapping.things and OBJECT in (name, mapping.classes[1]):
+        if mapping.has_objects and OBJECT in (name, mapping.classes[1]):
             return mapping.values[1]
         raise Unreadable(
             f"its annotations have the class {name!r}, which is not one of {', '.join(mapping.classes)}"

@@ -17,7 +17,7 @@ LOOKED_AT = 256
 
 def objects_too_large(survey: Survey) -> Iterator[Problem]:
     """Masks of which the object covers nearly everything may be inverted."""
-    if not isinstance(survey, PairSurvey) or not survey.mapping.things:
+    if not isinstance(survey, PairSurvey) or not survey.mapping.has_objects:
         return
     share = float(survey.shares[:, 1].mean())
     if share > LARGE:

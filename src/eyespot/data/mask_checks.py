@@ -1,0 +1,128 @@
+"""What masks must not have: soft edges, noise, transparency in some of them, two values for the same."""
+
+from dataclasses import replace
+
+from eyespot.console import count
+from eyespot.data.mask_statistics import MaskValues, total_counts
+from eyespot.data.masks import shown
+from eyespot.data.soft_edges import LEVELS, is_soft
+from eyespot.errors import UserError
+
+SOLID = 0.5
+"""A value of which a smaller share of pixels is solid lies along edges, and is no class, where masks are hardened."""
+MANY = 64
+"""Values of one mask that are many for classes."""
+
+
+def refuse_alpha(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError where the alpha channel is the mask in some files, and not in others."""
+    alpha = [name for name, mask in masks.items() if mask.kind == "alpha"]
+    others = [name for name, mask in masks.items() if mask.kind != "alpha"]
+    if alpha and others:
+        raise UserError(
+            f"{count(len(alpha), 'mask')} ({alpha[0]}) can be read from the alpha channel only, since nothing else differs, "
+            f"and {len(others)} ({others[0]}) cannot: save all without transparency"
+        )
+
+
+def refuse_soft(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError for masks with soft edges."""
+    soft = soft_masks(masks)
+    if not soft:
+        return
+    name = soft[0]
+    how = "JPEG blurs them" if masks[name].kind == "JPEG" else "it was resized or saved with smoothed edges"
+    more = f", and so have {len(soft) - 1} more" if len(soft) > 1 else ""
+    raise UserError(
+        f"the mask {name} has soft edges, {len(masks[name].counts)} different values ({how}){more}: save masks as PNG with "
+        "one value per class, or use --harden to give each pixel the nearer value, or --no-harden if all values are classes"
+    )
+
+
+def soft_masks(masks: dict[str, MaskValues]) -> list[str]:
+    """The masks of which pixels along edges lie between two values."""
+    numbers = {name: mask for name, mask in masks.items() if mask.kind != "palette"}
+    soft = [name for name, mask in numbers.items() if _is_soft(mask)]
+    if soft or not is_soft(mask.edges for mask in numbers.values()):
+        return soft
+    return [name for name, mask in numbers.items() if mask.edges.between]
+
+
+def _is_soft(mask: MaskValues) -> bool:
+    total = sum(mask.counts.values())
+    if mask.kind == "JPEG" and len(mask.counts) > 2:
+        solid = mask.edges.solid
+        if any(solid.get(value, 0) < SOLID * n for value, n in mask.counts.items()):
+            return True
+    ends = mask.counts.get(0, 0) + mask.counts.get(255, 0)
+    if len(mask.counts) > MANY and max(mask.counts) == 255 and ends > 0.8 * total:
+        return True
+    return sum(mask.edges.between.values()) >= 8 and is_soft([mask.edges])
+
+
+def refuse_noise(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError for files in which most pixels differ from their neighbours: photographs, or probabilities."""
+    noisy = [
+        name
+        for name, mask in masks.items()
+        if len(mask.counts) > MANY and mask.edges.thin > 0.5 * sum(mask.counts.values())
+    ]
+    if noisy:
+        counts = masks[noisy[0]].counts
+        raise UserError(
+            f"the mask {noisy[0]} has {len(counts):,} values, and most of its pixels differ from those around them: are "
+            "these the masks, and not images or probabilities? (--no-harden takes the values as they are)"
+        )
+
+
+def hardened(masks: dict[str, MaskValues]) -> tuple[dict[str, MaskValues], list[str]]:
+    """The masks with only the values that occur within areas, and a sentence about the others."""
+    kept = _kept_values(masks)
+    total = total_counts(masks)
+    others = {
+        value: n for mask in masks.values() for (_, value), n in mask.edges.between.items() if value in kept
+    }
+    changed = sum(n for value, n in total.items() if value not in kept) + sum(others.values())
+    files = [name for name, mask in masks.items() if mask.edges.between or set(mask.counts) - kept]
+    text = (
+        f"{changed:,} pixels ({changed / sum(total.values()):.1%}) at the soft edges of {count(len(files), 'mask')} take the "
+        f"nearer of the values {', '.join(map(shown, sorted(kept)))}"
+    )
+    if not kept:
+        raise UserError(
+            "no value of the masks fills an area, so there is nothing to harden: are these the masks?"
+        )
+    return {name: _only(mask, kept) for name, mask in masks.items()}, [text] * bool(changed)
+
+
+def _only(mask: MaskValues, kept: set[int]) -> MaskValues:
+    counts = {value: n for value, n in mask.counts.items() if value in kept}
+    pieces = {value: n for value, n in mask.pieces.items() if value in kept}
+    return replace(mask, counts=counts or {min(kept): sum(mask.counts.values())}, pieces=pieces)
+
+
+def _kept_values(masks: dict[str, MaskValues]) -> set[int]:
+    """Values of which most pixels lie within areas; of those that nearly agree, as JPEG makes them, the most frequent."""
+    total = total_counts(masks)
+    solid: dict[int, int] = {}
+    for mask in masks.values():
+        for value, n in mask.edges.solid.items():
+            solid[value] = solid.get(value, 0) + n
+    kept: set[int] = set()
+    near = LEVELS // 2 if max(total) <= 255 and max(total) - min(total) >= 4 * LEVELS else 0
+    for value, n in sorted(solid.items(), key=lambda item: -item[1]):
+        is_near = any(abs(value - other) <= near and n < 0.2 * solid[other] for other in kept)
+        if n >= SOLID * total[value] and not is_near:
+            kept.add(value)
+    return kept
+
+
+def refuse_mixed(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError where some masks hold 0 and 1, others 0 and 255, and none both: the same may be meant."""
+    ones = [name for name, mask in masks.items() if 1 in mask.counts]
+    high = [name for name, mask in masks.items() if 255 in mask.counts]
+    if not set(ones) & set(high):
+        raise UserError(
+            f"{len(ones)} of the masks hold 0 and 1 ({ones[0]}) and {len(high)} hold 0 and 255 ({high[0]}): write the same "
+            "value in all, or use --void 255 if 255 marks pixels that do not count"
+        )

@@ -1,0 +1,242 @@
+"""Soft edges of masks: pixels that an interpolation, a smoothed brush or JPEG has put between two values.
+
+A pixel is solid where it lies in a block of 3 pixels along each axis that all have its value. Pixels of which no
+neighbour of the same value is solid are thin. Thin pixels that touch solid ones of two values, and lie between them in
+value too, are what interpolation makes; a contour that is a class of its own looks alike, but has one value, and no gap.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.labels import neighbours
+
+Values = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Span = tuple[int, int]
+"""The lowest and the highest value that a group of thin pixels touches."""
+RADII = (3, 8)
+"""How far the values are looked for of which a pixel takes the nearer."""
+LEVELS = 32
+"""Between values that differ by so much, those a little outside of both are between them too: JPEG overshoots."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What lies along the edges of a mask.
+
+    solid     pixels of each value that are solid
+    thin      how many pixels are thin
+    between   thin pixels between two values, by (these two values, their own)
+    direct    pairs of neighbours with two values of which neither is thin, by the values
+    """
+
+    solid: dict[int, int] = field(default_factory=dict)
+    thin: int = 0
+    between: dict[tuple[Span, int], int] = field(default_factory=dict)
+    direct: dict[Span, int] = field(default_factory=dict)
+
+
+def edges_of(values: Values) -> Edges:
+    """What lies along the edges of a mask (*S)."""
+    solid = solid_pixels(values)
+    thin = _thin(values, solid)
+    count = int(thin.sum())
+    if not count:
+        return Edges(_counts(values[solid]))
+    low, high, inside = _between(values, solid, thin)
+    own = values[thin][inside]
+    spans = zip(low[inside].tolist(), high[inside].tolist(), own.tolist(), strict=True)
+    between = dict(Counter(((a, b), v) for a, b, v in spans))
+    return Edges(_counts(values[solid]), count, between, _direct(values, thin) if between else {})
+
+
+def solid_pixels(values: Values) -> Mask:
+    """Which pixels lie in a block of 3 along each axis that has one value."""
+    whole = np.ones(values.shape, bool)
+    for axis in range(values.ndim):
+        same = np.ones((*values.shape[:axis], values.shape[axis] + 1, *values.shape[axis + 1 :]), bool)
+        before, after = _sides(values.ndim, axis)
+        inner = tuple(slice(1, -1) if a == axis else slice(None) for a in range(values.ndim))
+        same[inner] = values[before] == values[after]
+        whole = _spread(whole, axis, np.logical_and) & same[before] & same[after]
+    for axis in range(values.ndim):
+        whole = _spread(whole, axis, np.logical_or)
+    return whole
+
+
+def _sides(dim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    whole = [slice(None)] * dim
+    before, after = list(whole), list(whole)
+    before[axis] = slice(None, -1)
+    after[axis] = slice(1, None)
+    return tuple(before), tuple(after)
+
+
+def _spread(mask: Mask, axis: int, join: Any) -> Mask:
+    """Of each pixel and its two neighbours along an axis: all, or any"""
+    before, after = _sides(mask.ndim, axis)
+    out = mask.copy()
+    out[after] = join(out[after], mask[before])
+    out[before] = join(out[before], mask[after])
+    return out
+
+
+def _thin(values: Values, solid: Mask) -> Mask:
+    """Pixels of which no neighbour of the same value is solid."""
+    thin = ~solid
+    at = np.nonzero(thin)
+    near = np.zeros(len(at[0]), bool)
+    for other, inside in _windows(at, values.shape, 1):
+        near |= inside & solid[other] & (values[other] == values[at])
+    thin[tuple(axis[near] for axis in at)] = False
+    return thin
+
+
+def _windows(
+    at: tuple[NDArray[np.intp], ...], shape: tuple[int, ...], radius: int
+) -> Iterator[tuple[tuple[NDArray[np.intp], ...], Mask]]:
+    """For each place in a window around the pixels: its indices there, and whether these are inside the image."""
+    for step in product(range(-radius, radius + 1), repeat=len(shape)):
+        moved = [axis + s for axis, s in zip(at, step, strict=True)]
+        inside = np.all([(0 <= m) & (m < n) for m, n in zip(moved, shape, strict=True)], axis=0)
+        yield tuple(np.clip(m, 0, n - 1) for m, n in zip(moved, shape, strict=True)), inside
+
+
+def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, Mask]:
+    """Of each thin pixel: the lowest and the highest solid value that its group touches, and whether it lies between."""
+    from scipy import ndimage
+
+    at = np.nonzero(thin)
+    labelled: Any = ndimage.label(thin, np.ones([3] * thin.ndim))
+    groups, n = labelled
+    group = groups[at]
+    own = _channels(values[at])
+    low = np.full(own.shape, np.iinfo(np.int64).max)
+    high = np.full(own.shape, np.iinfo(np.int64).min)
+    ends = [np.full(len(group), fill) for fill in (np.iinfo(np.int64).max, np.iinfo(np.int64).min)]
+    for other, inside in _windows(at, values.shape, 1):
+        here = inside & solid[other]
+        value = values[other][here]
+        low[here] = np.minimum(low[here], _channels(value))
+        high[here] = np.maximum(high[here], _channels(value))
+        ends[0][here] = np.minimum(ends[0][here], value)
+        ends[1][here] = np.maximum(ends[1][here], value)
+    index = np.arange(1, n + 1)
+    low, high = (
+        np.stack([np.asarray(of_group(c, group, index))[group - 1] for c in side.T], -1)
+        for of_group, side in ((ndimage.minimum, low), (ndimage.maximum, high))
+    )
+    first = np.asarray(ndimage.minimum(ends[0], group, index), np.int64)[group - 1]
+    last = np.asarray(ndimage.maximum(ends[1], group, index), np.int64)[group - 1]
+    wide = (high - low) >= LEVELS
+    over = np.where(wide, (high - low) // 8, 0)
+    flat = low == high
+    inside = np.where(flat, np.abs(own - low) <= 2, (low - over < own) & (own < high + over)).all(-1)
+    taken = np.unique(values[solid]) if own.shape[-1] > 1 else np.stack([first, last], -1)
+    is_other = ~np.isin(values[at], taken) if own.shape[-1] > 1 else (own != taken).all(-1)
+    return first, last, inside & is_other & (first < last)
+
+
+def _channels(values: Values) -> Values:
+    """(N,) -> (N, 3) of colours, which are large numbers, or (N, 1)"""
+    if not len(values) or values.max() < 1 << 62:
+        return values[:, None]
+    return np.stack([values >> 16 & 255, values >> 8 & 255, values & 255], -1)
+
+
+def _direct(values: Values, thin: Mask) -> dict[Span, int]:
+    pairs: Counter[Span] = Counter()
+    for before, after in neighbours(values.ndim):
+        meet = (values[before] != values[after]) & ~thin[before] & ~thin[after]
+        both = np.stack([values[before][meet], values[after][meet]])
+        pairs.update(zip(both.min(0).tolist(), both.max(0).tolist(), strict=True))
+    return dict(pairs)
+
+
+def _counts(values: Values) -> dict[int, int]:
+    distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+
+
+def is_soft(masks: Iterable[Edges]) -> bool:
+    """Whether masks have pixels that were put between two values, and not a contour that is a class."""
+    masks = list(masks)
+    spans: Counter[Span] = Counter()
+    levels: dict[Span, set[int]] = {}
+    direct: Counter[Span] = Counter()
+    for edges in masks:
+        direct.update(edges.direct)
+        for (span, value), n in edges.between.items():
+            spans[span] += n
+            levels.setdefault(span, set()).add(value)
+    soft = sum(n for span, n in spans.items() if len(levels[span]) > 1 or direct[span] > 0.1 * n)
+    return soft >= 4 and soft >= 0.7 * sum(edges.thin for edges in masks)
+
+
+def harden(values: Values, known: Iterable[int], kept: Mask) -> Values:
+    """(*S) with each pixel at a soft edge replaced by the nearer of the solid values around it.
+
+    known   the values that a mask may have, every other is replaced too; empty where these are not known
+    kept    pixels that stay as they are
+    """
+    allowed = np.array(sorted(known), np.int64)
+    solid = solid_pixels(values)
+    thin = _thin(values, solid)
+    odd = np.zeros(values.shape, bool)
+    if thin.any():
+        odd[thin] = _between(values, solid, thin)[2]
+    if len(allowed):
+        is_known = np.isin(values, allowed)
+        odd |= ~is_known
+        solid &= is_known
+    odd &= ~kept
+    out = values.copy()
+    out[odd] = _nearer(values, solid, np.nonzero(odd), allowed)
+    return out
+
+
+def _nearer(values: Values, solid: Mask, at: tuple[NDArray[np.intp], ...], allowed: Values) -> Values:
+    """For each of these pixels the nearer value of the solid ones around it; of all that are allowed where one is there."""
+    own = values[at]
+    best = own.copy()
+    if len(allowed) and len(own):
+        distances = [_distance(own, np.full(len(own), value)) for value in allowed]
+        best = allowed[np.argmin(distances, axis=0)]
+    left = np.arange(len(own))
+    for radius in RADII[: 1 if values.ndim > 2 else None]:
+        here = tuple(axis[left] for axis in at)
+        nearest, several = _search(values, solid, here, radius)
+        best[left[several]] = nearest[several]
+        left = left[~several]
+    return best
+
+
+def _search(
+    values: Values, solid: Mask, at: tuple[NDArray[np.intp], ...], radius: int
+) -> tuple[Values, Mask]:
+    """Of the solid values in a window around each pixel, the one nearest to its own; and whether there are several."""
+    own = values[at]
+    best = own.copy()
+    distance = np.full(len(own), np.inf)
+    low = np.full(len(own), np.iinfo(np.int64).max)
+    high = np.full(len(own), np.iinfo(np.int64).min)
+    for other, inside in _windows(at, values.shape, radius):
+        here = inside & solid[other]
+        value = values[other]
+        far = np.where(here, _distance(own, value), np.inf)
+        closer = far < distance
+        best[closer] = value[closer]
+        distance = np.minimum(distance, far)
+        low[here] = np.minimum(low[here], value[here])
+        high[here] = np.maximum(high[here], value[here])
+    return best, low < high
+
+
+def _distance(a: Values, b: Values) -> NDArray[np.float64]:
+    return np.abs(_channels(a).astype(float) - _channels(b)).sum(-1)
