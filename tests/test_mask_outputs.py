@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ RNG = np.random.default_rng(0)
 def make(folder: Path, classes=("background", "object"), dim=2, **settings) -> Predictor:
     """A network of random weights in a model file."""
     mapping = Mapping(tuple(range(len(classes))), tuple(classes), objects=settings.pop("objects", False))
-    reading = {name: settings.pop(name) for name in ("depth", "nan") if name in settings}
+    names = {field.name for field in fields(Preprocessing)}
+    reading = {name: settings.pop(name) for name in names & settings.keys()}
     about = Preprocessing(1, "own", 1, (1,), "uint8", dim).as_dict() | {
         "side": 32,
         "mean": [90.0],

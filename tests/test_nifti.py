@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+from contextlib import nullcontext
 from itertools import permutations, product
 from pathlib import Path
 
@@ -344,6 +345,35 @@ def test_ids_and_large_volumes_are_nifti_as_well(tmp_path, monkeypatch):
         expected = predictor.output.ids(labels) if instances else labels
         made = np.asarray(nibabel.load(out / "a.nii.gz").dataobj)
         np.testing.assert_array_equal(made, grid.as_stored(expected))
+
+
+def test_images_in_memory_are_read_as_files_and_arrays_with_a_warning(tmp_path):
+    predictor = make(tmp_path / "run", dim=3, oriented=True)
+    values = np.kron(RNG.integers(0, 255, (3, 4, 2)), np.ones((8, 8, 8))).astype(np.uint8)
+    source = save(tmp_path / "a.nii.gz", values, affine((2, 0, 1), (1, -1, 1)))
+    expected = predictor(source)[0].labels
+    np.testing.assert_array_equal(predictor(nibabel.load(source))[0].labels, expected)
+    with pytest.warns(UserWarning, match="does not state where its axes point"):
+        labels = predictor(decode(source.read_bytes(), 3).array[..., 0])[0].labels
+    np.testing.assert_array_equal(labels, expected)
+    assert survey_data(write_pairs(tmp_path / "data", affine())).preprocessing.oriented
+
+
+@pytest.mark.parametrize(
+    "scale,dtype,words",
+    [(1, np.int16, None), (5, np.int16, None), (0.001, np.float32, "another scale"), (100, np.float32, "far from"),
+     (1, np.uint8, "it stores 8 bits")],
+)  # fmt: skip
+def test_volumes_of_another_scale_are_named_before_they_are_predicted(tmp_path, scale, dtype, words):
+    predictor = make(tmp_path / "run", dim=3, depth="float32", scaling="none", stored=("float32",))
+    values = np.kron(RNG.normal(0, 60, (3, 4, 2)), np.ones((8, 8, 8))) * scale
+    source = save(tmp_path / "a.nii.gz", np.abs(values).astype(dtype), affine())
+    for call in (
+        lambda: predictor(source),
+        lambda: write_maps(predictor.output, [source], tmp_path / "out", None),
+    ):
+        with pytest.warns(UserWarning, match=words) if words else nullcontext():
+            call()
 
 
 # Values that are not finite.

@@ -75,7 +75,7 @@ class Run:
         return self._predictor
 
     def predict(self, images: Any) -> Any:
-        """Classes or label maps of one or several images: paths, Pillow images or arrays."""
+        """Classes or label maps of one or several images: paths, Pillow or nibabel images, or arrays."""
         return self.predictor(images)
 
     def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
@@ -175,7 +175,7 @@ def evaluate(
 
 
 def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
-    """Predictions of a run for one or several images: paths, Pillow images or arrays."""
+    """Predictions of a run for one or several images: paths, Pillow or nibabel images, or arrays."""
     return Run(run, device=device).predict(images)
 
 

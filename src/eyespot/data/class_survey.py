@@ -27,7 +27,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
     values, value_guesses = choose_values(source, scan, options)
-    preprocessing = replace(preprocessing, **values, nan=options.nan)
+    preprocessing = replace(preprocessing, **values)
     images = load_images(source, scan, preprocessing)
     headers = [scan.headers[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}

@@ -38,7 +38,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
     values, value_guesses = choose_values(source, scan, options)
-    preprocessing = replace(preprocessing, **values, nan=options.nan, align=options.align)
+    preprocessing = replace(preprocessing, **values)
     declared = declared_masks(source, options)
     scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel, declared)
     if declared:

@@ -12,11 +12,17 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.formats.image import upright
+from eyespot.data.formats.nifti import of_nibabel
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.samples import list_files
+
+UNORIENTED = (
+    "an array does not state where its axes point, and they are taken as superior, anterior and right, in this order; give "
+    "the file, or the image that nibabel loads"
+)
 
 
 def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Path]:
@@ -50,14 +56,11 @@ class Remarks:
 
 
 def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tuple[str, Array | str]:
-    """The name of a path, Pillow image or array, and what the network gets; or the reason why it cannot be read."""
+    """The name of a path, Pillow or nibabel image or array, and what the network gets; or the reason why it cannot be read."""
     is_path = isinstance(image, str | os.PathLike)
     name = str(image) if is_path else "(image)"
     try:
-        if is_path:
-            decoded = preprocessing.decode(load_bytes(Path(image)))
-        else:
-            decoded = Decoded(as_array(image, preprocessing))
+        decoded = preprocessing.decode(load_bytes(Path(image))) if is_path else _decoded(image, preprocessing)
         array = preprocessing.of_decoded(decoded)
     except Unreadable as reason:
         return name, str(reason)
@@ -65,8 +68,11 @@ def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tu
     return name, array
 
 
-def as_array(image: Any, preprocessing: Preprocessing) -> Array:
-    """(*S, C); channels of an array are the shorter of its first and last axis"""
+def _decoded(image: Any, preprocessing: Preprocessing) -> Decoded:
+    """An image that is in memory. Channels of an array are the shorter of its first and last axis."""
     if isinstance(image, Image.Image):
-        return upright(image, preprocessing.background)
-    return as_depth(channels_last(np.asarray(image), preprocessing.dim))
+        return Decoded(upright(image, preprocessing.background))
+    if hasattr(image, "dataobj") and hasattr(image, "affine"):
+        return of_nibabel(image)
+    array = as_depth(channels_last(np.asarray(image), preprocessing.dim))
+    return Decoded(array, remarks=(UNORIENTED,) * preprocessing.oriented)

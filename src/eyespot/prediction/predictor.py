@@ -48,7 +48,9 @@ class Predictor:
         return self.engine.logits(images)
 
     def __call__(self, images: Any) -> Any:
-        """Predictions for one or several images: paths, Pillow images, or arrays (*S), (*S, C) or (C, *S).
+        """Predictions for one or several images: paths, Pillow or nibabel images, or arrays.
+
+        Arrays are (*S), (*S, C) or (C, *S).
 
         Classes come as `Predictions`, a list that shows itself as a table; masks as a list of `MaskPrediction`.
         Volumes are (D, H, W): of a NIfTI file, towards superior, anterior and right, whatever the order in the file.

@@ -22,7 +22,6 @@ from eyespot.data.header import (
     as_depth,
     channels_last,
     depth_of,
-    finite,
 )
 from eyespot.data.preprocess.depth import to_depth, type_remark
 from eyespot.data.preprocess.preprocessing import Preprocessing
@@ -79,7 +78,7 @@ def in_depth(reader: WindowReader, preprocessing: Preprocessing) -> WindowReader
     peak = max((float(reader((slice(k, k + step), *whole)).max()) for k in starts), default=None)
 
     def read(window: Slices) -> Array:
-        return to_depth(finite(reader(window), preprocessing.nan), preprocessing, peak)
+        return to_depth(preprocessing.finite(reader(window)), preprocessing, peak)
 
     return replace(reader, read=read, remarks=(*reader.remarks, type_remark(dtype, preprocessing) or ""))
 

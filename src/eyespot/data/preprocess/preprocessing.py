@@ -26,6 +26,10 @@ VIEWS = {"samples": "the values as they are", "spectrum": f"sounds as {BANDS} me
 FAR = 6
 """Standard deviations of all pixels from their mean at which the mean of a file is far off."""
 
+OTHER_SCALE = 10
+"""How many times larger or smaller the standard deviation of a volume is where it has another scale: volumes of 8 bits,
+between 0 and 1 and of 12 bits are all stored as signed or floating-point numbers."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -45,6 +49,8 @@ class Preprocessing:
     scaling   of values stored in another type than `depth`: "none" keeps them; "full" brings white to white, so that 255
               becomes 65535 or 1.0
     stored    the types in which the files trained on store values; empty where that is not known
+    oriented  whether the files trained on state the orientation of their axes, as NIfTI does: those of the result then
+              point towards superior, anterior and right
     nan       the value that replaces NaN and infinite values; None to refuse files that have some
     align     how NIfTI masks are brought to their images: see `data.alignment`
     columns, decimal, rate   how tables are read: see `ReadOptions`
@@ -69,6 +75,7 @@ class Preprocessing:
     rate: float = 0.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    oriented: bool = False
     nan: float | None = None
     align: str | None = None
 
@@ -128,8 +135,7 @@ class Preprocessing:
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
         self._check(decoded.array)
-        array = finite(decoded.array, self.nan, "; train with --nan VALUE to replace them")
-        array = to_depth(array, self)
+        array = to_depth(self.finite(decoded.array), self)
         if self._is_grey_stored_as_colour(array):
             array = array[..., :1]
         array = self.placement(array.shape[:-1], decoded.spacing).apply(array)
@@ -137,6 +143,10 @@ class Preprocessing:
             assert self.spacing
             return spectrum(array, self.spacing)
         return np.repeat(array, self.channels, axis=-1) if array.shape[-1] < self.channels else array
+
+    def finite(self, array: Array) -> Array:
+        """The values, with `nan` in place of what is not finite. Raises Unreadable where that is not given."""
+        return finite(array, self.nan, "; train with --nan VALUE to replace them")
 
     def _check(self, array: Array) -> None:
         word = WORD[self.dim]
@@ -173,15 +183,18 @@ class Preprocessing:
         """A sentence about values (*S, C), as the network gets them, that are far from those trained on."""
         if self.view != "samples" or not self.mean:
             return None
-        mean = float(array.mean())
-        known = float(np.mean(self.mean))
-        spread = float(np.mean(self.std))
-        if not abs(mean - known) > FAR * spread:  # NaN is reported elsewhere
-            return None
-        return (
-            f"its values are far from those trained on (their mean is {mean:.3g}, and {known:.3g} with a standard "
-            f"deviation of {spread:.3g} in training)"
-        )
+        mean, spread = float(array.mean()), float(array.std(dtype=np.float64))
+        known_mean, known_spread = float(np.mean(self.mean)), float(np.mean(self.std))
+        in_training = f"{known_mean:.3g} with a standard deviation of {known_spread:.3g} in training"
+        if abs(mean - known_mean) > FAR * known_spread:  # false for NaN, which is reported elsewhere
+            return f"its values are far from those trained on (their mean is {mean:.3g}, and {in_training})"
+        ratio = spread / known_spread if known_spread else 1.0
+        if self.dim == 3 and (ratio > OTHER_SCALE or ratio < 1 / OTHER_SCALE):
+            return (
+                f"its values have another scale than those trained on (their mean is {mean:.3g} with a standard deviation of "
+                f"{spread:.3g}, and {in_training})"
+            )
+        return None
 
     def placement(self, lengths: tuple[int, ...], spacing: tuple[float, ...] = ()) -> Placement:
         """Where the samples of a file lie in the result; of a sound, before its spectrum is taken.

@@ -34,6 +34,8 @@ def choose_values(source: Source, scan: Scan, options: Config) -> tuple[dict[str
     fields = {"axes": options.axes or "", "stored": stored, "scaling": scaling, "background": background}
     decimal = options.decimal or settled_decimal(headers)
     fields |= {"columns": options.columns or "", "decimal": decimal, "rate": options.rate or 0.0}
+    oriented = all(h.kind == "NIfTI" for h in headers)
+    fields |= {"oriented": oriented, "nan": options.nan, "align": options.align}
     return fields, [*scaling_guesses, *background_guesses]
 
 
