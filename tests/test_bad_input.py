@@ -173,7 +173,7 @@ def test_a_folder_with_a_runs_other_files_is_left_alone(cli, photos, tmp_path):
 
 def test_a_name_of_ours_is_taken_once_and_given_back(cli, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [run_folder(None, "digits", False).name for _ in range(2)] == ["digits", "digits-2"]
+    assert [run_folder(None, "digits").name for _ in range(2)] == ["digits", "digits-2"]
     assert "no preset" in refused(cli, photos, "--model", "resnet81")
     assert not (tmp_path / "runs" / "photos").exists()
     shutil.rmtree(tmp_path / "runs")

@@ -69,7 +69,7 @@ def test_the_options_of_the_shell_are_the_settings():
         assert option(name) in options[name].opts
         assert options[name].help == help_text(name), name
         assert options[name].default in (None, False), name
-    assert set(options_of("look")) - {"data", "out", "json", "quiet"} == set(reading_settings())
+    assert set(options_of("look")) - {"data", "out", "force", "json", "quiet"} == set(reading_settings())
     assert {"task", "size", "fit", "dim", "view", "objects", "void", "multilabel"} <= set(reading_settings())
     assert set(options_of("train")["objects"].secondary_opts) == {"--classes"}
 

@@ -101,7 +101,7 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     predictor = make(tmp_path / "run", ("a", "b", "c"), dim=len(shape))
     image = blobs(shape)
     np.save(tmp_path / "in.npy", image)
-    _, (path,) = write_maps(predictor.output, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
+    _, (path,), _ = write_maps(predictor.output, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
     wanted = torch.from_numpy(predictor.logits(image[None, ..., None])[0]).softmax(0).numpy() * 255
     if len(shape) == 1:
         got = np.load(tmp_path / "out" / "in_probabilities.npy")

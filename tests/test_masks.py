@@ -282,7 +282,7 @@ def test_masks_are_written_over_no_file(run, squares, tmp_path, cli):
     assert before == {p: p.read_bytes() for p in squares.rglob("*.png")}
     (tmp_path / "00.png").write_bytes(b"mine")
     done = cli("predict", run.folder, squares / "images", "-o", tmp_path)
-    assert done.code == 0 and "1 mask file already exists, such as" in done.err and "15 masks in" in done.out
+    assert done.code == 1 and "1 mask file already exists, such as" in done.err and "15 masks in" in done.out
     assert (tmp_path / "00.png").read_bytes() == b"mine"
 
 

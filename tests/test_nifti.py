@@ -341,7 +341,7 @@ def test_ids_and_large_volumes_are_nifti_as_well(tmp_path, monkeypatch):
     monkeypatch.setattr("eyespot.prediction.mask_files.LARGE", 1)
     for instances in (False, True):
         out = tmp_path / f"out-{instances}"
-        assert write_maps(predictor.output, [source], out, None, instances) == ({}, [out / "a.nii.gz"])
+        assert write_maps(predictor.output, [source], out, None, instances) == ({}, [out / "a.nii.gz"], [])
         expected = predictor.output.ids(labels) if instances else labels
         made = np.asarray(nibabel.load(out / "a.nii.gz").dataobj)
         np.testing.assert_array_equal(made, grid.as_stored(expected))

@@ -20,8 +20,9 @@ from eyespot.config import (
     option,
     reading_settings,
 )
-from eyespot.errors import UserError
+from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
+from eyespot.files import refuse_existing
 from eyespot.setting import value_type
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ RunPath = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 
@@ -117,6 +119,7 @@ def look(
             "--out", "-o", help="The contact sheet (PNG); NAME-look.png if not given.", show_default=False
         ),
     ] = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
     **settings: Any,
@@ -124,10 +127,9 @@ def look(
     """Report what DATA contains and what is wrong with it.
 
     It also says what would be trained, and writes a contact sheet."""
-    from eyespot.looking import look
+    from eyespot.looking import free_sheet, look
 
-    name = Path(data).resolve().stem if Path(data).exists() else data
-    result = look(data, sheet=out or f"{name}-look.png", **typed(settings))
+    result = look(data, sheet=out or free_sheet(data), force=force, **typed(settings))
     print(result.as_json() if json else result)
     if result.errors:
         raise typer.Exit(IN_PART)
@@ -265,24 +267,27 @@ def predict(
         ),
     ] = False,
     device: Device = "cpu",
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Predict the class of each image, or its mask. Any number of images in constant memory."""
     from eyespot.prediction.inputs import expand
     from eyespot.prediction.load import load
-    from eyespot.prediction.output import WriteRequest
+    from eyespot.prediction.output import WriteRequest, existing_sentence
 
     predictor = load(run, device=device)
     files = expand(paths, sys.stdin, predictor.preprocessing.dim)
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
-    request = WriteRequest(run, out, format, common, instances, probabilities)
-    unread, done = predictor.write(files, request)
+    request = WriteRequest(run, out, format, common, instances, probabilities, force)
+    unread, done, existing = predictor.write(files, request)
     _list_unread(unread)
+    if existing:
+        print(existing_sentence(existing), file=sys.stderr)
     if unread and not done:
         raise UserError("none of the files could be read")
     if not done:
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
-    if unread:
+    if unread or existing:
         raise typer.Exit(IN_PART)
 
 
@@ -298,11 +303,12 @@ def convolve(
     mode: Annotated[str, typer.Option(help="full, same or valid.")] = "same",
     boundary: Annotated[str, typer.Option(help="zero, replicate, reflect or circular.")] = "reflect",
     stride: Annotated[int, typer.Option(help="Keep every n-th pixel.")] = 1,
+    force: Force = False,
 ) -> None:
     """Convolve IMAGE with a kernel."""
     from eyespot.convolution import convolve_file
 
-    print(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride))
+    print(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride, force=force))
 
 
 @app.command()
@@ -334,6 +340,7 @@ def inspect(
     picture: Annotated[
         Path | None, typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False)
     ] = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Describe a network: layers, memory and receptive field.
@@ -342,6 +349,8 @@ def inspect(
     from eyespot.anatomy import draw
     from eyespot.inspection import inspect
 
+    if picture:
+        refuse_existing(picture, force)
     report = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)
     if picture:
         draw(report, picture)
@@ -356,7 +365,7 @@ def _print_json(document: dict) -> None:
 
 def _list_unread(errors: dict[str, str], most: int = 20) -> None:
     for path, reason in list(errors.items())[:most]:
-        print(f"cannot be read: {path}: {reason}", file=sys.stderr)
+        print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
     if len(errors) > most:
         print(f"and {len(errors) - most} more that cannot be read", file=sys.stderr)
 

@@ -256,7 +256,7 @@ def read_config(path: Path, given: dict[str, Any]) -> Config:
     Raises UserError if the file cannot be read, is not TOML or has an unknown key.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; give the plan.toml of a run, or your own"

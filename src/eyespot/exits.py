@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO
 
+from eyespot.errors import one_line
 from eyespot.guard import as_sentence, report_bug
 
 DONE = 0
@@ -69,7 +70,7 @@ def _explain(error: Exception) -> int:
     if sentence is None:
         report_bug(error)
         return BUG
-    print(f"eyespot: {sentence}", file=sys.stderr)
+    print(f"eyespot: {one_line(sentence)}", file=sys.stderr)
     return CANNOT
 
 

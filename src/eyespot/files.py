@@ -5,9 +5,11 @@ never sees half of one, and a crash or a full disk leaves what was there before.
 Errors of the operating system become a UserError of one sentence.
 """
 
+import errno
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,22 +20,36 @@ from typing import IO, Any, BinaryIO
 from eyespot.errors import UserError
 from eyespot.guard import system_sentence
 
+TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+"""Error numbers of a lock that another process has, on Unix and on Windows."""
 
-def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file, or replace it."""
-    with writing(path) as file:
+
+def write_file(path: Path, content: bytes | str, *, replace: bool = True) -> None:
+    """Write a file, or replace it; see `writing`."""
+    with writing(path, replace=replace) as file:
         file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
 
 
 @contextmanager
-def writing(path: Path, *, text: bool = False, keep_empty: bool = True) -> Iterator[IO[Any]]:
+def writing(
+    path: Path,
+    *,
+    text: bool = False,
+    keep_empty: bool = True,
+    replace: bool = True,
+    interrupted: Path | None = None,
+) -> Iterator[IO[Any]]:
     """A file to write to, which takes its name when the block ends without an error.
 
     An OSError inside the block is reported as one of writing.
 
-    text        text in UTF-8, with lines as they are given; else bytes
-    keep_empty  whether a file to which nothing was written takes its name too
+    text         text in UTF-8, with lines as they are given; else bytes
+    keep_empty   whether a file to which nothing was written takes its name too
+    replace      whether a file that exists is replaced; else UserError, at the end if it appeared meanwhile
+    interrupted  the name that the file takes if the block ends with an exception other than an OSError
     """
+    if not replace:
+        refuse_existing(path)
     temporary = _temporary_name(path)
     with write_errors(path):
         try:
@@ -41,10 +57,31 @@ def writing(path: Path, *, text: bool = False, keep_empty: bool = True) -> Itera
                 yield file
                 synchronise(file)
             if keep_empty or temporary.stat().st_size:
-                os.replace(temporary, path)
+                _publish(temporary, path, replace)
                 _synchronise_folder(path.parent)
+        except BaseException as error:
+            if interrupted and not isinstance(error, OSError) and temporary.stat().st_size:
+                os.replace(temporary, interrupted)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def refuse_existing(path: Path, force: bool = False) -> None:
+    """Raises UserError where a file to write exists, unless forced: what a user has is not written over."""
+    if os.path.lexists(path) and not force:
+        raise UserError(f"{path} exists: name another file, or overwrite it with --force")
+
+
+def _publish(temporary: Path, path: Path, replace: bool) -> None:
+    """Give a file that is whole its name."""
+    if not replace:
+        try:
+            os.link(temporary, path)  # which fails where the name is taken, whatever happens meanwhile
+            return
+        except OSError:  # or where the disk has no such links
+            refuse_existing(path)
+    os.replace(temporary, path)
 
 
 def _created(path: Path, text: bool) -> IO[Any]:
@@ -144,6 +181,66 @@ def claim_folder(path: Path) -> bool:
         if os.path.lexists(path):
             return False
         raise UserError(system_sentence("make the folder", path, error)) from error
+    return True
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """A folder that no other process writes a run into meanwhile; made if it is missing. Raises UserError where one does.
+
+    The lock belongs to the open file .lock and not to its name, so the system releases it however the process ends, and
+    a file that a killed process left does not count. Some network disks lock nothing: then this is said, and no more.
+    """
+    path = folder / ".lock"
+    file = _locked_file(path)
+    try:
+        yield
+    finally:
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)  # while it is locked: whoever has it open by now looks again
+        file.close()
+        if sys.platform == "win32":  # where an open file cannot be deleted
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _locked_file(path: Path) -> BinaryIO:
+    """The lock file, open and locked."""
+    while True:
+        make_folder(path.parent)
+        with write_errors(path):
+            try:
+                file = path.open("ab")
+            except FileNotFoundError:  # another run gave up and deleted the folder
+                continue
+        if not _lock(file, path.parent):
+            file.close()
+            raise UserError(
+                f"another run is being written into {path.parent}: wait until it has ended, or name another folder with --out"
+            )
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # the run that had it ended just now, and deleted it
+
+
+def _lock(file: BinaryIO, folder: Path) -> bool:
+    """Whether the lock of an open file is now ours."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in TAKEN:
+            return False
+        from eyespot.console import say
+
+        say(f"{folder} is on a disk without locks ({error.strerror}): start no other run into it meanwhile")
     return True
 
 

@@ -5,6 +5,8 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
+from itertools import count as numbers
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,8 +19,10 @@ from eyespot.config import Config, Settings, given_settings, reading_settings, w
 from eyespot.console import count
 from eyespot.data.findings import ERROR, Problem, Survey
 from eyespot.data.survey import survey_data
-from eyespot.files import check_not_input
+from eyespot.files import check_not_input, refuse_existing
 
+SOFTWARE = "eyespot look"
+"""In the metadata of a contact sheet, which the next one may replace."""
 SHOWN = 3
 """Files named per finding on the terminal; --json names all."""
 
@@ -89,19 +93,42 @@ def look(
     data: str | os.PathLike,
     *,
     sheet: str | os.PathLike | None = None,
+    force: bool = False,
     **settings: Unpack[Settings],
 ) -> Look:
     """Report what is in a data set before anything is trained.
 
     sheet         where to write a picture with images of each class (PNG); None for no picture
+    force         overwrite a file of that name that is not a contact sheet of eyespot
     """
     to = None if sheet is None else pictures.as_png(Path(sheet))
+    if to and not to.resolve().is_relative_to(Path(data).resolve()):  # which may be an input
+        _refuse_foreign(to, force)
     survey = survey_data(data, Config(**given_settings({"data": data, **settings})))
     if to is None:
         return Look(survey)
     check_not_input(to, (Path(data), *(f for s in survey.source.samples for f in (s.path, *s.mask_files))))
-    pictures.write_png(contact_sheet(survey), to)
+    _refuse_foreign(to, force)
+    pictures.write_png(contact_sheet(survey), to, SOFTWARE)
     return Look(survey, to)
+
+
+def free_sheet(data: str | os.PathLike) -> Path:
+    """Where the contact sheet goes if no name is given: NAME-look.png, or NAME-look-2.png if the first is not ours."""
+    path = Path(data)
+    name = path.resolve().stem if path.exists() else str(data)
+    names = chain([f"{name}-look.png"], (f"{name}-look-{i}.png" for i in numbers(2)))
+    return next(sheet for sheet in map(Path, names) if not os.path.lexists(sheet) or _is_own(sheet))
+
+
+def _is_own(sheet: Path) -> bool:
+    return pictures.software_of(sheet) == SOFTWARE
+
+
+def _refuse_foreign(sheet: Path, force: bool) -> None:
+    """Raises UserError where a file exists that is not a contact sheet, unless forced."""
+    if not _is_own(sheet):
+        refuse_existing(sheet, force)
 
 
 def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -> Image.Image:

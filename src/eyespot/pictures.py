@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from eyespot.data.header import Array
 from eyespot.errors import UserError
@@ -99,10 +101,24 @@ def embedded(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(_png(picture)).decode()
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(picture: Image.Image, software: str = "") -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    metadata = PngInfo()
+    if software:
+        metadata.add_text("Software", software)
+    picture.save(buffer, "PNG", pnginfo=metadata)
     return buffer.getvalue()
+
+
+def software_of(path: Path) -> str:
+    """What `write_png` wrote into a picture as its software; empty for any other file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return ""
+    match = re.match(rb"\x89PNG\r\n\x1a\n.{8,200}?tEXtSoftware\0([a-z ]+)", head, re.DOTALL)
+    return match[1].decode() if match else ""
 
 
 def as_png(path: Path) -> Path:
@@ -112,6 +128,6 @@ def as_png(path: Path) -> Path:
     return path
 
 
-def write_png(picture: Image.Image, path: Path) -> None:
-    """Write a picture whole, as PNG."""
-    write_file(as_png(path), _png(picture))
+def write_png(picture: Image.Image, path: Path, software: str = "") -> None:
+    """Write a picture whole, as PNG, with the name of the software in its metadata."""
+    write_file(as_png(path), _png(picture, software))

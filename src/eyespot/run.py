@@ -20,7 +20,7 @@ from eyespot.evaluation.evaluate import evaluate as evaluate_on
 from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.fast import keep_freed, return_freed, use_compiled
-from eyespot.files import remove_files, remove_if_empty
+from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
@@ -33,8 +33,8 @@ from eyespot.run_folder import (
     REPORT,
     Table,
     make_card,
+    new_run,
     read_plan,
-    run_folder,
     save,
     show_plan,
     start_folder,
@@ -123,7 +123,8 @@ def train(
     if resume is not None:
         others = {"out": out is not None, "config": config is not None, "force": force}
         folder = _resumable(Path(resume), [*given, *(name for name, is_given in others.items() if is_given)])
-        return _guarded(lambda: _resume(folder, start))
+        with locked(folder):
+            return _guarded(lambda: _resume(folder, start))
     return _start(
         read_config(Path(config), given) if config is not None else Config(**given), out, force, start
     )
@@ -135,13 +136,8 @@ def _start(settings: Config, out: str | os.PathLike | None, force: bool, start: 
         raise UserError(
             "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"
         )
-    folder = run_folder(out, settings.data, force)
-    try:
+    with new_run(out, settings.data, force) as folder:
         return _guarded(lambda: _train(settings, folder, start))
-    finally:
-        if out is None:
-            remove_if_empty(folder)
-            remove_if_empty(folder.parent)
 
 
 def _resumable(folder: Path, given: list[str]) -> Path:

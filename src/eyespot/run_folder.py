@@ -4,7 +4,8 @@ import csv
 import io
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
 from itertools import count
@@ -23,7 +24,7 @@ from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
 from eyespot.evaluation.run_split import SPLIT
-from eyespot.files import claim_folder, make_folder, remove_files, write_file
+from eyespot.files import claim_folder, locked, make_folder, remove_files, remove_if_empty, write_file
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
@@ -34,11 +35,8 @@ REPORT = "report.html"
 OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", CHECKPOINT, REPORT)
 
 
-def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
-    """Where the run goes; refuses a folder that exists, unless forced and it is a run's.
-
-    A name of ours is taken at once, so that no other run that is started now gets the same.
-    """
+def run_folder(out: str | os.PathLike | None, data: str) -> Path:
+    """Where a new run goes. A name of ours is taken at once, so that no other run that is started now gets the same."""
     if out is None:
         name = Path(data).resolve().name if Path(data).exists() else data
         numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in count(1))
@@ -46,7 +44,12 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
     folder = Path(out)
     if folder.is_file():
         raise UserError(f"{folder} is a file: name a folder for the run")
-    content = [p.name for p in folder.iterdir() if not p.name.startswith(".")] if folder.exists() else []
+    return folder
+
+
+def refuse_content(folder: Path, force: bool) -> None:
+    """Raises UserError for a folder that is not empty, unless forced and it is a run's."""
+    content = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     if content and not force:
         raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
     foreign = sorted(set(content) - set(OURS)) or content
@@ -54,7 +57,21 @@ def run_folder(out: str | os.PathLike | None, data: str, force: bool) -> Path:
         raise UserError(
             f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
         )
-    return folder
+
+
+@contextmanager
+def new_run(out: str | os.PathLike | None, data: str, force: bool) -> Iterator[Path]:
+    """The folder of a new run, which no other process writes into meanwhile; deleted if nothing was written."""
+    wanted = Path("runs") if out is None else Path(out)
+    missing = [path for path in (wanted, *wanted.parents) if not path.exists()]
+    folder = run_folder(out, data)
+    try:
+        with locked(folder):
+            refuse_content(folder, force)  # not before: a run may just have ended in it
+            yield folder
+    finally:
+        for path in ([folder] if out is None else []) + missing:
+            remove_if_empty(path)
 
 
 def save(folder: Path, tensors: Any, card: Card) -> None:
@@ -247,7 +264,7 @@ def read_plan(folder: Path) -> SavedPlan:
     """The plan of a run that is to be resumed."""
     path = folder / PLAN
     config = read_config(path, {})
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     budget = tables.get("budget", {})
     if not {"reserve", "images", "content", "folder", "settings"} <= set(budget):
         raise UserError(

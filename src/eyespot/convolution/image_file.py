@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from eyespot.convolution.geometry import flips
 from eyespot.convolution.operation import convolve, correlate
 from eyespot.errors import UserError
-from eyespot.files import check_not_input, write_file
+from eyespot.files import check_not_input, refuse_existing, write_file
 
 GREY_MODES = ("L", "I;16", "I", "F")  # Pillow's modes of 8, 16 and 32-bit integers and floating point
 
@@ -76,11 +76,13 @@ def convolve_file(
     boundary: str = "reflect",
     stride: int = 1,
     operation: str = "convolve",
+    force: bool = True,
 ) -> Written:
     """Convolve each channel of an image and write the result, as an image or, to a .npy file, as the exact numbers.
 
     In an 8-bit image file, a result without negative values keeps its grey levels where they fit into 0 to 255;
     other results are stretched: to the largest value, or with negative values so that mid-grey (128) is zero.
+    A file that exists is overwritten, unless `force` is false: then UserError is raised.
     """
     image = read_image(Path(image_path))
     kernel = parse_kernel(kernel_text)
@@ -89,6 +91,7 @@ def convolve_file(
     result = apply(channels, kernel, mode=mode, boundary=boundary, stride=stride, dim=2)
     result = np.moveaxis(result, 0, 2) if image.ndim == 3 else result
     check_not_input(Path(out_path), [Path(image_path)])
+    refuse_existing(Path(out_path), force)
     scale = write(result, Path(out_path))
     return Written(Path(out_path), image.shape, result.shape, float(result.min()), float(result.max()), scale)
 

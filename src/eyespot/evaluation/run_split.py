@@ -19,7 +19,7 @@ def trained_content(run: Path) -> set[str]:
 def split_rows(run: Path) -> list[dict[str, str]]:
     """The rows of a run's split.csv."""
     try:
-        with (run / SPLIT).open(newline="", encoding="utf-8") as file:
+        with (run / SPLIT).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             return list(csv.DictReader(file))
     except OSError as error:
         raise UserError(

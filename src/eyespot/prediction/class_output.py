@@ -11,7 +11,7 @@ from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.parallel import batched
 from eyespot.prediction.engine import Engine
-from eyespot.prediction.output import WriteRequest
+from eyespot.prediction.output import WriteRequest, Written
 from eyespot.prediction.predictions import Prediction, Predictions
 from eyespot.prediction.sinks import write_predictions
 from eyespot.weights.card import Card
@@ -60,10 +60,8 @@ class ClassOutput:
             raise UserError(f"{unread[0].path} cannot be read: {unread[0].error}")
         return collected
 
-    def write(
-        self, predictor: Any, files: Iterable[Path], request: WriteRequest
-    ) -> tuple[dict[str, str], int]:
-        """A table, CSV or JSON lines; the reason for each unreadable file, and the number of predictions."""
+    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+        """A table, CSV or JSON lines."""
         for option, given in (
             ("instances", request.instances is not None),
             ("probabilities", request.probabilities),
@@ -72,4 +70,4 @@ class ClassOutput:
                 raise UserError(
                     f"--{option} is for masks, and {request.run} was trained on classes: leave it out"
                 )
-        return write_predictions(predictor.stream(files), request.out, request.format)
+        return write_predictions(predictor.stream(files), request.out, request.format, request.force)

@@ -18,6 +18,7 @@ from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_l
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.samples import list_files
+from eyespot.errors import UserError
 
 UNORIENTED = (
     "an array does not state where its axes point, and they are taken as superior, anterior and right, in this order; give "
@@ -31,7 +32,7 @@ def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Pat
     for name in paths:
         path = Path(name)
         if name == "-":
-            yield from (Path(line.strip()) for line in lines if line.strip())
+            yield from _paths(lines)
         elif path.is_dir():
             yield from list_files(path, dim)
         elif path.exists() or not has_magic(name):
@@ -53,6 +54,23 @@ class Remarks:
             if kind not in self._given:
                 self._given.add(kind)
                 warnings.warn(f"{name}: {remark} (not repeated for other files)", UserWarning, stacklevel=3)
+
+
+def _paths(lines: Iterable[str]) -> Iterator[Path]:
+    """A path from each line. Raises UserError for what cannot be lines of text, until one has named a file that exists."""
+    named = False
+    for line in lines:
+        name = line.rstrip("\r\n").replace("\0", "\\0")  # which no name has
+        if not name.strip():
+            continue
+        exists = os.path.exists(name)  # a name may begin or end with spaces
+        path = Path(name if exists else name.strip())
+        named = named or exists or os.path.exists(path)
+        if not named and not line.strip().replace("\t", " ").isprintable():
+            raise UserError(
+                "standard input holds bytes and not text, and - takes a path per line: name the file itself, or save it first"
+            )
+        yield path
 
 
 def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tuple[str, Array | str]:

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from eyespot.console import count, say, track
+from eyespot.console import say, track
 from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
@@ -21,6 +21,7 @@ from eyespot.files import make_folder, write_file
 from eyespot.prediction.inputs import Remarks
 from eyespot.prediction.nifti_output import ENDING as NIFTI
 from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
+from eyespot.prediction.output import existing_sentence
 from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import WindowReader, in_depth, open_windows
@@ -39,18 +40,21 @@ def write_maps(
     common: Path | None,
     instances: bool | None = None,
     probabilities: bool = False,
-) -> tuple[dict[str, str], list[Path]]:
-    """Write the map of each file over nothing; return the reason for each unreadable one, and what was written.
+    *,
+    force: bool = False,
+) -> tuple[dict[str, str], list[Path], list[Path]]:
+    """Write the map of each file; the reason for each unreadable one, what was written, and what existed before.
 
     Of multi-label masks a map for each class, in a folder of its name: the layout in which masks are read.
 
     common          the folder below which the inputs lie; their own folders below it are kept
     instances       ids of objects in place of classes; None for ids where the training masks numbered objects
     probabilities   write NAME_probabilities.tif (or .nii.gz) beside each map: a channel per class, in 255ths
+    force           overwrite files that exist; else the images that they belong to are skipped
     """
     unread: dict[str, str] = {}
     written: list[Path] = []
-    there: list[Path] = []
+    existing: list[Path] = []
     taken: set[Path] = set()
     remarks = Remarks()
     if instances is None:
@@ -67,18 +71,14 @@ def write_maps(
         tables = _tables(segmenter, path, out)
         try:
             write = _write_nifti if path.name.endswith(NIFTI) else _write_file
-            written += write(segmenter, file, path, tables, instances, probabilities, remarks)
+            written += write(segmenter, file, path, tables, instances, probabilities, remarks, force)
         except Unreadable as reason:
             unread[str(file)] = str(reason)
         except FileExistsError as error:
-            there.append(error.args[0])
-    if there:
-        verb = "exists" if len(there) == 1 else "exist"
-        text = f"{count(len(there), 'mask file')} already {verb}, such as {there[0]}: name another folder, or move {'it' if len(there) == 1 else 'them'} away"
-        if not written:
-            raise UserError(text)
-        say(text)
-    return unread, written
+            existing.append(error.args[0])
+    if existing and not written:
+        raise UserError(existing_sentence(existing))
+    return unread, written, existing
 
 
 def _tables(segmenter: Segmenter, path: Path, out: Path) -> dict[Path, Array]:
@@ -102,6 +102,7 @@ def _write_file(
     instances: bool,
     probabilities: bool,
     remarks: Remarks,
+    force: bool,
 ) -> list[Path]:
     """Predict one file, read and written in parts where it is large, and say where its maps are.
 
@@ -115,7 +116,7 @@ def _write_file(
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = _probability_file(path, len(shape))
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
-    _check_free((*tables, *[soft] * probabilities))
+    _check_free((*tables, *[soft] * probabilities), force)
     how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
     if large:
         plan = segmenter.plan(shape, probabilities)
@@ -149,13 +150,13 @@ def _write_file(
             elif probabilities:
                 bands_of_shares.append(shares)
     if bands_of_shares:
-        write_file(soft, _npy(np.concatenate(bands_of_shares, 1)))
+        write_file(soft, _npy(np.concatenate(bands_of_shares, 1)), replace=force)
     if large:
         return list(tables)
     labels = np.concatenate(bands_of_labels)
     if instances:
-        return [write_map(_numbers(segmenter.ids(labels)), path, file)]
-    return [write_map(values[labels], to, file) for to, values in tables.items()]
+        return [write_map(_numbers(segmenter.ids(labels)), path, file, force)]
+    return [write_map(values[labels], to, file, force) for to, values in tables.items()]
 
 
 def _write_nifti(
@@ -166,6 +167,7 @@ def _write_nifti(
     instances: bool,
     probabilities: bool,
     remarks: Remarks,
+    force: bool,
 ) -> list[Path]:
     """`_write_file` of a NIfTI file, which is in memory as a whole, and whose maps are NIfTI."""
     windows = opened(file, segmenter.preprocessing, remarks)
@@ -173,7 +175,7 @@ def _write_nifti(
     if instances:
         _check_memory_for_ids(file, prod(shape))
     soft = _probability_file(path, len(shape))
-    _check_free((*tables, *[soft] * probabilities))
+    _check_free((*tables, *[soft] * probabilities), force)
     bands = segmenter.bands(windows, shape, soft=probabilities)
     if prod(shape) >= LARGE:
         bands = track(
@@ -183,10 +185,10 @@ def _write_nifti(
     labels = np.concatenate([band for _, band, _ in tops_labels_shares])
     if probabilities:
         shares = [share for _, _, share in tops_labels_shares if share is not None]
-        write_file(soft, nifti_like(np.moveaxis(np.concatenate(shares, 1), 0, -1), file))
+        write_file(soft, nifti_like(np.moveaxis(np.concatenate(shares, 1), 0, -1), file), replace=force)
     if instances:
-        return [write_map(_numbers(segmenter.ids(labels)), path, file)]
-    return [write_map(values[labels], to, file) for to, values in tables.items()]
+        return [write_map(_numbers(segmenter.ids(labels)), path, file, force)]
+    return [write_map(values[labels], to, file, force) for to, values in tables.items()]
 
 
 def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks) -> WindowReader:
@@ -199,11 +201,11 @@ def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks) -> Window
     return windows
 
 
-def _check_free(paths: tuple[Path, ...]) -> None:
-    """Make the folders of files to write. Raises FileExistsError where one exists, unless a stopped run left it."""
+def _check_free(paths: tuple[Path, ...], force: bool) -> None:
+    """Make the folders of files to write. Raises FileExistsError where one exists, unless forced or left by a stopped run."""
     stopped = any(path.with_name(f"{path.name}.partial").exists() for path in paths)
     for path in paths:
-        if path.exists() and not stopped:
+        if path.exists() and not stopped and not force:
             raise FileExistsError(path)
     for path in paths:
         make_folder(path.parent)
@@ -254,11 +256,11 @@ def _holding(path: Path, dtype: np.dtype) -> Path:
     return path.with_suffix(".tif") if path.suffix == ".png" and dtype not in (np.uint8, np.uint16) else path
 
 
-def write_map(values: Array, path: Path, source: Path) -> Path:
+def write_map(values: Array, path: Path, source: Path, force: bool = False) -> Path:
     """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
     if (holding := _holding(path, values.dtype)) != path:
         path = holding
-        _check_free((path,))
+        _check_free((path,), force)
     if path.name.endswith(NIFTI):
         content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
     elif path.suffix == ".npy":
@@ -273,7 +275,7 @@ def write_map(values: Array, path: Path, source: Path) -> Path:
         photometric = "rgb" if colours else "minisblack"
         tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **_scale(source))
         content = buffer.getvalue()
-    write_file(path, content)
+    write_file(path, content, replace=force)
     return path
 
 

@@ -9,7 +9,7 @@ from eyespot.data.header import Array
 from eyespot.data.multilabel import unpack
 from eyespot.errors import UserError
 from eyespot.prediction.mask_files import write_maps
-from eyespot.prediction.output import WriteRequest
+from eyespot.prediction.output import WriteRequest, Written
 from eyespot.prediction.predictions import MaskPrediction
 from eyespot.prediction.segmenter import Segmenter
 
@@ -33,14 +33,18 @@ class MaskOutput(Segmenter):
         """All of them."""
         return list(predictions)
 
-    def write(
-        self, predictor: Any, files: Iterable[Path], request: WriteRequest
-    ) -> tuple[dict[str, str], int]:
-        """A file for each image; the reason for each unreadable one, and the number of masks."""
+    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+        """A file for each image, with its mask."""
         if request.out is None:
             raise UserError(f"{request.run} predicts masks: name a folder for them with --out")
-        unread, written = write_maps(
-            self, files, request.out, request.common, request.instances, request.probabilities
+        unread, written, existing = write_maps(
+            self,
+            files,
+            request.out,
+            request.common,
+            request.instances,
+            request.probabilities,
+            force=request.force,
         )
         print(f"{count(len(written), 'mask')} in {request.out}")
-        return unread, len(written)
+        return Written(unread, len(written), tuple(existing))

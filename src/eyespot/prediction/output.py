@@ -1,10 +1,11 @@
 """What a predictor asks of the prediction half of a task."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from eyespot.console import count
 from eyespot.data.header import Array
 from eyespot.prediction.engine import Engine
 from eyespot.weights.card import Card
@@ -20,6 +21,7 @@ class WriteRequest:
     common          the folder that all inputs are in, whose own folders are kept
     instances       a number for each object in place of classes; None for what the training masks had
     probabilities   of every class as well
+    force           whether files that exist are overwritten
     """
 
     run: str
@@ -28,6 +30,22 @@ class WriteRequest:
     common: Path | None = None
     instances: bool | None = None
     probabilities: bool = False
+    force: bool = False
+
+
+class Written(NamedTuple):
+    """What became of the files: the reason for each unreadable one, the predictions, and files that were in the way."""
+
+    unread: dict[str, str]
+    count: int
+    existing: tuple[Path, ...] = ()
+
+
+def existing_sentence(existing: Sequence[Path]) -> str:
+    """That files were in the way, and the remedy."""
+    exist, them = ("exists", "it") if len(existing) == 1 else ("exist", "them")
+    files = count(len(existing), "mask file")
+    return f"{files} already {exist}, such as {existing[0]}: name another folder, or overwrite {them} with --force"
 
 
 class Output(Protocol):
@@ -48,8 +66,6 @@ class Output(Protocol):
         """What `predictor(images)` returns."""
         ...
 
-    def write(
-        self, predictor: Any, files: Iterable[Path], request: WriteRequest
-    ) -> tuple[dict[str, str], int]:
-        """Write predictions; the reason for each unreadable file, and how many were written."""
+    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+        """Write predictions of files."""
         ...

@@ -13,7 +13,7 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.parallel import in_order
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.inputs import Remarks, read_input
-from eyespot.prediction.output import Output, WriteRequest
+from eyespot.prediction.output import Output, WriteRequest, Written
 from eyespot.weights.card import Card
 
 
@@ -62,8 +62,8 @@ class Predictor:
         read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
         return self.output.stream(in_order(read, images))
 
-    def write(self, files: Iterable[Path], request: WriteRequest) -> tuple[dict[str, str], int]:
-        """Predict files and write what is predicted; the reason for each unreadable file, and how many were written."""
+    def write(self, files: Iterable[Path], request: WriteRequest) -> Written:
+        """Predict files and write what is predicted."""
         return self.output.write(self, files, request)
 
     def __repr__(self) -> str:

@@ -8,23 +8,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from eyespot.errors import UserError, nearest
-from eyespot.files import writing
+from eyespot.console import say
+from eyespot.errors import UserError, nearest, one_line
+from eyespot.files import remove_files, writing
+from eyespot.prediction.output import Written
 from eyespot.prediction.predictions import Prediction
 
 FORMATS = ("table", "csv", "jsonl")
 
 
 def write_predictions(
-    predictions: Iterable[Prediction], out: Path | None, form: str | None
-) -> tuple[dict[str, str], int]:
-    """Write each prediction as it comes; return the reason for each unreadable file, and the number of predictions."""
+    predictions: Iterable[Prediction], out: Path | None, form: str | None, force: bool = False
+) -> Written:
+    """Write each prediction as it comes. force   whether a file that exists is overwritten"""
     form = form or (_by_ending(out) if out else "table" if sys.stdout.isatty() else "csv")
     if form not in FORMATS:
         raise UserError(f"format is {form!r}; {nearest(form, FORMATS)}")
     unread: dict[str, str] = {}
     done, write = 0, None
-    with _opened(out) as file:
+    with _opened(out, force) as file:
         for p in predictions:
             if p.error is not None:
                 unread[p.path] = p.error
@@ -32,7 +34,7 @@ def write_predictions(
             write = write or {"table": _table, "csv": _csv, "jsonl": _jsonl}[form](file)
             write(p)
             done += 1
-    return unread, done
+    return Written(unread, done)
 
 
 def _by_ending(out: Path) -> str:
@@ -43,15 +45,23 @@ def _by_ending(out: Path) -> str:
 
 
 @contextlib.contextmanager
-def _opened(out: Path | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that takes its name only when it is whole, and only if anything was written."""
+def _opened(out: Path | None, force: bool) -> Iterator[IO[str]]:
+    """Standard output, or a file that takes its name only when it is whole, and only if anything was written.
+
+    Predictions that were written before Ctrl-C or an error stay in NAME.partial.
+    """
     if out is None:
         yield sys.stdout
         return
-    if out.exists():
-        raise UserError(f"{out} exists: name another file, or move it away")
-    with writing(out, text=True, keep_empty=False) as file:
-        yield file
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        with writing(out, text=True, keep_empty=False, replace=force, interrupted=partial) as file:
+            yield file
+    except BaseException:
+        if partial.exists():
+            say(f"the predictions so far are in {partial}")
+        raise
+    remove_files(partial)  # of a run before, which was stopped
 
 
 def _csv(file: IO[str]):
@@ -82,7 +92,7 @@ def _table(file: IO[str]):
     def write(p: Prediction) -> None:
         others = sorted((p.probabilities or {}).items(), key=lambda x: -x[1])[1:3]
         file.write(
-            f"{p.label:<16} {100 * (p.probability or 0):5.1f}%  {p.path}  ({', '.join(f'{n} {100 * v:.1f}%' for n, v in others)})\n"
+            f"{p.label:<16} {100 * (p.probability or 0):5.1f}%  {one_line(p.path)}  ({', '.join(f'{n} {100 * v:.1f}%' for n, v in others)})\n"
         )
 
     return write

@@ -1,6 +1,7 @@
 """A data set that a CSV lists: a row per image with its class or masks, and perhaps its split."""
 
 import csv
+import os
 from pathlib import Path
 
 from eyespot.config import Config
@@ -37,19 +38,32 @@ def _read_rows(path: Path) -> list[Row]:
     if path.suffix.lower() in ARCHIVES and not is_known(path):
         raise UserError(f"{path} is an archive: unpack it, and give the folder")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             head = file.readline()
+            head.encode()
             file.seek(0)
             delimiter = max(",;\t", key=head.count)  # spreadsheets write any of these
             rows = list(csv.DictReader(file, delimiter=delimiter))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = "its text is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        _check_text(path.parent, rows)
+    except (OSError, UnicodeEncodeError, csv.Error) as error:
+        reason = "its text is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
         raise UserError(
             f"{path} cannot be read as a CSV ({reason}): give a folder, or a CSV in UTF-8 with the columns path and label"
         ) from error
     if not rows:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")
     return rows
+
+
+def _check_text(folder: Path, rows: list[Row]) -> None:
+    """Raises UnicodeEncodeError for text that is not UTF-8, but in the rows of files that exist: names may have any bytes."""
+    for row in rows:
+        cells = [cell for cell in row.values() if isinstance(cell, str) and not cell.isascii()]
+        try:
+            "".join(cells).encode()
+        except UnicodeEncodeError:
+            if not any(os.path.exists(folder / cell) for cell in cells):
+                raise
 
 
 def _sample(csv_path: Path, line: int, row: Row) -> Sample:
