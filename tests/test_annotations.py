@@ -66,6 +66,8 @@ LAYOUTS = {
     "a folder per image below masks": {"image": "images/{i}.png", "mask": "masks/{i}/obj{i}{k}.png"},
     "numbers in a folder per image": {"image": "images/im{i}.png", "mask": "masks/im{i}/{k}.png"},
     "below a split": {"image": "train/{i}/images/{i}.png", "mask": "train/{i}/masks/{i}a{k}.png"},
+    "numbers in the names": {"image": "images/a{i}.png", "mask": "masks/a{i}_{k}{i}.png"},
+    "words and numbers in the names": {"image": "images/a{i}.png", "mask": "masks/a{i}_mask_{i}{k}.png"},
     "no folder of images": {"image": "{i}/{i}.png", "mask": "{i}/masks/{i}a{k}.png"},
     "a wrapper": {"image": "stage1/x{i}/images/x{i}.png", "mask": "stage1/x{i}/masks/h{i}a{k}.png"},
 }
@@ -143,6 +145,20 @@ def test_a_file_per_class_is_not_a_file_per_object(tmp_path):
     nuclei(tmp_path, mask="{i:04x}/masks/class{k}.png")
     with pytest.raises(UserError):
         survey_data(tmp_path)
+
+
+def test_two_masks_of_each_image_are_objects_if_asked(tmp_path, cli):
+    """They may be classes, or the work of two people."""
+    nuclei(tmp_path, "images/{i}.png", "masks/{i}_{k}.png")
+    assert "masks such as 0_0.png and 0_1.png: use --objects" in one_sentence(cli("look", tmp_path))
+    assert "use --objects" in one_sentence(cli("look", tmp_path, "--classes"))
+    survey = survey_data(tmp_path, Config(objects=True))
+    assert all((drawn(survey, i) == numbered(i)).all() for i in range(3))
+    for i in range(3):
+        save(tmp_path / f"masks/{i}_2.png", rectangle(15, 2, 3, 3))
+    assert find_samples(tmp_path).samples[0].mask == tmp_path / "masks/0_*"
+    save(tmp_path / "masks/1_2.png", rectangle(15, 2, 3, 3) + rectangle(15, 20, 3, 3))
+    assert "use --objects" in one_sentence(cli("look", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -403,6 +419,23 @@ def test_splits_of_coco_are_kept_apart(tmp_path, names):
     for row, sample in enumerate(survey.source.samples):
         assert (drawn(survey, row) == numbered(int(sample.path.stem))).all()
         assert sample.split[:3] in str(sample.path.parent)
+
+
+def test_the_case_of_names_is_ignored_where_no_other_image_has_it(tmp_path):
+    images(tmp_path)
+    (tmp_path / "1.png").rename(tmp_path / "1.PNG")
+    write(tmp_path / "a.json", coco())
+    assert len(find_samples(tmp_path).samples) == 3 and len(survey_data(tmp_path).labels) == 3
+
+
+def test_captions_beside_outlines_are_left_alone(tmp_path):
+    images(tmp_path / "images")
+    write(tmp_path / "annotations/instances.json", coco())
+    write(
+        tmp_path / "annotations/captions.json",
+        coco() | {"annotations": [{"id": 0, "image_id": 0, "caption": "x"}]},
+    )
+    assert {sample.mask.name for sample in find_samples(tmp_path).samples} == {"instances.json"}
 
 
 def test_names_of_images_with_folders_are_told_apart(tmp_path):

@@ -135,7 +135,7 @@ def _problems(contents: list[OfMask], objects: bool) -> Iterator[Problem]:
         has = "has" if boxes == 1 else "have"
         yield Problem(
             WARNING,
-            f"{count(boxes, 'object')} {has} a bounding box and no outline: its pixels are not counted",
+            f"{count(boxes, 'object')} {has} a bounding box and no outline: pixels in such boxes are not counted",
         )
     if objects and (crowds := sum(content.crowds for _, content in contents)):
         are = "is" if crowds == 1 else "are"

@@ -17,6 +17,7 @@ from eyespot.data.annotations.object_files import (
     contents_of_object_files,
     digest_of_object_files,
     draw_object_files,
+    is_object_files,
 )
 from eyespot.data.annotations.of_image import contents_of_image, digest_of_image, draw_image, is_annotation
 from eyespot.data.formats.read import load_bytes
@@ -62,7 +63,7 @@ class Reader:
 
 READERS = [
     Reader(
-        lambda sample, mask: mask.is_dir(),
+        is_object_files,
         contents_of_object_files,
         draw_object_files,
         digest_of_object_files,

@@ -76,6 +76,8 @@ def _image(entry: dict[str, Any], outlines: list[Outline]) -> AnnotatedImage:
 
 def _outline(annotation: dict[str, Any], categories: dict[Any, str]) -> Outline | None:
     """None for an annotation without an outline or a box."""
+    if not annotation.get("segmentation") and not annotation.get("bbox"):
+        return None
     number = _id(annotation, "category_id")
     if number not in categories:
         raise Malformed(f"has the category {number!r}, which is not in the file's categories")
@@ -87,10 +89,7 @@ def _outline(annotation: dict[str, Any], categories: dict[Any, str]) -> Outline 
     polygons = _polygons(segmentation)
     if polygons:
         return Outline(name, polygons, rectangle=is_rectangle(polygons), crowd=crowd)
-    box = annotation.get("bbox")
-    if box is None or box == []:
-        return None
-    numbers = polygon(box)
+    numbers = polygon(annotation.get("bbox") or [])
     if len(numbers) != 4:
         raise Malformed("has a bbox that is not x, y, width, height")
     left, top, width, height = numbers

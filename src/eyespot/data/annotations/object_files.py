@@ -1,5 +1,6 @@
 """A mask that is a folder with a file per object, as Kaggle's nuclei have."""
 
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,9 +14,28 @@ from eyespot.data.mask_pixels import read_mask
 from eyespot.data.masks import Mapping
 from eyespot.data.sources.samples import TABLES, Sample, is_known, visible
 
+ANY_NUMBER = "_*"
+"""What follows the name of an image in the path of a mask whose files are ID_1.png, ID_2.png, ..."""
+NUMBERED = re.compile(r"[ _.-]+(?:(?:mask|object|obj|instance|inst|cell|nucleus)[ _.-]*)?\(?\d+\)?$")
+
+
+def is_object_files(sample: Sample, mask: Path) -> bool:
+    """Whether a mask is a folder of files, or a pattern of their names."""
+    return mask.is_dir() or (mask.name.endswith(ANY_NUMBER) and mask.parent.is_dir())
+
+
+def stems_before_number(path: Path) -> list[str]:
+    """The names that the image of a numbered mask may have; none where a mask has no number."""
+    stem = Path(path.name.removesuffix(".gz")).stem
+    match = NUMBERED.search(stem)
+    return [stem[: match.start()]] if match else []
+
 
 def object_files(folder: Path) -> list[Path]:
-    """The files of a folder that may each hold an object, in the order of their names."""
+    """The files of a folder that may each hold an object, in the order of their names; or those of a pattern."""
+    if folder.name.endswith(ANY_NUMBER) and not folder.is_dir():
+        image = folder.name.removesuffix(ANY_NUMBER)
+        return [path for path in object_files(folder.parent) if image in stems_before_number(path)]
     paths = (Path(entry.path) for entry in visible(folder) if entry.is_file())
     return [path for path in paths if is_known(path) and path.suffix.lower() not in TABLES]
 

@@ -64,7 +64,7 @@ def _find(sample: Sample, mask: Path) -> tuple[AnnotationFile, AnnotatedImage]:
         raise Unreadable(f"it is {file.tool}, which is not read: export it as COCO")
     if file.one_image and sample.path.stem == mask.stem:
         return file, file.images[0]
-    named = file.by_name.get(sample.path.name, [])
+    named = file.by_name.get(sample.path.name.lower(), [])
     best = max(named, key=lambda image: common_end(sample.path, image.file), default=None)
     if best is None:
         raise Unreadable(f"{file.tool} that does not list {sample.path.name}")

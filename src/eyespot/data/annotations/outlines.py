@@ -82,10 +82,10 @@ class AnnotationFile:
 
     @cached_property
     def by_name(self) -> dict[str, list[AnnotatedImage]]:
-        """The images by their names without folders."""
+        """The images by their names without folders, in small letters: some systems ignore the case."""
         named: dict[str, list[AnnotatedImage]] = {}
         for image in self.images:
-            named.setdefault(folders_and_name(image.file)[-1], []).append(image)
+            named.setdefault(folders_and_name(image.file)[-1].lower(), []).append(image)
         return named
 
     @property

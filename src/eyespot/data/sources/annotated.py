@@ -89,7 +89,7 @@ def source_of_annotation_file(path: Path, options: Config) -> Source | None:
         refuse_boxes({path: file})
     root = path.parent
     images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
-    if not any(p.name in file.by_name for p in images) and root.name.lower() in MASKS:
+    if not any(p.name.lower() in file.by_name for p in images) and root.name.lower() in MASKS:
         root = root.parent
         images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
     return _source(path.stem, root, {path: file}, images)
@@ -154,7 +154,7 @@ def _match(root: Path, files: Files, images: list[Path]) -> _Matches:
     named = defaultdict(list)
     stems = defaultdict(list)
     for path in images:
-        named[path.name].append(path)
+        named[path.name.lower()].append(path)
         stems[path.stem].append(path)
     matches = _Matches(defaultdict(list), [])
     for annotations, file in files.items():

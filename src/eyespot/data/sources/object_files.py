@@ -3,11 +3,18 @@
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.data.annotations.object_files import object_files
+from eyespot.data.annotations.object_files import ANY_NUMBER, object_files, stems_before_number
+from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
+from eyespot.data.header import Unreadable
+from eyespot.data.masks import read_mask
 from eyespot.data.sources.pairs import IMAGES, MASKS
 from eyespot.data.sources.samples import SPLITS, TABLES, Sample, Source, folders, is_known, walk
+from eyespot.errors import UserError
+from eyespot.labels import components
 
+SEEN = 5
+"""Images of which the files are read, to see what they hold."""
 Key = tuple[str, ...]
 """What an image and the folder of its objects have in common: the folders but for images/ and masks/, and the name."""
 
@@ -22,12 +29,16 @@ def source_of_object_files(root: Path, name: str, options: Config) -> Source | N
         for path in walk(root)
         if is_known(path) and path.suffix.lower() not in TABLES and not MASKS & set(_names(path.parent, root))
     ]
-    of_image = _by_case(root, images, mask_folders) or _by_name(root, images, mask_folders)
+    of_image = (
+        _by_case(root, images, mask_folders)
+        or _by_name(root, images, mask_folders)
+        or _by_number(root, images, mask_folders, options)
+    )
     if not of_image:
         return None
     samples = [Sample(image, "", _split(image, root), folder) for image, folder in of_image.items()]
     without = tuple(image for image in images if image not in of_image)
-    reason = f"each image has a folder of masks such as {samples[0].mask}"
+    reason = f"each image has a file per object: {samples[0].mask}"
     guess = Guess("task", "segmentation", reason, "--task classification")
     return Source(name, tuple(samples), (), {}, {"mask": without} if without else {}, (guess,))
 
@@ -59,6 +70,46 @@ def _if_objects(of_image: dict[Path, Path]) -> dict[Path, Path]:
     words = [frozenset(_stem(p) for p in paths if not _stem(p).isdecimal()) for paths in several]
     per_class = len(several) > 1 and len(set(words)) == 1 and bool(words[0])
     return {} if not several or per_class or named_like_image > len(several) else of_image
+
+
+def _by_number(root: Path, images: list[Path], mask_folders: list[Path], options: Config) -> dict[Path, Path]:
+    """Images whose masks have their name and a number: images/ID.png and masks/ID_1.png, masks/ID_2.png, ...
+
+    Raises UserError where every image has the same numbers, which may be objects, classes or people.
+    """
+    stems = {_stem(image) for image in images}
+    numbered: dict[tuple[Key, str], list[Path]] = {}
+    for folder in mask_folders:
+        for path in object_files(folder):
+            stem = next((stem for stem in stems_before_number(path) if stem in stems), None)
+            if stem is None:
+                return {}
+            numbered.setdefault((_key(folder, root, MASKS), stem), []).append(path)
+    if not any(len(paths) > 1 for paths in numbered.values()):
+        return {}
+    endings = {tuple(_stem(p).removeprefix(stem) for p in paths) for (_, stem), paths in numbered.items()}
+    alike = len(endings) == 1 and len(numbered) > 1 and options.objects is not True
+    if alike and not all(map(_are_connected, list(numbered.values())[:SEEN])):
+        first = next(iter(numbered.values()))
+        raise UserError(
+            f"each image of {root} has {len(first)} masks such as {first[0].name} and {first[1].name}: use --objects if each "
+            "is one object; put them into masks/CLASS if each is a class"
+        )
+    keys = {image: (_key(image.parent, root, IMAGES), _stem(image)) for image in images}
+    return {
+        image: numbered[key][0].parent / f"{key[1]}{ANY_NUMBER}"
+        for image, key in keys.items()
+        if key in numbered
+    }
+
+
+def _are_connected(paths: list[Path]) -> bool:
+    """Whether there are more than two files, and each shows one connected thing: hardly classes, or the work of people"""
+    try:
+        masks = [read_mask(load_bytes(path), 2)[0] for path in paths]
+    except Unreadable:
+        return False
+    return len(paths) > 2 and all(int(components(mask > 0).max()) <= 1 for mask in masks)
 
 
 def _folders_below(root: Path) -> list[Path]:
