@@ -141,6 +141,13 @@ def test_a_file_that_is_not_one_object_is_named(tmp_path, values, reason):
     assert "y.png" in unusable.files[0] and reason in unusable.files[0]
 
 
+def test_objects_may_be_coloured(tmp_path):
+    nuclei(tmp_path)
+    inside = rectangle(2, 3, 4, 5, 1)[..., None]
+    save(tmp_path / "0000/masks/0a0.png", np.concatenate([inside * 200, inside * 9, inside * 0], -1))
+    assert (drawn(survey_data(tmp_path), 0) == numbered(0)).all()
+
+
 def test_a_file_per_class_is_not_a_file_per_object(tmp_path):
     nuclei(tmp_path, mask="{i:04x}/masks/class{k}.png")
     with pytest.raises(UserError):

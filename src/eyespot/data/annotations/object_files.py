@@ -11,7 +11,7 @@ from eyespot.data.annotations.draw import OBJECT, Area, Contents, Drawn, draw, i
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask
-from eyespot.data.masks import Mapping
+from eyespot.data.masks import COLOUR, Mapping
 from eyespot.data.sources.samples import TABLES, Sample, is_known, visible
 
 ANY_NUMBER = "_*"
@@ -68,7 +68,7 @@ def _inside(path: Path, dim: int) -> NDArray[np.bool_]:
         values, _ = read_mask(load_bytes(path), dim)
     except Unreadable as reason:
         raise Unreadable(f"its file {path.name}: {reason}") from reason
-    inside = values != 0
+    inside = (values != 0) & (values != COLOUR)  # black, where the file has colours
     one = values[inside].max(initial=0)
     if ((values != one) & inside).any():
         distinct = np.unique(values)

@@ -7,7 +7,7 @@ from eyespot.data.annotations.object_files import ANY_NUMBER, object_files, stem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
-from eyespot.data.masks import read_mask
+from eyespot.data.mask_pixels import read_mask
 from eyespot.data.sources.pairs import IMAGES, MASKS
 from eyespot.data.sources.samples import SPLITS, TABLES, Sample, Source, folders, is_known, walk
 from eyespot.errors import UserError
