@@ -261,7 +261,7 @@ def test_sounds_are_seen_as_spectra_unless_asked():
         1,
         "s",
     ) and preprocessing.size <= LARGEST[1]
-    with pytest.raises(UserError, match="not all files are WAV"):
+    with pytest.raises(UserError, match="not all files are sounds"):
         reading_for(npy(np.zeros(50)), view="spectrum")
 
 

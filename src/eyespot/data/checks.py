@@ -13,7 +13,7 @@ from eyespot.data.sources.samples import Source
 
 UNSUPPORTED = frozenset(
     ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .mha .mhd .mrc .ims .h5 .hdf5 "
-    ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .mp3 .flac .ogg .m4a".split()
+    ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .m4a .aac .wma .amr".split()
 )
 """Endings of pictures, volumes and sounds that are not read."""
 

@@ -52,6 +52,9 @@ def converted(survey: Survey) -> Iterator[Problem]:
     headers = survey.headers
     preprocessing = survey.preprocessing
     yield from left_out(survey)
+    if preprocessing.dim == 1 and 1 in preprocessing.accepts:
+        text = "with several channels among mono ones: mixed down to one channel"
+        yield from matching(survey, WARNING, [h.channels > 1 for h in headers], text)
     yield from matching(survey, WARNING, [UNEVEN in h.notes for h in headers], UNEVEN_TIMES)
     rotated = "rotated upright according to their orientation (EXIF or TIFF)"
     yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)

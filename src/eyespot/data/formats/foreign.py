@@ -47,6 +47,14 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"SQLite format 3\0", "it is a database (SQLite), which is not read"),
     (0, b"\x80\x04\x95", "it is a Python pickle, which is not read: save the array as .npy"),
     (0, b"\x80\x05\x95", "it is a Python pickle, which is not read: save the array as .npy"),
+    (
+        0,
+        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+        "it is WMA or WMV, which is not read: convert sounds to FLAC or WAV",
+    ),
+    (0, b"#!AMR", "it is AMR, which is not read: convert it to FLAC or WAV"),
+    (0, b"MAC ", "it is Monkey's Audio, which is not read: convert it to FLAC or WAV"),
+    (0, b"MThd", "it is MIDI, which has notes and no sound: render it as WAV"),
     (0, b"\x7fELF", "it is a program and not an image"),
     (0, b"MZ\x90\0", "it is a program and not an image"),
 )
@@ -95,6 +103,8 @@ def _iso_media(content: bytes) -> str:
         return f"it is AVIF, which is not read: {SAVE}"
     if content[8:12] in BRANDS["a camera's raw file"]:
         return f"it is a camera's raw file, which is not read: {SAVE}"
+    if content[8:11] in (b"M4A", b"M4B", b"M4P"):
+        return "it is AAC (M4A), which is not read: convert it to FLAC or WAV"
     return "it is a video (MP4 or QuickTime), which is not read: save frames as PNG"
 
 

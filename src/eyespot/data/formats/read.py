@@ -8,7 +8,7 @@ from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import decode_jpeg, is_jpeg, jpeg_header
 from eyespot.data.formats.nifti import decode_nifti, is_nifti, nifti_header
 from eyespot.data.formats.numpy_file import decode_numpy, is_numpy, numpy_header
-from eyespot.data.formats.sound import decode_wav, is_wav, wav_header
+from eyespot.data.formats.sound import decode_sound, is_sound, sound_header
 from eyespot.data.formats.tables.table import decode_table, looks_like_table, table_header
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
 from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite
@@ -17,7 +17,7 @@ KINDS = (
     # recognises content; reads the header; decodes values for so many axes, at about this size, with these options
     (is_jpeg, lambda c, digest, _: jpeg_header(c, digest), lambda c, dim, *rest: decode_jpeg(c, *rest)),
     (is_tiff, tiff_header, decode_tiff),
-    (is_wav, lambda c, digest, _: wav_header(c, digest), lambda c, *_: decode_wav(c)),
+    (is_sound, lambda c, digest, _: sound_header(c, digest), lambda c, *_: decode_sound(c)),
     (is_numpy, lambda c, digest, _: numpy_header(c, digest), lambda c, dim, *_: decode_numpy(c, dim)),
     (
         is_nifti,

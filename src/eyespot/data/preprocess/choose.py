@@ -8,6 +8,7 @@ import numpy as np
 
 from eyespot.config import Config
 from eyespot.console import count
+from eyespot.data.formats.sound import KINDS as SOUND_KINDS
 from eyespot.data.formats.tables.table import settled_decimal
 from eyespot.data.header import WORD, Header, ReadOptions
 from eyespot.data.preprocess.preprocessing import FITS, Preprocessing, an
@@ -99,9 +100,7 @@ def choose_preprocessing(
     choose_size = _image_size if dim == 2 else _sound_size if view == "spectrum" else _scaled_size
     size, spacing, unit, size_reason = choose_size(headers, options, largest[dim])
     kinds = Counter(h.channels for h in headers)
-    mixed = dim == 2 and set(kinds) <= {1, 3}
-    channels = max(kinds) if mixed else kinds.most_common(1)[0][0]
-    accepts = tuple(sorted(kinds)) if mixed else (channels,)
+    channels, accepts = choose_channels(headers)
     bands = BANDS if view == "spectrum" else 1
     depths = {h.depth for h in headers}
     depth = max(depths, key=("uint8", "uint16", "float32").index)
@@ -118,6 +117,25 @@ def choose_preprocessing(
     return preprocessing, {name: reason for name, reason in reasons.items() if reason}
 
 
+def choose_channels(headers: list[Header]) -> tuple[int, tuple[int, ...]]:
+    """The channels that files are brought to, and those that they may have.
+
+    Grey images among colour ones get their channel repeated; sounds among mono ones are mixed down; other files that
+    differ from most are refused.
+    """
+    kinds = Counter(h.channels for h in headers)
+    if len(kinds) > 1 and headers[0].dim == 2 and set(kinds) <= {1, 3}:
+        return 3, (1, 3)
+    if len(kinds) > 1 and _are_sounds(headers) and 1 in kinds:
+        return 1, tuple(sorted(kinds))
+    most = kinds.most_common(1)[0][0]
+    return most, (most,)
+
+
+def _are_sounds(headers: list[Header]) -> bool:
+    return all(h.kind in SOUND_KINDS for h in headers)
+
+
 def _fit_reason(headers: list[Header], options: Config) -> str:
     word = WORD[headers[0].dim]
     if options.fit is not None:
@@ -132,9 +150,9 @@ def _fit_reason(headers: list[Header], options: Config) -> str:
 
 
 def _view(headers: list[Header], options: Config) -> tuple[str, str]:
-    sounds = all(h.kind == "WAV" for h in headers)
+    sounds = _are_sounds(headers)
     if options.view == "spectrum" and not sounds:
-        raise UserError("view 'spectrum' is for sounds, and not all files are WAV; use --view samples")
+        raise UserError("view 'spectrum' is for sounds, and not all files are sounds; use --view samples")
     if options.view is not None:
         return options.view, "as you asked"
     return ("spectrum", "all files are sounds") if sounds else ("samples", "")

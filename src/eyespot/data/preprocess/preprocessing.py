@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.console import count
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import WORD, Array, Decoded, ReadOptions, Unreadable, finite
 from eyespot.data.preprocess.depth import to_depth, type_remark
@@ -38,7 +39,8 @@ class Preprocessing:
     size      samples along each axis
     fit       "pad", "crop", "stretch", or "own" to leave the size as it is
     channels  of the result
-    accepts   channels that a file may have; a grey file among colour ones is repeated, others are refused
+    accepts   channels that a file may have; a grey file among colour ones is repeated, sounds among mono ones are mixed
+              down, others are refused
     depth     "uint8", "uint16" or "float32"
     dim       1 for signals, 2 for images, 3 for volumes
     spacing   from sample to sample of the result: all files are brought to this one scale. None: each file is scaled by
@@ -138,6 +140,8 @@ class Preprocessing:
         array = to_depth(self.finite(decoded.array), self)
         if self._is_grey_stored_as_colour(array):
             array = array[..., :1]
+        elif array.shape[-1] > self._channels_of_file:  # sounds among mono ones
+            array = array.mean(axis=-1, keepdims=True)
         array = self.placement(array.shape[:-1], decoded.spacing).apply(array)
         if self.view == "spectrum":
             assert self.spacing
@@ -156,10 +160,15 @@ class Preprocessing:
         if self._is_grey_stored_as_colour(array) or self._is_grey_for_colours(array):
             return
         if array.shape[-1] not in self.accepts:
-            wanted = " or ".join(_channels(c) for c in self.accepts)
+            wanted = " or ".join(_channels(c, self.dim) for c in self.accepts)
             raise Unreadable(
-                f"it has {_channels(array.shape[-1])}, and the {word}s trained on have {wanted}; convert it first"
+                f"it has {_channels(array.shape[-1], self.dim)}, and the {word}s trained on have {wanted}; convert it first"
             )
+
+    @property
+    def _channels_of_file(self) -> int:
+        """The channels that a file is brought to before its spectrum is taken."""
+        return self.channels // BANDS if self.view == "spectrum" else self.channels
 
     def _is_grey_for_colours(self, array: Array) -> bool:
         return self.dim == 2 and array.shape[-1] == 1 and self.accepts == (3,)
@@ -245,5 +254,8 @@ def an(word: str) -> str:
     return f"an {word}" if word[0] in "aio" else f"a {word}"
 
 
-def _channels(n: int) -> str:
-    return {1: "1 channel (grey)", 3: "3 channels (colour)"}.get(n, f"{n} channels")
+def _channels(n: int, dim: int) -> str:
+    meaning = (
+        {1: " (grey)", 3: " (colour)"} if dim == 2 else {1: " (mono)", 2: " (stereo)"} if dim == 1 else {}
+    )
+    return count(n, "channel") + meaning.get(n, "")

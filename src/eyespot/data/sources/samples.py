@@ -13,7 +13,8 @@ TABLES = frozenset(".csv .tsv .txt".split())
 """Series of numbers; but next to pictures they are notes, and ignored."""
 RUN_FILES = ("plan.toml", "split.csv")
 """Files that the folder of a run has from before its first step."""
-KNOWN = PICTURES | TABLES | frozenset(".wav .npy .npz .nii .gz".split())
+SOUNDS = frozenset(".wav .wave .flac .mp3 .ogg .oga .opus .aif .aiff .au .caf .w64 .rf64".split())
+KNOWN = PICTURES | TABLES | SOUNDS | frozenset(".npy .npz .nii .gz".split())
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -77,7 +78,7 @@ class Source:
 
 def list_files(folder: Path, dim: int) -> Iterator[Path]:
     """The files below a folder that may have so many axes, in the order of their names, without hidden ones."""
-    unlike = TABLES | {".wav"} if dim > 1 else PICTURES
+    unlike = TABLES | SOUNDS if dim > 1 else PICTURES
     return (path for path in walk(folder) if is_known(path) and path.suffix.lower() not in unlike)
 
 

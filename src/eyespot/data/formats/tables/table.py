@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count
+from eyespot.data.formats.foreign import foreign_kind
 from eyespot.data.formats.tables.columns import Columns, choose_columns
 from eyespot.data.formats.tables.rows import Table, read_table
 from eyespot.data.formats.tables.text import as_text
@@ -36,7 +37,7 @@ UNEVEN_TIMES = (
 def looks_like_table(content: bytes) -> bool:
     """Text of which a line is numbers for the greater part."""
     text = as_text(content[:HEAD])
-    if text is None or OTHER_TEXT.match(text):
+    if text is None or OTHER_TEXT.match(text) or foreign_kind(content):
         return False
     return any(map(_is_of_numbers, re.split(r"[\r\n]+", text)[:LINES]))
 
