@@ -168,6 +168,27 @@ def test_what_is_not_read_is_named(file, reason):
         decode(file, read_header(file).dim)
 
 
+@pytest.mark.parametrize(
+    "file,reason",
+    [
+        (b"NRRD0004\ntype: short\n\n" + bytes(99), "it is NRRD, which is not read: convert it to NIfTI"),
+        (b"ObjectType = Image\nNDims = 3\n" + bytes(99), r"it is MetaImage \(MHA\), which is not read"),
+        (bytes(128) + b"DICM" + bytes(99), "it is DICOM, which is not read"),
+        (bytes(nibabel.AnalyzeHeader().binaryblock), "header of an Analyze pair"),
+        (gzip.compress(nibabel.MGHImage(np.ones((3, 4, 5), np.int16), np.eye(4)).to_bytes()), "it is MGH"),
+    ],
+)
+def test_other_kinds_of_volume_are_called_by_their_names(file, reason):
+    with pytest.raises(Unreadable, match=reason):
+        read_header(file)
+
+
+def test_a_fourth_axis_of_several_is_a_guess():
+    assert not read_header(content(np.zeros((3, 4, 5, 1), np.int16))).guesses
+    (guess,) = read_header(content(np.zeros((3, 4, 5, 2), np.int16))).guesses
+    assert guess.value == "channels"
+
+
 # Masks and images.
 
 

@@ -12,7 +12,7 @@ from eyespot.data.header import Header
 from eyespot.data.sources.samples import Source
 
 UNSUPPORTED = frozenset(
-    ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .mha .mhd .mrc .ims .h5 .hdf5 "
+    ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .nhdr .mha .mhd .hdr .img .mgh .mgz .mnc .mrc .ims .h5 .hdf5 "
     ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .m4a .aac .wma .amr".split()
 )
 """Endings of pictures, volumes and sounds that are not read."""
@@ -66,7 +66,7 @@ def ignored_files(source: Source) -> Iterator[Problem]:
         return ", ".join(f"{n} {kind}" for kind, n in kinds)
 
     if unsupported := listed(True):
-        text = f"files of unsupported formats were ignored: {unsupported}; save them as PNG or TIFF"
+        text = f"files of unsupported formats were ignored: {unsupported}; save them as PNG or TIFF, volumes as NIfTI"
         yield Problem(WARNING, text)
     if others := listed(False):
         yield Problem(NOTE, f"other files were ignored: {others}")

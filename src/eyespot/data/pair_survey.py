@@ -49,7 +49,8 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
         proposal = propose(masks, list(source.classes) or None, options)
     pairs = load_pairs(source, scan, preprocessing, proposal.mapping)
     if not len(pairs.rows):
-        raise UserError(f"no image and mask fit together; the first: {next(iter(pairs.errors.values()))}")
+        i, reason = min(pairs.errors.items())
+        raise UserError(f"no image and mask fit together; the first, {source.samples[i].path}: {reason}")
     shares, overlap = _shares(pairs, proposal.mapping)
     several = f"; {overlap:.1%} of the pixels belong to several" if multilabel else ""
     headers = [scan.headers[int(i)] for i in pairs.rows]

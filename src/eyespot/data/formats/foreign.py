@@ -3,7 +3,10 @@
 import json
 import re
 
+from eyespot.data.formats.nifti import unpacked_head
+
 SAVE = "save it as PNG or TIFF"
+META_IMAGE = "it is MetaImage (MHA), which is not read: convert it to NIfTI or TIFF"
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
     # where, what is there, and what the file is
     (0, b"version https://git-lfs", "it is a Git LFS pointer and not the file itself: run git lfs pull"),
@@ -13,6 +16,10 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"MATLAB ", "it is a MATLAB file, which is not read: save each array as .npy or TIFF"),
     (128, b"DICM", "it is DICOM, which is not read: convert it to NIfTI or TIFF"),
     (0, b"NRRD000", "it is NRRD, which is not read: convert it to NIfTI or TIFF"),
+    (0, b"ObjectType", META_IMAGE),
+    (0, b"NDims", META_IMAGE),
+    (0, b"CDF\x01", "it is NetCDF or MINC, which is not read: convert it to NIfTI or TIFF"),
+    (0, b"CDF\x02", "it is NetCDF or MINC, which is not read: convert it to NIfTI or TIFF"),
     (0, b"\0\0\0\x0cjP  ", f"it is JPEG 2000, which is not read: {SAVE}"),
     (0, b"\xff\x4f\xff\x51", f"it is JPEG 2000, which is not read: {SAVE}"),
     (0, b"\0\0\0\x0cJXL ", f"it is JPEG XL, which is not read: {SAVE}"),
@@ -71,7 +78,7 @@ TEXT_KINDS: tuple[tuple[str, str], ...] = (
         f"it is SVG, which is not read: {SAVE}",
     ),
     (r"<\?xml|<[a-z][\w:.-]*[\s>]", "it is XML and not an image"),
-    (r"(objecttype|ndims)\s*=", "it is MetaImage (MHA), which is not read: convert it to NIfTI or TIFF"),
+    (r"(objecttype|ndims)\s*=", META_IMAGE),
     (r"-----begin |from [^\n]*@", "it is text and not an image"),
 )
 """Patterns of the beginning of a text, in lower case."""
@@ -81,10 +88,26 @@ def foreign_kind(content: bytes) -> str | None:
     """What a file is, if its kind is known and not read, and what to do: a sentence. None for all other files."""
     if content[4:8] == b"ftyp":
         return _iso_media(content)
+    if volume := _volume(unpacked_head(content)):
+        return volume
     for at, magic, sentence in MAGIC:
         if content[at : at + len(magic)] == magic:
             return sentence
     return None if b"\0" in content[:512] else _text(content)
+
+
+def _volume(head: bytes) -> str | None:
+    """What a file is that begins so, packed or not, if it is a volume whose kind has no mark of its own."""
+    if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and (len(head) == 348 or head[38:39] == b"r"):
+        return "it is the header of an Analyze pair (.hdr and .img), which is not read: save both as one NIfTI file"
+    kind, depth = head[20:24], int.from_bytes(head[12:16])
+    if (
+        head[:4] == b"\0\0\0\x01"
+        and kind in (b"\0\0\0\0", b"\0\0\0\x01", b"\0\0\0\x03", b"\0\0\0\x04")
+        and depth
+    ):
+        return "it is MGH (FreeSurfer), which is not read: convert it to NIfTI"
+    return None
 
 
 def is_heic(content: bytes) -> bool:

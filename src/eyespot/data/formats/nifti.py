@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.guesses import Guess
 from eyespot.data.header import (
     AS_STATED,
     Array,
@@ -24,6 +25,12 @@ HEAD = 544
 """Bytes that hold the header of either version."""
 ROUNDED = 1e-3
 """How far the values of a mask may be from whole numbers: a slope that fits 16 bits to labels 0 to 50 rounds by up to 4e-4."""
+FOURTH_AXIS = Guess(
+    "fourth axis of NIfTI",
+    "channels",
+    "the files do not state whether it is time or channels",
+    "save each frame as a file of its own",
+)
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}
 """Millimetres of metres, millimetres and micrometres, by the header's number of the unit; others are taken as millimetres."""
 
@@ -126,7 +133,9 @@ def nifti_header(content: bytes, digest: bytes) -> Header:
     slope, intercept = head.get_slope_inter()
     scaled = slope not in (1, None) or intercept not in (0, None)
     depth = "float32" if scaled else depth_of(dtype)
-    return Header(digest, "NIfTI", grid.body_shape, channels, depth, spacing=_spacing(grid, head))
+    spacing = _spacing(grid, head)
+    guesses = (FOURTH_AXIS,) if channels > 1 else ()
+    return Header(digest, "NIfTI", grid.body_shape, channels, depth, spacing=spacing, guesses=guesses)
 
 
 def decode_nifti(content: bytes, options: ReadOptions = AS_STATED) -> Decoded:
