@@ -34,7 +34,7 @@ def source_of_annotations(root: Path, name: str, options: Config) -> Source | No
     if not files:
         return None
     outlined = _outlined(files)
-    with_masks = _with_mask_files(root, name, options)
+    with_masks = _with_mask_files(root, name, options) if outlined else source_of_pairs(root, name, options)
     if with_masks is not None and not any(mask in files for s in with_masks.samples for mask in s.mask_files):
         first = next(iter(outlined), None)
         guess = Guess("masks", "the image files", f"{first} is there as well", f"give {first} as the data")
