@@ -1,5 +1,6 @@
 """What masks must not have: soft edges, noise, transparency in some of them, two values for the same."""
 
+from collections import Counter
 from dataclasses import replace
 
 from eyespot.console import count
@@ -10,6 +11,11 @@ from eyespot.errors import UserError
 
 SOLID = 0.5
 """A value of which a smaller share of pixels is solid lies along edges, and is no class, where masks are hardened."""
+PEAK = 0.2
+"""The same for the most frequent value within WIDE of it."""
+WIDE = 64
+LEVELS_ALONG_EDGES = 12
+"""Values that lie nowhere but along edges, and next to several others, from which they are no classes."""
 MANY = 64
 """Values of one mask that are many for classes."""
 
@@ -57,7 +63,11 @@ def _is_soft(mask: MaskValues) -> bool:
     ends = mask.counts.get(0, 0) + mask.counts.get(255, 0)
     if len(mask.counts) > MANY and max(mask.counts) == 255 and ends > 0.8 * total:
         return True
-    return sum(mask.edges.between.values()) >= 8 and is_soft([mask.edges])
+    if sum(mask.edges.between.values()) >= 8 and is_soft([mask.edges]):
+        return True
+    along_edges = len(set(mask.counts) - set(mask.edges.solid))
+    many = along_edges >= LEVELS_ALONG_EDGES and 2 * along_edges > len(mask.counts)
+    return many and mask.edges.crowded > 0.8 * mask.edges.thin
 
 
 def refuse_noise(masks: dict[str, MaskValues]) -> None:
@@ -112,9 +122,20 @@ def _kept_values(masks: dict[str, MaskValues]) -> set[int]:
     near = LEVELS // 2 if max(total) <= 255 and max(total) - min(total) >= 4 * LEVELS else 0
     for value, n in sorted(solid.items(), key=lambda item: -item[1]):
         is_near = any(abs(value - other) <= near and n < 0.2 * solid[other] for other in kept)
-        if n >= SOLID * total[value] and not is_near:
+        is_peak = near and all(total[v] <= total[value] for v in total if abs(v - value) < WIDE)
+        if n >= (PEAK if is_peak else SOLID) * total[value] and not is_near:
             kept.add(value)
-    return kept
+    return kept | _peak(total, kept) if near and len(kept) == 1 else kept
+
+
+def _peak(total: Counter[int], kept: set[int]) -> set[int]:
+    """Where all areas are too small to keep one value: the most frequent value far from the one that is kept."""
+    far = {value: n for value, n in total.items() if all(abs(value - other) >= WIDE for other in kept)}
+    value = max(far, key=lambda v: far[v], default=None)
+    if value is None:
+        return set()
+    close = sum(n for v, n in far.items() if abs(v - value) <= LEVELS // 2)
+    return {value} if close > PEAK * sum(n for v, n in total.items() if v not in kept) else set()
 
 
 def refuse_mixed(masks: dict[str, MaskValues]) -> None:

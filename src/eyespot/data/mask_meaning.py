@@ -40,8 +40,8 @@ def propose(
     if options.harden:
         masks, warnings = hardened(masks)
     elif options.harden is None:
-        refuse_soft(masks)
         refuse_noise(masks)
+        refuse_soft(masks)
     values = sorted(total_counts(masks))
     if options.void is None and values == [0, 1, 255]:
         refuse_mixed(masks)

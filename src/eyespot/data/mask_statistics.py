@@ -13,7 +13,9 @@ from eyespot.data.soft_edges import Edges, edges_of
 from eyespot.errors import UserError
 from eyespot.labels import neighbours
 
-BUDGET = 20
+MOST_COUNTED = 1 << 16
+"""Values below this are counted in a table, which is faster than sorting them."""
+BUDGET = 8
 """Pieces are counted in boxes around the values, until these have so many times the pixels of the mask."""
 
 
@@ -41,11 +43,22 @@ class MaskValues:
 
 def describe(values: NDArray[np.int64], kind: str = "") -> MaskValues:
     """What a mask (*S) holds."""
-    distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    places = inverse.reshape(values.shape).astype(np.int32)
+    distinct, places, counts = _distinct(values)
     table = dict(zip(distinct.tolist(), counts.tolist(), strict=True))
     pieces = _pieces(places, distinct)
     return MaskValues(values.shape, table, kind, 1, pieces, _touching(places, distinct), edges_of(values))
+
+
+def _distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """The values that occur, the place of each pixel's among them (*S), and how often each occurs."""
+    if values.size and values.min() >= 0 and values.max() < MOST_COUNTED:
+        counts = np.bincount(values.ravel())
+        distinct = np.flatnonzero(counts)
+        places = np.zeros(len(counts), np.int32)
+        places[distinct] = np.arange(len(distinct))
+        return distinct, places[values], counts[distinct]
+    distinct, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return distinct, inverse.reshape(values.shape).astype(np.int32), counts
 
 
 def background_of(values: Iterable[int]) -> int:

@@ -197,6 +197,6 @@ def _not_numbered(evidence: Evidence) -> Reading:
         if evidence.sizes >= 0.7:
             return Reading("classes", "each has a size of its own")
         return Reading("", f"{n}, each in one piece")
-    if unique and len(values) > 5:
+    if unique and (len(values) > 5 or max(values) > 255):
         return Reading("", f"{n}, most of them in one mask only")
     return Reading("classes", "a value may lie in several pieces, and in several masks")

@@ -168,7 +168,8 @@ def _check(
 
 
 def _unpaired(source: Source, word: str) -> Iterator[Problem]:
-    """Files that are in no pair."""
+    """Files that are in no pair; a note where they are named like the images, as masks of another kind are."""
+    names = {sample.path.stem for sample in source.samples}
     texts = {
         "mask": (word, "without a mask"),
         "image": ("mask", f"without {'an' if word == 'image' else 'a'} {word}"),
@@ -176,10 +177,15 @@ def _unpaired(source: Source, word: str) -> Iterator[Problem]:
         "file": (f"annotated {word}", "without a file"),
     }
     for missing, (what, description) in texts.items():
-        files = tuple(map(str, source.without.get(missing, ())))
-        if files:
-            skipped = "is skipped" if len(files) == 1 else "are skipped"
-            yield Problem(WARNING, f"{count(len(files), what)} {description} {skipped}", files)
+        paths = source.without.get(missing, ())
+        same = [path for path in paths if missing == "folder" and path.stem in names]
+        for level, own in ((WARNING, [path for path in paths if path not in same]), (NOTE, same)):
+            if own:
+                skipped = "is skipped" if len(own) == 1 else "are skipped"
+                text = f"{count(len(own), what)} {description} {skipped}"
+                yield Problem(
+                    level, text + ", named like these images" * (level == NOTE), tuple(map(str, own))
+                )
 
 
 def _blurred(masks: dict[str, MaskValues]) -> list[Problem]:

@@ -1,6 +1,6 @@
 """Soft edges of masks: pixels that an interpolation, a smoothed brush or JPEG has put between two values.
 
-A pixel is solid where it lies in a block of 3 pixels along each axis that all have its value. Pixels of which no
+A pixel is solid where it lies in a block of 2 pixels along each axis that all have its value. Pixels of which no
 neighbour of the same value is solid are thin. Thin pixels that touch solid ones of two values, and lie between them in
 value too, are what interpolation makes; a contour that is a class of its own looks alike, but has one value, and no gap.
 """
@@ -23,7 +23,9 @@ Span = tuple[int, int]
 RADII = (3, 8)
 """How far the values are looked for of which a pixel takes the nearer."""
 LEVELS = 32
-"""Between values that differ by so much, those a little outside of both are between them too: JPEG overshoots."""
+"""Values that differ by so much are far apart."""
+OVER = 8
+"""Values outside of two by this part of their difference are between them too: interpolation and JPEG overshoot."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,19 @@ class Edges:
     """What lies along the edges of a mask.
 
     solid     pixels of each value that are solid
-    thin      how many pixels are thin
+    thin      how many pixels are thin, and have neither value of the two that they lie between
     between   thin pixels between two values, by (these two values, their own)
     direct    pairs of neighbours with two values of which neither is thin, by the values
+    crowded   thin pixels with at least three values among themselves and their neighbours
+    ringing   thin pixels that touch solid ones of one value only, and nearly have it
     """
 
     solid: dict[int, int] = field(default_factory=dict)
     thin: int = 0
     between: dict[tuple[Span, int], int] = field(default_factory=dict)
     direct: dict[Span, int] = field(default_factory=dict)
+    crowded: int = 0
+    ringing: int = 0
 
 
 def edges_of(values: Values) -> Edges:
@@ -50,41 +56,62 @@ def edges_of(values: Values) -> Edges:
     if not count:
         return Edges(_counts(values[solid]))
     low, high, inside = _between(values, solid, thin)
+    ends = (values[thin] == low) | (values[thin] == high)
     own = values[thin][inside]
     spans = zip(low[inside].tolist(), high[inside].tolist(), own.tolist(), strict=True)
     between = dict(Counter(((a, b), v) for a, b, v in spans))
-    return Edges(_counts(values[solid]), count, between, _direct(values, thin) if between else {})
+    direct = _direct(values, thin) if between else {}
+    areas = _counts(values[solid])
+    ringing = _ringing(values[thin], low, high, areas)
+    return Edges(areas, count - int(ends.sum()), between, direct, _crowded(values, thin), ringing)
+
+
+def _ringing(own: Values, low: Values, high: Values, areas: dict[int, int]) -> int:
+    """Thin pixels that touch one value, and differ from it by an eighth of the range at most."""
+    scale = max(areas, default=0) - min(areas, default=0)
+    if not LEVELS <= scale < 1 << 32:
+        return 0
+    return int(((low == high) & (own != low) & (np.abs(own - low) <= scale // OVER)).sum())
+
+
+def _crowded(values: Values, thin: Mask) -> int:
+    at = np.nonzero(thin)
+    own = values[at]
+    other = own.copy()
+    third = np.zeros(len(own), bool)
+    for place, inside in _windows(at, values.shape, 1):
+        value = np.where(inside, values[place], own)
+        third |= (value != own) & (other != own) & (value != other)
+        other = np.where(other == own, value, other)
+    return int(third.sum())
 
 
 def solid_pixels(values: Values) -> Mask:
-    """Which pixels lie in a block of 3 along each axis that has one value."""
-    whole = np.ones(values.shape, bool)
-    for axis in range(values.ndim):
-        same = np.ones((*values.shape[:axis], values.shape[axis] + 1, *values.shape[axis + 1 :]), bool)
+    """Which pixels lie in a block of 2 along each axis that has one value."""
+    block = np.ones(values.shape, bool)
+    corner = values
+    axes = [axis for axis, n in enumerate(values.shape) if n > 1]
+    for axis in axes:
         before, after = _sides(values.ndim, axis)
-        inner = tuple(slice(1, -1) if a == axis else slice(None) for a in range(values.ndim))
-        same[inner] = values[before] == values[after]
-        whole = _spread(whole, axis, np.logical_and) & same[before] & same[after]
-    for axis in range(values.ndim):
-        whole = _spread(whole, axis, np.logical_or)
-    return whole
+        block = block[before] & block[after] & (corner[before] == corner[after])
+        corner = corner[before]
+    for axis in axes:
+        before, after = _sides(values.ndim, axis)
+        shape = list(block.shape)
+        shape[axis] += 1
+        whole = np.zeros(shape, bool)
+        whole[before] |= block
+        whole[after] |= block
+        block = whole
+    return block
 
 
 def _sides(dim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    whole = [slice(None)] * dim
-    before, after = list(whole), list(whole)
+    """All but the last and all but the first along an axis"""
+    before, after = [slice(None)] * dim, [slice(None)] * dim
     before[axis] = slice(None, -1)
     after[axis] = slice(1, None)
     return tuple(before), tuple(after)
-
-
-def _spread(mask: Mask, axis: int, join: Any) -> Mask:
-    """Of each pixel and its two neighbours along an axis: all, or any"""
-    before, after = _sides(mask.ndim, axis)
-    out = mask.copy()
-    out[after] = join(out[after], mask[before])
-    out[before] = join(out[before], mask[after])
-    return out
 
 
 def _thin(values: Values, solid: Mask) -> Mask:
@@ -134,10 +161,9 @@ def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, M
     )
     first = np.asarray(ndimage.minimum(ends[0], group, index), np.int64)[group - 1]
     last = np.asarray(ndimage.maximum(ends[1], group, index), np.int64)[group - 1]
-    wide = (high - low) >= LEVELS
-    over = np.where(wide, (high - low) // 8, 0)
+    over = np.where(high > low, (high - low) // OVER, 0)
     flat = low == high
-    inside = np.where(flat, np.abs(own - low) <= 2, (low - over < own) & (own < high + over)).all(-1)
+    inside = np.where(flat, np.abs(own - low) <= 2, (low - over <= own) & (own <= high + over)).all(-1)
     taken = np.unique(values[solid]) if own.shape[-1] > 1 else np.stack([first, last], -1)
     is_other = ~np.isin(values[at], taken) if own.shape[-1] > 1 else (own != taken).all(-1)
     return first, last, inside & is_other & (first < last)
@@ -176,7 +202,8 @@ def is_soft(masks: Iterable[Edges]) -> bool:
             spans[span] += n
             levels.setdefault(span, set()).add(value)
     soft = sum(n for span, n in spans.items() if len(levels[span]) > 1 or direct[span] > 0.1 * n)
-    return soft >= 4 and soft >= 0.7 * sum(edges.thin for edges in masks)
+    thin = sum(edges.thin for edges in masks)
+    return soft >= max(4, 0.2 * thin) and soft + sum(edges.ringing for edges in masks) >= 0.7 * thin
 
 
 def harden(values: Values, known: Iterable[int], kept: Mask) -> Values:
