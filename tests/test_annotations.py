@@ -737,6 +737,39 @@ def test_circles_masks_and_lines_of_labelme(tmp_path):
     assert "1 mark without an area (points, lines) has no pixels and has been skipped" in texts(survey)
 
 
+def test_shapes_of_one_group_in_labelme_are_one_object(tmp_path):
+    write_labelme(tmp_path)
+    content = labelme(0)
+    for shape in content["shapes"]:
+        shape["group_id"] = 7
+    write(tmp_path / "0.json", content)
+    survey = survey_data(tmp_path)
+    assert ((drawn(survey, 0) == 1) == (numbered(0) > 0)).all() and set(np.unique(drawn(survey, 0))) == {0, 1}
+
+
+def test_outlines_that_leave_their_images_are_named(tmp_path):
+    images(tmp_path)
+    content = coco()
+    for image in content["images"]:
+        del image["width"]
+    content["annotations"][0]["segmentation"] = [[3, 2, 50, 2, 50, 60, 5, 61, 3, 60]]
+    content["annotations"][2]["segmentation"] = [[3, 2, 32.5, 2, 32.5, 6, 5, 7, 3, 6]]
+    write(tmp_path / "a.json", content)
+    assert "1 outline leaves its image: were they drawn on images of another size?" in texts(
+        survey_data(tmp_path)
+    )
+
+
+def test_a_large_annotation_file_is_parsed_once(tmp_path, monkeypatch):
+    images(tmp_path)
+    path = write(tmp_path / "a.json", coco())
+    reads = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: (reads.append(self), read_bytes(self))[1])
+    survey_data(tmp_path)
+    assert reads.count(path) == 1
+
+
 def test_ellipses_boxes_and_layers_of_cvat(tmp_path):
     images(tmp_path)
     inside = (

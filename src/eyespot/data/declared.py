@@ -167,6 +167,12 @@ def drawn_problems(masks: dict[str, MaskValues]) -> Iterator[Problem]:
         has = "has" if n == 1 else "have"
         text = f"{count(n, 'object')} {has} no pixel: outside the image, below others, or empty"
         yield Problem(WARNING, text, tuple(f"{name}: {k}" for name, k in hidden.items()))
+    beyond = {name: values.beyond for name, values in drawn.items() if values.beyond}
+    if beyond:
+        n = sum(beyond.values())
+        leave = "leaves its image" if n == 1 else "leave their images"
+        text = f"{count(n, 'outline')} {leave}: were they drawn on images of another size?"
+        yield Problem(WARNING, text, tuple(beyond))
     empty = tuple(name for name, values in drawn.items() if not values.objects)
     if empty:
         text = f"{count(len(empty), 'image')} without any object: taken as images with nothing on them"

@@ -8,6 +8,8 @@ from eyespot.data.findings import WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import orientation
+from eyespot.data.mask_source import reader_of
+from eyespot.data.sources.samples import Sample
 from eyespot.parallel import in_order
 
 
@@ -17,7 +19,7 @@ def turned_problems(survey: PairSurvey) -> Iterator[Problem]:
         return
     samples = survey.source.samples
     rows = [int(i) for i in survey.images.rows]
-    turns = list(in_order(lambda i: _turns(samples[i].path, samples[i].mask_files), rows))
+    turns = list(in_order(lambda i: _turns(samples[i]), rows))
     texts = {
         (True, False): "turned by EXIF orientation beside masks that are not",
         (False, True): "beside masks that are turned by EXIF orientation",
@@ -39,13 +41,14 @@ def turned_problems(survey: PairSurvey) -> Iterator[Problem]:
             )
 
 
-def _turns(image: Path, masks: tuple[Path, ...]) -> tuple[int, list[int]]:
-    """The orientations of an image and of its masks."""
-    return _orientation(image), [_orientation(mask) for mask in masks]
+def _turns(sample: Sample) -> tuple[int, list[int]]:
+    """The orientations of an image and of its masks; those that are drawn have none."""
+    masks = [1 if reader_of(sample, mask) else _orientation(mask) for mask in sample.mask_files]
+    return _orientation(sample.path), masks
 
 
 def _orientation(path: Path) -> int:
     try:
         return orientation(load_bytes(path))
-    except Unreadable:  # a folder, say
+    except Unreadable:
         return 1

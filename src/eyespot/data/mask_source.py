@@ -43,6 +43,7 @@ class DrawnValues(MaskValues):
     hidden: int = 0
     covered: int = 0
     shared: int = 0
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def mask_values(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = 
         hidden=drawn.hidden,
         covered=drawn.covered,
         shared=drawn.shared,
+        beyond=drawn.beyond,
     )
 
 

@@ -27,6 +27,7 @@ class Area:
     start   of the box, in pixels along each axis
     order   objects of a higher one lie above the others
     ignored whether its pixels are not counted
+    beyond  whether its outline leaves the image
     """
 
     name: str
@@ -34,6 +35,7 @@ class Area:
     start: tuple[int, ...]
     order: float = 0
     ignored: bool = False
+    beyond: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Drawn:
     hidden   of them have no pixel: they are too small, outside the image or below others
     covered  pixels that belong to some object
     shared   of them are claimed by several
+    beyond   objects whose outline leaves the image
     """
 
     values: NDArray[np.int64]
@@ -78,6 +81,7 @@ class Drawn:
     hidden: int = 0
     covered: int = 0
     shared: int = 0
+    beyond: int = 0
 
 
 def draw(areas: Iterable[Area], shape: tuple[int, ...], mapping: Mapping) -> Drawn:
@@ -99,7 +103,9 @@ def draw(areas: Iterable[Area], shape: tuple[int, ...], mapping: Mapping) -> Dra
     counted = [number for number, area in numbered if not area.ignored]
     pixels = np.bincount(numbers.ravel(), minlength=len(numbered) + 1)[counted]
     covered, shared = (int(np.count_nonzero(claims > n)) for n in (0, 1))
-    return Drawn(values, len(counted), int(np.count_nonzero(pixels == 0)), covered, shared)
+    hidden = int(np.count_nonzero(pixels == 0))
+    beyond = sum(area.beyond for _, area in numbered)
+    return Drawn(values, len(counted), hidden, covered, shared, beyond)
 
 
 def _value_of_each(numbered: list[tuple[int, Area]], mapping: Mapping) -> NDArray[np.int64]:

@@ -9,6 +9,8 @@ from eyespot.data.annotations.draw import Area
 from eyespot.data.annotations.outlines import Outline, Runs
 from eyespot.data.header import Unreadable
 
+BEYOND = 0.05
+"""Shares of an image's width and height by which outlines often leave it."""
 Box = tuple[int, int, int, int]
 """top, left, bottom, right"""
 
@@ -18,12 +20,21 @@ def area_of(outline: Outline, shape: tuple[int, int], scale: tuple[float, float]
 
     scale   pixels per unit of x and of y
     """
+    beyond = False
     if outline.runs is not None:
         inside, start = _fill_runs(outline.runs, shape)
     else:
         points = [np.reshape(np.asarray(p, float), (-1, 2)) * scale for p in outline.polygons if len(p) >= 6]
         inside, start = fill_polygons(points, shape)
-    return Area(outline.name, inside, start, outline.order, ignored)
+        beyond = any(_leaves(polygon, shape) for polygon in points)
+    return Area(outline.name, inside, start, outline.order, ignored, beyond)
+
+
+def _leaves(points: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Whether a corner is further from the image than a careless click is"""
+    size = np.array(shape[::-1])
+    margin = 2 + BEYOND * size
+    return bool(((points < -margin) | (points > size + margin)).any())
 
 
 def fill_polygons(

@@ -36,7 +36,8 @@ def is_labelme(content: Any) -> bool:
 
 def read_labelme(content: dict[str, Any]) -> AnnotationFile:
     """The image and the outlines of a LabelMe file. Raises Malformed."""
-    outlines = []
+    outlines: list[Outline] = []
+    groups: dict[tuple[str, str], int] = {}
     flat = 0
     for i, shape in enumerate(content["shapes"], 1):
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
@@ -45,9 +46,18 @@ def read_labelme(content: dict[str, Any]) -> AnnotationFile:
             flat += 1
             continue
         try:
-            outlines.append(_outline(shape))
+            outline = _outline(shape)
         except Malformed as reason:
             raise Malformed(f"has shape {i} ({shape['label']}) that {reason}") from reason
+        group = (outline.name, str(shape.get("group_id")))
+        if shape.get("group_id") is None or outline.runs is not None:
+            outlines.append(outline)
+        elif group in groups:  # parts of one object
+            first = outlines[groups[group]]
+            outlines[groups[group]] = Outline(first.name, [*first.polygons, *outline.polygons])
+        else:
+            groups[group] = len(outlines)
+            outlines.append(outline)
     height, width = content.get("imageHeight"), content.get("imageWidth")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     name = folders_and_name(str(content["imagePath"]))[-1]
