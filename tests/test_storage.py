@@ -141,6 +141,17 @@ def test_sixteen_bits_for_a_model_of_eight_are_said_once_and_predicted_alike(tra
         assert got[0].label == expected.label and abs(got[0].probability - expected.probability) < 1e-6
 
 
+def test_an_evaluation_says_that_files_store_another_type(trained, tmp_path):
+    run, data = trained
+    for path in data.rglob("*.png"):
+        to = tmp_path / "deep" / path.relative_to(data)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        values = np.asarray(Image.open(path)).astype(np.uint16) * 257
+        to.write_bytes(bytes(imagecodecs.png_encode(values)))
+    evaluation = eyespot.evaluate(run.folder, tmp_path / "deep")
+    assert [note for note in evaluation.notes if "90 images of 90: it stores 16 bits" in note]
+
+
 def test_twelve_bits_for_a_model_of_eight_are_refused(trained, tmp_path, cli):
     run, data = trained
     copies(data, tmp_path / "deep", lambda values: values * 16)

@@ -16,6 +16,7 @@ from eyespot.data.sources.samples import Source
 from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_content
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
@@ -122,7 +123,9 @@ class ClassEvaluator:
             probabilities_of(logits, predictor.card.temperature),
             predictor.classes,
         )
-        return evaluation_of(details, errors, notes_about(run, digests, labels, predictor.classes))
+        known = notes_about(run, digests, labels, predictor.classes)
+        read = (headers.headers[int(i)] for i in images.rows)
+        return evaluation_of(details, errors, (*known, *notes_about_files(predictor.preprocessing, read)))
 
 
 def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:

@@ -18,6 +18,7 @@ from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_content
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
@@ -133,7 +134,8 @@ class MaskEvaluator:
             f"warning: {known} of these {len(pairs.rows)} images were trained on, so the scores are too good"
         )
         paths = [str(source.samples[int(i)].path) for i in pairs.rows]
-        notes = (warning,) * bool(known)
+        read = (headers.headers[int(i)] for i in pairs.rows)
+        notes = (*(warning,) * bool(known), *notes_about_files(predictor.preprocessing, read))
         return compare(output, pairs, np.arange(len(pairs.rows)), paths, None, errors, notes)
 
 

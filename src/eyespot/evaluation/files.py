@@ -1,0 +1,26 @@
+"""Warnings about files that an evaluation reads otherwise than those trained on."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from eyespot.console import count
+from eyespot.data.header import WORD, Header
+from eyespot.data.preprocess.depth import type_remark
+from eyespot.data.preprocess.preprocessing import Preprocessing
+
+
+def notes_about_files(preprocessing: Preprocessing, headers: Iterable[Header]) -> tuple[str, ...]:
+    """A line for each way in which files differ from those trained on, with how many there are."""
+    taken = [header.taken_as(preprocessing.dim) or header for header in headers]
+    kinds = Counter(remark for header in taken for remark in _remarks(preprocessing, header))
+    word = WORD[preprocessing.dim]
+    return tuple(f"warning: {count(n, word)} of {len(taken):,}: {remark}" for remark, n in kinds.items())
+
+
+def _remarks(preprocessing: Preprocessing, header: Header) -> Iterator[str]:
+    if remark := type_remark(header.depth, preprocessing):
+        yield remark
+    if header.frames > 1:
+        yield f"it has {header.frames} pages, frames or time points, of which only the first is read"
+    if preprocessing.dim == 2 and (header.channels, preprocessing.accepts) == (1, (3,)):
+        yield "it is grey, and the images trained on have colours: its channel is repeated"
