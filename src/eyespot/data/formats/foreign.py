@@ -2,8 +2,10 @@
 
 import json
 import re
+from typing import Any, NoReturn
 
 from eyespot.data.formats.nifti import unpacked_head
+from eyespot.data.header import Unreadable
 
 SAVE = "save it as PNG or TIFF"
 META_IMAGE = "it is MetaImage (MHA), which is not read: convert it to NIfTI or TIFF"
@@ -108,6 +110,16 @@ def _volume(head: bytes) -> str | None:
     ):
         return "it is MGH (FreeSurfer), which is not read: convert it to NIfTI"
     return None
+
+
+def is_foreign(content: bytes) -> bool:
+    """Whether a file's kind is known and not read; HEIC is tried as a picture."""
+    return not is_heic(content) and foreign_kind(content) is not None
+
+
+def refuse_foreign(content: bytes, *_: Any) -> NoReturn:
+    """Raises Unreadable with the kind of file."""
+    raise Unreadable(foreign_kind(content) or "its kind is not read")
 
 
 def is_heic(content: bytes) -> bool:

@@ -4,6 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from eyespot.data.formats.damage import or_unreadable
+from eyespot.data.formats.foreign import is_foreign, refuse_foreign
 from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.jpeg import decode_jpeg, is_jpeg, jpeg_header
 from eyespot.data.formats.nifti import decode_nifti, is_nifti, nifti_header
@@ -24,6 +25,7 @@ KINDS = (
         lambda c, digest, _: nifti_header(c, digest),
         lambda c, dim, size, options: decode_nifti(c, options),
     ),
+    (is_foreign, refuse_foreign, refuse_foreign),  # before tables, since many begin with lines of text
     (looks_like_table, table_header, lambda c, dim, size, options: decode_table(c, options)),
     (
         lambda c: True,
