@@ -1,5 +1,6 @@
 """Tables of numbers are read for what they mean, however they are written; what does not say is named."""
 
+import io
 import json
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_any_table_is_read_as_it_was_meant(data):
 def test_one_column_of_decimal_commas(header):
     got, _, said = read(written(ONE, decimal=",", header=header))
     np.testing.assert_allclose(got, ONE, rtol=1e-6)
-    assert "commas: decimal commas, because" in said and "--decimal point" in said
+    assert "commas: decimal marks, because" in said and "--decimal point" in said
 
 
 @pytest.mark.parametrize(
@@ -202,6 +203,7 @@ def test_a_single_row_is_one_channel(delimiter, decimal, header):
         ("a,b\n1,2\n3,-inf\n5,6\n", r"line 3 has no value \(-inf\) in column 2"),
         ("1;1.#QNAN\n1;2\n1;4\n", r"line 1 has no value \(1.#QNAN\)"),
         ("1,x\n2,3\n4,5\n6,7\n", r"line 1 has a value that is not numeric: x"),
+        ("t,b,kind\n1,2,good\n2,4,bad\n3,6,bad\n", r"column 3 \(kind\) is text \(good\): .* --columns 2$"),
         ("1,2\n2,3\nend\n", "line 3 has 1 columns and not 2"),
         ("1_0\n2_0\n3_0\n4\n5\n6\n7\n", "not numeric|thousands"),
         ("1e300\n2e300\n", "too large"),
@@ -217,6 +219,17 @@ def test_what_is_no_table_of_samples_is_named(text, pattern):
 
 def test_an_empty_column_at_the_end_is_no_channel():
     assert read("a;b;\n1,5;2,5;\n3,5;4,5;\n")[0].tolist() == [[1.5, 2.5], [3.5, 4.5]]
+
+
+def test_an_empty_line_in_one_column_is_a_missing_value():
+    lines = [f"{v:.3f}" for v in ONE[:, 0]]
+    refused(
+        "\n".join([*lines[:7], "", *lines[7:]]),
+        "line 8 has no value in column 1: fill it in, delete the line, or give --nan",
+    )
+    np.testing.assert_allclose(read("\n\n".join(lines))[0], ONE, atol=1e-3)
+    np.testing.assert_allclose(read("\n\n" + "\n".join(lines) + "\n\n")[0], ONE, atol=1e-3)
+    np.testing.assert_allclose(read("\n".join([*lines[:7], "# a note", *lines[7:]]))[0], ONE, atol=1e-3)
 
 
 def test_lines_above_the_names_are_skipped_and_said():
@@ -363,6 +376,31 @@ def test_missing_values_are_replaced_where_the_user_gives_a_value():
     ).tolist() == [False, True]
     preprocessing = Preprocessing(20, "pad", 1, (1,), "float32", 1, spacing=1.0, nan=-1.0)
     assert preprocessing(text.encode())[:, 0].tolist() == [-1.0 if i == 3 else i + 1 for i in range(20)]
+
+
+# Arrays.
+
+
+@pytest.mark.parametrize(
+    "shape,layout", [((300, 2), "(samples, channels)"), ((2, 300), "(channels, samples)")]
+)
+def test_the_axes_of_arrays_are_guessed_and_said(shape, layout):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(shape))
+    header = read_header(buffer.getvalue(), ReadOptions(rate=100.0))
+    assert (header.shape, header.channels, header.spacing) == ((300,), 2, (0.01,))
+    assert str(header.guesses[0]).startswith(
+        f"axes of arrays: {layout}, 2 channels, because the shorter axis has"
+    )
+    assert header.taken_as(2).spacing == header.taken_as(2).guesses == ()
+
+
+def test_arrays_of_equal_axes_are_no_signals():
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((30, 30)))
+    assert read_header(buffer.getvalue()).taken_as(1) is None
+    with pytest.raises(Unreadable, match="two axes are equally long"):
+        decode(buffer.getvalue(), 1)
 
 
 # Data sets.

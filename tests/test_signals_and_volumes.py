@@ -268,9 +268,9 @@ def test_sounds_are_seen_as_spectra_unless_asked():
 def test_the_odd_ones_out_are_errors():
     headers = Scan(
         {
-            0: read_header(npy(np.zeros((20, 20)))),
+            0: read_header(npy(np.zeros((20, 10)))),
             1: read_header(wav(np.zeros(9, np.int16))),
-            2: read_header(npy(np.zeros((9, 9)))),
+            2: read_header(npy(np.zeros((9, 5)))),
         },
         {},
     )

@@ -52,6 +52,7 @@ class Look:
             "channels": _table(h.channels for h in headers),
             "depths": _table(h.depth for h in headers),
             "spacings": _table(" x ".join(f"{v:.4g}" for v in h.spacing) for h in headers if h.spacing),
+            "rates": _table(f"{1 / h.spacing[0]:.6g}" for h in headers if h.spacing and h.dim == 1),
             "formats": _table(h.kind for h in headers),
             "value_range": [float(s.images.low.min()), float(s.images.high.max())] if headers else None,
             "unreadable": {str(samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
@@ -159,8 +160,10 @@ def _table(values) -> dict[str, int]:
 
 def _header_lines(d: dict[str, Any]) -> list[str]:
     lines = [f"{what:<10}{_short(d[what])}" for what in ("sizes", "channels", "depths", "formats")]
-    if d["spacings"]:
-        lines.append(f"{'spacing':<10}{_short(d['spacings'])} {'s' if d['kind'] == 'signal' else 'mm'}")
+    if d["rates"]:
+        lines.append(f"{'rate':<10}{_short(d['rates'])} Hz")
+    elif d["spacings"]:
+        lines.append(f"{'spacing':<10}{_short(d['spacings'])} mm")
     if d["value_range"]:
         low, high = d["value_range"]
         lines.append(f"{'values':<10}{low:g} to {high:g}")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.console import count
 from eyespot.data.guesses import Guess
 
 Array = NDArray[Any]
@@ -158,6 +159,10 @@ def as_axes(stored: tuple[int, ...], dim: int) -> tuple[tuple[int, ...], int | N
         raise Unreadable(
             f"an array of shape {stored} is not {'an' if dim == 2 else 'a'} {WORD[dim]}: give {dim} axes, or {dim + 1} of which one has channels"
         )
+    if dim == 1 and stored[0] == stored[1]:
+        raise Unreadable(
+            f"its two axes are equally long ({stored[0]}), so either could have the channels: save it longer or shorter"
+        )
     channel_axis = 0 if stored[0] < stored[-1] else len(stored) - 1
     return stored[:channel_axis] + stored[channel_axis + 1 :], channel_axis
 
@@ -181,13 +186,25 @@ def likely_dims(stored: tuple[int, ...]) -> tuple[int, ...]:
     return {1: (1,), 4: (3,)}.get(len(stored), ())
 
 
+def _about_axes(stored: tuple[int, ...], channels: int) -> Guess:
+    """How an array of two axes is read as a signal."""
+    shape = "(channels, samples)" if stored[0] < stored[-1] else "(samples, channels)"
+    value = f"{shape}, {count(channels, 'channel')}"
+    return Guess("axes of arrays", value, "the shorter axis has the channels", "--dim 2 for images")
+
+
 def header_of_array(header: Header, stored: tuple[int, ...]) -> Header:
     """The header of an array file: the likeliest meaning of its axes, with the others in `others`."""
     headers = []
     for dim in likely_dims(stored):
+        if dim == 1 < len(stored) and stored[0] == stored[1]:
+            continue  # either axis could have the channels
         shape, channel_axis = as_axes(stored, dim)
         channels = 1 if channel_axis is None else stored[channel_axis]
-        headers.append(replace(header, shape=shape, channels=channels))
+        guesses = (
+            (*header.guesses, _about_axes(stored, channels)) if dim == 1 < len(stored) else header.guesses
+        )
+        headers.append(replace(header, shape=shape, channels=channels, guesses=guesses))
     if not headers:
         raise Unreadable(
             f"an array of shape {stored} is not a signal, image or volume: give one to four axes"

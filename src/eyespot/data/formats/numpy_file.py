@@ -1,6 +1,7 @@
 """Arrays of any number of axes in NumPy files."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from eyespot.data.header import (
     Array,
     Decoded,
     Header,
+    ReadOptions,
     Unreadable,
     as_depth,
     channels_last,
@@ -35,14 +37,22 @@ def load_numpy(content: bytes) -> Array:
     return loaded[arrays[0]]
 
 
-def numpy_header(content: bytes, digest: bytes) -> Header:
+def numpy_header(content: bytes, digest: bytes, options: ReadOptions) -> Header:
     array = load_numpy(content)
     if not array.size:
         raise Unreadable(f"its array of shape {array.shape} is empty")
     if array.dtype.kind not in "buif":
         raise Unreadable(f"its values are of the type {array.dtype}, which is not numeric")
-    return header_of_array(Header(digest, "NumPy", (), 1, depth_of(array.dtype)), array.shape)
+    header = header_of_array(Header(digest, "NumPy", (), 1, depth_of(array.dtype)), array.shape)
+    others = tuple(replace(other, spacing=_spacing(other.dim, options)) for other in header.others)
+    return replace(header, spacing=_spacing(header.dim, options), others=others)
 
 
-def decode_numpy(content: bytes, dim: int) -> Decoded:
-    return Decoded(as_depth(channels_last(load_numpy(content), dim)))
+def _spacing(dim: int, options: ReadOptions) -> tuple[float, ...]:
+    """Seconds from sample to sample of signals, where the user gave the rate."""
+    return (1 / options.rate,) if dim == 1 and options.rate else ()
+
+
+def decode_numpy(content: bytes, dim: int, options: ReadOptions) -> Decoded:
+    array = as_depth(channels_last(load_numpy(content), dim))
+    return Decoded(array, _spacing(dim, options))

@@ -19,7 +19,7 @@ KINDS = (
     (is_jpeg, lambda c, digest, _: jpeg_header(c, digest), lambda c, dim, *rest: decode_jpeg(c, *rest)),
     (is_tiff, tiff_header, decode_tiff),
     (is_sound, lambda c, digest, _: sound_header(c, digest), lambda c, *_: decode_sound(c)),
-    (is_numpy, lambda c, digest, _: numpy_header(c, digest), lambda c, dim, *_: decode_numpy(c, dim)),
+    (is_numpy, numpy_header, lambda c, dim, size, options: decode_numpy(c, dim, options)),
     (
         is_nifti,
         lambda c, digest, _: nifti_header(c, digest),

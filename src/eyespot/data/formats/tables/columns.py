@@ -116,15 +116,21 @@ def asked_columns(asked: str, table: Table) -> Iterator[int]:
 
 
 def _refuse_text(table: Table) -> None:
-    numeric = [str(i + 1) for i, kind in enumerate(table.kinds) if kind != TEXT]
+    numeric = [i for i, kind in enumerate(table.kinds) if kind not in (TEXT, TIME)]
+    values = [i for i in numeric if not table.names or not _is_axis_name(table.names[i])]
+    asked = ",".join(str(i + 1) for i in values or numeric)
     for i, kind in enumerate(table.kinds):
         if kind == TEXT:
             cell = table.rows[0][i]
             if GROUPED.fullmatch(cell):
                 numbers([cell], table.lines[:1], table.notation.decimal, table.called(i))
             raise Unreadable(
-                f"its {table.called(i)} is text ({cell[:20]}): give the columns of numbers by --columns {','.join(numeric)}"
+                f"its {table.called(i)} is text ({cell[:20]}): give the columns of numbers by --columns {asked}"
             )
+
+
+def _is_axis_name(name: str) -> bool:
+    return name.lower() in COUNTER_NAMES or time_unit(name, "")[0]
 
 
 def _find_times(columns: Columns, free: list[int]) -> None:

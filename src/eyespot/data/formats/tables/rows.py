@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from eyespot.data.formats.tables.cells import MISSING, NUMBER, TEXT, TIME, kind_of
-from eyespot.data.formats.tables.delimiter import SAMPLED, Notation, choose_notation
+from eyespot.data.formats.tables.delimiter import NONE, SAMPLED, Notation, choose_notation
 from eyespot.data.formats.tables.text import Line, content_lines
 from eyespot.data.header import Unreadable
 
@@ -64,10 +64,13 @@ def read_table(text: str, decimal: str) -> Table:
     names, units = _header(rows[:start], columns, comments, notation, lines[start][0])
     header = bool(names) + bool(units)
     numbers = [number for number, _ in lines[start:]]
-    _check_lengths(rows[start:], numbers, columns)
+    below = rows[start:]
+    if notation.delimiter == NONE:
+        below, numbers = _with_empty_lines(below, numbers, {number for number, _ in comments})
+    _check_lengths(below, numbers, columns)
     if (notation.delimiter, notation.decimal) == (",", ".") and not decimal:
-        _refuse_leading_zeros(rows[start:], numbers)
-    table = Table(notation, rows[start:], numbers, kinds, names, units, max(0, start - header))
+        _refuse_leading_zeros(below, numbers)
+    table = Table(notation, below, numbers, kinds, names, units, max(0, start - header))
     return _without_empty_end(table)
 
 
@@ -148,6 +151,18 @@ def _aligned(row: list[str], columns: int) -> tuple[str, ...]:
     if len(row) == columns:
         return tuple(cell.strip("'") for cell in row)
     return ("", *row) if len(row) == columns - 1 and columns > 2 else ()
+
+
+def _with_empty_lines(
+    rows: list[list[str]], lines: list[int], comments: set[int]
+) -> tuple[list[list[str]], list[int]]:
+    """Rows of one column with empty ones for empty lines between them, unless every other line is empty."""
+    present = dict(zip(lines, rows, strict=True))
+    between = [n for n in range(lines[0], lines[-1]) if n not in present and n not in comments]
+    if not between or 2 * len(between) >= len(rows):
+        return rows, lines
+    numbers = sorted([*lines, *between])
+    return [present.get(n, [""]) for n in numbers], numbers
 
 
 def _check_lengths(rows: list[list[str]], lines: list[int], columns: int) -> None:

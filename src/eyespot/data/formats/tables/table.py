@@ -25,7 +25,7 @@ LINES = 200
 """Lines by which tables are recognised."""
 SHOWN = 4
 """Channels that are named."""
-COMMAS = {",": "decimal commas", ".": "commas separate columns"}
+COMMAS = {",": "decimal marks", ".": "separate columns"}
 """What commas are, by the decimal mark."""
 UNEVEN = "uneven"
 """The note of a table whose times are not evenly spaced."""
