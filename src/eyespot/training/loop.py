@@ -14,13 +14,14 @@ from eyespot.devices import arithmetic
 from eyespot.fast import recorded
 from eyespot.recipe import EMA as EMA_PART
 from eyespot.recipe import MUON, parse_recipe
-from eyespot.tasks.order import Draw, Order
+from eyespot.tasks.order import Order
 from eyespot.training.division import MONITOR
 from eyespot.training.optimise import EMA, finetune_optimisers, on_gpu, optimisers, set_rates
 from eyespot.training.plan import Plan
 from eyespot.training.schedule import rate
 from eyespot.training.signals import StopSignal
 from eyespot.training.state import FINISHED, Mark, Progress, Row, TrainState
+from eyespot.training.statistics import estimate_statistics, is_lagging, samples_needed
 from eyespot.training.threads import Threads, options
 
 DIVERGED = "the loss became infinite twice; the best network before that is kept"
@@ -31,6 +32,8 @@ PATIENCE = 0.4
 """Stop early when this share of the run, past its half, brought no improvement."""
 SHARE = 30
 """Validations take at most one part in so many of the time."""
+LEAST_DROP = 0.01
+"""A final metric is below the best one by at least so much before that network is kept instead."""
 CHECKPOINT_SHARE = 100
 """Checkpoints sooner than each minute take at most one part in so many of the time."""
 
@@ -143,7 +146,10 @@ class Loop:
         set_rates(self.state.optimisers, fraction, progress.rate_factor)
         # 2. a batch
         draw = self.order.at(progress.seen)
-        progress.side = self.task.side(fraction)
+        side = self.task.side(fraction)
+        if side != progress.side and progress.steps:
+            progress.resized_at = progress.steps
+        progress.side = side
         x, y = self.task.batch(draw, progress.side)
         # 3. a step
         with arithmetic(self.device, self.config.precision):
@@ -155,7 +161,7 @@ class Loop:
         self._tell_step(fraction)
         # 4. validate and save now and then
         if self._validation_is_due(fraction):
-            self._validate(fraction, draw)
+            self._validate(fraction)
         if self._checkpoint_is_due():
             self._save()
 
@@ -183,13 +189,24 @@ class Loop:
         in_time = not self.config.minutes or self.elapsed() - mark.seconds >= SHARE * mark.cost
         return fraction - mark.fraction >= 1 / VALIDATIONS and in_time
 
-    def _validate(self, fraction: float, draw: Draw) -> None:
+    def _estimate_statistics(self) -> None:
+        """Compute the batch-norm statistics of the averaged network anew, from the first samples of the order."""
+        progress = self.state.progress
+        needed = samples_needed(progress.seen, len(self.order.rows))
+        draws = [self.order.at(position) for position in range(0, needed, self.order.batch)]
+        batches = (self.task.batch(draw, progress.side)[0] for draw in draws)
+        with arithmetic(self.device, self.config.precision):
+            estimate_statistics(self.state.ema.network, batches)
+
+    def _validate(self, fraction: float) -> None:
         state = self.state
         progress = state.progress
         if not self._is_finite():
             self._take_back()
             return
         now = self.elapsed()
+        if fraction >= 1 or is_lagging(progress.steps, progress.resized_at):
+            self._estimate_statistics()
         loss, metric = self.task.validate(state.ema.network, self.validation_rows, progress.side)
         cost = self.elapsed() - now
         progress.validation_costs.append(cost / progress.side**self.task.survey.preprocessing.dim)
@@ -199,7 +216,9 @@ class Loop:
             fraction=fraction,
             size=progress.side,
             rate=rate(fraction),
-            train_loss=torch.stack(state.losses).mean().item(),
+            train_loss=torch.stack(state.losses).mean().item()
+            if state.losses
+            else progress.history[-1].train_loss,
             loss=loss,
             score=metric,
             images_per_second=(progress.seen - progress.mark.seen) / max(now - progress.mark.seconds, 1e-9),
@@ -214,7 +233,7 @@ class Loop:
         self.watcher.on_row(state, is_best)
         state.losses = []
         progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
-        if fraction > 0.5 and fraction - progress.best_at > PATIENCE:
+        if 1 > fraction > 0.5 and fraction - progress.best_at > PATIENCE:
             progress.ended = f"no improvement for {PATIENCE:.0%} of the run, so it stopped early"
 
     def _is_finite(self) -> bool:
@@ -222,10 +241,13 @@ class Loop:
         return (not losses or bool(torch.stack(losses).isfinite().all())) and self.state.is_finite()
 
     def _end(self, why: str) -> None:
-        if self._is_finite():
-            self.state.progress.ended = why
-        else:
-            self._take_back()
+        """Validate the network as it will be saved; where a weight is not finite, go back instead."""
+        progress = self.state.progress
+        taken_back = progress.rate_factor
+        if progress.steps:
+            self._validate(1.0)
+        if not progress.ended and progress.rate_factor == taken_back:
+            progress.ended = why
 
     def _take_back(self) -> None:
         """Go back to the last checkpoint, whose weights are finite, and continue at half the learning rate: once."""
@@ -264,7 +286,7 @@ class Loop:
 
     def _outcome(self, interrupted: bool) -> Outcome:
         progress = self.state.progress
-        at_end = progress.ended == FINISHED or not self.state.best
+        at_end = (progress.ended == FINISHED and not self._is_below_best()) or not self.state.best
         tensors: Mapping[str, Tensor] | None = self.state.best or None
         side = next((r.size for r in progress.history if r.fraction == progress.best_at), progress.side)
         if at_end:
@@ -272,6 +294,21 @@ class Loop:
             tensors = self.state.ema.network.state_dict() if finite else None
             side = progress.side
         return Outcome(tensors, side, progress.history, progress.ended or INTERRUPTED, interrupted)
+
+    def _is_below_best(self) -> bool:
+        """Whether the last validation is below the best one by more than chance; if so, it is said."""
+        progress = self.state.progress
+        if not progress.history:
+            return False
+        last = progress.history[-1].score
+        best = progress.best
+        if best - last <= max(LEAST_DROP, 2 * (best * (1 - best) / len(self.validation_rows)) ** 0.5):
+            return False
+        self.watcher.on_message(
+            f"the network at the end was validated with {last:.1%}, and that after {progress.best_at:.0%} of the run with "
+            f"{best:.1%}: the better one is kept"
+        )
+        return True
 
 
 def checkpoint_seconds() -> float:
@@ -292,7 +329,8 @@ def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
     """
     by_time = 0.0
     if plan.seconds is not None:
-        end = plan.seconds - plan.reserve * (slowdown(progress.validation_costs) - 1)
+        later = plan.reserve * (slowdown(progress.validation_costs) - 1)
+        end = plan.seconds - progress.mark.cost - later  # the last validation is still to come
         by_time = (now - progress.start) / max(end - progress.start, 1e-9)
     by_samples = progress.seen / plan.images if plan.images is not None else 0.0
     return max(by_time, by_samples)

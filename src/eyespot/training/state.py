@@ -48,6 +48,7 @@ class Progress:
     start              second of the run at which training began
     seen, steps        samples drawn, optimiser steps taken
     side               samples along an axis of the last batch
+    resized_at         the step at which the image size last changed; 0 for never
     best, best_at      the best validation metric, and the fraction of the run at which it was reached
     rate_factor        1, or a half after training was taken back because a loss or weight was not finite
     ended              why training ended; empty while it runs
@@ -59,6 +60,7 @@ class Progress:
     mark: Mark
     seen: int = 0
     steps: int = 0
+    resized_at: int = 0
     best: float = -1.0
     best_at: float = 0.0
     rate_factor: float = 1.0
