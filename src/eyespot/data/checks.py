@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count
+from eyespot.data.duplicate_detail import confirmed, upright
 from eyespot.data.duplicates import clusters, exact, near
 from eyespot.data.findings import NOTE, WARNING, Problem, Survey
 from eyespot.data.header import Header
 from eyespot.data.sources.samples import Source
+from eyespot.data.store import Store
 
 UNSUPPORTED = frozenset(
     ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .nhdr .mha .mhd .hdr .img .mgh .mgz .mnc .mrc .ims .h5 .hdf5 "
@@ -21,21 +23,36 @@ UNSUPPORTED = frozenset(
 class Duplicates:
     """Rows that occur twice.
 
-    exact   groups of rows whose files are equal byte for byte
-    near    (P, 2) pairs of rows that show nearly the same picture
+    exact      groups of rows whose files are equal byte for byte
+    near       (P, 2) pairs of rows that show the same picture, saved again
+    mirrored   (P, 2) pairs of which one is mirrored or turned by right angles
+    scene      how many rows look alike without being copies, as images of a fixed camera do
     """
 
-    def __init__(self, headers: list[Header], thumbs: NDArray[np.float32], detail: int):
+    def __init__(self, headers: list[Header], thumbs: NDArray[np.float32], detail: int, pixels: Store):
         """detail   the images' own size in pixels; see `duplicates.near`"""
+        n = len(headers)
         self.exact = exact(dict(enumerate(headers)))
-        self.near = near(thumbs, detail)
-        self.alike = clusters(len(headers), [*self.exact, *self.near.tolist()])
+        near_pairs = near(thumbs, detail)
+        turned_pairs = near(upright(thumbs), detail)
+        groups = clusters(n, [*near_pairs.tolist(), *turned_pairs.tolist()])
+        self.near = near_pairs[confirmed(near_pairs, groups, pixels, turned=False)]
+        known = set(map(tuple, near_pairs.tolist()))
+        turned_pairs = turned_pairs[[pair not in known for pair in map(tuple, turned_pairs.tolist())]]
+        self.mirrored = turned_pairs[confirmed(turned_pairs, groups, pixels, turned=True)]
+        self.alike = clusters(n, [*self.exact, *self.near.tolist(), *self.mirrored.tolist()])
+        copies = {*self.near.ravel().tolist(), *self.mirrored.ravel().tolist()}
+        self.scene = len(set(near_pairs.ravel().tolist()) - copies)
 
     def pairs(self) -> dict[str, list[tuple[int, int]]]:
         """Pairs of rows by the kind of duplicate; an exact one is not a near one too."""
         exact_pairs = {(group[0], other) for group in self.exact for other in group[1:]}
         near_pairs = [(a, b) for a, b in self.near.tolist() if (a, b) not in exact_pairs]
-        return {"exact": sorted(exact_pairs), "near": near_pairs}
+        return {
+            "exact": sorted(exact_pairs),
+            "near": near_pairs,
+            "mirrored": list(map(tuple, self.mirrored.tolist())),
+        }
 
 
 def matching(
@@ -87,11 +104,15 @@ def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
         if across:
             text = f"{count(len(across), f'{kind} duplicate')} across splits: metrics would be too good; remove one of each"
             yield Problem(WARNING, text, names(across))
-        if contradicting and kind == "exact":
+        if contradicting and kind != "mirrored":
             appear = "appears" if len(contradicting) == 1 else "appear"
-            text = f"{count(len(contradicting), survey.word)} {appear} in two classes; keep one"
+            nearly = "" if kind == "exact" else "nearly the same "
+            text = f"{count(len(contradicting), nearly + survey.word)} {appear} in two classes; keep one"
             yield Problem(WARNING, text, names(contradicting))
         if within:
             side = "" if any(survey.source.splits) else "; kept on one side of the split"
             text = f"{count(len(within), f'{kind} duplicate')} within the {survey.word}s{side}"
             yield Problem(NOTE, text, names(within))
+    if duplicates.scene:
+        text = f"{count(duplicates.scene, survey.word)} show one scene and differ in details: not taken as duplicates"
+        yield Problem(NOTE, text)

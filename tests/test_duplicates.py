@@ -1,0 +1,140 @@
+"""Copies of an image stay on one side of the split; images of one scene are not copies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import eyespot
+from eyespot.data.duplicate_detail import TURNS, Detail, upright
+from eyespot.data.duplicates import thumbnails
+from eyespot.data.survey import survey_data
+
+SIDE = 64
+
+
+def photo(seed):
+    """(64, 64, 3) with structure of every size and noise of its own."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
+    return np.clip(np.asarray(coarse) + rng.normal(0, 8, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
+
+
+def frame(seed, noise=5.0):
+    """One exposure of a fixed camera."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    scene = 60 + 1.5 * x + 40 * (y > 30)
+    return np.clip(
+        scene[..., None] * rng.uniform(0.95, 1.05) + rng.normal(0, noise, (SIDE, SIDE, 3)), 0, 255
+    ).astype(np.uint8)
+
+
+def save(path, array, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+def fill(folder, n=12):
+    for k, name in enumerate("ab"):
+        for i in range(n):
+            save(folder / name / f"{i:02}.png", photo(100 * k + i))
+    return folder
+
+
+def together(survey, *names):
+    """Whether files are in one group."""
+    rows = {Path(survey.path(r)).name: r for r in range(len(survey.labels))}
+    return len({int(survey.alike[rows[name]]) for name in names}) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a[:, ::-1],
+        lambda a: a[::-1],
+        lambda a: np.rot90(a),
+        lambda a: np.rot90(a, 3),
+        lambda a: a.swapaxes(0, 1),
+    ],
+    ids=["mirrored", "upside down", "left turn", "right turn", "transposed"],
+)
+def test_mirrored_and_turned_copies_are_grouped(tmp_path, change):
+    fill(tmp_path)
+    save(tmp_path / "a" / "copy.png", np.ascontiguousarray(change(photo(3))))
+    survey = survey_data(tmp_path)
+    assert len(np.unique(survey.alike)) == 24
+    assert any("1 mirrored duplicate within" in p.text for p in survey.problems)
+
+
+def test_saved_again_and_scaled_copies_are_grouped(tmp_path):
+    fill(tmp_path)
+    save(tmp_path / "a" / "jpeg.jpg", photo(3), quality=80)
+    save(tmp_path / "a" / "scaled.png", np.asarray(Image.fromarray(photo(5)).resize((80, 80))))
+    survey = survey_data(tmp_path)
+    assert len(np.unique(survey.alike)) == 24
+
+
+def test_a_copy_in_another_class_is_a_warning(tmp_path):
+    fill(tmp_path)
+    save(tmp_path / "b" / "copy.jpg", photo(3), quality=85)
+    problems = survey_data(tmp_path).problems
+    assert any(
+        p.level == "warning" and "1 nearly the same image appears in two classes" in p.text for p in problems
+    )
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5, 5.0])
+def test_images_of_one_scene_are_not_copies(tmp_path, noise):
+    for i in range(40):
+        plain = frame(i, noise)
+        save(tmp_path / "good" / f"{i}.png", plain)
+        marked = frame(100 + i, noise)
+        column = 6 + i % 40
+        marked[10:22, column : column + 14] = (200, 30, 30)
+        save(tmp_path / "marked" / f"{i}.png", marked)
+    survey = survey_data(tmp_path)
+    marked_groups = np.unique(survey.alike[survey.labels == 1])
+    assert len(marked_groups) > (35 if noise else 10)
+    if noise:
+        assert len(np.unique(survey.alike)) == 80
+        assert any("show one scene" in p.text for p in survey.problems)
+
+
+def test_a_copy_within_a_scene_is_still_a_copy(tmp_path):
+    for i in range(30):
+        save(tmp_path / ("a" if i % 2 else "b") / f"{i}.png", frame(i))
+    save(tmp_path / "b" / "again.jpg", frame(4), quality=92)
+    save(tmp_path / "b" / "flipped.png", np.ascontiguousarray(frame(6)[:, ::-1]))
+    survey = survey_data(tmp_path)
+    assert together(survey, "4.png", "again.jpg") and together(survey, "6.png", "flipped.png")
+    assert len(np.unique(survey.alike)) == 30
+
+
+def test_every_class_of_a_scene_is_validated(tmp_path):
+    for i in range(30):
+        save(tmp_path / "d" / "empty" / f"{i}.png", frame(i))
+        full = frame(50 + i)
+        full[20:40, 20 + i % 9 : 40] = photo(i)[20:40, 20 + i % 9 : 40]
+        save(tmp_path / "d" / "full" / f"{i}.png", full)
+    run = eyespot.train(tmp_path / "d", epochs=1, seed=0, out=tmp_path / "run")
+    rows = [line.split(",") for line in (run.folder / "split.csv").read_text().splitlines()[1:]]
+    assert {row[1] for row in rows if row[2] == "val"} == {"empty", "full"}
+
+
+def test_detail_tells_exposures_from_copies():
+    first, second = Detail(frame(1)), Detail(frame(2))
+    copy = np.clip(frame(1).astype(int) + np.random.default_rng(0).integers(-1, 2, frame(1).shape), 0, 255)
+    assert not first.is_copy_of(second) and first.is_copy_of(Detail(copy.astype(np.uint8)))
+    assert not first.is_copy_of(Detail(frame(1)[:40]))
+
+
+def test_eight_positions_have_one_upright_thumbnail():
+    image = photo(9)
+    turned = np.stack([turn(image) for turn in TURNS])
+    thumbs = upright(thumbnails(turned))
+    assert len(thumbs) == 8 and np.allclose(thumbs, thumbs[0], atol=1e-4)
+    assert upright(np.zeros((3, 7), np.float32)).shape == (0, 7)
