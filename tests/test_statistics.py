@@ -90,3 +90,21 @@ def test_the_better_network_is_kept_where_the_last_one_is_clearly_worse(tmp_path
     monkeypatch.setattr(Classification, "validate", worse_at_the_end)
     eyespot.train(textures(tmp_path / "d"), epochs=2, seed=0, batch=16, out=tmp_path / "run")
     assert "of the run with 99.0%: the better one is kept" in capsys.readouterr().err
+
+
+def test_the_network_that_is_kept_is_evaluated_at_its_own_size(tmp_path):
+    """The best metric is reached first with small images, and again with larger ones, whose network is kept."""
+    for k, name in enumerate(("dark", "bright")):
+        for i in range(40):
+            value = np.random.default_rng(100 * k + i).integers(0, 60, (48, 48, 3)) + 150 * k
+            (tmp_path / "d" / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(value.astype(np.uint8)).save(tmp_path / "d" / name / f"{i}.png")
+    run = eyespot.train(
+        tmp_path / "d", epochs=4, seed=0, batch=8, recipe="muon|grow_short|ema", out=tmp_path / "run"
+    )
+    rows = list(csv.DictReader((run.folder / "history.csv").read_text().splitlines()))
+    best = max(float(row["score"]) for row in rows)
+    kept = [row for row in rows if float(row["score"]) == best][-1]
+    assert int(kept["size"]) > int(rows[0]["size"]) and best == 1
+    assert run.predictor.card.preprocessing["side"] == int(kept["size"])
+    assert run.evaluation is not None and run.evaluation.scores["accuracy"]["value"] == 1

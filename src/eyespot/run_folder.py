@@ -201,8 +201,7 @@ class Table:
         """Bring history.csv and the model file back to a checkpoint: a killed run may have written more."""
         write_history(self.folder, state.progress.history)
         if state.best:
-            side = next(r.size for r in state.progress.history if r.fraction == state.progress.best_at)
-            save(self.folder, state.best, make_card(self.survey, self.plan, side))
+            save(self.folder, state.best, make_card(self.survey, self.plan, state.progress.kept_side))
 
     def on_checkpoint(self, state: TrainState) -> Path:
         """Save the whole state in place of the one before."""

@@ -230,6 +230,8 @@ class Loop:
             progress.best_at = fraction
         if is_best:
             state.keep_best()
+            progress.kept_at = fraction
+            progress.kept_side = progress.side
         self.watcher.on_row(state, is_best)
         state.losses = []
         progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
@@ -288,7 +290,7 @@ class Loop:
         progress = self.state.progress
         at_end = (progress.ended == FINISHED and not self._is_below_best()) or not self.state.best
         tensors: Mapping[str, Tensor] | None = self.state.best or None
-        side = next((r.size for r in progress.history if r.fraction == progress.best_at), progress.side)
+        side = progress.kept_side or progress.side
         if at_end:
             finite = progress.steps > 0 and self._is_finite()
             tensors = self.state.ema.network.state_dict() if finite else None
@@ -305,7 +307,7 @@ class Loop:
         if best - last <= max(LEAST_DROP, 2 * (best * (1 - best) / len(self.validation_rows)) ** 0.5):
             return False
         self.watcher.on_message(
-            f"the network at the end was validated with {last:.1%}, and that after {progress.best_at:.0%} of the run with "
+            f"the network at the end was validated with {last:.1%}, and that after {progress.kept_at:.0%} of the run with "
             f"{best:.1%}: the better one is kept"
         )
         return True

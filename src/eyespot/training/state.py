@@ -49,7 +49,8 @@ class Progress:
     seen, steps        samples drawn, optimiser steps taken
     side               samples along an axis of the last batch
     resized_at         the step at which the image size last changed; 0 for never
-    best, best_at      the best validation metric, and the fraction of the run at which it was reached
+    best, best_at      the best validation metric, and the fraction of the run at which it was first reached
+    kept_at, kept_side  the last fraction at which it was reached, whose network is kept, and the image size there
     rate_factor        1, or a half after training was taken back because a loss or weight was not finite
     ended              why training ended; empty while it runs
     seconds            of the run, when this was saved
@@ -63,6 +64,8 @@ class Progress:
     resized_at: int = 0
     best: float = -1.0
     best_at: float = 0.0
+    kept_at: float = 0.0
+    kept_side: int = 0
     rate_factor: float = 1.0
     ended: str = ""
     seconds: float = 0.0
