@@ -654,6 +654,21 @@ def write_labelme(root: Path, labels=("cell", "cell")) -> None:
         write(root / f"{i}.json", labelme(i, labels))
 
 
+def write_labelme_xml(root: Path, labels=("cell", "cell")) -> None:
+    """LabelMe's files before 2016, which CVAT exports as well."""
+    images(root)
+    for i in range(3):
+        objects = ""
+        for label, content in zip(labels, labelme(i)["shapes"], strict=True):
+            (x0, y0), (x1, y1) = content["points"][0], content["points"][-1]
+            two = content["shape_type"] == "rectangle"
+            corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)] if two else content["points"]
+            points = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in corners)
+            objects += f"<object><name>{label}</name><deleted>0</deleted><polygon>{points}</polygon></object>"
+        gone = "<object><name>x</name><deleted>1</deleted><polygon><pt><x>1</x></pt></polygon></object>"
+        write(root / f"{i}.xml", f"<annotation><filename>{i}.png</filename>{objects}{gone}</annotation>")
+
+
 def write_yolo(root: Path, numbers=(0, 0)) -> None:
     images(root / "images")
     for i in range(3):
@@ -665,7 +680,12 @@ def write_cvat(root: Path, labels=("cell", "cell")) -> None:
     write(root / "annotations.xml", cvat(labels=labels))
 
 
-WRITERS = {"LabelMe": write_labelme, "YOLO": write_yolo, "CVAT": write_cvat}
+WRITERS = {
+    "LabelMe": write_labelme,
+    "LabelMe file": write_labelme_xml,
+    "YOLO": write_yolo,
+    "CVAT": write_cvat,
+}
 
 
 @pytest.mark.parametrize("tool", WRITERS)
@@ -841,6 +861,10 @@ WRONG = {
     "no size": (with_cvat(cvat().replace('width="32"', "")), "width is None"),
     "a video": (with_cvat(cvat(after="<track/>")), "CVAT for images"),
     "cut short": (with_cvat(cvat()[:-20]), "not whole XML"),
+    "a corner of VOC that is text": (
+        lambda root: (images(root), write(root / "1.xml", voc(1).replace(">8<", ">eight<"))),
+        "1.xml has a bndbox whose xmax is 'eight'",
+    ),
     "boxes of VOC": (
         with_voc,
         "0.xml is a Pascal VOC annotation file and holds bounding boxes and no outlines",

@@ -1,4 +1,4 @@
-"""Annotation files in XML: CVAT's for images, and Pascal VOC's, which have boxes."""
+"""Annotation files in XML: CVAT's for images, LabelMe's old ones, and Pascal VOC's, which have boxes."""
 
 import math
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from eyespot.data.annotations.outlines import (
 )
 
 CVAT = "a CVAT file"
+LABELME = "a LabelMe file"
 VOC = "a Pascal VOC annotation file"
 FLAT = ("polyline", "points", "skeleton", "cuboid")
 CORNERS = 180
@@ -123,25 +124,40 @@ def _turned(corners: list[tuple[float, float]], centre: tuple[float, float], deg
 
 
 def is_voc(root: Element) -> bool:
-    """Whether XML is of Pascal VOC's layout."""
+    """Whether XML is of Pascal VOC's layout, which LabelMe's old files share."""
     return root.tag == "annotation" and root.find("filename") is not None
 
 
 def read_voc(root: Element) -> AnnotationFile:
-    """The image and the boxes of a Pascal VOC file; its masks are image files of their own."""
+    """The image and the boxes of a Pascal VOC file, whose masks are image files; or the polygons of LabelMe's XML.
+
+    Raises Malformed.
+    """
     name = (root.findtext("filename") or "").strip()
     outlines = []
     for thing in root.iter("object"):
+        label = (thing.findtext("name") or "").strip()
         box = thing.find("bndbox")
-        if box is not None:
-            corners = [_voc_number(box, tag) for tag in ("xmin", "ymin", "xmax", "ymax")]
-            outlines.append(Outline((thing.findtext("name") or "").strip(), [rectangle(*corners)], box=True))
-    return AnnotationFile(VOC, [AnnotatedImage(name, None, outlines)], one_image=True)
+        corners = [point for polygon in thing.findall("polygon") for point in polygon.findall("pt")]
+        if thing.findtext("deleted") == "1":
+            continue
+        if corners:
+            points = [_text_number(point, axis) for point in corners for axis in ("x", "y")]
+            outlines.append(Outline(label, [points], rectangle=is_rectangle([points])))
+        elif box is not None:
+            edges = [_text_number(box, tag) for tag in ("xmin", "ymin", "xmax", "ymax")]
+            outlines.append(Outline(label, [rectangle(*edges)], box=True))
+    is_labelme = any(not outline.box for outline in outlines) or _has(root, "polygon")
+    tool = LABELME if is_labelme else VOC
+    return AnnotationFile(tool, [AnnotatedImage(name, None, outlines)], one_image=True)
 
 
-def _voc_number(box: Element, tag: str) -> float:
-    text = box.findtext(tag)
+def _text_number(element: Element, tag: str) -> float:
+    text = element.findtext(tag)
     try:
-        return float(text or "")
-    except ValueError as error:
-        raise Malformed(f"has a box whose {tag} is {text!r}") from error
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not is_number(value):
+        raise Malformed(f"has a {element.tag} whose {tag} is {text!r}")
+    return value
