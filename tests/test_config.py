@@ -47,6 +47,7 @@ EXAMPLES = {
     "columns": "2", "decimal": "comma", "rate": 360.0,
     "axes": "ZYX", "scaling": "none", "background": "black",
     "harden": True,
+    "images": "scans/*", "masks": "truth/*", "label_from": "(a)",
 }  # fmt: skip
 
 

@@ -105,9 +105,12 @@ def test_the_runs_in_a_folder_are_no_data(photos):
     )
 
 
-def test_an_empty_class_is_no_run(photos):
+def test_an_empty_folder_is_no_run_and_no_class_but_listed(photos):
     (photos / "points" / "left").mkdir(parents=True)
-    assert "points" in find_samples(photos).classes
+    source = find_samples(photos)
+    assert source.classes == ("columns", "diagonals", "rows") and source.skipped == (photos / "points",)
+    notes = [p for p in survey_data(photos).problems if p.files == (str(photos / "points"),)]
+    assert [p.level for p in notes] == ["note"] and "skipped" in notes[0].text
 
 
 def test_a_folder_that_may_not_be_entered_is_told(photos, monkeypatch):
@@ -162,7 +165,7 @@ def test_a_csv_names_paths_labels_and_splits(photos):
     assert [(s.label, s.split) for s in found.samples] == [("x", "train"), ("y", "val")]
     for text, message in (
         ("", "no rows"),
-        ("file,label\na,b\n", "no column path"),
+        ("thing,label\na,b\n", "no column path"),
         ("path,label\n,b\n", "line 2 has no path"),
         ("path,label,split\na,b,foo\n", "the split 'foo'"),
         ("path,label,split\na,b,train\nc,d,\n", "1 row has no split"),

@@ -16,6 +16,7 @@ from eyespot.config import (
     declaration,
     help_text,
     keyword,
+    layout_settings,
     on_shell,
     option,
     reading_settings,
@@ -203,6 +204,7 @@ def _print_run(run: "Run") -> None:
 
 
 @app.command()
+@with_options(*layout_settings())
 def evaluate(
     run: RunPath,
     data: Annotated[
@@ -212,14 +214,16 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    *,
     device: Device = "cpu",
     json: Json = False,
     quiet: Quiet = False,
+    **settings: Any,
 ) -> None:
     """Compute metrics of RUN, each with n and a 95% interval."""
     from eyespot.run import evaluate
 
-    result = evaluate(run, data, device=device)
+    result = evaluate(run, data, device=device, **typed(settings))
     _print_json(result.as_dict()) if json else print(result)
     _list_unread(result.errors)
     if result.errors:

@@ -59,6 +59,27 @@ class Config:
         check=one_of("classification", "segmentation"),
         reads=True,
     )
+    images: str | None = setting(
+        None,
+        "Which files are images, such as 'scans/*.tif', below DATA",
+        metavar="PATTERN",
+        reads=True,
+        layout=True,
+    )
+    masks: str | None = setting(
+        None,
+        "Which files are their masks, such as 'truth/*.png', below DATA",
+        metavar="PATTERN",
+        reads=True,
+        layout=True,
+    )
+    label_from: str | None = setting(
+        None,
+        "The class is the first group of this expression in a file's name (or in its path below DATA, if it has a /)",
+        metavar="REGEX",
+        reads=True,
+        layout=True,
+    )
     size: int | None = setting(
         None, "Samples (pixels, voxels) along each axis", unit="samples", check=ABOVE_0, reads=True
     )
@@ -186,6 +207,9 @@ class Settings(TypedDict, total=False):
     epochs: float | None
     model: str | None
     task: str | None
+    images: str | None
+    masks: str | None
+    label_from: str | None
     size: int | None
     fit: str | None
     dim: int | None
@@ -214,6 +238,14 @@ class Settings(TypedDict, total=False):
     device: str | None
     start_from: str | os.PathLike[str] | None
     fine_tune: bool | None
+
+
+class LayoutSettings(TypedDict, total=False):
+    """Those of the settings that say which files are samples, as keyword arguments, for type checkers."""
+
+    images: str | None
+    masks: str | None
+    label_from: str | None
 
 
 DECLARED: dict[str, Field] = {f.name: f for f in fields(Config)}
@@ -320,6 +352,11 @@ def option(name: str) -> str:
 def reading_settings() -> list[str]:
     """The settings that say how data are read: the options of `eyespot look`."""
     return [name for name, f in DECLARED.items() if declaration(f).reads]
+
+
+def layout_settings() -> list[str]:
+    """The settings that say which files are samples: the options of `eyespot evaluate RUN DATA`."""
+    return [name for name, f in DECLARED.items() if declaration(f).layout]
 
 
 def on_shell() -> list[str]:

@@ -8,7 +8,16 @@ from typing import Any, Unpack
 
 import torch
 
-from eyespot.config import DECLARED, Config, Settings, given_settings, read_config, with_settings
+from eyespot.config import (
+    DECLARED,
+    Config,
+    LayoutSettings,
+    Settings,
+    given_settings,
+    layout_settings,
+    read_config,
+    with_settings,
+)
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.findings import WARNING, Problem, Survey
@@ -78,9 +87,12 @@ class Run:
         """Classes or label maps of one or several images: paths, Pillow or nibabel images, or arrays."""
         return self.predictor(images)
 
-    def evaluate(self, data: str | os.PathLike | None = None) -> Evaluation:
+    @with_settings(*layout_settings())
+    def evaluate(
+        self, data: str | os.PathLike | None = None, **settings: Unpack[LayoutSettings]
+    ) -> Evaluation:
         """Metrics on a data set, or on the run's own test or validation set."""
-        return evaluate_on(self.predictor, model_file(self.folder).parent, data)
+        return evaluate_on(self.predictor, model_file(self.folder).parent, data, dict(settings))
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
@@ -163,11 +175,16 @@ def _guarded(work: Callable[[], Run]) -> Run:
         return_freed()
 
 
+@with_settings(*layout_settings())
 def evaluate(
-    run: str | os.PathLike, data: str | os.PathLike | None = None, *, device: str = "cpu"
+    run: str | os.PathLike,
+    data: str | os.PathLike | None = None,
+    *,
+    device: str = "cpu",
+    **settings: Unpack[LayoutSettings],
 ) -> Evaluation:
     """Metrics of a run on a data set, or on its own test or validation set."""
-    return Run(run, device=device).evaluate(data)
+    return Run(run, device=device).evaluate(data, **settings)
 
 
 def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:

@@ -87,6 +87,9 @@ def ignored_files(source: Source) -> Iterator[Problem]:
         yield Problem(WARNING, text)
     if others := listed(False):
         yield Problem(NOTE, f"other files were ignored: {others}")
+    if source.skipped:
+        text = f"{count(len(source.skipped), 'empty or system file or folder', 'empty or system files and folders')} skipped"
+        yield Problem(NOTE, text, tuple(map(str, source.skipped)))
 
 
 def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:

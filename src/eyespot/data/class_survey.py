@@ -13,6 +13,7 @@ from eyespot.data.conversions import converted
 from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
 from eyespot.data.guesses import merged
 from eyespot.data.images import load_images
+from eyespot.data.near_labels import near_equal_classes
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
 from eyespot.data.preprocess.values import choose_values
@@ -50,6 +51,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
         unreadable(survey, "file", f"cannot be read and will be skipped: replace or delete {remedy}")
     )
     survey.add_problems(_outside_classes(source))
+    survey.add_problems(near_equal_classes(source))
     survey.add_problems(repeated(survey, duplicates))
     survey.add_problems(_converted(survey))
     survey.add_problems(_values(survey))

@@ -13,6 +13,7 @@ from eyespot.data.header import WORD, Array
 from eyespot.data.images import load_images
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
+from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, nothing_usable
@@ -153,7 +154,8 @@ def probabilities_of(logits: NDArray[np.float32], temperature: float) -> NDArray
 
 def check_source(predictor: Predictor, source: Source, run: Path, data: str) -> None:
     """Raises UserError for masks, and for classes that the model does not know."""
-    if source.has_masks:
+    folders = {sample.label for sample in source.samples} - set(predictor.classes)
+    if source.has_masks or (any(map(names_mask, folders)) and any(map(names_images, folders))):
         raise UserError(
             f"{data} has masks, and {run} predicts the class of an image: give folders of classes"
         )

@@ -1,12 +1,14 @@
 """Evaluate a predictor: after training, or on a data set. What is compared is up to its task."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.config import Config, given_settings
 from eyespot.data.findings import Survey
 from eyespot.data.sources.find import find_samples
 from eyespot.evaluation.evaluation import Evaluation
@@ -22,7 +24,21 @@ def finish(
     return task_of_card(predictor.card).evaluator().finish(predictor, survey, val, rows, groups)
 
 
-def evaluate(predictor: Predictor, run: Path, data: str | os.PathLike | None = None) -> Evaluation:
-    """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on."""
-    source = in_splits(find_samples(data), "test") if data is not None else untrained(run)
+def evaluate(
+    predictor: Predictor,
+    run: Path,
+    data: str | os.PathLike | None = None,
+    layout: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on.
+
+    The data set is read for the task of the model, whatever else it could be used for.
+
+    layout   the settings that say which files are samples: images, masks, label_from
+    """
+    if data is not None:
+        options = Config(task=predictor.card.task, **given_settings(layout or {}))
+        source = in_splits(find_samples(data, options), "test")
+    else:
+        source = untrained(run)
     return task_of_card(predictor.card).evaluator().on_source(predictor, source, run, str(data or run))

@@ -10,8 +10,9 @@ from eyespot.console import count
 from eyespot.data.annotations.outlines import AnnotationFile, common_end
 from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.pairs import IMAGES, MASKS, source_of_pairs
+from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import PICTURES, SPLITS, TABLES, Sample, Source, contact_sheet_name, walk
+from eyespot.data.sources.words import IMAGES, MASKS
 from eyespot.errors import UserError
 
 SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLITS)})(?![a-z])")

@@ -6,35 +6,41 @@ from pathlib import Path
 
 from eyespot.config import Config
 from eyespot.console import count
+from eyespot.data.sources.csv_columns import MASK_OF, Columns, Row, understand
+from eyespot.data.sources.csv_paths import Finder
 from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names, is_known
 from eyespot.errors import UserError
 
 ARCHIVES = frozenset(".zip .tar .gz .tgz .xz .bz2 .7z .rar".split())
-MASK_OF = "mask:"
-"""Before the name of a class: the column of its masks in a CSV."""
-Row = dict[str, str | None]
+__all__ = ["MASK_OF", "source_of_csv"]
 
 
 def source_of_csv(path: Path, options: Config = Config()) -> Source:
-    """The samples that a CSV lists. Raises UserError for a table that is incomplete."""
-    rows = _read_rows(path)
-    columns = [column for column in rows[0] if column]
-    by_class = tuple(column.removeprefix(MASK_OF) for column in columns if column.startswith(MASK_OF))
-    needed = {"path"} if by_class else {"path", "mask" if "mask" in columns else "label"}
-    missing = needed - set(columns)
-    if missing:
-        names = " or ".join(sorted(missing))
-        raise UserError(f"{path} has no column {names}; its header is {','.join(columns)}")
-    samples = [_sample(path, line, row) for line, row in enumerate(rows, start=2)]
+    """The samples that a CSV lists. Raises UserError for a table that is incomplete, or whose meaning is not plain."""
+    _refuse_options(path, options)
+    header, rows = _read_rows(path)
+    columns = understand(path, header, rows, options)
+    finder = Finder(path.parent)
+    samples = [_sample(path, line, row, columns, finder) for line, row in enumerate(rows, start=2)]
     _check_unique(path, samples)
     _check_splits(path, samples)
+    guesses = (*columns.guesses, *finder.guesses())
     if samples[0].mask_files:
-        return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {})
-    classes = tuple(sorted({sample.label for sample in samples}))
-    return Source(path.stem, tuple(samples), classes, {})
+        by_class = tuple(column.removeprefix(MASK_OF) for column in columns.mask_of)
+        return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {}, guesses=guesses)
+    classes = tuple(sorted({sample.label for sample in samples} | {name.strip() for name in columns.one_hot}))
+    return Source(path.stem, tuple(samples), classes, {}, guesses=guesses)
 
 
-def _read_rows(path: Path) -> list[Row]:
+def _refuse_options(path: Path, options: Config) -> None:
+    given = [name for name in ("images", "masks", "label_from") if getattr(options, name)]
+    if given:
+        name = given[0].replace("_", "-")
+        raise UserError(f"--{name} is for folders, and {path} is a file that lists the images: leave it out")
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """The header and the rows."""
     if path.suffix.lower() in ARCHIVES and not is_known(path):
         raise UserError(f"{path} is an archive: unpack it, and give the folder")
     try:
@@ -43,7 +49,9 @@ def _read_rows(path: Path) -> list[Row]:
             head.encode()
             file.seek(0)
             delimiter = max(",;\t", key=head.count)  # spreadsheets write any of these
-            rows = list(csv.DictReader(file, delimiter=delimiter))
+            reader = csv.DictReader(file, delimiter=delimiter)
+            rows = list(reader)
+            header = [column for column in reader.fieldnames or () if column]
         _check_text(path.parent, rows)
     except (OSError, UnicodeEncodeError, csv.Error) as error:
         reason = "its text is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
@@ -52,7 +60,7 @@ def _read_rows(path: Path) -> list[Row]:
         ) from error
     if not rows:
         raise UserError(f"{path} has no rows: give a header path,label and a row per image")
-    return rows
+    return header, rows
 
 
 def _check_text(folder: Path, rows: list[Row]) -> None:
@@ -66,28 +74,42 @@ def _check_text(folder: Path, rows: list[Row]) -> None:
                 raise
 
 
-def _sample(csv_path: Path, line: int, row: Row) -> Sample:
-    folder = csv_path.parent
-    mask_columns = [column for column in row if column and column.startswith(MASK_OF)]
-    masks = {column.removeprefix(MASK_OF): folder / file for column in mask_columns if (file := row[column])}
-    what = "mask" if "mask" in row or mask_columns else "label"
-    value = next(iter(masks), "") if mask_columns else row[what] or ""
-    name = row["path"] or ""
-    if not name or not value:
-        missing = what if name else "path"
-        raise UserError(f"{csv_path} line {line} has no {missing}: fill it in or delete the line")
-    split = _split(csv_path, line, row)
-    if masks:
-        return Sample(folder / name, "", split, masks=tuple(sorted(masks.items())))
-    if what == "mask":
-        return Sample(folder / name, "", split, folder / value)
-    return Sample(folder / name, value, split)
+def _sample(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finder) -> Sample:
+    where = f"{csv_path} line {line}"
+    name = row[columns.path] or ""
+    if not name.strip():
+        raise UserError(f"{where} has no {columns.path}: fill it in or delete the line")
+    split = _split(where, row[columns.split] if columns.split else None)
+    path = finder.find(name, where)
+    if columns.mask_of:
+        named = {column.removeprefix(MASK_OF): row[column] for column in columns.mask_of}
+        masks = {label: finder.find(file, where, is_mask=True) for label, file in named.items() if file}
+        if not masks:
+            raise UserError(f"{where} has no mask: fill it in or delete the line")
+        return Sample(path, "", split, masks=tuple(sorted(masks.items())))
+    column = columns.mask or columns.label
+    value = _one_hot_label(where, row, columns) if column is None else (row[column] or "").strip()
+    if not value:
+        raise UserError(f"{where} has no {column}: fill it in or delete the line")
+    if columns.mask:
+        return Sample(path, "", split, finder.find(value, where, is_mask=True))
+    return Sample(path, value, split)
 
 
-def _split(csv_path: Path, line: int, row: Row) -> str:
-    split = row.get("split") or ""
+def _one_hot_label(where: str, row: Row, columns: Columns) -> str:
+    ones = [column for column in columns.one_hot if (row[column] or "").strip() in ("1", "1.0")]
+    if len(ones) != 1:
+        which = ", ".join(ones[:5]) or "no column"
+        raise UserError(
+            f"{where} has the 1 in {which}, and an image has one class: leave the line out, or give one class in a column label"
+        )
+    return ones[0].strip()
+
+
+def _split(where: str, text: str | None) -> str:
+    split = (text or "").strip()
     if split and split.lower() not in SPLITS:
-        raise UserError(f"{csv_path} line {line} has the split {split!r}; known: train, val, test")
+        raise UserError(f"{where} has the split {split!r}; known: train, val, test")
     return SPLITS.get(split.lower(), "")
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from eyespot.config import Config
@@ -11,7 +12,7 @@ from eyespot.data.sources.csv_file import source_of_csv
 from eyespot.data.sources.folders import source_of_folders
 from eyespot.data.sources.object_files import source_of_object_files
 from eyespot.data.sources.pairs import source_of_pairs
-from eyespot.data.sources.samples import Source
+from eyespot.data.sources.samples import Source, skipped_entries
 from eyespot.errors import UserError, nearest
 
 
@@ -31,7 +32,8 @@ def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
     if path.is_dir():
         return source_of_folder(path, path.resolve().name, options)
     if str(data) in BUILTIN:
-        return source_of_folder(unpack(str(data)), str(data), options)
+        source = source_of_folder(unpack(str(data)), str(data), options)
+        return replace(source, guesses=())  # they are ours, and need no guess
     offer = nearest(str(data), sorted(BUILTIN))
     raise UserError(f"{data} is not a folder, a CSV file or a built-in set; {offer}")
 
@@ -49,10 +51,12 @@ DETECTORS: tuple[Detector, ...] = (
 
 def source_of_folder(root: Path, name: str, options: Config) -> Source:
     """The samples of a folder, by the first layout that fits. Raises UserError where none does."""
-    sources = (detect(root, name, options) for detect in DETECTORS)
-    source = next((source for source in sources if source is not None), None)
-    if source is None:
-        raise UserError(
-            f"{root} has no layout that is known: give a CSV with the columns path and label or mask"
-        )
-    return source
+    asked = options.images or options.masks or options.label_from
+    for detect in (source_of_pairs, source_of_folders) if asked else DETECTORS:
+        source = detect(root, name, options)
+        if source is not None:
+            masks = {
+                mask for sample in source.samples for mask in sample.mask_files
+            }  # a folder without objects
+            return replace(source, skipped=tuple(p for p in skipped_entries(root) if p not in masks))
+    raise UserError(f"{root} has no layout that is known: give a CSV with the columns path and label or mask")

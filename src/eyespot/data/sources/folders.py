@@ -1,72 +1,160 @@
-"""A data set whose classes are folders, perhaps below train/, val/ and test/."""
+"""A data set of classes: folders, with splits above or below them, or the names of files."""
 
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from eyespot.config import Config
+from eyespot.console import count
+from eyespot.data.guesses import Guess
+from eyespot.data.sources.class_layout import ClassLayout, class_layout, unwrapped
+from eyespot.data.sources.flat_names import labels_by_beginning, labels_by_expression
+from eyespot.data.sources.roles import matching_files, roles_by_name
 from eyespot.data.sources.samples import (
     KNOWN,
-    PICTURES,
-    SPLITS,
-    TABLES,
     Sample,
     Source,
     contact_sheet_name,
     ending_of,
-    folders,
     is_known,
+    is_picture,
+    is_table,
     visible,
     walk,
 )
+from eyespot.data.sources.stems import match_files
+from eyespot.data.sources.words import names_images, names_mask, split_of
 from eyespot.errors import UserError
+
+GENERIC = frozenset("data dataset all files jpg jpeg jpegs jpgs png pngs".split())
+"""Names of folders that hold files of any class."""
+Labels = dict[Path, tuple[str, str]]
+"""The class and the split of files."""
+
+
+@dataclass
+class Files:
+    """The files of a folder: those of known kinds, and how many others there are by their ending."""
+
+    known: list[Path]
+    ignored: Counter[str] = field(default_factory=Counter)
 
 
 def source_of_folders(root: Path, name: str, options: Config = Config()) -> Source:
-    """The samples of class folders, with their splits. Raises UserError where there is none."""
-    splits = _split_folders(root)
-    class_folders = [(folder, split) for below, split in splits.items() for folder in folders(below)]
-    samples: list[Sample] = []
-    ignored: Counter[str] = Counter()
-    for folder, split in class_folders:
-        for path in walk(folder):
-            if is_known(path):
-                samples.append(Sample(path, folder.name, split))
-            else:
-                ignored[ending_of(path)] += 1
-    classes = {folder.name for folder, _ in class_folders}
-    pictures = any(s.path.suffix.lower() in PICTURES for s in samples)
-    if pictures:
-        ignored += Counter(s.path.suffix.lower() for s in samples if s.path.suffix.lower() in TABLES)
-        samples = [s for s in samples if s.path.suffix.lower() not in TABLES]
-    if not samples:
-        raise UserError(_no_samples(root, classes))
-    outside = _outside_classes(root, splits, pictures)
-    return Source(name, tuple(samples), tuple(sorted(classes)), dict(ignored), outside)
+    """The samples of classes, with their splits. Raises UserError where there is none, or two readings are plausible."""
+    files = _files(root, options)
+    if options.label_from:
+        labels, guesses = labels_by_expression(files.known, root, options.label_from), []
+        classes = {label for label, _ in labels.values()}
+    else:
+        labels, classes, guesses = _by_folders(root, files)
+        guesses += _about_names(classes, options)
+    if options.task == "classification" and not options.images:
+        guesses += _drop_masks(labels, root)
+    samples = tuple(Sample(path, *labels[path]) for path in files.known if path in labels)
+    sheet = root / contact_sheet_name(root)
+    outside = tuple(path for path in files.known if path not in labels and path != sheet)
+    without = {"class": outside} if outside else {}
+    return Source(name, samples, tuple(sorted(classes)), dict(files.ignored), without, guesses=tuple(guesses))
 
 
-def _split_folders(root: Path) -> dict[Path, str]:
-    """The folders that hold class folders, with the split that each means."""
-    below = folders(root)
-    splits = {folder: SPLITS[folder.name.lower()] for folder in below if folder.name.lower() in SPLITS}
-    return splits if "train" in splits.values() else {root: ""}
+def _by_folders(root: Path, files: Files) -> tuple[Labels, set[str], list[Guess]]:
+    """The classes of folders; or, where no folder can be a class, those that names begin with."""
+    layout = class_layout(root)
+    labels = _labels_of(files.known, layout)
+    classes = layout.labels
+    if labels and not _all_splits(classes) and not (len(classes) == 1 and _is_generic(*classes)):
+        return labels, classes, layout.guesses
+    by_name = labels_by_beginning(files.known, root)
+    if by_name is None:
+        raise UserError(_no_classes(root, files, classes))
+    example, (label, _) = next(iter(by_name.items()))
+    classes = {label for label, _ in by_name.values()}
+    value = f"the first word of the names ({', '.join(sorted(classes)[:8])})"
+    reason = f"no folder is a class, and {example.name} begins with {label!r}"
+    return (
+        by_name,
+        classes,
+        [Guess("classes", value, reason, "--label-from REGEX, or a CSV with the columns path and label")],
+    )
 
 
-def _outside_classes(root: Path, splits: dict[Path, str], pictures: bool) -> dict[str, tuple[Path, ...]]:
-    """Files next to the class folders, or in none of the splits."""
-    files = [Path(entry.path) for folder in {root, *splits} for entry in visible(folder) if entry.is_file()]
-    if root not in splits:
-        files += [path for folder in folders(root) if folder not in splits for path in walk(folder)]
-    outside = {path for path in files if is_known(path)}
-    if pictures:
-        outside = {path for path in outside if path.suffix.lower() not in TABLES}
-    outside.discard(root / contact_sheet_name(root))
-    return {"class": tuple(sorted(outside))} if outside else {}
+def _files(root: Path, options: Config) -> Files:
+    """The files of data; tables are notes where there are pictures."""
+    paths = matching_files(root, options.images, "--images") if options.images else list(walk(root))
+    known = [path for path in paths if options.images or is_known(path)]
+    ignored = Counter(ending_of(path) for path in set(paths) - set(known) if path.parent != root)
+    if any(map(is_picture, known)):
+        tables = [path for path in known if is_table(path)]
+        ignored += Counter(ending_of(path) for path in tables if path.parent != root)
+        known = [path for path in known if path not in set(tables)]
+    return Files(known, ignored)
 
 
-def _no_samples(root: Path, classes: set[str]) -> str:
-    files = sum(1 for path in root.iterdir() if is_known(path))
-    if files:
-        return f"{root} has {files} files but no folder per class: move each into a folder named after its class, or give a CSV with the columns path and label"
-    if classes:
-        return f"the class folders of {root} ({', '.join(sorted(classes)[:5])}) hold no images; known endings: {' '.join(sorted(KNOWN - {'.gz'}))} .nii.gz"
+def _labels_of(files: list[Path], layout: ClassLayout) -> Labels:
+    """The classes of the files that lie in folders of classes."""
+    labels = {}
+    for path in files:
+        folder = next((parent for parent in path.parents if parent in layout.classes), None)
+        if folder is not None:
+            labels[path] = layout.classes[folder]
+    return labels
+
+
+def _is_generic(name: str) -> bool:
+    return bool(split_of(name)) or names_images(name) or name.lower() in GENERIC
+
+
+def _all_splits(classes: set[str]) -> bool:
+    """Whether all folders are called like splits, one of them like training, so that they are no classes."""
+    splits = {split_of(name) for name in classes}
+    return "" not in splits and "train" in splits
+
+
+def _about_names(classes: set[str], options: Config) -> list[Guess]:
+    """That folders are classes, though one is called a mask."""
+    named = sorted(name for name in classes if names_mask(name))
+    if not named or options.task == "classification":
+        return []
+    reason = f"{named[0]}/ is called like a folder of masks, but the folders have no names of files in common"
+    return [
+        Guess("task", "classification", reason, "--task segmentation, or --images PATTERN --masks PATTERN")
+    ]
+
+
+def _drop_masks(labels: Labels, root: Path) -> list[Guess]:
+    """Take the masks that lie beside images out of the samples of classes."""
+    masks: list[Path] = []
+    by_class: dict[str, list[Path]] = {}
+    for path, (label, _) in labels.items():
+        by_class.setdefault(label, []).append(path)
+    for paths in by_class.values():
+        roles = roles_by_name(paths, root)
+        if roles.masks and roles.images and match_files(roles.images, roles.masks, root):
+            masks += roles.masks
+    for path in masks:
+        del labels[path]
+    if not masks:
+        return []
+    reason = f"they are masks of other files by their names, such as {masks[0].relative_to(root)}"
+    return [Guess("images", f"{count(len(masks), 'file')} left out", reason, "--images PATTERN")]
+
+
+def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
+    """The sentence for a folder in which no file has a class."""
+    remedy = "move each into a folder named after its class, or give a CSV with the columns path and label"
+    if files.known:
+        table = next((path for path in sorted(unwrapped(root).glob("*.csv")) if path.is_file()), None)
+        listed = f"; {table} may be such a CSV: give it instead of the folder" if table else ""
+        where = f" (they lie in {', '.join(f'{name}/' for name in sorted(classes)[:3])})" if classes else ""
+        return (
+            f"{root} has {len(files.known)} files but no folder per class{where}: {remedy}; if the names of the files tell the class, "
+            f"give --label-from REGEX, whose first group is the class{listed}"
+        )
+    names = sorted(entry.name for entry in visible(root) if entry.is_dir())
+    if names or files.ignored:
+        known = f"known endings: {' '.join(sorted(KNOWN - {'.gz'}))} .nii.gz"
+        return f"the class folders of {root} ({', '.join(names[:5])}) hold no images; {known}"
+    if any(entry.is_file() for entry in visible(root)):
+        return f"{root} holds no images: put the images of each class into a folder named after the class"
     return f"{root} is empty: put the images of each class into a folder named after the class"

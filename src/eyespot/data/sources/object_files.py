@@ -8,8 +8,8 @@ from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask
-from eyespot.data.sources.pairs import IMAGES, MASKS
 from eyespot.data.sources.samples import SPLITS, TABLES, Sample, Source, folders, is_known, walk
+from eyespot.data.sources.words import IMAGES, MASKS
 from eyespot.errors import UserError
 from eyespot.labels import components
 
@@ -113,7 +113,7 @@ def _are_connected(paths: list[Path]) -> bool:
 
 
 def _folders_below(root: Path) -> list[Path]:
-    below = folders(root)
+    below = folders(root, with_empty=True)  # an image may have no object
     return [path for folder in below for path in (folder, *_folders_below(folder))]
 
 

@@ -1,142 +1,199 @@
-"""Images beside their masks, matched by folders and file endings."""
+"""Images beside their masks: a folder of each, or files of one folder; matched by names, judged by content."""
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eyespot.config import Config
+from eyespot.console import count
+from eyespot.data.guesses import Guess
+from eyespot.data.sources.cases import by_class, one_image_each, one_mask_each
+from eyespot.data.sources.judge import LABELS, PICTURES, judged
+from eyespot.data.sources.roles import Roles, roles_by_name, roles_by_pattern
 from eyespot.data.sources.samples import (
-    SPLITS,
-    TABLES,
     Sample,
     Source,
     class_names,
-    contact_sheet_name,
     ending_of,
     is_known,
+    is_picture,
+    is_table,
     walk,
 )
+from eyespot.data.sources.stems import ENOUGH, Matching, match_files
+from eyespot.data.sources.unnamed import unnamed_roles
+from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
 
-IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
-MASKS = frozenset(
-    "mask masks label labels annotation annotations gt groundtruth ground_truth segmentation segmentations "
-    "target targets".split()
-)
-ENDINGS = ("_cp_masks", "_mask", "_masks", "_label", "_labels", "_seg", "_gt", "-mask", "-label", ".mask")
-"""What the name of a mask may have after the name of its image."""
-Key = tuple[str, ...]
-"""What an image and its mask have in common: folders but for images/ or masks/, and the name."""
+OPTIONS = "--task classification, or --images PATTERN --masks PATTERN"
+"""What overrules a pair of folders."""
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Images with their masks, and the files without a partner; the classes where each has a folder of masks."""
+class Layout:
+    """Which files are images and masks, how they match, and why."""
 
-    samples: list[Sample]
-    without_mask: list[Path]
-    without_image: list[Path]
-    classes: tuple[str, ...] = ()
+    roles: Roles
+    matching: Matching
+    reason: str
 
 
 def source_of_pairs(root: Path, name: str, options: Config = Config()) -> Source | None:
-    """The images with masks below a folder; None if no image has a mask.
+    """The images with masks below a folder; None if it has another layout.
 
-    Where there are folders called images, only these count. Where no image has a mask of its name, the folders in masks/
-    are taken as classes: an image without a file in one has nothing of that class, and without a file in any it has no
-    mask. Raises UserError where folders of images and of masks exist, and no two names agree.
+    Where there are folders called images, only these count. Masks in folders of their own below masks/ are masks of
+    classes: an image without a file in one has nothing of that class, and without a file in any it has no mask. Raises
+    UserError where names say images and masks, and they do not match, or the content says otherwise.
     """
+    if options.task == "classification":
+        _refuse_masks_option(options)
+        return None
     files = list(walk(root))
-    known = [path for path in files if is_known(path)]
-    masks = {path for path in known if _is_mask(path, root)}
-    if not masks:
+    layout = _layout(root, _readable(files), options)
+    if layout is None:
+        if options.task == "segmentation":
+            raise UserError(
+                f"{root} has no masks whose names match those of images: name the files with --images PATTERN --masks PATTERN, or give a CSV with the columns path and mask"
+            )
         return None
-    images = [path for path in known if path not in masks]
-    in_image_folders = [path for path in images if IMAGES & set(_folders(path, root))]
-    candidates = in_image_folders or images
-    matches = _match(root, candidates, masks, _one_each(root, masks))
-    matches = matches or _match(root, candidates, masks, _by_class(root, masks))
-    if matches is None:
-        _refuse_unmatched(root, in_image_folders, masks)
-        return None
-    pictures = {path for path in images if path.suffix.lower() not in TABLES}
-    elsewhere = pictures - {*in_image_folders, root / contact_sheet_name(root)} if in_image_folders else ()
-    without = {
-        "mask": tuple(matches.without_mask),
-        "image": tuple(matches.without_image),
-        "folder": tuple(sorted(elsewhere)),
-    }
     ignored = Counter(ending_of(path) for path in files if not is_known(path))
-    classes = matches.classes or class_names(root)
-    without = {missing: paths for missing, paths in without.items() if paths}
-    return Source(name, tuple(matches.samples), classes, dict(ignored), without)
+    return _source(root, name, layout, dict(ignored))
 
 
-def _refuse_unmatched(root: Path, images: list[Path], masks: set[Path]) -> None:
-    in_mask_folders = [path for path in sorted(masks) if MASKS & set(_folders(path, root))]
-    if images and in_mask_folders:
+def _refuse_masks_option(options: Config) -> None:
+    if options.masks:
+        raise UserError("--masks is for segmentation, and --task says classification: leave one of them out")
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    """The files of known kinds; tables are notes where there are others."""
+    known = [path for path in files if is_known(path)]
+    others = [path for path in known if not is_table(path)]
+    return others or known
+
+
+def _layout(root: Path, files: list[Path], options: Config) -> Layout | None:
+    """Raises UserError where two readings are plausible."""
+    if options.images or options.masks:
+        roles = roles_by_pattern(files, root, options.images, options.masks)
+    else:
+        roles = roles_by_name(files, root)
+    if roles.masks and roles.images:
+        matching = match_files(roles.images, roles.masks, root)
+        if matching is not None:
+            _check_content(root, roles, matching, options)
+            return Layout(roles, matching, _reason(root, matching, "match by name"))
+        _refuse_unmatched(root, roles, options)
+    if options.images or options.masks or roles.by_folder:
+        return None
+    unnamed = unnamed_roles(root, files)
+    if unnamed is None:
+        return None
+    roles, matching, look = unnamed
+    return Layout(roles, matching, _reason(root, matching, look))
+
+
+def _check_content(root: Path, roles: Roles, matching: Matching, options: Config) -> None:
+    """Raises UserError for masks that are pictures, and for a few masks among the images of classes."""
+    sure = roles.asked or options.task == "segmentation" or options.multilabel or options.objects is not None
+    if sure:
+        return
+    masks = [path for case in matching.cases for path in case.masks]
+    if judged(masks) == PICTURES:
         raise UserError(
-            f"no mask has the name of an image: {images[0]} is an image, {in_mask_folders[0]} a mask; name each mask after "
-            "its image, perhaps with _mask at the end"
+            f"{_folders(root, masks)} seems by its name to hold masks of {_folders(root, roles.images)}, but {masks[0].name} is a picture "
+            f"and no label map: give --task classification if the folders are classes, or name the masks with --masks PATTERN"
+        )
+    few = sum(len(case.images) for case in matching.cases) < ENOUGH * len(roles.images)
+    if few and not roles.by_folder and options.task is None:
+        raise UserError(
+            f"{count(len(matching.cases), 'image')} of {len(roles.images)} in {root} {'has' if len(matching.cases) == 1 else 'have'} a mask by name, such as {masks[0]}: "
+            "give --task segmentation to train on these, or --task classification if they are images of classes"
         )
 
 
-def _one_each(root: Path, masks: set[Path]) -> dict[Key, dict[str, Path]]:
-    """The mask of each key; of several, the first by name."""
-    return {_key(path, root): {"": path} for path in sorted(masks, reverse=True)}
+def _refuse_unmatched(root: Path, roles: Roles, options: Config) -> None:
+    """Raises UserError where folders or patterns name images and masks, and no two names agree."""
+    contents = roles.by_folder and (judged(roles.masks), judged(roles.images)) == (LABELS, PICTURES)
+    named = roles.by_folder and roles.image_folders
+    if roles.asked or named or contents:
+        classes = "" if options.masks else ", or give --task classification if both are classes"
+        raise UserError(
+            f"no mask has the name of an image: {roles.images[0]} is an image, {roles.masks[0]} a mask; name each mask after "
+            f"its image, perhaps with _mask at the end, or choose the files with --images and --masks{classes}"
+        )
 
 
-def _by_class(root: Path, masks: set[Path]) -> dict[Key, dict[str, Path]]:
-    """The masks of each key, by class, where they lie in masks/CLASS/"""
-    by_class: dict[Key, dict[str, Path]] = defaultdict(dict)
-    for path in sorted(masks, reverse=True):
-        names = path.relative_to(root).parts[:-1]
-        below = next((i + 1 for i, name in enumerate(names) if name.lower() in MASKS), len(names))
-        at = next((i for i in range(below, len(names)) if names[i].lower() not in SPLITS), None)
-        if at is not None:
-            without_class = root.joinpath(*names[:at], *names[at + 1 :], path.name)
-            by_class[_key(without_class, root)][names[at]] = path
-    return by_class
+def _reason(root: Path, matching: Matching, why: str) -> str:
+    images = [path for case in matching.cases for path in case.images]
+    masks = [path for case in matching.cases for path in case.masks]
+    example = f"{images[0].relative_to(root)} with {masks[0].relative_to(root)}"
+    return f"files of {_folders(root, images)} and {_folders(root, masks)} {why}, such as {example}"
 
 
-def _match(
-    root: Path, images: list[Path], masks: set[Path], by_key: dict[Key, dict[str, Path]]
-) -> Matches | None:
-    samples = []
-    without_mask = []
-    used: set[Path] = set()
-    for path in images:
-        own = by_key.get(_key(path, root), {})
-        if own:
-            used.update(own.values())
-            class_masks = tuple(sorted((name, file) for name, file in own.items() if name))
-            samples.append(Sample(path, "", _split(path, root), own.get(""), class_masks))
-        else:
-            without_mask.append(path)
-    classes = {name for own in by_key.values() for name in own if name}
-    without_image = sorted(masks - used)
-    return Matches(samples, without_mask, without_image, tuple(sorted(classes))) if samples else None
+def _folders(root: Path, paths: Iterable[Path], most: int = 3) -> str:
+    """The folders of files below a root, the first few by name."""
+    names = list(dict.fromkeys(f"{path.parent.relative_to(root)}/" for path in paths))
+    shown = [f"{root.name}/" if name == "./" else name for name in names[:most]]
+    return ", ".join(shown) + ", ..." * (len(names) > most)
 
 
-def _folders(path: Path, root: Path) -> list[str]:
-    return [name.lower() for name in path.relative_to(root).parts[:-1]]
+def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int]) -> Source:
+    roles = layout.roles
+    guesses = []
+    if not roles.asked:
+        guesses.append(Guess("task", "segmentation", layout.reason, OPTIONS))
+    cases = layout.matching.cases
+    cases, guess = one_image_each(root, cases)
+    guesses += [guess] if guess else []
+    classes = () if roles.asked else by_class(cases, roles.images, root)
+    if classes:
+        samples = [
+            Sample(c.images[0], "", masks=tuple(sorted((classes[m], m) for m in c.masks))) for c in cases
+        ]
+        reason = "the masks lie in a folder for each"
+        names = tuple(sorted(set(classes.values())))
+        guesses.append(
+            Guess("classes", ", ".join(names[:8]), reason, "--masks PATTERN for one mask an image")
+        )
+    else:
+        cases, guess = one_mask_each(root, cases)
+        guesses += [guess] if guess else []
+        samples = [Sample(case.images[0], "", mask=case.masks[0]) for case in cases]
+        names = class_names(root)
+    samples, guess = _with_splits(samples, root)
+    guesses += [guess] if guess else []
+    without = {
+        "mask": tuple(layout.matching.images),
+        "image": tuple(layout.matching.masks),
+        "folder": tuple(sorted(path for path in roles.elsewhere if is_picture(path))),
+    }
+    without = {missing: paths for missing, paths in without.items() if paths}
+    return Source(
+        name, tuple(sorted(samples, key=lambda s: s.path)), names, ignored, without, guesses=tuple(guesses)
+    )
 
 
-def _is_mask(path: Path, root: Path) -> bool:
-    return bool(MASKS & set(_folders(path, root))) or _stem(path).lower().endswith(ENDINGS)
-
-
-def _key(path: Path, root: Path) -> Key:
-    stem = _stem(path)
-    for ending in ENDINGS:
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-    return (*(name for name in _folders(path, root) if name not in MASKS | IMAGES), stem)
-
-
-def _stem(path: Path) -> str:
-    return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
+def _with_splits(samples: list[Sample], root: Path) -> tuple[list[Sample], Guess | None]:
+    """The samples with the splits that their folders mean, if all are in one and some are for training."""
+    splits = [_split(sample.path, root) for sample in samples]
+    kinds = set(splits)
+    if kinds == {""}:
+        return samples, None
+    if "" in kinds or "train" not in kinds:
+        named = ", ".join(sorted(kinds - {""}))
+        reason = f"only {len(splits) - splits.count('')} of {len(splits)} images lie in a folder that means a split ({named})"
+        if "" not in kinds:
+            reason = f"no image lies in a folder that means training, but only {named}"
+            placed = [replace(s, split=split) for s, split in zip(samples, splits, strict=True)]
+            return placed, None
+        return samples, Guess(
+            "split", "none from folders", reason, "a CSV with the columns path, mask and split"
+        )
+    return [replace(s, split=split) for s, split in zip(samples, splits, strict=True)], None
 
 
 def _split(path: Path, root: Path) -> str:
-    return next((SPLITS[name] for name in _folders(path, root) if name in SPLITS), "")
+    names = path.relative_to(root).parts[:-1]
+    return next((split for name in names if (split := split_of(name))), "")

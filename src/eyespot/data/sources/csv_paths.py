@@ -1,0 +1,84 @@
+"""The files that a CSV names: as written, with the separators of Windows, without ending, or in a folder below."""
+
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path, PureWindowsPath
+
+from eyespot.data.guesses import Guess
+from eyespot.data.sources.samples import is_known, is_table, walk
+from eyespot.data.sources.stems import stem_of
+from eyespot.data.sources.words import names_images, names_mask
+from eyespot.errors import UserError
+
+
+class Finder:
+    """Finds the files that a CSV names, and remembers how, so that it can be said."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.by_windows: list[str] = []
+        self.by_search: dict[str, Path] = {}
+
+    def find(self, name: str, where: str, is_mask: bool = False) -> Path:
+        """The file of a name, relative to the folder of the CSV; the path as written where there is none.
+
+        where   for the message: the CSV and the line
+        Raises UserError where several files below the folder have the name.
+        """
+        path = self.folder / name
+        if path.exists():
+            return path
+        name = name.strip()
+        path = self.folder / name
+        if path.exists():
+            return path
+        parts = PureWindowsPath(name).parts if "\\" in name else Path(name).parts
+        if "\\" in name and (windows := self.folder.joinpath(*parts)).exists():
+            self.by_windows.append(name)
+            return windows
+        below = self._by_tail(parts) if len(parts) > 1 else self._by_name(name, where, is_mask)
+        if below is None:
+            return path
+        self.by_search[name] = below
+        return below
+
+    def _by_tail(self, parts: tuple[str, ...]) -> Path | None:
+        """The file of the longest end of a path that lies below the folder: a/0.png of /old/place/a/0.png"""
+        tails = (self.folder.joinpath(*parts[i:]) for i in range(1, len(parts)))
+        return next((path for path in tails if path.is_file()), None)
+
+    def _by_name(self, name: str, where: str, is_mask: bool) -> Path | None:
+        """The one file below the folder with this name, or with this name and an ending."""
+        unlike = names_images if is_mask else names_mask
+        folders = ((path, path.relative_to(self.folder).parts[:-1]) for path in self._files.get(name, []))
+        matches = [path for path, names in folders if not any(map(unlike, names))]
+        if len(matches) > 1:
+            raise UserError(
+                f"{where} names {name}, and {len(matches)} files below {self.folder} are called so ({matches[0]}, {matches[1]}): "
+                "give the path of each file, relative to the CSV"
+            )
+        return matches[0] if matches else None
+
+    @cached_property
+    def _files(self) -> dict[str, list[Path]]:
+        """The files below the folder by their name, and by their name without ending."""
+        files: dict[str, list[Path]] = defaultdict(list)
+        for path in walk(self.folder):
+            if is_known(path) and not is_table(path):
+                for name in {path.name, stem_of(path)}:
+                    files[name].append(path)
+        return files
+
+    def guesses(self) -> list[Guess]:
+        """How files were found that are not where the CSV says."""
+        guesses = []
+        option = "a CSV with paths relative to itself"
+        if self.by_windows:
+            reason = f"{self.by_windows[0]} has the separators of Windows"
+            guesses.append(Guess("paths", "\\ is taken as /", reason, option))
+        if self.by_search:
+            name, path = next(iter(self.by_search.items()))
+            value = f"{name} is {path.relative_to(self.folder)}"
+            reason = "there is no such file beside the CSV, and one of this name below it"
+            guesses.append(Guess("paths", value, reason, option))
+        return guesses

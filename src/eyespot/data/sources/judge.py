@@ -1,0 +1,78 @@
+"""Whether files look like label maps or like pictures, from the values of a few of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.data.formats.read import load_bytes, read_header
+from eyespot.data.header import Unreadable
+from eyespot.data.mask_pixels import read_mask
+
+LABELS = "labels"
+PICTURES = "pictures"
+UNCLEAR = "unclear"
+MOST_BYTES = 1 << 26
+"""Of a file that is opened to judge it."""
+MOST_VALUES = 64
+"""Different values of a label map whose values are classes."""
+FLAT = 0.6
+"""The share of neighbours with equal values, from which an area counts as flat."""
+UNEVEN = 0.5
+
+
+def judged(paths: Sequence[Path], most: int = 3) -> str:
+    """LABELS where all files are flat areas of few values, PICTURES where one is neither, else UNCLEAR.
+
+    A few of the files, spread over them, are decoded. Files that cannot be read say nothing.
+    """
+    step = max(1, len(paths) // most)
+    kinds = {kind for path in paths[::step][:most] if (kind := _judge(path))}
+    if PICTURES in kinds:
+        return PICTURES
+    return LABELS if kinds == {LABELS} else UNCLEAR
+
+
+def same_shapes(pairs: Sequence[tuple[Path, Path]], most: int = 4) -> bool:
+    """Whether a few pairs of files have the same sizes."""
+    step = max(1, len(pairs) // most)
+    try:
+        return all(_shape(a) == _shape(b) for a, b in pairs[::step][:most])
+    except Unreadable:
+        return False
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    return read_header(load_bytes(path)).shape
+
+
+def _judge(path: Path) -> str | None:
+    values = _values(path)
+    if values is None or not values.size:
+        return None
+    distinct = len(np.unique(values))
+    flat = _flatness(values)
+    if distinct <= MOST_VALUES and flat >= FLAT:
+        return LABELS
+    if distinct > MOST_VALUES // 2 and flat < UNEVEN:
+        return PICTURES
+    return LABELS if flat >= 0.9 and distinct < values.size / 50 else UNCLEAR
+
+
+def _values(path: Path) -> NDArray[np.int64] | None:
+    """The values as a mask has them; None where the file cannot be read so."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        content = load_bytes(path)
+        return read_mask(content, read_header(content).dim)[0]
+    except (OSError, Unreadable):
+        return None
+
+
+def _flatness(values: NDArray[np.int64]) -> float:
+    """The share of neighbours along the last axis that are equal."""
+    if values.shape[-1] < 2:
+        return 1.0
+    return float((values[..., 1:] == values[..., :-1]).mean())

@@ -1,0 +1,87 @@
+"""Masks whose names do not say so: files of the names of others, with few values in flat areas."""
+
+from collections import Counter
+from pathlib import Path
+
+from eyespot.data.sources.judge import LABELS, PICTURES, judged, same_shapes
+from eyespot.data.sources.roles import Roles
+from eyespot.data.sources.samples import folders
+from eyespot.data.sources.stems import ENOUGH, Matching, match_files, stem_of
+from eyespot.data.sources.words import split_of, tokens
+
+MOST_FOLDERS = 6
+"""Folders side by side of which one may hold masks; more are classes."""
+FEWEST = 3
+"""Cases from which equal names are no chance."""
+MOST_NAMES = 400
+"""Files of a folder whose names are compared."""
+Unnamed = tuple[Roles, Matching, str]
+
+
+def unnamed_roles(root: Path, files: list[Path]) -> Unnamed | None:
+    """Images and masks by what they hold, where a folder's files have the names of another's, or of others in it."""
+    for parent in (root, *(folder for folder in folders(root) if split_of(folder.name))):
+        below = [path for path in files if path.is_relative_to(parent)]
+        result = _beside(parent, below, root) or _endings(below, root)
+        if result is not None:
+            return result if parent == root else _everywhere(result, parent, root, files)
+    return None
+
+
+def _everywhere(result: Unnamed, parent: Path, root: Path, files: list[Path]) -> Unnamed | None:
+    """The same reading for all the splits."""
+    roles, _, look = result
+    name = roles.masks[0].relative_to(parent).parts[0]
+    images = roles.images[0].relative_to(parent).parts[0]
+    if roles.masks[0].parent == parent:
+        return result
+    of_masks = [path for path in files if name in path.relative_to(root).parts]
+    of_images = [path for path in files if images in path.relative_to(root).parts]
+    matching = match_files(of_images, of_masks, root)
+    return None if matching is None else (Roles(of_images, of_masks, []), matching, look)
+
+
+def _beside(parent: Path, files: list[Path], root: Path) -> Unnamed | None:
+    """Folders side by side, one of which holds label maps of the others' names."""
+    members: dict[str, list[Path]] = {}
+    for path in files:
+        parts = path.relative_to(parent).parts
+        members.setdefault(parts[0] if len(parts) > 1 else "", []).append(path)
+    members.pop("", None)
+    if not 2 <= len(members) <= MOST_FOLDERS:
+        return None
+    kinds = {name: judged(paths) for name, paths in members.items()}
+    of_labels = [name for name, kind in kinds.items() if kind == LABELS]
+    of_pictures = [name for name, kind in kinds.items() if kind == PICTURES]
+    if len(of_labels) != 1 or not of_pictures:
+        return None
+    images = [path for name in of_pictures for path in members[name]]
+    return _judged_pair(images, members[of_labels[0]], root)
+
+
+def _judged_pair(images: list[Path], masks: list[Path], root: Path) -> Unnamed | None:
+    matching = match_files(images, masks, root)
+    if matching is None or len(matching.cases) < max(FEWEST, ENOUGH * min(len(masks), len(images))):
+        return None
+    if not same_shapes([(case.images[0], case.masks[0]) for case in matching.cases]):
+        return None
+    look = "match by name, and the second have few values in flat areas"
+    return Roles(images, masks, []), matching, look
+
+
+def _endings(files: list[Path], root: Path) -> Unnamed | None:
+    """Files of one folder, some with the name of another and one more word at the end, such as a.png and a_L.png."""
+    folder = Counter(path.parent for path in files).most_common(1)[0][0] if files else root
+    names = {tokens(stem_of(path)) for path in files[:] if path.parent == folder}
+    names = set(sorted(names)[:MOST_NAMES])
+    endings = Counter(name[-1] for name in names if name[:-1] in names)
+    if not endings:
+        return None
+    ending, n = endings.most_common(1)[0]
+    if n < FEWEST or ending.isdigit():
+        return None
+    masks = [path for path in files if tokens(stem_of(path))[-1] == ending]
+    images = [path for path in files if tokens(stem_of(path))[-1] != ending]
+    if judged(masks) != LABELS or judged(images) != PICTURES:
+        return None
+    return _judged_pair(images, masks, root)

@@ -1,0 +1,70 @@
+"""The words in names of folders and files: which mean masks, images, a split, or another program's leftovers."""
+
+import re
+
+from eyespot.data.sources.samples import SPLITS
+
+IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
+"""Whole names of folders of images."""
+MASKS = frozenset(
+    "mask masks label labels annotation annotations gt groundtruth ground_truth segmentation segmentations target "
+    "targets".split()
+)
+"""Whole names of folders of masks."""
+MASK_WORDS = frozenset(
+    "mask masks label labels lbl lbls labeled labelled annotation annotations annotated annot annots ann anns gt gts "
+    "groundtruth truth segmentation segmentations seg segs segmented target targets manual instances".split()
+)
+ABOUT_IMAGES = frozenset("labeled labelled annotated target targets segmented".split())
+"""Of these, the words that say of images that they have masks: `labelled images`."""
+IMAGE_WORDS = frozenset(
+    "image images img imgs im ims raw picture pictures photo photos volume volumes signal signals input inputs original "
+    "originals orig scan scans rgb".split()
+)
+VARIANT_WORDS = frozenset(
+    "train instance instances object objects color colors colour colours overlay overlays vis visual visualization preview "
+    "edge edges boundary boundaries contour contours weights".split()
+)
+"""In the name of a mask: a variant of the label map, such as one in colours."""
+SHORT_SPLITS = {"tr": "train", "ts": "test"}
+"""As in imagesTr and labelsTs."""
+TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+GLUED = re.compile(r"(train|val|test)(annots?|masks?|labels?|images?)")
+Tokens = tuple[str, ...]
+
+
+def tokens(name: str) -> Tokens:
+    """The words and numbers of a name in lower case: `imagesTr` is images, tr. Of a name without any, the name."""
+    words = TOKEN.findall(name)
+    parts = [p for word in words for p in _unglued(word.lower())]
+    return tuple(parts) or (name.lower(),)
+
+
+def _unglued(word: str) -> tuple[str, ...]:
+    match = GLUED.fullmatch(word)
+    return match.groups() if match else (word,)
+
+
+def names_mask(name: str) -> bool:
+    """Whether a folder or file is called a mask."""
+    words = set(tokens(name))
+    return bool(words & MASK_WORDS) and not (words & IMAGE_WORDS and words & MASK_WORDS <= ABOUT_IMAGES)
+
+
+def names_images(name: str) -> bool:
+    """Whether a folder is called one of images."""
+    return bool(set(tokens(name)) & IMAGE_WORDS) and not names_mask(name)
+
+
+def split_of(name: str) -> str:
+    """The split that the name of a folder means: `train` for seg_train or training_set; "" for none or for several."""
+    words = set(tokens(name))
+    splits = {SPLITS[word] for word in words if word in SPLITS}
+    if words & (MASK_WORDS | IMAGE_WORDS):
+        splits |= {SHORT_SPLITS[word] for word in words if word in SHORT_SPLITS}
+    return splits.pop() if len(splits) == 1 else ""
+
+
+def without_split(name: str) -> Tokens:
+    """The words of a name but for those that mean a split."""
+    return tuple(word for word in tokens(name) if word not in SPLITS)
