@@ -397,6 +397,44 @@ def test_volumes_of_another_scale_are_named_before_they_are_predicted(tmp_path, 
             call()
 
 
+def test_voxels_of_another_size_are_named(tmp_path):
+    predictor = make(tmp_path / "run", dim=3, voxel_size=(3.0, 1.0, 0.5))
+    values = np.kron(RNG.integers(0, 255, (3, 4, 2)), np.ones((8, 8, 8))).astype(np.uint8)
+    for spacing, other in (((0.5, 1.0, 3.0), False), ((0.6, 1.2, 2.5), False), ((1.0, 1.0, 3.0), True)):
+        source = save(tmp_path / f"{spacing[0]}.nii.gz", values, affine(spacing=spacing))
+        for call in (
+            lambda file: predictor(file),
+            lambda file: write_maps(predictor.output, [file], tmp_path / "out", None),
+        ):
+            with (
+                pytest.warns(match="its voxels are 3 x 1 x 1 mm, and those trained on 3 x 1 x 0.5 mm")
+                if other
+                else nullcontext()
+            ):
+                call(source)
+    data = write_pairs(tmp_path / "data", affine())
+    survey = survey_data(data)
+    assert survey.preprocessing.voxel_size == pytest.approx((3, 1, 0.5))
+    assert not [problem for problem in survey.problems if "voxels" in problem.text]
+    for folder in ("images", "masks"):
+        file = data / folder / "0.nii.gz"
+        save(file, np.asarray(nibabel.load(file).dataobj), affine(spacing=(0.5, 1.0, 6.0)))
+    texts = [problem.text for problem in survey_data(data).problems]
+    assert any(
+        text.startswith("1 volume has voxels of another size than the others' (3 x 1 x 0.5 mm)")
+        for text in texts
+    )
+
+
+def test_volumes_without_orientation_beside_nifti_are_named(tmp_path):
+    data = write_pairs(tmp_path / "data", affine())
+    for folder, values in zip(("images", "masks"), blob(9), strict=True):
+        (data / folder / "0.nii.gz").unlink()
+        np.save(data / folder / "0.npy", values.transpose(2, 1, 0))
+    texts = [problem.text for problem in survey_data(data).problems]
+    assert any(text.startswith("1 volume is not NIfTI: their axes are taken as") for text in texts)
+
+
 # Values that are not finite.
 
 

@@ -101,7 +101,15 @@ def choose_own_size(headers: list[Header]) -> tuple[Preprocessing, dict[str, str
         "depth": "the deepest of the files",
     }
     accepts = tuple(kinds) if mixed else (channels,)
-    return Preprocessing(1, OWN, channels, accepts, depth, headers[0].dim), reasons
+    return Preprocessing(
+        1, OWN, channels, accepts, depth, headers[0].dim, voxel_size=_voxel_size(headers)
+    ), reasons
+
+
+def _voxel_size(headers: list[Header]) -> tuple[float, ...]:
+    """Millimetres along each axis of most volumes; empty where half of them or more do not state it."""
+    known = [h.spacing for h in headers if h.dim == 3 and h.spacing]
+    return tuple(np.median(known, axis=0).tolist()) if 2 * len(known) > len(headers) else ()
 
 
 def _with_masks(

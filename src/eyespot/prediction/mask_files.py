@@ -196,7 +196,7 @@ def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks) -> Window
     windows = in_depth(open_windows(file, preprocessing.dim, preprocessing.read_options), preprocessing)
     middle = tuple(slice(max(0, n // 2 - SEEN), n // 2 + SEEN) for n in windows.shape)
     sample = windows(middle)
-    notes = preprocessing.remarks(Decoded(sample, remarks=windows.remarks))
+    notes = preprocessing.remarks(Decoded(sample, windows.spacing, windows.remarks))
     remarks.of(str(file), [*notes, preprocessing.value_remark(sample)])
     return windows
 

@@ -6,6 +6,7 @@ from eyespot.data.findings import Problem, Survey
 from eyespot.data.plausibility.names import numbers_as_classes, same_folders_in_classes, split_like_names
 from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
+from eyespot.data.plausibility.volumes import orientation_unknown, voxel_sizes_apart
 
 CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     split_like_names,
@@ -15,6 +16,8 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     class_from_border,
     objects_too_large,
     scales_apart,
+    voxel_sizes_apart,
+    orientation_unknown,
 )
 
 

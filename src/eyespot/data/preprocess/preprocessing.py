@@ -1,5 +1,6 @@
 """How a file becomes an array of the network's size, the same way in training and for ever after."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -31,6 +32,9 @@ OTHER_SCALE = 10
 """How many times larger or smaller the standard deviation of a volume is where it has another scale: volumes of 8 bits,
 between 0 and 1 and of 12 bits are all stored as signed or floating-point numbers."""
 
+OTHER_VOXELS = 1.5
+"""How many times longer or shorter voxels are that are not of the usual size."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -53,6 +57,7 @@ class Preprocessing:
     stored    the types in which the files trained on store values; empty where that is not known
     oriented  whether the files trained on state the orientation of their axes, as NIfTI does: those of the result then
               point towards superior, anterior and right
+    voxel_size  the usual spacing of the files trained on where each keeps its own, in mm; empty where it is not known
     nan       the value that replaces NaN and infinite values; None to refuse files that have some
     align     how NIfTI masks are brought to their images: see `data.alignment`
     columns, decimal, rate   how tables are read: see `ReadOptions`
@@ -78,6 +83,7 @@ class Preprocessing:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     oriented: bool = False
+    voxel_size: tuple[float, ...] = ()
     nan: float | None = None
     align: str | None = None
 
@@ -186,6 +192,14 @@ class Preprocessing:
             remarks.append("it is grey, and the images trained on have colours: its channel is repeated")
         if self._is_grey_stored_as_colour(array):
             remarks.append("its three channels are equal, and the images trained on are grey: one is used")
+        if unlike_voxels(decoded.spacing, self.voxel_size):
+            have, usual = (
+                " x ".join(f"{size:.3g}" for size in sizes) for sizes in (decoded.spacing, self.voxel_size)
+            )
+            remarks.append(
+                f"its voxels are {have} mm, and those trained on {usual} mm: resample it to that size, since objects look larger "
+                "or smaller to the network"
+            )
         return [*filter(None, remarks)]
 
     def value_remark(self, array: Array) -> str | None:
@@ -248,6 +262,13 @@ class Preprocessing:
             return [step / self.spacing for step in spacing or [assumed] * self.dim]
         longest = max(lengths) if self.fit == "pad" else min(lengths)
         return [size / longest] * self.dim
+
+
+def unlike_voxels(spacing: Sequence[float], usual: Sequence[float]) -> bool:
+    """Whether voxels are much longer or shorter along an axis than usual; not where either is not known."""
+    if len(spacing) != len(usual):
+        return False
+    return any(max(a / b, b / a) > OTHER_VOXELS for a, b in zip(spacing, usual, strict=True))
 
 
 def an(word: str) -> str:
