@@ -20,7 +20,7 @@ FITS = {
     "crop": "the middle: what lies outside is lost",
     "stretch": "the whole of it, its proportions changed",
 }
-OPTIONAL = frozenset("columns decimal rate mean std nan align".split())
+OPTIONAL = frozenset("columns decimal rate mean std oriented voxel_size nan align".split())
 """Fields that a preprocessing has only where they are known or given."""
 OWN = "own"
 """The fit of images that have masks: each keeps its size, and crops of it are trained."""
@@ -107,7 +107,7 @@ class Preprocessing:
 
     def decoding(self) -> dict[str, Any]:
         """The fields that decide what a file is decoded to; it names what is in the cache."""
-        return {k: v for k, v in self.as_dict().items() if k not in ("mean", "std")}
+        return {k: v for k, v in self.as_dict().items() if k not in ("mean", "std", "oriented", "voxel_size")}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Preprocessing":
