@@ -194,6 +194,16 @@ def test_the_axes_option_overrules_the_file():
         read_header(unnamed, ReadOptions(axes="TZCYX"))
 
 
+def test_several_axes_without_names_are_refused_with_the_option():
+    content = write_tiff(VALUES[:, :, 0], photometric="minisblack")
+    for work in (read_header, decode):
+        with pytest.raises(Unreadable, match="--axes, such as TZYX"):
+            work(content)
+    np.testing.assert_array_equal(
+        decode(content, 3, options=ReadOptions(axes="TZYX")).array[..., 0], VALUES[0, :, 0]
+    )
+
+
 def test_pages_without_names_are_a_guess_with_an_option():
     grey, colour = (
         write_tiff(stored("TYX"), photometric="minisblack"),

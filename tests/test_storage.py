@@ -303,5 +303,29 @@ def test_time_is_said_for_masks_too(tmp_path):
     assert any("3 time points" in p.text for p in survey.problems)
 
 
+def write_pairs(root, image, mask):
+    for i in range(6):
+        for folder, values in (("images", image(i)), ("masks", mask(i))):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(root / folder / f"{i}.tif", values, photometric="minisblack", metadata=None)
+    return root
+
+
+def test_pages_of_masks_are_not_dropped_unsaid(tmp_path):
+    pages = [np.stack([grey(i % 2) > 128] * 5).astype(np.uint8) for i in range(6)]
+    survey = survey_data(write_pairs(tmp_path / "d", lambda i: grey(i % 2), lambda i: pages[i]))
+    assert any("6 masks with 5 pages" in p.text and p.level == "warning" for p in survey.problems)
+
+
+def test_axes_hold_for_masks_too(tmp_path):
+    """Pages that are not named: films, of which the first frame is read, once --axes says so."""
+    films = [np.stack([grey(i % 2)] * 5) for i in range(6)]
+    data = write_pairs(tmp_path / "d", films.__getitem__, lambda i: (films[i] > 128).astype(np.uint8))
+    assert survey_data(data).preprocessing.dim == 3
+    survey = survey_data(data, Config(axes="TYX"))
+    assert survey.preprocessing.dim == 2 and len(survey.labels) == 6
+    assert any("5 time points" in p.text for p in survey.problems)
+
+
 def test_axes_are_checked(cli, tmp_path):
     assert "such as TZCYX" in one_sentence(cli("look", tmp_path, "--axes", "XY"))

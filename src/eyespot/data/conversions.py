@@ -1,12 +1,14 @@
 """Findings about files that are changed when they are read, or of which something is left out."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from eyespot.console import count
 from eyespot.data.checks import matching
 from eyespot.data.findings import NOTE, WARNING, Problem, Survey
+from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.formats.tables.table import UNEVEN, UNEVEN_TIMES
-from eyespot.data.header import Header
+from eyespot.data.header import Header, ReadOptions, Unreadable
 
 
 def left_out(survey: Survey) -> Iterator[Problem]:
@@ -34,6 +36,34 @@ def left_out(survey: Survey) -> Iterator[Problem]:
         files = tuple(survey.path(row) for row, n in enumerate(series) if n)
         text = f"{count(len(files), word)} with {_range(series)} series of pages in a file: only the first series is read"
         yield Problem(WARNING, text, files)
+
+
+def mask_pages_left_out(survey: Survey) -> list[Problem]:
+    """TIFF masks of several pages beside images of one page, of which only the first page is read."""
+    options = survey.preprocessing.read_options
+    single = [row for row, header in enumerate(survey.headers) if header.frames < 2]
+    samples = [survey.source.samples[int(survey.images.rows[row])] for row in single]
+    masks = [
+        mask for sample in samples for mask in sample.mask_files if mask.suffix.lower() in (".tif", ".tiff")
+    ]
+    frames = [_frames(mask, survey.preprocessing.dim, options) for mask in masks]
+    files = tuple(str(mask) for mask, n in zip(masks, frames, strict=True) if n > 1)
+    if not files:
+        return []
+    text = (
+        f"{count(len(files), 'mask')} with {_range([n for n in frames if n > 1])} pages, and {survey.word}s with one: only the "
+        "first page is read; save the mask of each image as a file, or name the axes with --axes"
+    )
+    return [Problem(WARNING, text, files)]
+
+
+def _frames(path: Path, dim: int, options: ReadOptions) -> int:
+    """Pages of a file of which only the first is read; 1 for what cannot be read, which is reported elsewhere."""
+    try:
+        header = read_header(load_bytes(path), options).taken_as(dim)
+    except Unreadable:
+        return 1
+    return 1 if header is None else header.frames
 
 
 def _noted(header: Header, what: str) -> int:

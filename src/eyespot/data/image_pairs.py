@@ -112,7 +112,7 @@ def _decode_pair(
         if mapping.multilabel:
             return image, read_bits(sample, mapping, image.shape[:-1], preprocessing.align)
         assert sample.mask is not None
-        values, _ = load_mask(sample, sample.mask, preprocessing.dim, mapping)
+        values, _ = load_mask(sample, sample.mask, preprocessing.dim, mapping, preprocessing.axes)
         values = aligned(values, sample.mask, sample.path, preprocessing.align)
         check_fit(values.shape, image.shape[:-1], sample.mask.name)
         return image, mapping.labels(values)

@@ -21,13 +21,13 @@ ORIENTATION = 0x0112
 """The tag of EXIF and TIFF."""
 
 
-def read_mask(content: bytes, dim: int) -> tuple[Values, str]:
+def read_mask(content: bytes, dim: int, axes: str = "") -> tuple[Values, str]:
     """The values (*S) of a mask, palette indices and colours as numbers, and what is special about it.
 
     The second is "palette", "JPEG", "colours", "alpha" where the alpha channel is the mask, "hidden" where the colours
     are and transparency is not used, "opaque" for an alpha channel that says nothing, or "". Raises Unreadable.
     """
-    return or_unreadable(_read, content, dim)
+    return or_unreadable(_read, content, dim, axes)
 
 
 def orientation(content: bytes) -> int:
@@ -40,10 +40,10 @@ def orientation(content: bytes) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _read(content: bytes, dim: int) -> tuple[Values, str]:
+def _read(content: bytes, dim: int, axes: str) -> tuple[Values, str]:
     if is_numpy(content):
         return _of_channels(channels_last(load_numpy(content), dim)), ""
-    array = decode(content, dim, options=ReadOptions(raw=True)).array
+    array = decode(content, dim, options=ReadOptions(axes, raw=True)).array
     kind, alpha = "", False
     if dim > 1 and is_tiff(content):
         kind, alpha = _kind_of_tiff(content)

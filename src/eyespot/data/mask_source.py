@@ -79,14 +79,15 @@ def reader_of(sample: Sample, mask: Path) -> Reader | None:
     return next((reader for reader in READERS if reader.recognises(sample, mask)), None)
 
 
-def load_mask(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None) -> Values:
+def load_mask(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None, axes: str = "") -> Values:
     """The values (*S) of one of the sample's masks, and the kind of file. Raises Unreadable.
 
     mapping   what a mask that is drawn depends on
+    axes      see `ReadOptions`
     """
     reader = reader_of(sample, mask)
     if reader is None:
-        return read_mask(load_bytes(mask), dim)
+        return read_mask(load_bytes(mask), dim, axes)
     if mapping is None:
         raise Unreadable("it is drawn from outlines, and a mask of one class is an image file")
     return reader.draw(sample, mask, dim, mapping).values, DRAWN
@@ -98,11 +99,13 @@ def mask_digest(sample: Sample, mask: Path) -> bytes:
     return reader.digest(sample, mask) if reader else sha256(load_bytes(mask)).digest()
 
 
-def mask_values(sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None) -> MaskValues:
+def mask_values(
+    sample: Sample, mask: Path, dim: int, mapping: Mapping | None = None, axes: str = ""
+) -> MaskValues:
     """What a mask holds. Raises Unreadable."""
     reader = reader_of(sample, mask)
     if reader is None or mapping is None:
-        return describe(*load_mask(sample, mask, dim))
+        return describe(*load_mask(sample, mask, dim, axes=axes))
     drawn = reader.draw(sample, mask, dim, mapping)
     return DrawnValues(
         drawn.values.shape,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from eyespot.config import Config
 from eyespot.console import count, track
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
-from eyespot.data.conversions import converted
+from eyespot.data.conversions import converted, mask_pages_left_out
 from eyespot.data.declared import Declared, declared_masks, drawn_problems
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
@@ -40,7 +40,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     values, value_guesses = choose_values(source, scan, options)
     preprocessing = replace(preprocessing, **values)
     declared = declared_masks(source, options)
-    scan, masks = _with_masks(source, scan, preprocessing.dim, multilabel, declared)
+    scan, masks = _with_masks(source, scan, preprocessing, multilabel, declared)
     if declared:
         proposal = Proposal(declared.mapping, declared.reason)
     elif multilabel:
@@ -113,12 +113,12 @@ def _voxel_size(headers: list[Header]) -> tuple[float, ...]:
 
 
 def _with_masks(
-    source: Source, scan: Scan, dim: int, multilabel: bool, declared: Declared | None
+    source: Source, scan: Scan, preprocessing: Preprocessing, multilabel: bool, declared: Declared | None
 ) -> tuple[Scan, dict[str, MaskValues]]:
     """The scan without the samples whose masks cannot be read, and what each mask file holds."""
     rows = sorted(scan.headers)
     mapping = declared.mapping if declared else None
-    outcomes = in_order(lambda i: _read_masks(source.samples[i], dim, multilabel, mapping), rows)
+    outcomes = in_order(lambda i: _read_masks(source.samples[i], preprocessing, multilabel, mapping), rows)
     masks: dict[str, MaskValues] = {}
     errors: dict[int, str] = {}
     for i, outcome in zip(rows, track(outcomes, len(rows), "reading masks"), strict=True):
@@ -133,16 +133,17 @@ def _with_masks(
 
 
 def _read_masks(
-    sample: Sample, dim: int, multilabel: bool, mapping: Mapping | None
+    sample: Sample, preprocessing: Preprocessing, multilabel: bool, mapping: Mapping | None
 ) -> dict[str, MaskValues] | str:
     """What the masks of a sample hold, by file, or why one cannot be read."""
     values = {}
+    dim = preprocessing.dim
     for mask in sample.mask_files:
         try:
             if multilabel and sample.mask:
                 values[str(mask)] = channel_values(load_bytes(mask), dim)
             else:
-                values[mask_name(sample, mask)] = mask_values(sample, mask, dim, mapping)
+                values[mask_name(sample, mask)] = mask_values(sample, mask, dim, mapping, preprocessing.axes)
         except Unreadable as reason:
             return f"its mask {mask.name} cannot be read: {reason}"
     return values
@@ -171,6 +172,7 @@ def _check(
     survey.add_problems(turned_problems(survey))
     survey.add_problems(_empty(survey))
     survey.add_problems(converted(survey))
+    survey.add_problems(mask_pages_left_out(survey))
     survey.add_problems(repeated(survey, duplicates))
     survey.add_problems(ignored_files(survey.source))
 

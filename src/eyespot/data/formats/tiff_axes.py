@@ -80,6 +80,12 @@ def stack_of(file: tifffile.TiffFile, axes: str = "") -> Stack:
         raise Unreadable("it is one of several OME-TIFF files that belong together; join them into one file")
     stack = Stack(pages, letters, shape, series, first)
     stack = _overruled(stack, axes) if axes and stack.lead else stack
+    if len(set(stack.axes)) < len(stack.axes):
+        sizes = " x ".join(map(str, stack.shape))
+        raise Unreadable(
+            f"its axes ({sizes}) are not named in the file, and it has more than one beside those of a page: name them "
+            "with --axes, such as TZYX"
+        )
     odd = [letter for letter in stack.axes if letter not in (*NAMES, *UNNAMED)]
     if odd:
         raise Unreadable(
