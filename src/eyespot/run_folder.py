@@ -201,7 +201,11 @@ class Table:
         """Bring history.csv and the model file back to a checkpoint: a killed run may have written more."""
         write_history(self.folder, state.progress.history)
         if state.best:
-            save(self.folder, state.best, make_card(self.survey, self.plan, state.progress.kept_side or state.progress.side))
+            save(
+                self.folder,
+                state.best,
+                make_card(self.survey, self.plan, state.progress.kept_side or state.progress.side),
+            )
 
     def on_checkpoint(self, state: TrainState) -> Path:
         """Save the whole state in place of the one before."""
