@@ -347,3 +347,49 @@ class TestStandardInput:
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{odd}\r\n  {data / 'rows' / '001.png'}\n\0\x01\n"))
         result = cli("predict", run.folder, "-")
         assert result.code == 1 and len(result.out.splitlines()) == 3 and "cannot be read: \\0" in result.err
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """300 classes of 3 images, trained for a moment."""
+    import eyespot
+
+    root = tmp_path_factory.mktemp("many")
+    rng = np.random.default_rng(0)
+    for k in range(300):
+        folder = root / "data" / f"class {k:03}"
+        folder.mkdir(parents=True)
+        for i in range(2 + (k > 9)):
+            noisy = rng.integers(0, 255, (8, 8), np.uint8)
+            Image.fromarray(noisy).save(folder / f"{i}.png")
+    settings = dict(epochs=0.2, model="tiny", size=16, augment="none")
+    return eyespot.train(root / "data", out=root / "run", **settings), root / "data"  # type: ignore[arg-type]
+
+
+class TestManyClasses:
+    """Of many classes a person sees the best and the worst; JSON and the report stay small."""
+
+    def test_on_the_terminal(self, cli, many, tmp_path):
+        run, data = many
+        looked = cli("look", data, "-o", tmp_path / "s.png").out
+        assert "... 280 other classes ... (--json lists all)" in looked and looked.count("class ") < 40
+        evaluated = str(run.evaluation)
+        assert "... 280 other classes ..." in evaluated and evaluated.count("\nclass ") == 21, evaluated
+
+    def test_json_and_report(self, cli, many):
+        run, _ = many
+        small = cli("evaluate", run.folder, "--json").out
+        document = json.loads(small)
+        assert "confusion" not in document and len(document["classes"]) == 300 and len(small) < 500_000
+        assert document["confusions"][0].keys() == {"class", "predicted", "n"}
+        assert sum(pair["n"] for pair in document["confusions"]) == 300 - round(
+            300 * document["accuracy"]["value"]
+        )
+        assert len(json.loads(cli("evaluate", run.folder, "--json", "--full").out)["confusion"]) == 300
+        report = (run.folder / "report.html").read_text()
+        assert "The 10 classes with the lowest F1 and the 10 with the highest, of 300." in report
+        assert len(report) < 1_000_000 and report.count("class 123") >= 1
+
+    def test_few_classes_are_all_shown(self, trained):
+        run, _ = trained
+        assert "other class" not in str(run.evaluation) and run.evaluation.as_dict(False)["confusion"]

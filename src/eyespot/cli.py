@@ -49,6 +49,10 @@ RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Full = Annotated[
+    bool,
+    typer.Option("--full", help="With --json: the whole confusion matrix of more than 200 classes, too."),
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -163,6 +167,7 @@ def train(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run folder that exists.")] = False,
     json: Json = False,
+    full: Full = False,
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
@@ -180,7 +185,7 @@ def train(
     )
     assert run.evaluation is not None
     if json:
-        _print_json(run.evaluation.as_dict() | {"run": str(run.folder), "ended": run.ended})
+        _print_json(run.evaluation.as_dict(full) | {"run": str(run.folder), "ended": run.ended})
     else:
         _print_run(run)
     _list_unread(run.evaluation.errors)
@@ -217,6 +222,7 @@ def evaluate(
     *,
     device: Device = "cpu",
     json: Json = False,
+    full: Full = False,
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
@@ -224,7 +230,7 @@ def evaluate(
     from eyespot.run import evaluate
 
     result = evaluate(run, data, device=device, **typed(settings))
-    _print_json(result.as_dict()) if json else print(result)
+    _print_json(result.as_dict(full)) if json else print(result)
     _list_unread(result.errors)
     if result.errors:
         raise typer.Exit(IN_PART)

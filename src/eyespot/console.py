@@ -133,6 +133,22 @@ def _as_list(headers: Sequence[str], cells: list[list[str]]) -> str:
     return "\n".join(blocks)
 
 
+MANY = 40
+"""Lines of a list that are shown in full; of longer ones, `ENDS` lines at either end."""
+ENDS = 10
+
+
+def both_ends(lines: Sequence[str], thing: str, total: int = 0) -> list[str]:
+    """The lines of a list; of a long one the first and the last, and between them how many things are left out.
+
+    total   things that there are, where not all of them have a line
+    """
+    if len(lines) <= MANY:
+        return [*lines]
+    rest = f"... {count(max(total, len(lines)) - 2 * ENDS, f'other {thing}')} ... (--json lists all)"
+    return [*lines[:ENDS], rest, *lines[-ENDS:]]
+
+
 def clock(seconds: float) -> str:
     """Seconds as minutes:seconds, or hours:minutes:seconds."""
     minutes, s = divmod(round(max(seconds, 0)), 60)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from eyespot import pictures
 from eyespot.config import Config, Settings, given_settings, reading_settings, with_settings
-from eyespot.console import count
+from eyespot.console import MANY, both_ends, count
 from eyespot.data.findings import ERROR, Problem, Survey
 from eyespot.data.survey import survey_data
 from eyespot.files import check_not_input, refuse_existing
@@ -77,8 +77,13 @@ class Look:
         lines = [f"{d['name']}: {samples} in {count(len(d['classes']), 'class', 'classes')}", ""]
         lines += [*_count_lines(d), *_header_lines(d), "", _training_line(d), ""]
         lines += [f"guess: {guess}" for guess in self.survey.guesses]
-        problems = [line for problem in self.survey.problems for line in _problem_lines(problem)]
-        lines += problems or [f"no problems; {count(len(self.survey.checks), 'plausibility check')} passed"]
+        problems = self.survey.problems
+        lines += [line for problem in problems[:MANY] for line in _problem_lines(problem)]
+        lines += [f"and {count(len(problems) - MANY, 'other problem')} (--json lists all)"] * (
+            len(problems) > MANY
+        )
+        if not problems:
+            lines.append(f"no problems; {count(len(self.survey.checks), 'plausibility check')} passed")
         if self.sheet:
             lines += ["", f"contact sheet: {self.sheet}"]
         return "\n".join(lines)
@@ -198,11 +203,13 @@ def _count_lines(d: dict[str, Any]) -> list[str]:
         return [*_mask_count_lines(d, width), ""]
     splits = d["counts"]
     header = "class".ljust(width) + "".join(f"{split:>10}" for split in splits)
+    names = d["classes"]
+    if len(names) > MANY:
+        names = sorted(names, key=lambda name: -sum(counts[name] for counts in splits.values()))
     body = [
-        name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values())
-        for name in d["classes"]
+        name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values()) for name in names
     ]
-    return [header, *body, ""]
+    return [header, *both_ends(body, "class"), ""]
 
 
 def _mask_count_lines(d: dict[str, Any], width: int) -> list[str]:
@@ -212,7 +219,7 @@ def _mask_count_lines(d: dict[str, Any], width: int) -> list[str]:
         f"{name.ljust(width)}{value:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
         for name, value in zip(d["classes"], values, strict=True)
     ]
-    return [header, *body]
+    return [header, *both_ends(body, "class")]
 
 
 def _problem_lines(problem: Problem) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count, track
+from eyespot.console import both_ends, count, track
 from eyespot.data.findings import Survey
 from eyespot.data.header import WORD, Array
 from eyespot.data.images import load_images
@@ -16,13 +16,17 @@ from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.store import Store
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_content
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
 
+LARGEST_MATRIX = 200
+"""Classes up to which JSON has the whole confusion matrix, unless asked."""
+CONFUSIONS = 1000
+"""Pairs of classes in JSON in place of a larger matrix."""
 POSITIONS = 2**21
 """Of the images that a GPU predicts at once: it is faster with many small ones."""
 
@@ -44,11 +48,12 @@ class ClassDetails:
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         width = max(8, *(len(name) for name in self.classes))
-        lines = [f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"]
-        for name, of_class in scores["classes"].items():
+        head = f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"
+        lines = []
+        for name, of_class in in_order_of(scores["classes"], "f1"):
             cells = [f"{percent(of_class[key]):<20}" for key in ("recall", "precision", "f1")]
             lines.append(f"{name:<{width}}  {' '.join(cells)} {of_class['recall']['n']:,}")
-        return lines
+        return [head, *both_ends(lines, "class", len(self.classes))]
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         most = confusions(scores["confusion"], self.classes)[:5]
@@ -58,6 +63,14 @@ class ClassDetails:
 
     def as_dict(self) -> dict[str, Any]:
         return {}
+
+    def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
+        """The metrics with the most frequent confusions in place of a large matrix."""
+        if len(self.classes) <= LARGEST_MATRIX:
+            return scores
+        most = confusions(scores["confusion"], self.classes)[:CONFUSIONS]
+        listed = [{"class": a, "predicted": b, "n": n} for a, b, n in most]
+        return {k: v for k, v in scores.items() if k != "confusion"} | {"confusions": listed}
 
     def examples(self, most: int = 8) -> str:
         """A line for a few images, spread over the set: the prediction, and where it is wrong the label."""
@@ -72,10 +85,12 @@ class ClassDetails:
 
 def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, str, int]]:
     """Pairs (truth, prediction, images) of mistakes, the most frequent first."""
-    pairs = [
-        (classes[i], classes[j], n) for i, row in enumerate(matrix) for j, n in enumerate(row) if i != j and n
-    ]
-    return sorted(pairs, key=lambda p: -p[2])
+    counts = np.array(matrix)
+    np.fill_diagonal(counts, 0)
+    rows, columns = np.nonzero(counts)
+    order = np.argsort(-counts[rows, columns], kind="stable")
+    pairs = zip(rows[order].tolist(), columns[order].tolist(), strict=True)
+    return [(classes[i], classes[j], int(counts[i, j])) for i, j in pairs]
 
 
 class ClassEvaluator:
@@ -176,8 +191,9 @@ def notes_about(
         notes.append(
             f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
         )
-    absent = [name for k, name in enumerate(classes) if k not in set(labels.tolist())]
+    present = set(labels.tolist())
+    absent = [name for k, name in enumerate(classes) if k not in present]
     if absent:
-        names = ", ".join(absent[:8])
+        names = ", ".join(absent[:8]) + f" and {count(len(absent) - 8, 'other class')}" * (len(absent) > 8)
         notes.append(f"note: no image of {names}: not part of the averages over classes")
     return tuple(notes)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.console import MANY
 from eyespot.data.sources.samples import Source
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
@@ -28,6 +29,10 @@ class Details(Protocol):
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         """What else is worth a line."""
+        ...
+
+    def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
+        """The metrics without what is large where there are many classes."""
         ...
 
     def examples(self) -> str:
@@ -55,10 +60,11 @@ class Evaluation:
     errors: dict[str, str]
     notes: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """The metrics, ready for JSON."""
+    def as_dict(self, full: bool = True) -> dict[str, Any]:
+        """The metrics, ready for JSON. full   also what is large where there are many classes"""
         rest = {"unreadable": self.errors, "notes": list(self.notes)}
-        return self.scores | self.details.as_dict() | rest
+        scores = self.scores if full else self.details.brief(self.scores)
+        return scores | self.details.as_dict() | rest
 
     def single(self) -> dict[str, Any]:
         """The metrics that are one number each."""
@@ -90,6 +96,14 @@ class Evaluator(Protocol):
     def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
         """Evaluate a data set. Raises UserError for one of another task or with other classes."""
         ...
+
+
+def in_order_of(of_classes: dict[str, Any], key: str) -> list[tuple[str, Any]]:
+    """The metrics of the classes; if there are many, of those that have images, by one metric, the worst first."""
+    if len(of_classes) <= MANY:
+        return [*of_classes.items()]
+    present = [item for item in of_classes.items() if item[1][key]["value"] is not None]
+    return sorted(present, key=lambda item: item[1][key]["value"])
 
 
 def nothing_usable(errors: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count, track
+from eyespot.console import both_ends, count, track
 from eyespot.data.findings import PairSurvey
 from eyespot.data.header import WORD, Array
 from eyespot.data.image_pairs import Pairs, load_pairs
@@ -17,7 +17,7 @@ from eyespot.data.preprocess.choose import settle_axes
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, nothing_usable
+from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_content
 from eyespot.labels import VOID as IGNORED
@@ -74,11 +74,12 @@ class MaskDetails:
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         width = max(10, *(len(name) for name in scores["classes"]))
-        lines = [f"{'class':<{width}}  {'IoU':<20} {'Dice':<20} {'recall':<20} precision"]
-        for name, of_class in scores["classes"].items():
+        head = f"{'class':<{width}}  {'IoU':<20} {'Dice':<20} {'recall':<20} precision"
+        lines = []
+        for name, of_class in in_order_of(scores["classes"], "iou"):
             cells = [f"{percent(of_class[key]):<20}" for key in ("iou", "dice", "recall", "precision")]
             lines.append(f"{name:<{width}}  {' '.join(cells)}".rstrip())
-        return lines
+        return [head, *both_ends(lines, "class", len(scores["classes"]))]
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         alarms = [
@@ -94,6 +95,9 @@ class MaskDetails:
 
     def as_dict(self) -> dict[str, Any]:
         return {"worst": [{"path": case.path, "mean_iou": case.iou} for case in self.cases]}
+
+    def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
+        return scores
 
     def examples(self) -> str:
         return ""

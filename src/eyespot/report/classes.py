@@ -6,16 +6,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eyespot.console import ENDS, MANY
 from eyespot.data.findings import Survey
 from eyespot.data.header import Array
 from eyespot.evaluation.classes import ClassDetails, confusions
-from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.evaluation import Evaluation, in_order_of
 from eyespot.metrics.intervals import percent
 from eyespot.pictures import embedded, enlarged, to_display
 from eyespot.report import charts
 
 SHOWN = 24
 """Images in each gallery."""
+LONGEST_TABLE = 5000
+"""Classes up to which all are listed."""
 LARGEST_MATRIX = 40
 """Classes up to which the whole confusion matrix is drawn."""
 
@@ -29,13 +32,17 @@ def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
     worst = wrong[np.argsort(p_true[wrong])][:SHOWN]
     ordered = np.sort(details.probabilities, axis=1)
     uncertain = np.argsort(ordered[:, -1] - ordered[:, -2])[:SHOWN]
+    rows = [
+        (name, *(percent(of_class[k]) for k in ("recall", "precision", "f1")), of_class["recall"]["n"])
+        for name, of_class in in_order_of(scores["classes"], "f1")
+    ]
     small = len(evaluation.classes) <= LARGEST_MATRIX
     return {
         "n": len(details.labels),
-        "classes": [
-            (name, *(percent(of_class[k]) for k in ("recall", "precision", "f1")), of_class["recall"]["n"])
-            for name, of_class in scores["classes"].items()
-        ],
+        "classes": rows if len(rows) <= MANY else [*rows[:ENDS], *rows[-ENDS:]],
+        "all_classes": rows if MANY < len(rows) <= LONGEST_TABLE else [],
+        "ends": ENDS if len(rows) > MANY else 0,
+        "n_classes": len(evaluation.classes),
         "matrix": _matrix(scores["confusion"]) if small else None,
         "confused": confusions(scores["confusion"], evaluation.classes)[:12],
         "reliability": charts.reliability(scores["reliability"]),
