@@ -243,6 +243,34 @@ def test_variants_that_cannot_be_told_are_refused(tmp_path):
         find_samples(tmp_path)
 
 
+def test_masks_of_two_namings_are_refused(tmp_path):
+    """As DRIVE has them: the mask of the field of view has the name of the image, the vessels another."""
+    pictures(tmp_path, "training/images/{i}_training.tif")
+    masks(tmp_path, "training/mask/{i}_training_mask.gif")
+    masks(tmp_path, "training/1st_manual/{i}_manual1.gif")
+    with pytest.raises(UserError, match=r"has 2 masks .*--masks 'training/mask/\*'"):
+        find_samples(tmp_path)
+    source = find_samples(tmp_path, Config(masks="training/1st_manual/*"))
+    assert {s.mask.parent.name for s in source.samples} == {"1st_manual"} and len(source.samples) == N
+
+
+def test_one_folder_of_drawings_among_several_is_refused(tmp_path):
+    pictures(tmp_path, "photo/{i}.png")
+    pictures(tmp_path, "paint/{i}.png")
+    masks(tmp_path, "sketch/{i}.png")
+    with pytest.raises(
+        UserError, match=r"looks like label maps of paint/ and photo/ .*--task classification .*--masks"
+    ):
+        find_samples(tmp_path)
+    assert len(find_samples(tmp_path, Config(task="classification")).classes) == 3
+
+
+def test_images_and_masks_in_a_test_folder_only_have_no_split(tmp_path):
+    pictures(tmp_path, "test/broken/{i}.png")
+    masks(tmp_path, "ground_truth/broken/{i}_mask.png")
+    assert find_samples(tmp_path).splits == ("",)
+
+
 def test_a_second_mask_of_a_few_images_is_not_ignored(tmp_path):
     pictures(tmp_path, "benign/benign ({i}).png")
     masks(tmp_path, "benign/benign ({i})_mask.png")

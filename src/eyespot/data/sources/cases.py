@@ -83,7 +83,10 @@ def pattern_for(root: Path, path: Path, others: list[Path]) -> str:
     ]
     ending = path.name[len(stem_of(path)) :]
     at = path.name.lower().rfind(own[-1]) if own else 0
-    return f"**/*{path.name[at:]}" if own else f"**/{stem_of(path)}{ending}"
+    if own:
+        return f"**/*{path.name[at:]}"
+    only_ending = all(other.suffix != path.suffix for other in others if other != path)
+    return f"**/*{ending}" if only_ending else f"**/{path.name}"
 
 
 def _guess(what: str, root: Path, several: list[Path], chosen: Path) -> Guess:

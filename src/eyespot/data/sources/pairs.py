@@ -21,7 +21,7 @@ from eyespot.data.sources.samples import (
     is_table,
     walk,
 )
-from eyespot.data.sources.stems import ENOUGH, Matching, match_files
+from eyespot.data.sources.stems import ENOUGH, Case, Matching, match_files
 from eyespot.data.sources.unnamed import unnamed_roles
 from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
@@ -82,6 +82,7 @@ def _layout(root: Path, files: list[Path], options: Config) -> Layout | None:
     if roles.masks and roles.images:
         matching = match_files(roles.images, roles.masks, root)
         if matching is not None:
+            matching = _with_further_masks(root, roles, matching)
             _check_content(root, roles, matching, options)
             return Layout(roles, matching, _reason(root, matching, "match by name"))
         _refuse_unmatched(root, roles, options)
@@ -92,6 +93,20 @@ def _layout(root: Path, files: list[Path], options: Config) -> Layout | None:
         return None
     roles, matching, look = unnamed
     return Layout(roles, matching, _reason(root, matching, look))
+
+
+def _with_further_masks(root: Path, roles: Roles, matching: Matching) -> Matching:
+    """The cases with the masks that are left but fit images too, under another name: which are meant is then asked."""
+    again = match_files(roles.images, matching.masks, root) if len(matching.masks) > 1 else None
+    if again is None:
+        return matching
+    further = {image: case.masks for case in again.cases for image in case.images}
+    cases = []
+    for case in matching.cases:
+        masks = [mask for image in case.images for mask in further.get(image, ())]
+        cases.append(Case(case.images, [*case.masks, *masks]))
+    used = {mask for case in cases for mask in case.masks}
+    return Matching(cases, matching.images, [mask for mask in matching.masks if mask not in used])
 
 
 def _check_content(root: Path, roles: Roles, matching: Matching, options: Config) -> None:
@@ -179,8 +194,8 @@ def _with_splits(samples: list[Sample], root: Path) -> tuple[list[Sample], Guess
     """The samples with the splits that their folders mean, if all are in one and some are for training."""
     splits = [_split(sample.path, root) for sample in samples]
     kinds = set(splits)
-    if kinds == {""}:
-        return samples, None
+    if len(kinds) == 1 and kinds != {"train"}:
+        return samples, None  # all in one folder, which says nothing
     if "" in kinds or "train" not in kinds:
         named = ", ".join(sorted(kinds - {""}))
         reason = f"only {len(splits) - splits.count('')} of {len(splits)} images lie in a folder that means a split ({named})"

@@ -8,6 +8,7 @@ from eyespot.data.sources.roles import Roles
 from eyespot.data.sources.samples import folders
 from eyespot.data.sources.stems import ENOUGH, Matching, match_files, stem_of
 from eyespot.data.sources.words import split_of, tokens
+from eyespot.errors import UserError
 
 MOST_FOLDERS = 6
 """Folders side by side of which one may hold masks; more are classes."""
@@ -56,7 +57,13 @@ def _beside(parent: Path, files: list[Path], root: Path) -> Unnamed | None:
     if len(of_labels) != 1 or not of_pictures:
         return None
     images = [path for name in of_pictures for path in members[name]]
-    return _judged_pair(images, members[of_labels[0]], root)
+    pair = _judged_pair(images, members[of_labels[0]], root)
+    if pair is not None and len(of_pictures) > 1:
+        raise UserError(
+            f"{parent / of_labels[0]} looks like label maps of {' and '.join(f'{name}/' for name in sorted(of_pictures))} by its names and values: give "
+            "--task classification if the folders are classes, or --images PATTERN --masks PATTERN"
+        )
+    return pair
 
 
 def _judged_pair(images: list[Path], masks: list[Path], root: Path) -> Unnamed | None:
