@@ -183,6 +183,14 @@ def test_other_kinds_of_volume_are_called_by_their_names(file, reason):
         read_header(file)
 
 
+def test_folders_of_other_kinds_say_what_they_hold(tmp_path, cli):
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "0.nrrd").write_bytes(b"NRRD0004\ntype: short\n\n" + bytes(99))
+    sentence = one_sentence(cli("look", tmp_path / "data", "--out", tmp_path / "sheet.png"))
+    assert "0.nrrd: it is NRRD, which is not read: convert it to NIfTI" in sentence
+
+
 def test_a_fourth_axis_of_several_is_a_guess():
     assert not read_header(content(np.zeros((3, 4, 5, 1), np.int16))).guesses
     (guess,) = read_header(content(np.zeros((3, 4, 5, 2), np.int16))).guesses

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from eyespot.config import Config
 from eyespot.console import count
+from eyespot.data.formats.foreign import foreign_kind
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.class_layout import ClassLayout, class_layout, unwrapped
 from eyespot.data.sources.flat_names import labels_by_beginning, labels_by_expression
@@ -28,6 +30,10 @@ from eyespot.errors import UserError
 
 GENERIC = frozenset("data dataset all files jpg jpeg jpegs jpgs png pngs".split())
 """Names of folders that hold files of any class."""
+LOOKED_AT = 20
+"""Most files of other kinds that are looked at, to name what a folder without images holds."""
+HEAD = 1 << 16
+"""Bytes that tell what kind a file is."""
 Labels = dict[Path, tuple[str, str]]
 """The class and the split of files."""
 
@@ -153,8 +159,21 @@ def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
         )
     names = sorted(entry.name for entry in visible(root) if entry.is_dir())
     if names or files.ignored:
-        known = f"known endings: {' '.join(sorted(KNOWN - {'.gz'}))} .nii.gz"
+        known = _foreign_file(root) or f"known endings: {' '.join(sorted(KNOWN - {'.gz'}))} .nii.gz"
         return f"the class folders of {root} ({', '.join(names[:5])}) hold no images; {known}"
     if any(entry.is_file() for entry in visible(root)):
         return f"{root} holds no images: put the images of each class into a folder named after the class"
     return f"{root} is empty: put the images of each class into a folder named after the class"
+
+
+def _foreign_file(root: Path) -> str:
+    """The first file of a kind that is known and not read, and what it is; "" where there is none."""
+    for path in islice(walk(root), LOOKED_AT):
+        try:
+            with path.open("rb") as file:
+                kind = foreign_kind(file.read(HEAD))
+        except OSError:
+            continue
+        if kind:
+            return f"the first, {path}: {kind}"
+    return ""
