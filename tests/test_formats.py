@@ -215,6 +215,13 @@ def test_pages_without_names_are_a_guess_with_an_option():
     assert header.shape == (6, 10) and header.frames == 3 and "--dim 3" in header.guesses[0].option
 
 
+def test_many_channels_are_a_guess():
+    content = write_tiff(np.stack([GREY] * 30), imagej=True)  # which calls the first axis channels
+    header = read_header(content)
+    assert header.channels == 30 and "--axes ZYX" in header.guesses[0].option
+    assert read_header(content, ReadOptions(axes="ZYX")).shape == (30, 6, 10)
+
+
 def test_the_first_series_is_read_and_the_others_are_said():
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:

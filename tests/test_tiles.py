@@ -20,7 +20,8 @@ from torch.overrides import TorchFunctionMode
 
 from eyespot.anatomy.measure import run_as_predicting
 from eyespot.data.formats.read import decode
-from eyespot.data.header import Unreadable
+from eyespot.data.header import Decoded, Unreadable
+from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.prediction.network_facts import network_facts, reach
@@ -410,8 +411,9 @@ def test_windows_of_arrays_and_of_files_that_are_decoded_whole(tmp_path):
         assert np.array_equal(windows(window), whole[window]), name
         assert windows.bytes_in_memory == (0 if name.endswith("npy") else values.nbytes)
     np.save(tmp_path / "bad.npy", np.array([[1.0, np.nan]]))
+    window = open_windows(tmp_path / "bad.npy", 2)((slice(0, 1), slice(0, 2)))
     with pytest.raises(Unreadable, match="not finite"):
-        open_windows(tmp_path / "bad.npy", 2)((slice(0, 1), slice(0, 2)))
+        Preprocessing(1, OWN, 1, (1,), "float32").of_decoded(Decoded(window))
     (tmp_path / "cut.tif").write_bytes((tmp_path / "d.tif").read_bytes()[:300])
     with pytest.raises(Unreadable):
         open_windows(tmp_path / "cut.tif", 2)

@@ -23,6 +23,8 @@ from eyespot.data.header import (
     depth_of,
 )
 
+MOST_CHANNELS = 7
+"""More than ImageJ shows in one image."""
 WHITE_IS_ZERO = 0
 PALETTE = 3
 INKS = 5
@@ -58,7 +60,13 @@ def tiff_header(content: bytes, digest: bytes, options: ReadOptions = AS_STATED)
         frames_first = unnamed and volume.channels == 3 and "S" in stack.axes
         first, other = (image, volume) if frames_first else (volume, image)
         guesses = (_guess_about_pages(slices, frames_first),) if unnamed else ()
-        return replace(first, guesses=guesses, others=(replace(other, guesses=()),))
+        return replace(first, guesses=(*first.guesses, *guesses), others=(replace(other, guesses=()),))
+
+
+def _guess_about_channels(channels: int) -> Guess:
+    """Programs that are not given the axes of a stack write that its slices are channels."""
+    reason = "the file calls its pages channels"
+    return Guess("channels of TIFF", f"{channels} channels", reason, "--axes ZYX for slices, TYX for frames")
 
 
 def _guess_about_pages(pages: int, frames_first: bool) -> Guess:
@@ -88,6 +96,7 @@ def _header(stack: Stack, digest: bytes) -> Header:
         depth_of(page.dtype),
         stack.length("T"),
         rotated=orientation != 1,
+        guesses=(_guess_about_channels(stack.length("C")),) if stack.length("C") > MOST_CHANNELS else (),
         notes=tuple(_notes(stack)),
     )
 
