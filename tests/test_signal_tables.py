@@ -378,6 +378,35 @@ def test_missing_values_are_replaced_where_the_user_gives_a_value():
     assert preprocessing(text.encode())[:, 0].tolist() == [-1.0 if i == 3 else i + 1 for i in range(20)]
 
 
+def test_labels_are_no_channels(folder):
+    """They would give the class away."""
+    rows = written(np.hstack([ONE, np.ones_like(ONE)]), header="ecg,label")
+    got, _, said = read(rows)
+    assert got.shape == (300, 1) and "column 2 (label) is a label and no channel" in said
+    data = folder(lambda v, i: written(np.hstack([v, np.full_like(v, i % 2)])).encode())
+    problems = eyespot.look(data).survey.problems
+    assert any(
+        p.level == "warning" and "16 signals with a channel of a single value: if it is a label" in p.text
+        for p in problems
+    )
+
+
+def test_metadata_above_the_names_are_no_names():
+    _, rate, said = read(written(ONE, header="fs,360\ntime,ecg", before=lambda i: f"{i / 50:.2f}"))
+    assert rate == 50 and "1 channel (ecg)" in said and "1 line at the top is skipped" in said
+
+
+def test_the_number_of_rows_in_the_first_is_no_sample():
+    got, _, said = read("300\n" + written(ONE))
+    np.testing.assert_allclose(got, ONE, rtol=1e-6)
+    assert "1 line at the top is skipped" in said
+
+
+def test_dates_without_separators_are_refused():
+    text = written(ONE, header="time,x", before=lambda i: f"2024010512{i // 60:02}{i % 60:02}")
+    refused(text, "are dates without separators: write them as 2024-01-31 12:30:00")
+
+
 # Arrays.
 
 

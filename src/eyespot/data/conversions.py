@@ -7,7 +7,7 @@ from eyespot.console import count
 from eyespot.data.checks import matching
 from eyespot.data.findings import NOTE, WARNING, Problem, Survey
 from eyespot.data.formats.read import load_bytes, read_header
-from eyespot.data.formats.tables.table import UNEVEN, UNEVEN_TIMES
+from eyespot.data.formats.tables.table import CONSTANT, CONSTANT_CHANNEL, UNEVEN, UNEVEN_TIMES
 from eyespot.data.header import Header, ReadOptions, Unreadable
 
 
@@ -86,6 +86,7 @@ def converted(survey: Survey) -> Iterator[Problem]:
         text = "with several channels among mono ones: mixed down to one channel"
         yield from matching(survey, WARNING, [h.channels > 1 for h in headers], text)
     yield from matching(survey, WARNING, [UNEVEN in h.notes for h in headers], UNEVEN_TIMES)
+    yield from matching(survey, WARNING, [CONSTANT in h.notes for h in headers], CONSTANT_CHANNEL)
     rotated = "rotated upright according to their orientation (EXIF or TIFF)"
     yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)
     for note, text in (

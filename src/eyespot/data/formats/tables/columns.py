@@ -33,6 +33,10 @@ COUNTER_NAMES = frozenset(
 """Names of a column that counts the rows."""
 
 
+LABEL_NAMES = frozenset("label labels class classes target targets category annotation annotations".split())
+"""Names of a column that has classes."""
+
+
 @dataclass
 class Columns:
     """The columns of a table, by what they are.
@@ -91,6 +95,7 @@ def choose_columns(table: Table, asked: str, gaps: bool = False) -> Columns:
     free = [i for i, kind in enumerate(table.kinds) if kind != TEXT and i not in wanted]
     if len(table.rows) > 1:
         _find_times(columns, free)
+        _leave_out_labels(columns, free)
         _check_first(columns, [i for i in free if table.kinds[i] != TIME])
     columns.channels = wanted or tuple(i for i in free if i not in columns.others and table.kinds[i] != TIME)
     if not columns.channels:
@@ -172,6 +177,13 @@ def _use_written(columns: Columns, written: list[int]) -> None:
     columns.leave_out(first, "is the time", "it has dates or times of the day")
     for i in written[1:]:
         columns.leave_out(i, "is a time too", "it has dates or times of the day")
+
+
+def _leave_out_labels(columns: Columns, free: list[int]) -> None:
+    """Columns that are called labels, which would give the class away."""
+    for i in free if columns.table.names else []:
+        if columns.table.names[i].lower() in LABEL_NAMES and i not in columns.others:
+            columns.leave_out(i, "is a label and no channel", "it is named so")
 
 
 def _check_first(columns: Columns, free: list[int]) -> None:

@@ -12,7 +12,7 @@ from eyespot.data.formats.tables.cells import MISSING, NUMBER, TIME, kind_of
 from eyespot.data.formats.tables.decimal_comma import decimals_or_columns
 from eyespot.data.header import Unreadable
 
-SAMPLED = 200
+SAMPLED = 50
 """Lines, evenly spaced, by which the delimiter is chosen."""
 COMMA_AND_SPACE = ", "
 SPACES = " "
@@ -31,6 +31,11 @@ class Notation:
     delimiter: str
     decimal: str
     reason: str = ""
+
+    def may_fit(self, text: str) -> bool:
+        """Whether the delimiter and the decimal mark are in a text at all."""
+        within = self.delimiter in text or (self.delimiter == SPACES and "\t" in text)
+        return within and (self.decimal == "." or "," in text)
 
     def cells(self, line: str) -> list[str]:
         """The cells of a line, without quotes and spaces around them."""
@@ -65,7 +70,8 @@ def choose_notation(lines: Sequence[str], decimal: str) -> Notation:
     """
     places = sorted(set(np.linspace(0, len(lines) - 1, SAMPLED).astype(int).tolist()))
     sample = [lines[int(i)] for i in places]
-    fits = {notation: _fit(notation, sample) for notation in NOTATIONS}
+    text = "\n".join(sample)
+    fits = {notation: _fit(notation, sample) if notation.may_fit(text) else (0, 0) for notation in NOTATIONS}
     best = max(fits, key=lambda notation: fits[notation])  # the first of equals
     if fits[best] == (0, 0):
         raise Unreadable("it is text without rows of numbers")

@@ -11,10 +11,13 @@ from eyespot.data.formats.tables.text import Line, content_lines
 from eyespot.data.header import Unreadable
 
 UNIT = re.compile(
-    r"[\[(]?(|[a-zµμ°Ω%]{1,4}|[kMmuµμn]?(V|A|g|Hz|Pa|N|Nm|W|T|m|Ω|ohm)|(m|cm|mm|km|rad|deg|°)/s(\^?2|²)?|deg ?C|sec|second|seconds|counts?|none|-|a\.?u\.?|m/s/s|hh:mm.*)[\])]?",
+    r"[\[(]?(|%|-|none|[kMmuµμn]?(V|A|g|Hz|Pa|N|Nm|W|T|m|Ω|ohm|volts?|amperes?)|[mµμun]?s(ec|econds?)?|min|h|hh:mm.*"
+    r"|(m|cm|mm|km|rad|deg|°)/s(\^?2|²)?|m/s/s|deg|rad|° ?C|deg ?C|bpm|rpm|dB|adu|lsb|counts?|mmHg|px|a\.?u\.?)[\])]?",
     re.IGNORECASE,
 )
 """What a cell of a row of units looks like."""
+SHORT = 8
+"""Rows below which a first row is not taken for their number."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def read_table(text: str, decimal: str) -> Table:
     header = bool(names) + bool(units)
     numbers = [number for number, _ in lines[start:]]
     below = rows[start:]
+    if notation.delimiter == NONE and _is_count(below):
+        below, numbers, start = below[1:], numbers[1:], start + 1
     if notation.delimiter == NONE:
         below, numbers = _with_empty_lines(below, numbers, {number for number, _ in comments})
     _check_lengths(below, numbers, columns)
@@ -117,29 +122,30 @@ def _is_numbered_header(rows: list[list[str]], decimal: str) -> bool:
 def _check_header(row: list[str], kinds: tuple[str, ...], notation: Notation, line: int) -> None:
     """Raise Unreadable where the line above the first row is a row too, with text where a number should be."""
     have = [kind_of(cell, notation.decimal) for cell in row]
-    of_numbers = [cell for cell, kind in zip(row, have, strict=True) if kind == NUMBER]
-    counted = [str(int(of_numbers[0]) + k) for k in range(len(of_numbers))] if _is_whole(of_numbers) else []
-    is_header = have[0] != NUMBER and of_numbers == counted
+    is_header = have[0] != NUMBER
     worded = any(character.isalpha() for cell in row for character in cell)
     if len(row) == len(kinds) and TEXT in have and (not worded or (NUMBER in have and not is_header)):
         wrong = next(cell for cell, kind in zip(row, have, strict=True) if kind == TEXT)
         raise Unreadable(f"its line {line} has a value that is not numeric: {wrong[:40]}")
 
 
-def _is_whole(cells: list[str]) -> bool:
-    return bool(cells) and cells[0].isdecimal()
+def _is_metadata(row: list[str], notation: Notation) -> bool:
+    """Whether a row says something, as "rate,360" does: text and numbers that do not count the columns."""
+    numbers = [cell for cell in row if kind_of(cell, notation.decimal) == NUMBER]
+    counted = [[str(start + k) for k in range(len(numbers))] for start in (0, 1)]
+    return bool(numbers) and numbers not in counted
 
 
 def _header(
     above: list[list[str]], columns: int, comments: list[Line], notation: Notation, first: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names of the columns and their units, from the rows above the numbers or a comment right above them."""
-    rows = [_aligned(row, columns) for row in above]
+    rows = [() if _is_metadata(row, notation) else _aligned(row, columns) for row in above]
     if not rows or not rows[-1]:
         commented = [line.lstrip().lstrip('"#%/; ') for number, line in comments if number < first]
         names = _aligned(notation.cells(commented[-1]), columns) if commented and columns > 1 else ()
         return names, ()
-    if len(rows) > 1 and rows[-2] and all(UNIT.fullmatch(cell) for cell in rows[-1]):
+    if len(rows) > 1 and rows[-2] and any(rows[-1]) and all(UNIT.fullmatch(cell) for cell in rows[-1]):
         return rows[-2], rows[-1]
     if all(UNIT.fullmatch(cell) for cell in rows[-1]) and any(cell[:1] in tuple("([") for cell in rows[-1]):
         return (), rows[-1]
@@ -151,6 +157,11 @@ def _aligned(row: list[str], columns: int) -> tuple[str, ...]:
     if len(row) == columns:
         return tuple(cell.strip("'") for cell in row)
     return ("", *row) if len(row) == columns - 1 and columns > 2 else ()
+
+
+def _is_count(rows: list[list[str]]) -> bool:
+    """Whether the first row of one column is the number of the others."""
+    return len(rows) > SHORT and rows[0] == [str(len(rows) - 1)]
 
 
 def _with_empty_lines(

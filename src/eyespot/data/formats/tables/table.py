@@ -12,6 +12,7 @@ from eyespot.data.formats.foreign import foreign_kind
 from eyespot.data.formats.tables.columns import Columns, choose_columns
 from eyespot.data.formats.tables.rows import Table, read_table
 from eyespot.data.formats.tables.text import as_text
+from eyespot.data.formats.tables.time_axis import SHORT
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Array, Decoded, Header, ReadOptions, Unreadable, as_depth, check_size
 
@@ -29,6 +30,9 @@ COMMAS = {",": "decimal marks", ".": "separate columns"}
 """What commas are, by the decimal mark."""
 UNEVEN = "uneven"
 """The note of a table whose times are not evenly spaced."""
+CONSTANT = "constant"
+"""The note of a table of several channels of which one has a single value."""
+CONSTANT_CHANNEL = "with a channel of a single value: if it is a label, leave it out by --columns"
 UNEVEN_TIMES = (
     "with uneven time steps: read as if they were even; resample them, or leave out the times by --columns"
 )
@@ -108,8 +112,13 @@ def read_signal(content: bytes, options: ReadOptions) -> Signal:
         )
     check_size(values.shape)
     step = 1 / options.rate if options.rate else columns.axis.step if columns.axis else None
+    constant = len(values) >= SHORT and bool((values == values[0]).all(axis=0).any()) and values.shape[1] > 1
     uneven = columns.axis is not None and not columns.axis.even
-    notes = ([UNEVEN] if uneven else []) + ([COMMAS[table.notation.decimal]] if table.notation.reason else [])
+    notes = (
+        [UNEVEN] * uneven
+        + [CONSTANT] * constant
+        + ([COMMAS[table.notation.decimal]] if table.notation.reason else [])
+    )
     return Signal(_as_float32(values), (step,) if step else (), tuple(guesses), tuple(notes))
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.header import Unreadable
+
 SECONDS = {
     **dict.fromkeys("s sec secs second seconds sekunden".split(), 1.0),
     **dict.fromkeys("ms msec msecs millis millisecond milliseconds".split(), 1e-3),
@@ -67,6 +69,11 @@ def since_1970(values: NDArray[np.float64], unit: float | None) -> tuple[float, 
     """The seconds of the unit of times, and a word on it where only their size or nothing tells it."""
     if unit is not None:
         return unit, ""
+    if any(low <= values[0] < low * 1.11 for low in (1.9e13, 1.9e16)):
+        raise Unreadable(
+            f"its times such as {values[0]:.0f} are dates without separators: write them as 2024-01-31 12:30:00, or give "
+            "the channels by --columns and the rate by --rate"
+        )
     for least, seconds in EPOCHS:
         if values[0] >= least:
             return seconds, f" in {'ns' if seconds == 1e-9 else 'µs' if seconds == 1e-6 else 'ms'} since 1970"
