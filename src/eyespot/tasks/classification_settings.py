@@ -15,6 +15,7 @@ from eyespot.models import WHITENED
 from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_SHIFT, WHITEN
 from eyespot.tasks.batches import views
 from eyespot.tasks.growth import usual_growth
+from eyespot.tasks.mirrored import mirroring_changes_class
 from eyespot.weights.card import read_card
 from eyespot.weights.published import IMAGENET
 from eyespot.weights.start import find
@@ -38,14 +39,7 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
                 f"{name} is for images with masks, and {survey.source.name} has classes: leave it out"
             )
     model = settle("model", *usual_model(preprocessing.size, None if config.model else config.start_from))
-    photo = preprocessing.channels == 3 and preprocessing.dim == 2
-    augment = settle(
-        "augment",
-        "flip|shift(0.06)" if photo else "shift(0.06)",
-        "colour photographs look right when mirrored"
-        if photo
-        else f"a mirrored {survey.word} may mean something else",
-    )
+    augment = settle("augment", *usual_augment(survey, train))
     parse(augment)  # a mistake in it is said before anything is timed
     usual = min(512 if model in WHITENED else 64, max(16, VALUES // preprocessing.size**preprocessing.dim))
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
@@ -54,6 +48,16 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
     return replace(
         config, model=model, size=preprocessing.size, fit=preprocessing.fit, augment=augment, batch=batch
     )
+
+
+def usual_augment(survey: Survey, train: NDArray[np.int64]) -> tuple[str, str]:
+    """Transforms that keep the class, and why: mirroring for colour photographs whose classes it leaves alone."""
+    photo = survey.preprocessing.channels == 3 and survey.preprocessing.dim == 2
+    if not photo:
+        return "shift(0.06)", f"a mirrored {survey.word} may mean something else"
+    if mirroring_changes_class(survey, train):
+        return "shift(0.06)", "mirrored images look like another class"
+    return "flip|shift(0.06)", "mirrored images do not look like another class"
 
 
 def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str, str]:
