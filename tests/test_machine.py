@@ -62,6 +62,14 @@ class TestOneGuard:
         result = cli("look", "digits")
         assert result.code == 70 and "Traceback" in result.err and "this is a bug in eyespot" in result.err
 
+    def test_a_cache_that_cannot_be_used(self, cli, photos, monkeypatch):
+        monkeypatch.chdir(photos.parent)
+        assert cli("look", photos).code == 0
+        monkeypatch.setattr(os, "utime", raising(OSError(errno.EROFS, "Read-only file system")))
+        assert cli("look", photos).code == 0  # what is needed is in it
+        monkeypatch.setenv("EYESPOT_CACHE", str(photos / "rows" / "000.png"))
+        assert "set EYESPOT_CACHE to a folder" in one_sentence(cli("look", photos))
+
     def test_the_remedy_fits_the_command(self):
         assert "--batch" in guard.memory_sentence(MemoryError(), "train")
         assert "EYESPOT_MEMORY_MB" in guard.memory_sentence(MemoryError(), "predict")
@@ -389,7 +397,3 @@ class TestManyClasses:
         report = (run.folder / "report.html").read_text()
         assert "The 10 classes with the lowest F1 and the 10 with the highest, of 300." in report
         assert len(report) < 1_000_000 and report.count("class 123") >= 1
-
-    def test_few_classes_are_all_shown(self, trained):
-        run, _ = trained
-        assert "other class" not in str(run.evaluation) and run.evaluation.as_dict(False)["confusion"]

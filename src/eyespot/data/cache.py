@@ -79,7 +79,8 @@ def cached(kind: str, key: Key, size: int, write: Callable[[NewFolder], None]) -
     if not (folder / "meta.json").exists():
         drop_oldest(folder.parent, size, folder)
         decode_into(folder, write)
-    os.utime(folder)  # the least recently used is dropped first
+    with suppress(OSError):  # in a cache that may only be read
+        os.utime(folder)  # the least recently used is dropped first
     return folder
 
 
