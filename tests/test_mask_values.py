@@ -139,6 +139,10 @@ def test_void_is_a_guess_that_is_listed():
         ]
         assert value in meaning(arrays, void="none").mapping.values
         assert meaning(arrays, void=str(value)).mapping.void == value
+        with pytest.raises(UserError, match=f"use --void none or --void {value}"):
+            meaning([np.where(a == 0, value, np.where(a == value, 0, a)) for a in arrays])
+    background = [np.array([-1, 3, 7, 3, 3])[discs(i, 4)] for i in range(4)]
+    assert meaning(background).mapping.values == (-1, 3, 7)
     with pytest.raises(UserError, match="void is '77', and no mask has that value"):
         meaning(OBJECTS["few"], void="77")
 

@@ -1,5 +1,6 @@
 """What the values of the masks of a data set mean: classes or objects, and what does not count."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from eyespot.config import Config
@@ -47,7 +48,7 @@ def propose(
         refuse_mixed(masks)
     void = asked_void(options.void, values)
     if void is None and options.void is None:
-        void = _likely_void(values)
+        void = _likely_void(total_counts(masks))
     reading = _read(masks, names, options, void)
     if reading.value == "objects":
         proposal = _of_objects(masks, names, options, void)
@@ -165,11 +166,20 @@ def asked_void(void: str | None, values: list[int]) -> int | None:
     return value
 
 
-def _likely_void(values: list[int]) -> int | None:
-    """The value that pixels have which do not count, as far as values say: -1, or 255 beside lower ones."""
-    if len(values) < 3 or even_levels(frozenset(values)):
+def _likely_void(total: Counter[int]) -> int | None:
+    """The value that pixels have which do not count, as far as values say: -1 or 255, beside 0 and others.
+
+    Raises UserError where most pixels have it, so that it may be a background as well.
+    """
+    if len(total) < 3 or 0 not in total or even_levels(frozenset(total)):
         return None
-    return next((v for v in UNLABELLED if v in values and v - 1 not in values), None)
+    void = next((v for v in UNLABELLED if v in total and v - 1 not in total), None)
+    if void is not None and 2 * total[void] > sum(total.values()):
+        raise UserError(
+            f"{total[void] / sum(total.values()):.0%} of the pixels of the masks are {void}, which may be a class or mark "
+            f"pixels that do not count: use --void none or --void {void}"
+        )
+    return void
 
 
 def listed(values: list[int] | tuple[int, ...]) -> str:
