@@ -12,6 +12,8 @@ from eyespot.data.mask_meaning import propose
 from eyespot.data.mask_pixels import read_mask
 from eyespot.data.mask_statistics import describe
 from eyespot.data.masks import COLOUR
+from eyespot.data.multilabel import propose_multilabel, read_bits
+from eyespot.data.sources.samples import Sample
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 
@@ -127,6 +129,19 @@ def test_values_are_taken_as_they_are_when_asked():
     arrays = [resized(squares(i, (0, 128, 255)), 64, Image.BOX) for i in range(4)]  # type: ignore[attr-defined]
     proposal = meaning(arrays, harden=False, objects=False)
     assert set(proposal.mapping.values) | {proposal.mapping.void} - {None} == set(np.unique(arrays).tolist())
+
+
+def test_multilabel_masks_are_hardened(tmp_path):
+    path = tmp_path / "a.png"
+    soft = np.array([[0, 100, 200, 255], [0, 0, 9, 255]], np.uint8)
+    Image.fromarray(soft).save(path)
+    masks = {"a.png": describe(soft.astype(np.int64))}
+    with pytest.raises(UserError, match=r"the mask a\.png has the value"):
+        propose_multilabel(masks, ("one",), True, None)
+    proposal = propose_multilabel(masks, ("one",), True, None, harden=True)
+    assert "3 pixels with values between" in proposal.warnings[0]
+    bits = read_bits(Sample(path, "", masks=(("one", path),)), proposal.mapping, (2, 4))
+    np.testing.assert_array_equal(bits, [[0, 0, 1, 1], [0, 0, 0, 1]])
 
 
 def test_hardening_travels_with_the_run(tmp_path):

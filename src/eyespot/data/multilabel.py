@@ -76,6 +76,8 @@ def read_bits(
         file = path.name if sample.mask else f"{name}/{path.name}"
         check_fit(values.shape, shape, file)
         outside = np.zeros(shape, bool) if mapping.void is None else values == mapping.void
+        if mapping.harden:
+            values = np.where(outside, values, _nearer_end(values))
         odd = Counter(values[~outside & ~np.isin(values, (0, 1, 255))].tolist()).most_common(1)
         if odd:
             value, n = odd[0]
@@ -86,6 +88,12 @@ def read_bits(
         bits |= (values != 0).astype(np.uint8) << mapping.classes.index(name)
     bits[void] = VOID
     return bits
+
+
+def _nearer_end(values: Array) -> Array:
+    """0, or 255 (1 where no value is higher), whichever is nearer"""
+    top = 255 if values.max(initial=0) > 1 else 1
+    return np.where(2 * values.astype(np.int64) > top, top, 0)
 
 
 def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, Path, Array]]:
@@ -116,14 +124,20 @@ def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:
 
 
 def propose_multilabel(
-    masks: dict[str, MaskValues], names: Sequence[str], by_class: bool, void: str | None
+    masks: dict[str, MaskValues],
+    names: Sequence[str],
+    by_class: bool,
+    void: str | None,
+    harden: bool | None = None,
 ) -> Proposal:
     """The mapping of multi-label masks. Raises UserError for masks that are none.
 
     names      of the classes, as far as they are known
     by_class   whether each class has files of its own, else each file has a channel per class
+    harden     whether a value between takes the nearer of 0 and 255
     """
-    refuse_soft(masks)
+    if not harden:
+        refuse_soft(masks)
     widths = Counter(f.channels for f in masks.values())
     classes = tuple(names) or tuple(str(k + 1) for k in range(max(widths)))
     if not by_class and set(widths) != {len(classes)}:
@@ -142,10 +156,17 @@ def propose_multilabel(
         )
     values = sorted({v for f in masks.values() for v in f.counts})
     asked = asked_void(void, values)
+    between = 0
     for file, f in masks.items():
-        _refuse_values(file, {v: n for v, n in f.counts.items() if v != asked}, void)
+        counts = {v: n for v, n in f.counts.items() if v != asked}
+        if harden and max(counts, default=0) > 1:
+            between += sum(n for v, n in counts.items() if 0 < v < VOID)
+            counts = {v: n for v, n in counts.items() if not 0 < v < VOID}
+        _refuse_values(file, counts, void)
     how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
-    return Proposal(Mapping((), classes, asked, multilabel=True), f"multi-label masks, {how}")
+    text = f"{between:,} pixels with values between take the nearer of 0 and 255"
+    mapping = Mapping((), classes, asked, multilabel=True, harden=bool(harden))
+    return Proposal(mapping, f"multi-label masks, {how}", [text] * bool(between))
 
 
 def _refuse_values(file: str, counts: dict[int, int], void: str | None) -> None:

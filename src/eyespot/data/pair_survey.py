@@ -44,7 +44,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     if declared:
         proposal = Proposal(declared.mapping, declared.reason)
     elif multilabel:
-        proposal = propose_multilabel(masks, source.classes, source.by_class, options.void)
+        proposal = propose_multilabel(masks, source.classes, source.by_class, options.void, options.harden)
     else:
         proposal = propose(masks, list(source.classes) or None, options)
     pairs = load_pairs(source, scan, preprocessing, proposal.mapping)
@@ -81,6 +81,10 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
 
 
 def _check_options(options: Config) -> None:
+    if options.objects and options.multilabel:
+        raise UserError(
+            "--objects is for masks with one value per pixel, and --multilabel for a channel per class: leave one out"
+        )
     if options.fit not in (None, OWN) or options.view not in (None, "samples"):
         given = "fit" if options.fit not in (None, OWN) else "view"
         raise UserError(
