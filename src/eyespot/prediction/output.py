@@ -7,8 +7,12 @@ from typing import Any, NamedTuple, Protocol
 
 from eyespot.console import count
 from eyespot.data.header import Array
+from eyespot.environment import positive_number
 from eyespot.prediction.engine import Engine
 from eyespot.weights.card import Card
+
+MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
+"""Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,14 @@ from eyespot.console import say
 from eyespot.data.header import Array, Decoded
 from eyespot.data.masks import mapping_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.environment import positive_number
 from eyespot.errors import UserError
 from eyespot.labels import components
 from eyespot.prediction.engine import Engine
+from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.tiled_inference import Band, SeamMeter, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
 from eyespot.watershed import split_touching
 from eyespot.weights.card import Card
-
-MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
-"""Megabytes that predicting one image may take; larger images are cut into tiles."""
 
 
 class Segmenter:
