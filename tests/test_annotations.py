@@ -178,6 +178,14 @@ def test_other_masks_are_not_files_of_objects(tmp_path, image, mask):
     assert not any(sample.mask and sample.mask.is_dir() for sample in find_samples(tmp_path).samples)
 
 
+def test_data_that_needs_objects_is_evaluated_as_it_was_trained(tmp_path, cli):
+    nuclei(tmp_path / "d", "images/{i}.png", "masks/{i}_{k}.png")
+    run = tmp_path / "run"
+    trained = cli("train", tmp_path / "d", "--objects", "--epochs", 1, "--out", run, "--model", "unet_narrow")
+    assert trained.code == 0, trained.err
+    assert "object_f1" in json.loads(cli("evaluate", run, tmp_path / "d", "--json").out)
+
+
 def test_the_split_of_a_run_reads_back(tmp_path, cli):
     nuclei(tmp_path / "d")
     run = tmp_path / "run"
@@ -185,7 +193,7 @@ def test_the_split_of_a_run_reads_back(tmp_path, cli):
     assert trained.code == 0, trained.err
     assert "object_f1" in json.loads(trained.out)
     assert "object_f1" in json.loads(cli("evaluate", run, "--json").out)
-    seen = json.loads(cli("look", run / "split.csv", "--json").out)
+    seen = json.loads(cli("look", run / "split.csv", "--json", "-o", tmp_path / "sheet.png").out)
     assert seen["objects"] and seen["images"] == 3
     image = tmp_path / "d/0000/images/0000.png"
     assert cli("predict", run, image, "--instances", "-o", tmp_path / "out").code == 0
@@ -595,7 +603,9 @@ def test_a_run_on_coco_is_evaluated_by_the_names_of_classes(tmp_path, cli):
     assert "the class 'dog', which is not one of background, a, b" in one_sentence(
         cli("evaluate", run, tmp_path / "e")
     )
-    assert json.loads(cli("look", run / "split.csv", "--json").out)["classes"] == ["background", "a", "b"]
+    assert json.loads(cli("look", run / "split.csv", "--json", "-o", tmp_path / "sheet.png").out)[
+        "classes"
+    ] == ["background", "a", "b"]
 
 
 # LabelMe, YOLO, CVAT, Pascal VOC.

@@ -32,12 +32,15 @@ def evaluate(
 ) -> Evaluation:
     """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on.
 
-    The data set is read for the task of the model, whatever else it could be used for.
+    The data set is read for the task of the model, and its masks as objects or classes as the model has them, whatever
+    else they could be.
 
     layout   the settings that say which files are samples: images, masks, label_from
     """
     if data is not None:
-        options = Config(task=predictor.card.task, **given_settings(layout or {}))
+        mapping = getattr(predictor.output, "mapping", None)
+        objects = None if mapping is None else mapping.objects
+        options = Config(task=predictor.card.task, objects=objects, **given_settings(layout or {}))
         source = in_splits(find_samples(data, options), "test")
     else:
         source = untrained(run)
