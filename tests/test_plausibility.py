@@ -52,7 +52,7 @@ def test_built_in_sets_raise_no_doubt(name):
 @pytest.mark.parametrize(
     ("names", "word"),
     [
-        (("train_a", "test_a"), "splits"),
+        (("dev1", "eval2"), "splits"),
         (("fold1", "fold2", "fold3"), "splits"),
         (("images", "heron"), "taken as a class"),
     ],
