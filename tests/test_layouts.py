@@ -522,7 +522,9 @@ def test_a_column_of_0_and_1_for_each_class(tmp_path):
     assert [s.label for s in source.samples] == ["MEL"] * 3 + ["NV"] + ["BCC"] * 2
     assert "the 1 in MEL, NV, BCC" in guess_of(source, "columns").value
     table.write_text("\n".join(["image,MEL,NV,BCC", *rows[:5], "5,1.0,1.0,0"]))
-    with pytest.raises(UserError, match=r"line 7 has the 1 in MEL, NV, and an image has one class"):
+    with pytest.raises(
+        UserError, match=r"1 row of 6 .*line 7 has the 1 in MEL, NV.* and an image has one class"
+    ):
         find_samples(table)
 
 

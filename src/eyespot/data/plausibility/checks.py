@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from eyespot.data.findings import Problem, Survey
-from eyespot.data.plausibility.names import numbers_as_classes, same_folders_in_classes, split_like_names
+from eyespot.data.plausibility.names import (
+    numbers_as_classes,
+    same_folders_in_classes,
+    same_words_in_classes,
+    split_like_names,
+)
 from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
 from eyespot.data.plausibility.volumes import orientation_unknown, voxel_sizes_apart
@@ -11,6 +16,7 @@ from eyespot.data.plausibility.volumes import orientation_unknown, voxel_sizes_a
 CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     split_like_names,
     same_folders_in_classes,
+    same_words_in_classes,
     numbers_as_classes,
     class_from_file,
     class_from_border,

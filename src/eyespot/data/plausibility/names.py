@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eyespot.console import count
 from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.sources.shared_words import is_unit, shared_words
 
 SPLIT_LIKE = re.compile(
     r"(.*[ _-])?(train|training|test|testing|val|valid|validation|dev|eval|holdout)([ _-].*|\d*)|(fold|split|part|batch)[ _-]?\d+",
@@ -63,6 +64,31 @@ def _folder_below(path: Path, label: str) -> str:
     parts = path.parts[:-1]
     last = len(parts) - 1 - parts[::-1].index(label)
     return parts[last + 1] if last + 1 < len(parts) else ""
+
+
+def same_words_in_classes(survey: Survey) -> Iterator[Problem]:
+    """Names of files that begin with the same words in every class, or classes called like patients or days."""
+    if survey.task != "classification" or len(survey.classes) < 2:
+        return
+    by_class: dict[str, list[Path]] = defaultdict(list)
+    for i in survey.images.rows.tolist():
+        sample = survey.source.samples[i]
+        if sample.label in sample.path.parts[:-1]:
+            by_class[sample.label].append(sample.path)
+    shared = shared_words(by_class) if len(by_class) == len(survey.classes) else None
+    if shared is not None:
+        text = (
+            f"the files begin with the same words in the classes ({_listed(list(shared.words))}): if these words are the classes, "
+            f"give --label-from {shared.label_from!r}, and to train --group {shared.group!r}, which keeps each folder on "
+            "one side of the split"
+        )
+        yield Problem(WARNING, text)
+    elif all(map(is_unit, survey.classes)):
+        text = (
+            f"the classes {_listed(list(survey.classes), 3)} are called like patients, plates or days: if they are, give "
+            "a CSV with the columns path and label, or --label-from REGEX, whose first group is the class"
+        )
+        yield Problem(WARNING, text)
 
 
 def numbers_as_classes(survey: Survey) -> Iterator[Problem]:

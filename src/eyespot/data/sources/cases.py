@@ -1,6 +1,8 @@
 """Of a case with several images or several masks: the one that is meant, a mask for each class, or a refusal."""
 
+import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -10,6 +12,9 @@ from eyespot.data.sources.samples import SPLITS
 from eyespot.data.sources.stems import Case, folder_words, stem_of
 from eyespot.data.sources.words import IMAGE_WORDS, VARIANT_WORDS, names_mask, tokens
 from eyespot.errors import UserError
+
+LAST_WORD = re.compile(r"[\W_][^\W\d_]+$")
+"""The last word of a name with what separates it, such as _mask."""
 
 
 def one_image_each(root: Path, cases: list[Case]) -> tuple[list[Case], Guess | None]:
@@ -86,6 +91,11 @@ def pattern_for(root: Path, path: Path, others: list[Path]) -> str:
     if own:
         return f"**/*{path.name[at:]}"
     only_ending = all(other.suffix != path.suffix for other in others if other != path)
+    last_word = LAST_WORD.search(stem_of(path))
+    if last_word and not only_ending:
+        pattern = f"*{last_word[0]}{ending}"
+        if not any(fnmatchcase(other.name, pattern) for other in others if other != path):
+            return f"**/{pattern}"
     return f"**/*{ending}" if only_ending else f"**/{path.name}"
 
 

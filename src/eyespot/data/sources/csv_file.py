@@ -7,6 +7,7 @@ from pathlib import Path
 from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.sources.csv_columns import MASK_OF, Columns, Row, understand
+from eyespot.data.sources.csv_labels import check_labels, check_one_hot
 from eyespot.data.sources.csv_paths import Finder
 from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names, is_known
 from eyespot.errors import UserError
@@ -20,6 +21,8 @@ def source_of_csv(path: Path, options: Config = Config()) -> Source:
     _refuse_options(path, options)
     header, rows = _read_rows(path)
     columns = understand(path, header, rows, options)
+    if columns.one_hot:
+        check_one_hot(path, [_ones(row, columns) for row in rows])
     finder = Finder(path.parent)
     samples = [_sample(path, line, row, columns, finder) for line, row in enumerate(rows, start=2)]
     _check_unique(path, samples)
@@ -28,6 +31,8 @@ def source_of_csv(path: Path, options: Config = Config()) -> Source:
     if samples[0].mask_files:
         by_class = tuple(column.removeprefix(MASK_OF) for column in columns.mask_of)
         return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {}, guesses=guesses)
+    if columns.label:
+        check_labels(path, columns.label, [sample.label for sample in samples])
     classes = tuple(sorted({sample.label for sample in samples} | {name.strip() for name in columns.one_hot}))
     return Source(path.stem, tuple(samples), classes, {}, guesses=guesses)
 
@@ -88,7 +93,7 @@ def _sample(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finde
             raise UserError(f"{where} has no mask: fill it in or delete the line")
         return Sample(path, "", split, masks=tuple(sorted(masks.items())))
     column = columns.mask or columns.label
-    value = _one_hot_label(where, row, columns) if column is None else (row[column] or "").strip()
+    value = _ones(row, columns)[0] if column is None else (row[column] or "").strip()
     if not value:
         raise UserError(f"{where} has no {column}: fill it in or delete the line")
     if columns.mask:
@@ -96,14 +101,9 @@ def _sample(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finde
     return Sample(path, value, split)
 
 
-def _one_hot_label(where: str, row: Row, columns: Columns) -> str:
-    ones = [column for column in columns.one_hot if (row[column] or "").strip() in ("1", "1.0")]
-    if len(ones) != 1:
-        which = ", ".join(ones[:5]) or "no column"
-        raise UserError(
-            f"{where} has the 1 in {which}, and an image has one class: leave the line out, or give one class in a column label"
-        )
-    return ones[0].strip()
+def _ones(row: Row, columns: Columns) -> list[str]:
+    """The columns of classes that have a 1."""
+    return [column.strip() for column in columns.one_hot if (row[column] or "").strip() in ("1", "1.0")]
 
 
 def _split(where: str, text: str | None) -> str:

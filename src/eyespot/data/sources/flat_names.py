@@ -72,7 +72,7 @@ def labels_by_beginning(files: list[Path], root: Path) -> dict[Path, tuple[str, 
     Files outside a split for training may have no class.
     """
     splits = {path: _split(path.relative_to(root).as_posix()) for path in files}
-    words = {path: _beginning(stem_of(path)) for path in files}
+    words = {path: beginning(stem_of(path)) for path in files}
     trained = [path for path in files if splits[path] in ("train", "")]
     counts = Counter(words[path] for path in trained)
     named = "" not in counts and not any(word.lower() in CAMERA_WORDS for word in counts)
@@ -86,6 +86,7 @@ def labels_by_beginning(files: list[Path], root: Path) -> dict[Path, tuple[str, 
     return _consistent({path: (words[path], splits[path]) for path in files if words[path] in counts})
 
 
-def _beginning(stem: str) -> str:
+def beginning(stem: str) -> str:
+    """The word that a name begins with, before its number; "" where it begins with none."""
     match = BEGINNING.fullmatch(stem)
     return match.group(1) if match else ""

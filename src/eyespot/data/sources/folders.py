@@ -24,6 +24,7 @@ from eyespot.data.sources.samples import (
     visible,
     walk,
 )
+from eyespot.data.sources.shared_words import is_id, shared_words
 from eyespot.data.sources.stems import match_files
 from eyespot.data.sources.words import names_images, names_mask, split_of
 from eyespot.errors import UserError
@@ -56,7 +57,9 @@ def source_of_folders(root: Path, name: str, options: Config = Config()) -> Sour
         labels, classes, guesses = _by_folders(root, files)
         guesses += _about_names(classes, options)
     if options.task == "classification" and not options.images:
-        guesses += _drop_masks(labels, root)
+        guesses += _drop_masks(labels, files, root)
+    if not options.label_from:
+        _refuse_ids(root, labels)
     samples = tuple(Sample(path, *labels[path]) for path in files.known if path in labels)
     sheet = root / contact_sheet_name(root)
     outside = tuple(path for path in files.known if path not in labels and path != sheet)
@@ -128,7 +131,26 @@ def _about_names(classes: set[str], options: Config) -> list[Guess]:
     ]
 
 
-def _drop_masks(labels: Labels, root: Path) -> list[Guess]:
+def _refuse_ids(root: Path, labels: Labels) -> None:
+    """Raises UserError where folders are called like patients or days, and names of files begin with shared words."""
+    by_class: dict[str, list[Path]] = {}
+    for path, (label, _) in labels.items():
+        by_class.setdefault(label, []).append(path)
+    if len(by_class) < 2 or not all(map(is_id, by_class)):
+        return
+    shared = shared_words(by_class)
+    if shared is None:
+        return
+    words = ", ".join(map(repr, shared.words[:4]))
+    names = ", ".join(f"{name}/" for name in sorted(by_class)[:3])
+    raise UserError(
+        f"the folders of {root} ({names}) are called like patients, plates or days, and the files in them begin with {words}: if these words are the "
+        f"classes, give --label-from {shared.label_from!r}, and to train --group {shared.group!r}, which keeps each folder on one side of "
+        f"the split; if the folders are the classes, give --label-from {shared.group!r}"
+    )
+
+
+def _drop_masks(labels: Labels, files: Files, root: Path) -> list[Guess]:
     """Take the masks that lie beside images out of the samples of classes."""
     masks: list[Path] = []
     by_class: dict[str, list[Path]] = {}
@@ -140,6 +162,8 @@ def _drop_masks(labels: Labels, root: Path) -> list[Guess]:
             masks += roles.masks
     for path in masks:
         del labels[path]
+    left_out = set(masks)
+    files.known = [path for path in files.known if path not in left_out]
     if not masks:
         return []
     reason = f"they are masks of other files by their names, such as {masks[0].relative_to(root)}"
