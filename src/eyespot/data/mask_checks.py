@@ -6,7 +6,8 @@ from dataclasses import replace
 from eyespot.console import count
 from eyespot.data.mask_statistics import MaskValues, total_counts
 from eyespot.data.masks import shown
-from eyespot.data.soft_edges import LEVELS, is_soft
+from eyespot.data.soft_edges import LEVELS
+from eyespot.data.soft_edges_decision import crisp_values, is_soft, is_soft_between_labels, line_values
 from eyespot.errors import UserError
 
 SOLID = 0.5
@@ -48,24 +49,28 @@ def refuse_soft(masks: dict[str, MaskValues]) -> None:
 def soft_masks(masks: dict[str, MaskValues]) -> list[str]:
     """The masks of which pixels along edges lie between two values."""
     numbers = {name: mask for name, mask in masks.items() if mask.kind != "palette"}
-    soft = [name for name, mask in numbers.items() if _is_soft(mask)]
-    if soft or not is_soft(mask.edges for mask in numbers.values()):
+    edges = [mask.edges for mask in numbers.values()]
+    crisp = crisp_values(total_counts(numbers), edges)
+    labels = crisp | line_values(edges, crisp)
+    soft = [name for name, mask in numbers.items() if _is_soft(mask, labels)]
+    if soft or not (is_soft(edges, labels) or is_soft_between_labels(edges, crisp)):
         return soft
     return [name for name, mask in numbers.items() if mask.edges.between]
 
 
-def _is_soft(mask: MaskValues) -> bool:
+def _is_soft(mask: MaskValues, labels: frozenset[int]) -> bool:
     total = sum(mask.counts.values())
     if mask.kind == "JPEG" and len(mask.counts) > 2:
         solid = mask.edges.solid
         if any(solid.get(value, 0) < SOLID * n for value, n in mask.counts.items()):
             return True
     ends = mask.counts.get(0, 0) + mask.counts.get(255, 0)
-    if len(mask.counts) > MANY and max(mask.counts) == 255 and ends > 0.8 * total:
+    odd = set(mask.counts) - labels
+    if len(mask.counts) > MANY and max(mask.counts) == 255 and ends > 0.8 * total and 2 * len(odd) > MANY:
         return True
-    if sum(mask.edges.between.values()) >= 8 and is_soft([mask.edges]):
+    if sum(mask.edges.between.values()) >= 8 and is_soft([mask.edges], labels):
         return True
-    along_edges = len(set(mask.counts) - set(mask.edges.solid))
+    along_edges = len(odd - set(mask.edges.solid))
     many = along_edges >= LEVELS_ALONG_EDGES and 2 * along_edges > len(mask.counts)
     return many and mask.edges.crowded > 0.8 * mask.edges.thin
 

@@ -54,16 +54,17 @@ def edges_of(values: Values) -> Edges:
     thin = _thin(values, solid)
     count = int(thin.sum())
     if not count:
-        return Edges(_counts(values[solid]))
+        return Edges(_counts(values[solid]), direct=_direct(values, thin))
     low, high, inside = _between(values, solid, thin)
     ends = (values[thin] == low) | (values[thin] == high)
     own = values[thin][inside]
     spans = zip(low[inside].tolist(), high[inside].tolist(), own.tolist(), strict=True)
     between = dict(Counter(((a, b), v) for a, b, v in spans))
-    direct = _direct(values, thin) if between else {}
     areas = _counts(values[solid])
     ringing = _ringing(values[thin], low, high, areas)
-    return Edges(areas, count - int(ends.sum()), between, direct, _crowded(values, thin), ringing)
+    return Edges(
+        areas, count - int(ends.sum()), between, _direct(values, thin), _crowded(values, thin), ringing
+    )
 
 
 def _ringing(own: Values, low: Values, high: Values, areas: dict[int, int]) -> int:
@@ -180,30 +181,17 @@ def _direct(values: Values, thin: Mask) -> dict[Span, int]:
     pairs: Counter[Span] = Counter()
     for before, after in neighbours(values.ndim):
         meet = (values[before] != values[after]) & ~thin[before] & ~thin[after]
-        both = np.stack([values[before][meet], values[after][meet]])
-        pairs.update(zip(both.min(0).tolist(), both.max(0).tolist(), strict=True))
+        ends, places = np.unique([values[before][meet], values[after][meet]], return_inverse=True)
+        low, high = np.sort(places.reshape(2, -1), axis=0)
+        kinds, counts = np.unique(low * len(ends) + high, return_counts=True)
+        for kind, n in zip(kinds.tolist(), counts.tolist(), strict=True):
+            pairs[int(ends[kind // len(ends)]), int(ends[kind % len(ends)])] += n
     return dict(pairs)
 
 
 def _counts(values: Values) -> dict[int, int]:
     distinct, counts = np.unique(values, return_counts=True)
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
-
-
-def is_soft(masks: Iterable[Edges]) -> bool:
-    """Whether masks have pixels that were put between two values, and not a contour that is a class."""
-    masks = list(masks)
-    spans: Counter[Span] = Counter()
-    levels: dict[Span, set[int]] = {}
-    direct: Counter[Span] = Counter()
-    for edges in masks:
-        direct.update(edges.direct)
-        for (span, value), n in edges.between.items():
-            spans[span] += n
-            levels.setdefault(span, set()).add(value)
-    soft = sum(n for span, n in spans.items() if len(levels[span]) > 1 or direct[span] > 0.1 * n)
-    thin = sum(edges.thin for edges in masks)
-    return soft >= max(4, 0.2 * thin) and soft + sum(edges.ringing for edges in masks) >= 0.7 * thin
 
 
 def harden(values: Values, known: Iterable[int], kept: Mask) -> Values:
