@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import replace
 
 from eyespot.console import count
+from eyespot.data.colour_noise import without_noise
 from eyespot.data.mask_statistics import MaskValues, total_counts
-from eyespot.data.masks import shown
+from eyespot.data.masks import COLOUR, shown
 from eyespot.data.soft_edges import LEVELS
 from eyespot.data.soft_edges_decision import crisp_values, is_soft, is_soft_between_labels, line_values
 from eyespot.errors import UserError
@@ -94,6 +95,8 @@ def hardened(masks: dict[str, MaskValues]) -> tuple[dict[str, MaskValues], list[
     """The masks with only the values that occur within areas, and a sentence about the others."""
     kept = _kept_values(masks)
     total = total_counts(masks)
+    if min(total) >= COLOUR and any(mask.kind == "JPEG" for mask in masks.values()):
+        kept = without_noise(kept, total)
     others = {
         value: n for mask in masks.values() for (_, value), n in mask.edges.between.items() if value in kept
     }

@@ -1,0 +1,42 @@
+"""Coloured masks saved as JPEG: hardening neither invents nor loses a class."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eyespot.config import Config
+from eyespot.data.mask_meaning import propose
+from eyespot.data.mask_pixels import read_mask
+from eyespot.data.mask_statistics import describe
+from eyespot.errors import UserError
+
+COLOURS = np.array([[0, 0, 0], [230, 20, 30], [20, 200, 40], [240, 230, 20]], np.uint8)
+
+
+def masks(classes: int, quality: int, side: int):
+    rng = np.random.default_rng(0)
+    out = {}
+    for i in range(6):
+        values = np.zeros((side, side), int)
+        for value in range(1, classes):
+            y, x = rng.integers(0, side - side // 4, 2)
+            values[y : y + side // 4, x : x + side // 4] = value
+        file = io.BytesIO()
+        Image.fromarray(COLOURS[values]).save(file, "JPEG", quality=quality)
+        out[f"{i}.jpg"] = describe(*read_mask(file.getvalue(), 2))
+    return out
+
+
+@pytest.mark.parametrize("side", [64, 128])
+@pytest.mark.parametrize("quality", [60, 90, 95])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_colours_of_jpeg_are_all_kept_or_refused(classes, quality, side):
+    data = masks(classes, quality, side)
+    try:
+        values = propose(data, None, Config(harden=True)).mapping.values
+    except UserError as error:
+        assert "save masks as PNG" in str(error) or "are these the masks" in str(error)
+        return
+    assert len(values) == classes
