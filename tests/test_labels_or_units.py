@@ -53,7 +53,7 @@ def test_folders_of_units_with_words_in_the_names_are_asked_about(tmp_path, fold
     label_from, group = re.findall(r"--(?:label-from|group) '(.*?)'", str(refusal.value))[:2]
     source = find_samples(tmp_path, Config(label_from=label_from))
     assert source.classes == ("sick", "well")
-    assert {re.search(group, s.path.as_posix()).group(1) for s in source.samples} == set(folders)
+    assert {re.findall(group, s.path.as_posix())[0] for s in source.samples} == set(folders)
     folders_again = re.findall(r"--label-from '(.*?)'", str(refusal.value))[-1]
     assert set(find_samples(tmp_path, Config(label_from=folders_again)).classes) == set(folders)
 
@@ -145,5 +145,35 @@ def test_the_pattern_for_one_of_two_masks_fits_all_images(tmp_path):
             Image.fromarray(mask).save(tmp_path / f"x ({i}){name}.png")
     with pytest.raises(UserError, match="has 2 masks") as refusal:
         find_samples(tmp_path)
-    pattern = re.search(r"--masks '(.*?)'", str(refusal.value))[1]
+    pattern = re.findall(r"--masks '(.*?)'", str(refusal.value))[0]
     assert len(find_samples(tmp_path, Config(masks=pattern)).samples) == 4
+
+
+def test_a_table_beside_one_folder_is_named(tmp_path):
+    for i in range(4):
+        save(tmp_path / "Bilder" / f"{i}.png", i)
+    rows = [f"Bilder\\{i}.png;{'gut' if i % 2 else 'schlecht'}" for i in range(4)]
+    (tmp_path / "liste.csv").write_text("\n".join(["path;label", *rows]))
+    with pytest.raises(UserError, match=r"liste\.csv lists them: give"):
+        find_samples(tmp_path)
+    assert find_samples(tmp_path / "liste.csv").classes == ("gut", "schlecht")
+
+
+def test_a_table_of_files_in_a_folder_beside_its_own(tmp_path):
+    for i in range(4):
+        save(tmp_path / "pictures" / f"{i}.png", i)
+    path = tmp_path / "notes" / "list.csv"
+    path.parent.mkdir()
+    path.write_text("\n".join(["path,label", *(f"{i},{'a' if i % 2 else 'b'}" for i in range(4))]))
+    with pytest.raises(UserError, match=r"list\.csv"):
+        find_samples(tmp_path)
+    source = find_samples(path)
+    assert all(sample.path.is_file() for sample in source.samples)
+    assert "in a folder beside its own" in source.guesses[-1].reason
+
+
+def test_a_table_that_lists_the_files_of_classes_is_said(tmp_path):
+    tree(tmp_path, ("one", "two"), ("x",))
+    rows = [f"{path.name},k" for path in sorted((tmp_path / "one").iterdir())]
+    (tmp_path / "meta.csv").write_text("\n".join(["image,dx", *rows]))
+    assert any("meta.csv as DATA" in guess.option for guess in find_samples(tmp_path).guesses)

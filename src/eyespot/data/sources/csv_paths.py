@@ -1,11 +1,12 @@
 """The files that a CSV names: as written, with the separators of Windows, without ending, or in a folder below."""
 
+import os
 from collections import defaultdict
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
 
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.samples import is_known, is_table, walk
+from eyespot.data.sources.samples import KNOWN, TABLES, is_known, is_table, visible, walk
 from eyespot.data.sources.stems import stem_of
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.errors import UserError
@@ -37,6 +38,7 @@ class Finder:
             self.by_windows.append(name)
             return windows
         below = self._by_tail(parts) if len(parts) > 1 else self._by_name(name, where, is_mask)
+        below = below or self._beside(parts, is_mask)
         if below is None:
             return path
         self.by_search[name] = below
@@ -59,6 +61,36 @@ class Finder:
             )
         return matches[0] if matches else None
 
+    def _beside(self, parts: tuple[str, ...], is_mask: bool) -> Path | None:
+        """The one file of this name in the folders beside that of the CSV, such as audio/ beside meta/."""
+        unlike = names_images if is_mask else names_mask
+        top = self.folder.absolute().parent
+        matches = [
+            path
+            for path in self._files_beside.get(parts[-1], [])
+            if not any(map(unlike, path.relative_to(top).parts[:-1]))
+            and path.parts[-len(parts) : -1] == parts[:-1]
+        ]
+        return matches[0] if len(matches) == 1 else None
+
+    @cached_property
+    def _files_beside(self) -> dict[str, list[Path]]:
+        """The files directly in the folders beside that of the CSV, by name and by name without ending."""
+        files: dict[str, list[Path]] = defaultdict(list)
+        here = self.folder.absolute()
+        try:
+            beside = [Path(entry.path) for entry in visible(here.parent) if entry.is_dir()]
+            entries = [
+                Path(e.path) for folder in beside if folder != here for e in visible(folder) if e.is_file()
+            ]
+        except (OSError, UserError):
+            return {}
+        for path in entries:
+            if path.suffix.lower() in KNOWN and path.suffix.lower() not in TABLES:
+                for name in {path.name, stem_of(path)}:
+                    files[name].append(path)
+        return files
+
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
         """The files below the folder by their name, and by their name without ending."""
@@ -78,7 +110,8 @@ class Finder:
             guesses.append(Guess("paths", "\\ is taken as /", reason, option))
         if self.by_search:
             name, path = next(iter(self.by_search.items()))
-            value = f"{name} is {path.relative_to(self.folder)}"
-            reason = "there is no such file beside the CSV, and one of this name below it"
+            value = f"{name} is {os.path.relpath(path, self.folder)}"
+            where = "below it" if path.is_relative_to(self.folder) else "in a folder beside its own"
+            reason = f"there is no such file beside the CSV, and one of this name {where}"
             guesses.append(Guess("paths", value, reason, option))
         return guesses

@@ -11,9 +11,11 @@ from eyespot.data.formats.foreign import foreign_kind
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.class_layout import ClassLayout, class_layout, unwrapped
 from eyespot.data.sources.flat_names import labels_by_beginning, labels_by_expression
+from eyespot.data.sources.listing_table import listing_table
 from eyespot.data.sources.roles import matching_files, roles_by_name
 from eyespot.data.sources.samples import (
     KNOWN,
+    SOUNDS,
     Sample,
     Source,
     contact_sheet_name,
@@ -41,10 +43,11 @@ Labels = dict[Path, tuple[str, str]]
 
 @dataclass
 class Files:
-    """The files of a folder: those of known kinds, and how many others there are by their ending."""
+    """The files of a folder: those of known kinds, how many others there are by their ending, and tables beside pictures or sounds."""
 
     known: list[Path]
     ignored: Counter[str] = field(default_factory=Counter)
+    tables: list[Path] = field(default_factory=list)
 
 
 def source_of_folders(root: Path, name: str, options: Config = Config()) -> Source:
@@ -55,7 +58,7 @@ def source_of_folders(root: Path, name: str, options: Config = Config()) -> Sour
         classes = {label for label, _ in labels.values()}
     else:
         labels, classes, guesses = _by_folders(root, files)
-        guesses += _about_names(classes, options)
+        guesses += [*_about_names(classes, options), *_about_table(root, files, classes)]
     if options.task == "classification" and not options.images:
         guesses += _drop_masks(labels, files, root)
     if not options.label_from:
@@ -71,7 +74,7 @@ def _by_folders(root: Path, files: Files) -> tuple[Labels, set[str], list[Guess]
     """The classes of folders; or, where no folder can be a class, those that names begin with."""
     layout = class_layout(root)
     labels = _labels_of(files.known, layout)
-    classes = layout.labels
+    classes = layout.labels - _classes_of_tables(files, layout, labels)
     if labels and not _all_splits(classes) and not (len(classes) == 1 and _is_generic(*classes)):
         return labels, classes, layout.guesses
     by_name = labels_by_beginning(files.known, root)
@@ -89,15 +92,16 @@ def _by_folders(root: Path, files: Files) -> tuple[Labels, set[str], list[Guess]
 
 
 def _files(root: Path, options: Config) -> Files:
-    """The files of data; tables are notes where there are pictures."""
+    """The files of data; tables are notes where there are pictures or sounds."""
     paths = matching_files(root, options.images, "--images") if options.images else list(walk(root))
     known = [path for path in paths if options.images or is_known(path)]
     ignored = Counter(ending_of(path) for path in set(paths) - set(known) if path.parent != root)
-    if any(map(is_picture, known)):
+    tables: list[Path] = []
+    if any(is_picture(path) or path.suffix.lower() in SOUNDS for path in known):
         tables = [path for path in known if is_table(path)]
         ignored += Counter(ending_of(path) for path in tables if path.parent != root)
         known = [path for path in known if path not in set(tables)]
-    return Files(known, ignored)
+    return Files(known, ignored, tables)
 
 
 def _labels_of(files: list[Path], layout: ClassLayout) -> Labels:
@@ -150,6 +154,26 @@ def _refuse_ids(root: Path, labels: Labels) -> None:
     )
 
 
+def _classes_of_tables(files: Files, layout: ClassLayout, labels: Labels) -> set[str]:
+    """The folders that hold tables and no sample: they are notes about the others."""
+    of_tables = _labels_of(files.tables, layout)
+    return {label for label, _ in of_tables.values()} - {label for label, _ in labels.values()}
+
+
+def _about_table(root: Path, files: Files, classes: set[str]) -> list[Guess]:
+    """That folders are classes, though a table lists the files. Raises UserError where there is one folder only."""
+    table = listing_table(files.tables, files.known)
+    if table is None:
+        return []
+    if len(classes) == 1:
+        raise UserError(
+            f"the files of {root} lie in one folder ({next(iter(classes))}/), which tells no classes, and {table} lists them: give {table} instead "
+            "of the folder, with the columns path and label"
+        )
+    reason = f"folders come first, though {table.relative_to(root)} lists the files too"
+    return [Guess("classes", "by folders or names of files", reason, f"{table} as DATA")]
+
+
 def _drop_masks(labels: Labels, files: Files, root: Path) -> list[Guess]:
     """Take the masks that lie beside images out of the samples of classes."""
     masks: list[Path] = []
@@ -174,7 +198,8 @@ def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
     """The sentence for a folder in which no file has a class."""
     remedy = "move each into a folder named after its class, or give a CSV with the columns path and label"
     if files.known:
-        table = next((path for path in sorted(unwrapped(root).glob("*.csv")) if path.is_file()), None)
+        beside = (path for path in sorted(unwrapped(root).glob("*.csv")) if path.is_file())
+        table = listing_table(files.tables, files.known) or next(beside, None)
         listed = f"; {table} may be such a CSV: give it instead of the folder" if table else ""
         where = f" (they lie in {', '.join(f'{name}/' for name in sorted(classes)[:3])})" if classes else ""
         return (
