@@ -33,7 +33,7 @@ from eyespot.setting import (
 )
 
 AXES = matching(
-    r"(?!.*(.).*\1)[TZCS]*Y[TZC]*XS?",
+    r"(?!.*(.).*\1)[TZCS]*Y[TZC]*X[SC]?",
     "give T (time), Z (depth), C (channels), Y (rows) and X (columns) in the order of the file, such as TZCYX",
 )
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]

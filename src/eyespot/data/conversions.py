@@ -1,14 +1,20 @@
 """Findings about files that are changed when they are read, or of which something is left out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from eyespot.console import count
 from eyespot.data.checks import matching
 from eyespot.data.findings import NOTE, WARNING, Problem, Survey
-from eyespot.data.formats.read import load_bytes, read_header
+from eyespot.data.formats.read import decode_any, load_bytes, read_header
 from eyespot.data.formats.tables.table import CONSTANT, CONSTANT_CHANNEL, UNEVEN, UNEVEN_TIMES
 from eyespot.data.header import Header, ReadOptions, Unreadable
+
+LOOKED_AT = 256
+"""Most files whose alpha channel is looked at."""
 
 
 def left_out(survey: Survey) -> Iterator[Problem]:
@@ -77,6 +83,28 @@ def _range(numbers: list[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def _transparent(survey: Survey) -> list[Problem]:
+    """Files with an alpha channel: what it is laid on, or that it says nothing."""
+    rows = [row for row, header in enumerate(survey.headers) if "alpha" in header.notes]
+    chosen = [rows[int(k)] for k in np.linspace(0, len(rows) - 1, min(len(rows), LOOKED_AT))]
+    background = survey.preprocessing.background
+    text = f"with transparency: laid on {background} (--background)"
+    if all(_is_opaque(survey, row) for row in chosen):
+        looked = "everywhere" if chosen == rows else f"in the {len(chosen)} looked at"
+        otherwise = "" if chosen == rows else f"; any other is laid on {background} (--background)"
+        text = f"with an alpha channel that is opaque {looked}: it has no effect{otherwise}"
+    return matching(survey, NOTE, ["alpha" in header.notes for header in survey.headers], text)
+
+
+def _is_opaque(survey: Survey, row: int) -> bool:
+    """Whether an image is the same on white and on black."""
+    dim = survey.preprocessing.dim
+    options = survey.preprocessing.read_options
+    content = load_bytes(Path(survey.path(row)))
+    grounds = [decode_any(content, dim, options=replace(options, background=b)) for b in ("white", "black")]
+    return bool(np.array_equal(grounds[0].array, grounds[1].array))
+
+
 def converted(survey: Survey) -> Iterator[Problem]:
     """Files that are changed when they are read, by what is changed."""
     headers = survey.headers
@@ -89,8 +117,8 @@ def converted(survey: Survey) -> Iterator[Problem]:
     yield from matching(survey, WARNING, [CONSTANT in h.notes for h in headers], CONSTANT_CHANNEL)
     rotated = "rotated upright according to their orientation (EXIF or TIFF)"
     yield from matching(survey, NOTE, [h.rotated for h in headers], rotated)
+    yield from _transparent(survey)
     for note, text in (
-        ("alpha", f"with transparency: laid on {preprocessing.background} (--background)"),
         (
             "palette",
             "with a palette: read as colours"

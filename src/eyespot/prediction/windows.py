@@ -148,6 +148,7 @@ def _plain(page: tifffile.TiffPage) -> bool:
         and page.bitspersample == 8 * page.dtype.itemsize
         and page.planarconfig == 1
         and not page.extrasamples
+        and (page.photometric == 1 or page.samplesperpixel == 3)  # a fourth could be transparency
         and page.imagedepth == 1
         and (orientation is None or orientation.value == 1)
         and (page.is_memmappable or prod(page.chunks) * page.dtype.itemsize <= SEGMENT)

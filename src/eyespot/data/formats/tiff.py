@@ -9,6 +9,7 @@ from PIL import Image
 
 from eyespot.data.formats.image import decode_image, image_header
 from eyespot.data.formats.pixels import TURNED_SIDEWAYS, inverted, laid_on, rgb_of_cmyk, turned
+from eyespot.data.formats.tiff_alpha import alpha_of
 from eyespot.data.formats.tiff_axes import UNNAMED, Stack, stack_of
 from eyespot.data.guesses import Guess
 from eyespot.data.header import (
@@ -31,6 +32,8 @@ INKS = 5
 YCBCR = 6
 JPEG = (6, 7)
 """Photometric interpretations, and the compressions of which YCbCr is decoded to RGB."""
+NOT_PILLOWS = ("I;16", "F", "I", "LAB", "RGBA", "RGBa", "LA", "La")
+"""Modes that tifffile reads: of more than 8 bits, and those of which Pillow takes the last channel for transparency."""
 COLOURS = {
     **dict.fromkeys((8, 9, 10), "CIELAB"),
     **dict.fromkeys((32803, 34892), "raw values of a camera"),
@@ -63,10 +66,14 @@ def tiff_header(content: bytes, digest: bytes, options: ReadOptions = AS_STATED)
         return replace(first, guesses=(*first.guesses, *guesses), others=(replace(other, guesses=()),))
 
 
-def _guess_about_channels(channels: int) -> Guess:
+def _guess_about_channels(channels: int) -> tuple[Guess, ...]:
     """Programs that are not given the axes of a stack write that its slices are channels."""
+    if channels <= MOST_CHANNELS:
+        return ()
     reason = "the file calls its pages channels"
-    return Guess("channels of TIFF", f"{channels} channels", reason, "--axes ZYX for slices, TYX for frames")
+    return (
+        Guess("channels of TIFF", f"{channels} channels", reason, "--axes ZYX for slices, TYX for frames"),
+    )
 
 
 def _guess_about_pages(pages: int, frames_first: bool) -> Guess:
@@ -87,7 +94,8 @@ def _header(stack: Stack, digest: bytes) -> Header:
     plane = tuple(stack.length(letter) for letter in ("XY" if orientation in TURNED_SIDEWAYS else "YX"))
     shape = (stack.slices, *plane) if stack.slices > 1 else plane
     check_size(shape)
-    channels = stack.length("S") - has_alpha(stack) - (page.photometric == INKS and stack.length("S") >= 4)
+    alpha, about_alpha = alpha_of(stack)
+    channels = stack.length("S") - alpha - (page.photometric == INKS and stack.length("S") >= 4)
     return Header(
         digest,
         "TIFF stack" if stack.slices > 1 else "TIFF",
@@ -96,13 +104,13 @@ def _header(stack: Stack, digest: bytes) -> Header:
         depth_of(page.dtype),
         stack.length("T"),
         rotated=orientation != 1,
-        guesses=(_guess_about_channels(stack.length("C")),) if stack.length("C") > MOST_CHANNELS else (),
-        notes=tuple(_notes(stack)),
+        guesses=(*_guess_about_channels(stack.length("C")), *about_alpha),
+        notes=tuple(_notes(stack, alpha)),
     )
 
 
-def _notes(stack: Stack) -> list[str]:
-    notes = ["alpha"] if has_alpha(stack) else []
+def _notes(stack: Stack, alpha: bool) -> list[str]:
+    notes = ["alpha"] if alpha else []
     notes += ["palette"] if stack.page.photometric == PALETTE else []
     notes += ["CMYK"] if stack.page.photometric == INKS else []
     notes += [f"time {stack.length('T')}"] if stack.length("T") > 1 else []
@@ -162,15 +170,16 @@ def _as_meant(values: Array, axes: list[str], stack: Stack, options: ReadOptions
     if not {*"ZIQC"} & {*axes} and _has_colours(stack):
         assert page.colormap is not None
         return (page.colormap >> 8).astype(np.uint8).T[values[..., 0]]
+    alpha, _ = alpha_of(stack)
     if page.photometric == WHITE_IS_ZERO:
-        colours = values.shape[-1] - has_alpha(stack)
+        colours = values.shape[-1] - alpha
         values = np.concatenate(
             [inverted(values[..., :colours], page.bitspersample), values[..., colours:]], -1
         )
     if page.photometric == INKS and values.shape[-1] >= 4 and values.dtype.kind == "u":
         values = np.concatenate([rgb_of_cmyk(values[..., :4]), values[..., 4:]], -1)
-    if has_alpha(stack):
-        values = laid_on(values, options.background, int(page.extrasamples[-1]) == 1)
+    if alpha:
+        values = laid_on(values, options.background, premultiplied=[*page.extrasamples][-1:] == [1])
     return values
 
 
@@ -187,15 +196,6 @@ def _check_colours(page: tifffile.TiffPage) -> None:
         raise Unreadable(f"its colours are {colours}, which is not read: save it as RGB")
 
 
-def has_alpha(stack: Stack) -> bool:
-    """Whether the last channel is transparency (TIFF's ExtraSamples 1 or 2), not one more measurement."""
-    page = stack.page
-    kind = page.dtype.kind if page.dtype is not None else ""
-    if kind != "u" or not page.extrasamples or "S" not in stack.axes:
-        return False
-    return int(page.extrasamples[-1]) in (1, 2)
-
-
 def orientation_of(page: tifffile.TiffPage) -> int:
     """How a page is turned, 1 (upright) to 8."""
     tag = page.tags.get("Orientation")
@@ -208,7 +208,7 @@ def _is_pillows(content: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content)) as image:
             tags = image.tag_v2  # type: ignore[attr-defined]
-            usual = tags.get(277, 1) <= len(image.getbands()) and image.mode not in ("I;16", "F", "I", "LAB")
+            usual = tags.get(277, 1) <= len(image.getbands()) and image.mode not in NOT_PILLOWS
             return max(tags.get(258, (1,))) <= 8 and usual and getattr(image, "n_frames", 1) < 2
     except Exception:  # what Pillow cannot open, tifffile may
         return False

@@ -20,6 +20,7 @@ class Stack:
     axes     a letter of each axis of the stored array, "TZYX" or "YXS"; "I" for pages that are not named
     shape    the length of each
     series   how many series the file has: of those that differ only the first is read
+    named    the user's axes, or empty
     """
 
     pages: tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]
@@ -27,6 +28,7 @@ class Stack:
     shape: tuple[int, ...]
     series: int
     first: tifffile.TiffPageSeries
+    named: str = ""
 
     def length(self, letter: str) -> int:
         """How many there are along an axis; 1 where there is no such axis."""
@@ -78,8 +80,11 @@ def stack_of(file: tifffile.TiffFile, axes: str = "") -> Stack:
         letters, shape, series = "I" + letters, (series, *shape), 1
     if not pages or None in first.pages:
         raise Unreadable("it is one of several OME-TIFF files that belong together; join them into one file")
-    stack = Stack(pages, letters, shape, series, first)
-    stack = _overruled(stack, axes) if axes and stack.lead else stack
+    stack = Stack(pages, letters, shape, series, first, axes)
+    planes = (
+        stack.axes == "SYX" and len(axes) == 3 and axes.endswith("YX")
+    )  # which tifffile calls colours where nothing is said
+    stack = _overruled(stack, axes) if axes and (stack.lead or planes) else stack
     if len(set(stack.axes)) < len(stack.axes):
         sizes = " x ".join(map(str, stack.shape))
         raise Unreadable(

@@ -11,6 +11,7 @@ from eyespot.data.plausibility.names import (
 )
 from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
+from eyespot.data.plausibility.variants import augmented_copies, channels_as_images
 from eyespot.data.plausibility.volumes import orientation_unknown, voxel_sizes_apart
 
 CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
@@ -18,6 +19,8 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     same_folders_in_classes,
     same_words_in_classes,
     numbers_as_classes,
+    channels_as_images,
+    augmented_copies,
     class_from_file,
     class_from_border,
     objects_too_large,
