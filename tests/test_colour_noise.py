@@ -40,3 +40,8 @@ def test_colours_of_jpeg_are_all_kept_or_refused(classes, quality, side):
         assert "save masks as PNG" in str(error) or "are these the masks" in str(error)
         return
     assert len(values) == classes
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_colours_of_large_areas_are_known(classes):
+    assert len(propose(masks(classes, 95, 256), None, Config(harden=True)).mapping.values) == classes

@@ -14,8 +14,8 @@ FAR = 96
 """The same, from which JPEG has not made one of the other within an area."""
 MOST_CHANGED = 0.2
 """More pixels than this far from all values are not only edges."""
-PEAK = 0.1
-"""So large a share of the pixels far from all values, in colours near one, is another class."""
+PEAK = 0.005
+"""So large a share of all pixels, far from all values and in colours near one, may be another class."""
 
 
 def without_noise(kept: set[int], total: Counter[int]) -> set[int]:
@@ -41,7 +41,7 @@ def _refuse_lost(classes: list[int], total: Counter[int]) -> None:
     close = _distances(far, [lost])[:, 0] <= NEAR
     share = sum(total[v] for v in far) / sum(total.values())
     around = sum(total[v] for v, is_close in zip(far, close, strict=True) if is_close)
-    if share > MOST_CHANGED or around > PEAK * share * sum(total.values()):
+    if share > MOST_CHANGED or around > PEAK * sum(total.values()):
         raise UserError(
             f"JPEG has spread the colours of the masks so far that their values cannot be known: {around:,} pixels are near "
             f"{shown(lost)}, which may be a class, beside {', '.join(map(shown, sorted(classes)))}: save masks as PNG with one "
