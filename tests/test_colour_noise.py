@@ -45,3 +45,14 @@ def test_colours_of_jpeg_are_all_kept_or_refused(classes, quality, side):
 @pytest.mark.parametrize("classes", [2, 4])
 def test_colours_of_large_areas_are_known(classes):
     assert len(propose(masks(classes, 95, 256), None, Config(harden=True)).mapping.values) == classes
+
+
+def test_dropped_values_are_named():
+    """A value of which less than half lies within areas is no class, but may have been one."""
+    values = np.zeros((64, 64), np.int64)
+    values[20:40, 20:40] = 60
+    values[5:7, 5:7] = 30
+    values[50:56:2, 3:60:20] = 30
+    proposal = propose({"a.png": describe(values), "b.png": describe(values)}, None, Config(harden=True))
+    assert proposal.mapping.values == (0, 60)
+    assert "dropped, such as 30" in proposal.warnings[0]

@@ -106,11 +106,23 @@ def hardened(masks: dict[str, MaskValues]) -> tuple[dict[str, MaskValues], list[
         f"{changed:,} pixels ({changed / sum(total.values()):.1%}) at the soft edges of {count(len(files), 'mask')} take the "
         f"nearer of the values {', '.join(map(shown, sorted(kept)))}"
     )
+    dropped = [value for value in total if value not in kept and _fills_areas(value, masks)]
+    if dropped:
+        dropped.sort(key=lambda value: -total[value])
+        text += (
+            f"; {count(len(dropped), 'value')} that fill small areas are dropped, such as {shown(dropped[0])}"
+        )
     if not kept:
         raise UserError(
             "no value of the masks fills an area, so there is nothing to harden: are these the masks?"
         )
     return {name: _only(mask, kept) for name, mask in masks.items()}, [text] * bool(changed)
+
+
+def _fills_areas(value: int, masks: dict[str, MaskValues]) -> bool:
+    """Whether a quarter of the pixels of a value lie within areas."""
+    solid = sum(mask.edges.solid.get(value, 0) for mask in masks.values())
+    return solid >= 0.25 * sum(mask.counts.get(value, 0) for mask in masks.values()) and solid > 0
 
 
 def _only(mask: MaskValues, kept: set[int]) -> MaskValues:
