@@ -8,6 +8,7 @@ from PIL import Image
 
 from eyespot.config import Config
 from eyespot.data.sources.find import find_samples
+from eyespot.data.split import hold_out
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
 
@@ -177,3 +178,9 @@ def test_a_table_that_lists_the_files_of_classes_is_said(tmp_path):
     rows = [f"{path.name},k" for path in sorted((tmp_path / "one").iterdir())]
     (tmp_path / "meta.csv").write_text("\n".join(["image,dx", *rows]))
     assert any("meta.csv as DATA" in guess.option for guess in find_samples(tmp_path).guesses)
+
+
+def test_each_class_is_validated_where_groups_have_one_class():
+    labels = np.repeat([0, 1, 0, 1, 0, 1], 4)
+    chosen = hold_out(labels, np.repeat(np.arange(6), 4), 0.15, 0)
+    assert set(labels[chosen]) == set(labels[~chosen]) == {0, 1}

@@ -48,6 +48,19 @@ def hold_out(
         if under > over:
             chosen[members[group]] = True
             held.update(kinds)
+    for c in total:
+        _add_missing(c, labels, groups, chosen)
     if not chosen.any() and len(order) > 1:
         chosen[min((members[group] for group in order.tolist()), key=len)] = True
     return chosen
+
+
+def _add_missing(
+    c: int, labels: NDArray[np.int64], groups: NDArray[np.int64], chosen: NDArray[np.bool_]
+) -> None:
+    """Choose the smallest group of a class that has none yet, if all of that group is of this class and others are left."""
+    if chosen[labels == c].any():
+        return
+    own = [group for group in np.unique(groups[labels == c]).tolist() if (labels[groups == group] == c).all()]
+    if own and len(np.unique(groups[labels == c])) > 1:
+        chosen[groups == min(own, key=lambda group: int((groups == group).sum()))] = True
