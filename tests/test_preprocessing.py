@@ -43,10 +43,10 @@ def test_undo_brings_labels_back_to_the_file(data):
     overlap = (labels & (back == 1)).sum() / (labels | (back == 1)).sum()
     assert overlap > (0.6 if dim == 3 else 0.7)
     centres = [np.argwhere(values).mean(0) for values in (labels, back)]
-    # Nearest samples err by half a sample of the network's input, at the most.
+    # The way there errs by half a sample of the file, and the way back by half a sample of the network's input.
     placement = mask_preprocessing(dim, fit, 48, scale).placement(shape, spacing)
     coarse = [(high - low) / n for (low, high), n in zip(placement.windows, placement.covered, strict=True)]
-    assert (np.abs(centres[0] - centres[1]) <= 0.5 * np.maximum(coarse, 1)).all()
+    assert (np.abs(centres[0] - centres[1]) <= 0.5 + 0.5 * np.maximum(coarse, 1)).all()
 
 
 @pytest.mark.parametrize(("dim", "fit", "factor"), [*product((1, 2, 3), ("pad", "crop", "stretch"), (1, 3))])
