@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 import eyespot
-from eyespot.data.plausibility.checks import CHECKS
+from eyespot.config import Config
+from eyespot.data.plausibility.checks import CHECKS, OF_GROUPS
 from eyespot.data.sources.builtin import BUILTIN
 from eyespot.data.survey import survey_data
 from eyespot.looking import look
@@ -38,8 +39,8 @@ def plain(folder, n=12, names=("heron", "stork")):
 def test_a_plain_set_raises_no_doubt(tmp_path):
     report = look(plain(tmp_path / "d"))
     assert not report.survey.problems
-    assert report.as_dict()["checks"] == [check.__name__ for check in CHECKS]
-    assert f"no problems; {len(CHECKS)} plausibility checks passed" in str(report)
+    assert report.as_dict()["checks"] == [check.__name__ for check in (*CHECKS, *OF_GROUPS)]
+    assert f"no problems; {len(CHECKS) + len(OF_GROUPS)} plausibility checks passed" in str(report)
     assert json.loads(report.as_json())["task"] == "classification"
 
 
@@ -58,8 +59,6 @@ def test_built_in_sets_raise_no_doubt(name):
     ],
 )
 def test_names_of_splits_and_kinds_are_doubted(tmp_path, names, word):
-    from eyespot.config import Config
-
     plain(tmp_path / "d", names=names)
     problems = survey_data(tmp_path / "d", Config(task="classification")).problems
     assert any(word in p.text for p in problems)
@@ -146,3 +145,29 @@ def test_a_network_that_is_perfect_at_once_is_doubted(tmp_path, capsys):
     run = eyespot.train(tmp_path / "d", epochs=2, batch=4, seed=0, out=tmp_path / "run")
     assert "perfect on the validation set after 1 epochs" in capsys.readouterr().err
     assert "perfect on the validation set" in (run.folder / "report.html").read_text()
+
+
+def test_folders_that_may_be_patients_are_doubted(tmp_path):
+    for k, name in enumerate(("heron", "stork")):
+        for stack in range(3):
+            for i in range(4):
+                save(tmp_path / "d" / name / f"s{k}{stack}" / f"{i}.png", photo(100 * k + 10 * stack + i))
+    (text,) = doubts(tmp_path / "d", "6 folders such as s00", "--group '^(.*)/'")
+    assert "both training and validation" in text
+    grouped = survey_data(tmp_path / "d", Config(group="^(.*)/"))
+    assert not [p.text for p in grouped.problems if "--group" in p.text]
+    run = eyespot.train(tmp_path / "d", epochs=1, group="^(.*)/", out=tmp_path / "run")
+    sides = {}
+    for line in (run.folder / "split.csv").read_text().splitlines()[1:]:
+        sides.setdefault(line.split(",")[0].rsplit("/", 1)[0], set()).add(line.split(",")[2])
+    assert len(sides) == 6 and all(len(side) == 1 for side in sides.values())
+
+
+def test_folders_of_pairs_that_may_be_patients_are_doubted(tmp_path):
+    for patient in range(4):
+        for i in range(3):
+            mask = np.zeros((32, 32), np.uint8)
+            mask[8 + i : 16 + patient, 8:16] = 255
+            save(tmp_path / "d" / f"P{patient}" / f"P{patient}_{i}.png", photo(10 * patient + i, 32, 32))
+            save(tmp_path / "d" / f"P{patient}" / f"P{patient}_{i}_mask.png", mask)
+    assert doubts(tmp_path / "d", "4 folders such as P0")

@@ -175,14 +175,25 @@ def test_the_reserve_grows_with_views_and_images(photos):
 
 def test_the_answer_is_the_mean_over_all_views_and_the_file_says_so(photos, tmp_path):
     recipe = "whiten|muon|tta_flip|tta_shift"
-    run = eyespot.train(photos, epochs=1, batch=16, device="cpu", recipe=recipe, augment="flip|shift(0.06)", out=tmp_path / "a")
+    run = eyespot.train(
+        photos,
+        epochs=1,
+        batch=16,
+        device="cpu",
+        recipe=recipe,
+        augment="flip|shift(0.06)",
+        out=tmp_path / "a",
+    )
     predictor = eyespot.load(run.folder)
     views = predictor.engine.views
     assert predictor.card.preprocessing["tta_flip"] is predictor.card.preprocessing["tta_shift"] is True
     assert set(views) == {(m, by) for m in (False, True) for by in (-1, 0, 1)} and len(views) == 6
     assert planned(photos, recipe=recipe).task.views() == 6
     pixels = survey_data(photos).images.pixels[:5]
-    predictor.engine.views = [(False, 0), (True, 0)]  # shifts go down and to the right, so that a mirror changes them
+    predictor.engine.views = [
+        (False, 0),
+        (True, 0),
+    ]  # shifts go down and to the right, so that a mirror changes them
     both = predictor.output.probabilities(pixels)
     np.testing.assert_allclose(predictor.output.probabilities(pixels[:, :, ::-1]), both, atol=1e-2)
     predictor.engine.views = views

@@ -279,7 +279,9 @@ def test_a_gpu_without_enough_memory_is_told_in_a_sentence(photos, tmp_path, mon
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ...")
 
     monkeypatch.setattr("eyespot.run.make_plan", full)
-    with pytest.raises(UserError, match=r"memory of this GPU is too small \(CUDA out of memory[^\n]*smaller --batch"):
+    with pytest.raises(
+        UserError, match=r"memory of this GPU is too small \(CUDA out of memory[^\n]*smaller --batch"
+    ):
         eyespot.train(photos, epochs=1, out=tmp_path / "a")
 
 

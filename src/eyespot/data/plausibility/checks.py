@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from eyespot.data.findings import Problem, Survey
+from eyespot.data.plausibility.groups import folders_of_images
 from eyespot.data.plausibility.names import (
     numbers_as_classes,
     same_folders_in_classes,
@@ -19,8 +20,6 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     same_folders_in_classes,
     same_words_in_classes,
     numbers_as_classes,
-    channels_as_images,
-    augmented_copies,
     class_from_file,
     class_from_border,
     objects_too_large,
@@ -30,8 +29,15 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
 )
 
 
-def check_plausibility(survey: Survey) -> None:
-    """Add what is doubtful to the problems of a survey."""
-    for check in CHECKS:
+OF_GROUPS = (folders_of_images, channels_as_images, augmented_copies)
+"""Checks that are answered where the user has named groups."""
+
+
+def check_plausibility(survey: Survey, grouped: bool = False) -> None:
+    """Add what is doubtful to the problems of a survey.
+
+    grouped   whether the user has named the groups of images that stay on one side of the split
+    """
+    for check in (*CHECKS, *(() if grouped else OF_GROUPS)):
         survey.add_problems(check(survey))
         survey.checks.append(check.__name__)

@@ -1,0 +1,30 @@
+"""Doubts about images that belong together: those of a patient, a stack or a recording must be on one side of the split."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from eyespot.console import count
+from eyespot.data.findings import WARNING, Problem, Survey
+
+FEWEST = 3
+"""Folders from which they are more than a way to sort files."""
+BY_FOLDER = "^(.*)/"
+"""The regular expression for --group that keeps the images of each folder together."""
+
+
+def folders_of_images(survey: Survey) -> Iterator[Problem]:
+    """Several images in each of several folders that are neither classes nor splits."""
+    if any(survey.source.splits):
+        return
+    samples = [survey.source.samples[i] for i in survey.images.rows.tolist()]
+    parents = Counter(s.path.parent for s in samples if s.path.parent.name != s.label)
+    several = sum(1 for n in parents.values() if n > 1)
+    if len(parents) < FEWEST or several < len(parents) / 2 or sum(parents.values()) < len(samples) / 2:
+        return
+    example: Path = min(parents)
+    text = (
+        f"the {survey.word}s lie in {count(len(parents), 'folder')} such as {example.name}: if those of one folder are of one "
+        f"patient, stack or recording, they are in both training and validation now; use --group '{BY_FOLDER}'"
+    )
+    yield Problem(WARNING, text)
