@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from eyespot.config import Config
+from eyespot.console import count, say
 from eyespot.data.formats.image import upright
 from eyespot.data.formats.nifti import of_nibabel
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.builtin import BUILTIN, unpack
+from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import list_files
 from eyespot.errors import UserError
 
@@ -26,19 +29,39 @@ UNORIENTED = (
 )
 
 
-def expand(paths: Sequence[str], lines: Iterable[str], dim: int) -> Iterator[Path]:
+def expand(
+    paths: Sequence[str], lines: Iterable[str], dim: int, leave_out_masks: bool = False
+) -> Iterator[Path]:
     """The files that arguments name: files, folders (all files in them that may have `dim` axes), globs, built-in sets, or - for
-    one path per line."""
+    one path per line.
+
+    leave_out_masks   of folders, whether masks beside images are no images to predict
+    """
     for name in paths:
         path = Path(name)
         if name == "-":
             yield from _paths(lines)
         elif path.is_dir():
-            yield from list_files(path, dim)
+            yield from _images(path, dim) if leave_out_masks else list_files(path, dim)
         elif path.exists() or not has_magic(name):
             yield from list_files(unpack(name), dim) if name in BUILTIN and not path.exists() else [path]
         else:
             yield from map(Path, sorted(glob(name, recursive=True)))
+
+
+def _images(folder: Path, dim: int) -> Iterator[Path]:
+    """The files of a folder without the masks of its images, where it has any."""
+    try:
+        source = find_samples(folder, Config(task="segmentation"))
+        masks = {file.absolute() for sample in source.samples for file in sample.mask_files}
+        masks |= {file.absolute() for file in source.without.get("image", ())}
+    except UserError:  # no pairs
+        masks = set()
+    files = list(list_files(folder, dim))
+    images = [file for file in files if not {file.absolute(), *file.absolute().parents} & masks]
+    if len(images) < len(files):
+        say(f"{count(len(files) - len(images), 'mask')} beside the images of {folder} left out")
+    yield from images
 
 
 class Remarks:
