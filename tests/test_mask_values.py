@@ -55,6 +55,17 @@ def organs(seed: int) -> np.ndarray:
     return out
 
 
+def overlapping(seed: int) -> np.ndarray:
+    """Ids 1 to 8 of discs, of which later ones lie on earlier ones and may cut or hide them."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:64, :64]
+    ids = np.zeros((64, 64), np.int64)
+    for k in range(1, 9):
+        cy, cx = rng.integers(6, 58, 2)
+        ids[(y - cy) ** 2 + (x - cx) ** 2 < rng.integers(5, 9) ** 2] = k
+    return ids
+
+
 RNG = np.random.default_rng(0)
 OBJECTS = {
     "few": [discs(i, 3 + i % 4) for i in range(8)],
@@ -80,6 +91,7 @@ CLASSES = {
 EITHER = {
     "1 to 4 in all": [discs(i, 4) for i in range(8)],
     "1 to 6 in all": [discs(i, 6, 128) for i in range(8)],
+    "cut by others": [overlapping(i) for i in range(12)],
     "one or two": [discs(i, 1 + i % 2) for i in range(8)],
     "some of eight": [np.where(np.isin(d, RNG.permutation(8)[:4] + 1), d, 0) for i in range(8) for d in [discs(i, 8, 128)]],
     "objects and classes": [np.where(d > 2, 7, np.where(d > 0, 26000 + d, 0)) for i in range(8) for d in [discs(i, 5)]],

@@ -14,6 +14,8 @@ MOST_WITHOUT = 40
 """Classes without objects in such masks."""
 MANY = 12
 """More objects than this in one image are no classes where each is one piece and their number varies."""
+FEW = 5
+"""Values up to which one that lies in two pieces is taken for a class."""
 NEVER_TOGETHER = 1.5
 """Values that occur in fewer masks than this, on average, belong to one image each."""
 
@@ -193,10 +195,11 @@ def _not_numbered(evidence: Evidence) -> Reading:
         return Reading("classes", "every mask has the same")
     if len(values) > MANY and not several and evidence.pieces >= 0.9:
         return Reading("objects", f"{n}, each in one piece")
-    if len(values) > 3 and evidence.pieces >= 0.95 and (most > 1 or unique):
+    one_piece = 0.95 if len(values) <= FEW else 0.8  # objects may be cut in two by another that lies on them
+    if len(values) > 3 and evidence.pieces >= one_piece and (most > 1 or unique):
         if evidence.sizes >= 0.7:
             return Reading("classes", "each has a size of its own")
-        return Reading("", f"{n}, each in one piece")
+        return Reading("", f"{n}, {'each' if evidence.pieces == 1 else 'nearly all'} in one piece")
     if unique and (len(values) > 5 or max(values) > 255):
         return Reading("", f"{n}, most of them in one mask only")
     return Reading("classes", "a value may lie in several pieces, and in several masks")
