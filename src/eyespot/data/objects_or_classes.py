@@ -173,13 +173,15 @@ def _same_numbers(evidence: Evidence, most: int) -> Reading:
     """Values 1, 2, ..., n in all masks, each in one piece."""
     if most > MANY and evidence.sizes < 0.7:
         return Reading("objects", f"each mask has 1 to {most}, each in one piece")
-    if evidence.touching > 0.5 and len(evidence.sets) > 1:
+    own_sizes = evidence.sizes >= 0.7
+    if evidence.touching > 0.5 and len(evidence.sets) > 1 and (most <= FEW or own_sizes):
         return Reading("classes", "every mask has the same, and they touch each other")
-    if evidence.sizes >= 0.7:
+    if own_sizes:
         return Reading("classes", "every mask has the same, and each has a size of its own")
     if most == 2:
         return Reading("classes", "every mask has both")
-    return Reading("", f"every mask has 1 to {most}, each in one piece and apart from the others")
+    apart = "" if evidence.touching > 0.5 else " and apart from the others"
+    return Reading("", f"every mask has 1 to {most}, each in one piece{apart}")
 
 
 def _not_numbered(evidence: Evidence) -> Reading:
