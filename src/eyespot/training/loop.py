@@ -210,20 +210,7 @@ class Loop:
         loss, metric = self.task.validate(state.ema.network, self.validation_rows, progress.side)
         cost = self.elapsed() - now
         progress.validation_costs.append(cost / progress.side**self.task.survey.preprocessing.dim)
-        row = Row(
-            epoch=progress.seen / len(self.order.rows),
-            seconds=self.elapsed(),
-            fraction=fraction,
-            size=progress.side,
-            rate=rate(fraction),
-            train_loss=torch.stack(state.losses).mean().item()
-            if state.losses
-            else progress.history[-1].train_loss,
-            loss=loss,
-            score=metric,
-            images_per_second=(progress.seen - progress.mark.seen) / max(now - progress.mark.seconds, 1e-9),
-        )
-        progress.history.append(row)
+        progress.history.append(self._row(fraction, loss, metric, now))
         is_best = metric >= progress.best
         if metric > progress.best:
             progress.best = metric
@@ -237,6 +224,28 @@ class Loop:
         progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
         if 1 > fraction > 0.5 and fraction - progress.best_at > PATIENCE:
             progress.ended = f"no improvement for {PATIENCE:.0%} of the run, so it stopped early"
+
+    def _row(self, fraction: float, loss: float, metric: float, now: float) -> Row:
+        """What a validation that began at `now` adds to the history."""
+        progress = self.state.progress
+        losses = self.state.losses
+        trained = progress.seen - progress.mark.seen
+        last = (
+            progress.history[-1] if progress.history and not trained else None
+        )  # validated twice at the end
+        return Row(
+            epoch=progress.seen / len(self.order.rows),
+            seconds=self.elapsed(),
+            fraction=fraction,
+            size=progress.side,
+            rate=rate(fraction),
+            train_loss=last.train_loss if last else torch.stack(losses).mean().item(),
+            loss=loss,
+            score=metric,
+            images_per_second=last.images_per_second
+            if last
+            else trained / max(now - progress.mark.seconds, 1e-9),
+        )
 
     def _is_finite(self) -> bool:
         losses = self.state.losses
