@@ -120,7 +120,7 @@ def test_a_file_without_permission(cli, photos, tmp_path, monkeypatch):
     "arguments,message",
     [
         (("--model", "resnet81"), "no preset is called 'resnet81'; did you mean 'resnet"),
-        (("--minutes", "0.01"), "minutes are not enough"),
+        (("--minutes", "0.01"), "is not enough"),
         (("--minutes", "-3"), "minutes is -3.0; give a number above 0"),
         (("--fit", "padd"), "fit is 'padd'; did you mean 'pad'"),
         (("--augment", "flipp"), "did you mean 'flip'"),

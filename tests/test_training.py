@@ -270,7 +270,7 @@ def test_what_remains_is_by_the_work_done_and_never_beyond_the_minutes(minutes, 
 
 
 def test_too_little_time_is_refused_before_training(photos):
-    with pytest.raises(UserError, match="minutes are not enough"):
+    with pytest.raises(UserError, match="is not enough"):
         make_plan(survey_data(photos), Config(str(photos), minutes=0.01), clock())
 
 

@@ -1,6 +1,7 @@
 """Which images a run trained on, and which it did not: its split.csv."""
 
 import csv
+import tomllib
 from pathlib import Path
 
 from eyespot.data.sources.find import find_samples
@@ -14,6 +15,31 @@ def trained_content(run: Path) -> set[str]:
     """The digests of the files that a run trained on, as far as its split.csv lists them."""
     rows = split_rows(run) if (run / SPLIT).exists() else []
     return {row["content"] for row in rows if row["split"] == "train"}
+
+
+def trained_before(start_from: str) -> set[str]:
+    """The digests of the files that the weights of a run, and those that it started from itself, were trained on."""
+    content: set[str] = set()
+    visited: set[Path] = set()
+    path = Path(start_from)
+    while True:
+        folder = (path if path.is_dir() else path.parent).resolve()
+        if folder in visited or not (folder / SPLIT).exists():
+            return content
+        visited.add(folder)
+        content |= trained_content(folder)
+        earlier = _start_of(folder)
+        if not earlier:
+            return content
+        path = Path(earlier)
+
+
+def _start_of(folder: Path) -> str:
+    """What a run started from, by its plan; empty where that is not known."""
+    try:
+        return str(tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8")).get("start_from", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def split_rows(run: Path) -> list[dict[str, str]]:

@@ -245,7 +245,7 @@ def training_end(minutes: float | None, after: float, now: float) -> float | Non
     if 60 * minutes - after <= now + 1:
         enough = (now + after) / 60 * 1.5 + 0.2
         raise UserError(
-            f"{minutes:g} minutes are not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
+            f"--minutes {minutes:g} is not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
         )
     return 60 * minutes - after
 
