@@ -14,6 +14,9 @@ from eyespot.run_folder import CHECKPOINT
 
 TIMING = ("seconds", "images_per_second")
 
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Which Windows does not have."""
+
 
 def history(folder):
     lines = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()]
@@ -52,8 +55,15 @@ def whole(request, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)])
-@pytest.mark.parametrize("lines", [2, 4])
+@pytest.mark.parametrize(
+    ("number", "lines"),
+    [
+        (SIGKILL, 2),
+        (signal.SIGTERM, 4),
+        pytest.param(SIGKILL, 4, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_and_resumed_equals_uninterrupted(whole, number, lines):
     cut = whole / f"cut-{number}-{lines}"
     process = start(f"eyespot.train(config='plan.toml', out={cut.name!r})", whole)
