@@ -284,11 +284,11 @@ def predict(
     from eyespot.prediction.inputs import expand
     from eyespot.prediction.load import load
     from eyespot.prediction.output import WriteRequest, existing_sentence
-    from eyespot.tasks.registry import task_of_card
 
     predictor = load(run, device=device)
-    has_masks = task_of_card(predictor.card).name == "segmentation"
-    files = expand(paths, sys.stdin, predictor.preprocessing.dim, leave_out_masks=has_masks)
+    files = expand(
+        paths, sys.stdin, predictor.preprocessing.dim, leave_out_masks=predictor.output.of_positions
+    )
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
     request = WriteRequest(run, out, format, common, instances, probabilities, force)
     unread, done, existing = predictor.write(files, request)

@@ -8,8 +8,26 @@ from numpy.typing import NDArray
 VOID = -100
 """The label of a pixel that nobody labelled: it is not learnt and not scored."""
 
+MOST_COUNTED = 1 << 16
+"""Values below this are counted in a table, which is faster than sorting them."""
 Labels = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
+
+
+def are_small(values: Labels) -> bool:
+    """Whether values can be counted in a table."""
+    return values.size > 0 and int(values.min()) >= 0 and int(values.max()) < MOST_COUNTED
+
+
+def value_counts(values: Labels) -> dict[int, int]:
+    """How often each value occurs."""
+    if are_small(values):
+        counts = np.bincount(values.ravel())
+        distinct = np.flatnonzero(counts)
+        counts = counts[distinct]
+    else:
+        distinct, counts = np.unique(values, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
 def components(mask: NDArray[Any]) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate as evaluate_on
 from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.evaluation.run_split import trained_before
+from eyespot.evaluation.run_split import SPLIT, run_of, trained_before, trained_notes
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
@@ -213,7 +213,6 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     use_compiled()
     plan = make_plan(survey, settings, elapsed)
     show_plan(plan, survey)
-    _warn_of_seen(survey, plan)
     start_folder(folder, survey, plan)
     return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed)), folder, survey)
 
@@ -260,6 +259,7 @@ def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
 
 def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     """Train to the end, save the network, evaluate and report it."""
+    _warn_of_seen(survey, loop.plan)
     outcome = loop.run()
     assert isinstance(loop.watcher, Table)
     loop.watcher.clear()
@@ -277,14 +277,15 @@ def _warn_of_seen(survey: Survey, plan: Plan) -> None:
     """Say how many validation and test images the weights to start from have been trained on."""
     if plan.config.start_from in (None, IMAGENET):
         return
-    trained = trained_before(str(plan.config.start_from))
+    start = run_of(plan.config.start_from)
+    trained = trained_before(start)
     rows = [*plan.val.tolist(), *plan.test.tolist()]
     seen = [row for row in rows if survey.headers[row].digest.hex() in trained]
     if not seen:
         return
     text = (
         f"{len(seen)} of the {len(rows)} {survey.word}s for validation and testing have been trained on by "
-        f"{plan.config.start_from}: the metrics are too good; use its split, {Path(plan.config.start_from) / 'split.csv'}, as the data"
+        f"{plan.config.start_from}: the metrics are too good; where it is the same data set, give {start / SPLIT} as the data"
     )
     survey.add_problems([Problem(WARNING, text, tuple(survey.path(row) for row in seen))])
     say(f"{WARNING}: {text}")
@@ -323,8 +324,8 @@ def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
     evaluation, fitted = finish(predictor, survey, plan.val, plan.division.final, plan.groups)
-    seen = [problem.text for problem in survey.problems if "have been trained on by" in problem.text]
-    evaluation = replace(evaluation, notes=(*evaluation.notes, *seen))
+    known = trained_notes(folder, [survey.headers[row].digest.hex() for row in plan.division.final.tolist()])
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *known))
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)

@@ -26,11 +26,10 @@ from eyespot.data.mask_pixels import read_mask
 from eyespot.data.mask_statistics import MaskValues, describe
 from eyespot.data.masks import Mapping
 from eyespot.data.sources.samples import Sample
+from eyespot.labels import value_counts
 
 Values = tuple[NDArray[np.int64], str]
 """The values (*S) of a mask, and the kind of file."""
-MOST_COUNTED = 1 << 16
-"""Values below this are counted in a table, which is faster than sorting them."""
 DRAWN = "drawn"
 """The kind of a mask that is not an image file."""
 
@@ -109,7 +108,7 @@ def mask_values(
     drawn = reader.draw(sample, mask, dim, mapping)
     return DrawnValues(
         drawn.values.shape,
-        _counts(drawn.values),
+        value_counts(drawn.values),
         DRAWN,
         objects=drawn.objects,
         hidden=drawn.hidden,
@@ -122,11 +121,3 @@ def mask_values(
 def mask_name(sample: Sample, mask: Path) -> str:
     """What a mask is called in messages: several images may have theirs in one file."""
     return f"{sample.path} in {mask.name}" if reader_of(sample, mask) else str(mask)
-
-
-def _counts(values: NDArray[np.int64]) -> dict[int, int]:
-    if 0 <= values.min(initial=0) and values.max(initial=0) < MOST_COUNTED:
-        counts = np.bincount(values.ravel())
-        return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-    distinct, counts = np.unique(values, return_counts=True)
-    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from eyespot.data.masks import COLOUR, GREY, VOID
 from eyespot.data.soft_edges import Edges, edges_of
 from eyespot.errors import UserError
-from eyespot.labels import neighbours
+from eyespot.labels import are_small, neighbours
 
-MOST_COUNTED = 1 << 16
-"""Values below this are counted in a table, which is faster than sorting them."""
 BUDGET = 8
 """Pieces are counted in boxes around the values, until these have so many times the pixels of the mask."""
 
@@ -51,7 +49,7 @@ def describe(values: NDArray[np.int64], kind: str = "") -> MaskValues:
 
 def _distinct(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
     """The values that occur, the place of each pixel's among them (*S), and how often each occurs."""
-    if values.size and values.min() >= 0 and values.max() < MOST_COUNTED:
+    if are_small(values):
         counts = np.bincount(values.ravel())
         distinct = np.flatnonzero(counts)
         places = np.zeros(len(counts), np.int32)

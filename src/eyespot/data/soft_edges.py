@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.labels import neighbours
+from eyespot.labels import neighbours, value_counts
 
 Values = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -54,13 +54,13 @@ def edges_of(values: Values) -> Edges:
     thin = _thin(values, solid)
     count = int(thin.sum())
     if not count:
-        return Edges(_counts(values[solid]), direct=_direct(values, thin))
+        return Edges(value_counts(values[solid]), direct=_direct(values, thin))
     low, high, inside = _between(values, solid, thin)
     ends = (values[thin] == low) | (values[thin] == high)
     own = values[thin][inside]
     spans = zip(low[inside].tolist(), high[inside].tolist(), own.tolist(), strict=True)
     between = dict(Counter(((a, b), v) for a, b, v in spans))
-    areas = _counts(values[solid])
+    areas = value_counts(values[solid])
     ringing = _ringing(values[thin], low, high, areas)
     return Edges(
         areas, count - int(ends.sum()), between, _direct(values, thin), _crowded(values, thin), ringing
@@ -187,11 +187,6 @@ def _direct(values: Values, thin: Mask) -> dict[Span, int]:
         for kind, n in zip(kinds.tolist(), counts.tolist(), strict=True):
             pairs[int(ends[kind // len(ends)]), int(ends[kind % len(ends)])] += n
     return dict(pairs)
-
-
-def _counts(values: Values) -> dict[int, int]:
-    distinct, counts = np.unique(values, return_counts=True)
-    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
 def harden(values: Values, known: Iterable[int], kept: Mask) -> Values:

@@ -18,7 +18,7 @@ from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
 from eyespot.evaluation.files import notes_about_files
-from eyespot.evaluation.run_split import trained_content
+from eyespot.evaluation.run_split import trained_notes
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
@@ -120,6 +120,9 @@ class ClassEvaluator:
         )
         return evaluation_of(details, errors), {"temperature": fitted}
 
+    def reading(self, predictor: Predictor) -> dict[str, Any]:
+        return {}
+
     def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
         """Evaluate folders of classes."""
         check_source(predictor, source, run, data)
@@ -184,13 +187,7 @@ def notes_about(
     run: Path, digests: list[str], labels: NDArray[np.int64], classes: list[str]
 ) -> tuple[str, ...]:
     """What a reader of the metrics has to know."""
-    trained = trained_content(run)
-    known = sum(d in trained for d in digests)
-    notes = []
-    if known:
-        notes.append(
-            f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
-        )
+    notes = [*trained_notes(run, digests)]
     present = set(labels.tolist())
     absent = [name for k, name in enumerate(classes) if k not in present]
     if absent:

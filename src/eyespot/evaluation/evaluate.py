@@ -37,11 +37,10 @@ def evaluate(
 
     layout   the settings that say which files are samples: images, masks, label_from
     """
+    evaluator = task_of_card(predictor.card).evaluator()
     if data is not None:
-        mapping = getattr(predictor.output, "mapping", None)
-        objects = None if mapping is None else mapping.objects
-        options = Config(task=predictor.card.task, objects=objects, **given_settings(layout or {}))
-        source = in_splits(find_samples(data, options), "test")
+        given = evaluator.reading(predictor) | given_settings(layout or {})
+        source = in_splits(find_samples(data, Config(task=predictor.card.task, **given)), "test")
     else:
         source = untrained(run)
-    return task_of_card(predictor.card).evaluator().on_source(predictor, source, run, str(data or run))
+    return evaluator.on_source(predictor, source, run, str(data or run))

@@ -93,6 +93,10 @@ class Evaluator(Protocol):
         """Evaluate rows of a survey after training; and what the card learns from the validation rows."""
         ...
 
+    def reading(self, predictor: Predictor) -> dict[str, Any]:
+        """The settings with which data have to be read for this model, besides the task."""
+        ...
+
     def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
         """Evaluate a data set. Raises UserError for one of another task or with other classes."""
         ...

@@ -19,7 +19,7 @@ from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
 from eyespot.evaluation.files import notes_about_files
-from eyespot.evaluation.run_split import trained_content
+from eyespot.evaluation.run_split import trained_notes
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
@@ -121,6 +121,9 @@ class MaskEvaluator:
         of_rows = None if groups is None else [groups[i] for i in rows]
         return compare(predictor.output, survey.images, rows, paths, of_rows, errors), {}
 
+    def reading(self, predictor: Predictor) -> dict[str, Any]:
+        return {"objects": predictor.output.mapping.objects}
+
     def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
         """Evaluate images beside masks."""
         if not source.has_masks:
@@ -132,14 +135,10 @@ class MaskEvaluator:
         errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
         if not len(pairs.rows):
             raise UserError(nothing_usable(errors))
-        trained = trained_content(run)
-        known = sum(headers.headers[int(i)].digest.hex() in trained for i in pairs.rows)
-        warning = (
-            f"warning: {known} of these {len(pairs.rows)} images were trained on, so the scores are too good"
-        )
         paths = [str(source.samples[int(i)].path) for i in pairs.rows]
-        read = (headers.headers[int(i)] for i in pairs.rows)
-        notes = (*(warning,) * bool(known), *notes_about_files(predictor.preprocessing, read))
+        read = [headers.headers[int(i)] for i in pairs.rows]
+        known = trained_notes(run, [header.digest.hex() for header in read])
+        notes = (*known, *notes_about_files(predictor.preprocessing, read))
         return compare(output, pairs, np.arange(len(pairs.rows)), paths, None, errors, notes)
 
 

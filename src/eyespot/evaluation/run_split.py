@@ -17,29 +17,38 @@ def trained_content(run: Path) -> set[str]:
     return {row["content"] for row in rows if row["split"] == "train"}
 
 
-def trained_before(start_from: str) -> set[str]:
-    """The digests of the files that the weights of a run, and those that it started from itself, were trained on."""
+def trained_notes(run: Path, digests: list[str]) -> tuple[str, ...]:
+    """The warning about evaluated files that a run, or one that it started from, was trained on, if there are any."""
+    trained = trained_before(run)
+    known = sum(digest in trained for digest in digests)
+    text = f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
+    return (text,) * bool(known)
+
+
+def run_of(weights: str | Path) -> Path:
+    """The run folder that weights are of: the folder itself, or that of a model file."""
+    path = Path(weights)
+    return path if path.is_dir() else path.parent
+
+
+def trained_before(run: Path) -> set[str]:
+    """The digests of the files that a run, and the runs that it started from, were trained on."""
     content: set[str] = set()
     visited: set[Path] = set()
-    path = Path(start_from)
-    while True:
-        folder = (path if path.is_dir() else path.parent).resolve()
-        if folder in visited or not (folder / SPLIT).exists():
-            return content
-        visited.add(folder)
-        content |= trained_content(folder)
-        earlier = _start_of(folder)
-        if not earlier:
-            return content
-        path = Path(earlier)
+    while run.resolve() not in visited and (run / SPLIT).exists():
+        visited.add(run.resolve())
+        content |= trained_content(run)
+        run = _start_of(run)
+    return content
 
 
-def _start_of(folder: Path) -> str:
-    """What a run started from, by its plan; empty where that is not known."""
+def _start_of(run: Path) -> Path:
+    """The run that a run started from, by its plan; the run itself where it started from none."""
     try:
-        return str(tomllib.loads((folder / "plan.toml").read_text(encoding="utf-8")).get("start_from", ""))
+        start = tomllib.loads((run / "plan.toml").read_text(encoding="utf-8")).get("start_from")
     except (OSError, ValueError):
-        return ""
+        return run
+    return run_of(start) if start else run
 
 
 def split_rows(run: Path) -> list[dict[str, str]]:

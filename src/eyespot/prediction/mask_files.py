@@ -108,10 +108,8 @@ def _write_file(
 
     path     after which the file of probabilities is named
     """
-    windows = opened(file, segmenter.preprocessing, remarks)
+    windows = opened(file, segmenter.preprocessing, remarks, instances)
     shape = windows.shape
-    if instances:
-        _check_memory_for_ids(file, prod(shape))
     plain = all(values.ndim == 1 for values in tables.values())
     large = prod(shape) >= LARGE and len(shape) > 1 and plain and not instances
     soft = _probability_file(path, len(shape))
@@ -170,10 +168,8 @@ def _write_nifti(
     force: bool,
 ) -> list[Path]:
     """`_write_file` of a NIfTI file, which is in memory as a whole, and whose maps are NIfTI."""
-    windows = opened(file, segmenter.preprocessing, remarks)
+    windows = opened(file, segmenter.preprocessing, remarks, instances)
     shape = windows.shape
-    if instances:
-        _check_memory_for_ids(file, prod(shape))
     soft = _probability_file(path, len(shape))
     _check_free((*tables, *[soft] * probabilities), force)
     bands = segmenter.bands(windows, shape, soft=probabilities)
@@ -191,9 +187,14 @@ def _write_nifti(
     return [write_map(values[labels], to, file, force) for to, values in tables.items()]
 
 
-def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks) -> WindowReader:
-    """The windows of a file as the network takes its values, and a warning of what is left out or changed."""
+def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks, instances: bool) -> WindowReader:
+    """The windows of a file as the network takes its values, and a warning of what is left out or changed.
+
+    Raises UserError where objects are to be numbered, and the memory allowed is too small for that.
+    """
     windows = in_depth(open_windows(file, preprocessing.dim, preprocessing.read_options), preprocessing)
+    if instances:
+        _check_memory_for_ids(file, prod(windows.shape))
     middle = tuple(slice(max(0, n // 2 - SEEN), n // 2 + SEEN) for n in windows.shape)
     sample = windows(middle)
     notes = preprocessing.remarks(Decoded(sample, windows.spacing, windows.remarks))

@@ -69,13 +69,16 @@ def _outlines(image: Element) -> Iterator[Outline]:
 
 
 def _number(element: Element, name: str) -> float:
-    text = element.get(name)
+    return _as_number(element.get(name), f"a {element.tag} whose {name}")
+
+
+def _as_number(text: str | None, what: str) -> float:
     try:
         value = float(text or "")
     except ValueError:
         value = math.nan
     if not is_number(value):
-        raise Malformed(f"a {element.tag} whose {name} is {text!r}")
+        raise Malformed(f"{what} is {text!r}")
     return value
 
 
@@ -153,11 +156,4 @@ def read_voc(root: Element) -> AnnotationFile:
 
 
 def _text_number(element: Element, tag: str) -> float:
-    text = element.findtext(tag)
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not is_number(value):
-        raise Malformed(f"has a {element.tag} whose {tag} is {text!r}")
-    return value
+    return _as_number(element.findtext(tag), f"has a {element.tag} whose {tag}")

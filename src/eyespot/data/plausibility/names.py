@@ -45,11 +45,10 @@ def same_folders_in_classes(survey: Survey) -> Iterator[Problem]:
     """The same sub-folders in every class: they, or the folders above them, may be the classes."""
     if survey.task != "classification" or len(survey.classes) < 2:
         return
-    below: dict[str, set[str]] = defaultdict(set)
-    for i in survey.images.rows.tolist():
-        sample = survey.source.samples[i]
-        if sample.label in sample.path.parts[:-2]:
-            below[sample.label].add(_folder_below(sample.path, sample.label))
+    below = {
+        name: {_folder_below(path, name) for path in paths} - {""}
+        for name, paths in _paths_by_class(survey).items()
+    }
     shared = set.intersection(*below.values()) if len(below) == len(survey.classes) else set()
     if len(shared) > 1:
         text = (
@@ -59,8 +58,18 @@ def same_folders_in_classes(survey: Survey) -> Iterator[Problem]:
         yield Problem(WARNING, text)
 
 
+def _paths_by_class(survey: Survey) -> dict[str, list[Path]]:
+    """The files of each class that lie in a folder named after it"""
+    by_class: dict[str, list[Path]] = defaultdict(list)
+    for i in survey.images.rows.tolist():
+        sample = survey.source.samples[i]
+        if sample.label in sample.path.parts[:-1]:
+            by_class[sample.label].append(sample.path)
+    return by_class
+
+
 def _folder_below(path: Path, label: str) -> str:
-    """The folder in the folder of the class"""
+    """The folder in the folder of the class, if the file is in one"""
     parts = path.parts[:-1]
     last = len(parts) - 1 - parts[::-1].index(label)
     return parts[last + 1] if last + 1 < len(parts) else ""
@@ -70,11 +79,7 @@ def same_words_in_classes(survey: Survey) -> Iterator[Problem]:
     """Names of files that begin with the same words in every class, or classes called like patients or days."""
     if survey.task != "classification" or len(survey.classes) < 2:
         return
-    by_class: dict[str, list[Path]] = defaultdict(list)
-    for i in survey.images.rows.tolist():
-        sample = survey.source.samples[i]
-        if sample.label in sample.path.parts[:-1]:
-            by_class[sample.label].append(sample.path)
+    by_class = _paths_by_class(survey)
     shared = shared_words(by_class) if len(by_class) == len(survey.classes) else None
     if shared is not None:
         text = (

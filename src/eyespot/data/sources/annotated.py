@@ -1,6 +1,5 @@
 """Images whose masks an annotation file of another tool outlines."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,10 @@ from eyespot.data.annotations.outlines import AnnotationFile, common_end
 from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.pairs import source_of_pairs
-from eyespot.data.sources.samples import PICTURES, SPLITS, TABLES, Sample, Source, contact_sheet_name, walk
-from eyespot.data.sources.words import IMAGES, MASKS
+from eyespot.data.sources.samples import PICTURES, TABLES, Sample, Source, contact_sheet_name, is_table, walk
+from eyespot.data.sources.words import names_images, names_mask, split_of_path
 from eyespot.errors import UserError
 
-SPLIT_WORD = re.compile(rf"(?<![a-z])({'|'.join(SPLITS)})(?![a-z])")
 FIRST = "instances"
 """COCO's name of the files with outlines; others beside them annotate the same images otherwise."""
 YAML = (".yaml", ".yml")
@@ -58,11 +56,6 @@ def _annotation_files(paths: list[Path], images: list[Path]) -> Files:
     return files
 
 
-def is_table(path: Path) -> bool:
-    """Whether a file has the ending of numbers in text: labels of an image, or a signal."""
-    return path.suffix.lower() in TABLES
-
-
 def _outlined(files: Files) -> Files:
     """The files with outlines, and of tools that write a file per image also those without any"""
     tools = {file.tool for file in files.values() if file.outlined}
@@ -90,7 +83,7 @@ def source_of_annotation_file(path: Path, options: Config) -> Source | None:
         refuse_boxes({path: file})
     root = path.parent
     images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
-    if not any(p.name.lower() in file.by_name for p in images) and root.name.lower() in MASKS:
+    if not any(p.name.lower() in file.by_name for p in images) and names_mask(root.name):
         root = root.parent
         images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
     return _source(path.stem, root, {path: file}, images)
@@ -137,7 +130,7 @@ def _source(name: str, root: Path, files: Files, images: list[Path]) -> Source:
     samples = []
     for image, annotations in sorted(matches.files_of.items()):
         chosen = _one(image, annotations)
-        split = _split(chosen, root) or _split(image.parent, root)
+        split = split_of_path(chosen.relative_to(root)) or split_of_path(image.parent.relative_to(root))
         samples.append(Sample(image, "", split, chosen))
     if not any(sample.split == "train" for sample in samples):
         samples = [replace(sample, split="") for sample in samples]
@@ -189,7 +182,9 @@ def _nearest(annotations: Path, file: str, candidates: list[Path], root: Path) -
 
 def _place(path: Path, root: Path) -> list[str]:
     """The folders of a file below the root, but for those that say what is in them"""
-    return [name for name in path.relative_to(root).parts[:-1] if name.lower() not in IMAGES | MASKS]
+    return [
+        name for name in path.relative_to(root).parts[:-1] if not (names_images(name) or names_mask(name))
+    ]
 
 
 def _one(image: Path, annotations: list[Path]) -> Path:
@@ -205,14 +200,5 @@ def _one(image: Path, annotations: list[Path]) -> Path:
 
 def _may_belong(annotations: Path, image: Path, root: Path) -> bool:
     """Whether the splits in the names of an annotation file and of an image's folders do not contradict."""
-    ours, theirs = _split(annotations, root), _split(image.parent, root)
+    ours, theirs = split_of_path(annotations.relative_to(root)), split_of_path(image.parent.relative_to(root))
     return not ours or not theirs or ours == theirs
-
-
-def _split(path: Path, root: Path) -> str:
-    """The split that the last of a path's names below the root means, "" if none does"""
-    for part in reversed(path.relative_to(root).parts):
-        words = SPLIT_WORD.findall(part.lower())
-        if words:
-            return SPLITS[words[-1]]
-    return ""

@@ -3,10 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from eyespot.data.sources.stems import stem_of
-from eyespot.data.sources.words import IMAGE_WORDS, split_of
+from eyespot.data.sources.words import IMAGE_WORDS, split_of_path
 from eyespot.errors import UserError
 
 CAMERA_WORDS = IMAGE_WORDS | set(
@@ -35,7 +35,7 @@ def labels_by_expression(files: Iterable[Path], root: Path, pattern: str) -> dic
         match = regex.search(text[start:])
         if match and (label := (match.group(1) or "").strip()):
             a, b = (start + at for at in match.span(1))
-            labels[path] = (label, _split(f"{text[:a]}/{text[b:]}"))
+            labels[path] = (label, split_of_path(PurePosixPath(f"{text[:a]}/{text[b:]}").parent))
     if not labels:
         example = f"; the first is {files[0].relative_to(root).as_posix()}" if files else ""
         raise UserError(f"--label-from {pattern!r} matches none of the {len(files)} files of {root}{example}")
@@ -54,11 +54,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return regex
 
 
-def _split(text: str) -> str:
-    """The split that the folders of a path mean."""
-    return next((split for name in text.split("/")[:-1] if (split := split_of(name))), "")
-
-
 def _consistent(labels: dict[Path, tuple[str, str]]) -> dict[Path, tuple[str, str]]:
     """The splits only where every file has one and some are for training."""
     splits = {split for _, split in labels.values()}
@@ -71,7 +66,7 @@ def labels_by_beginning(files: list[Path], root: Path) -> dict[Path, tuple[str, 
 
     Files outside a split for training may have no class.
     """
-    splits = {path: _split(path.relative_to(root).as_posix()) for path in files}
+    splits = {path: split_of_path(path.relative_to(root).parent) for path in files}
     words = {path: beginning(stem_of(path)) for path in files}
     trained = [path for path in files if splits[path] in ("train", "")]
     counts = Counter(words[path] for path in trained)

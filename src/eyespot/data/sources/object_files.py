@@ -1,5 +1,6 @@
 """Images whose masks are folders with a file per object: Kaggle's ID/images and ID/masks, or masks/ID below images/."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from eyespot.config import Config
@@ -8,8 +9,10 @@ from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask
-from eyespot.data.sources.samples import SPLITS, TABLES, Sample, Source, folders, is_known, walk
-from eyespot.data.sources.words import IMAGES, MASKS
+from eyespot.data.sources.samples import TABLES, Sample, Source, folders, is_known, walk
+from eyespot.data.sources.splits import with_splits
+from eyespot.data.sources.stems import stem_of
+from eyespot.data.sources.words import names_images, names_mask
 from eyespot.errors import UserError
 from eyespot.labels import components
 
@@ -21,13 +24,13 @@ Key = tuple[str, ...]
 
 def source_of_object_files(root: Path, name: str, options: Config) -> Source | None:
     """The images with a folder of masks each; None where the folder has another layout."""
-    mask_folders = [folder for folder in _folders_below(root) if MASKS & set(_names(folder, root))]
+    mask_folders = [folder for folder in _folders_below(root) if _is_of_masks(folder, root)]
     if options.task == "classification" or not mask_folders:
         return None
     images = [
         path
         for path in walk(root)
-        if is_known(path) and path.suffix.lower() not in TABLES and not MASKS & set(_names(path.parent, root))
+        if is_known(path) and path.suffix.lower() not in TABLES and not _is_of_masks(path.parent, root)
     ]
     of_image = (
         _by_case(root, images, mask_folders)
@@ -36,19 +39,26 @@ def source_of_object_files(root: Path, name: str, options: Config) -> Source | N
     )
     if not of_image:
         return None
-    samples = [Sample(image, "", _split(image, root), folder) for image, folder in of_image.items()]
+    samples, split = with_splits([Sample(image, "", "", folder) for image, folder in of_image.items()], root)
     without = tuple(image for image in images if image not in of_image)
     reason = f"each image has a file per object: {samples[0].mask}"
     guess = Guess("task", "segmentation", reason, "--task classification")
-    return Source(name, tuple(samples), (), {}, {"mask": without} if without else {}, (guess,))
+    return Source(
+        name,
+        tuple(samples),
+        (),
+        {},
+        {"mask": without} if without else {},
+        (guess, *([split] if split else [])),
+    )
 
 
 def _by_case(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[Path, Path]:
     """Images that are alone in their folder, beside a folder of masks: ID/images/ID.png and ID/masks/*.png"""
-    folder_of = {_key(folder, root, MASKS): folder for folder in mask_folders}
+    folder_of = {_key(folder, root, names_mask): folder for folder in mask_folders}
     cases: dict[Key, list[Path]] = {}
     for image in images:
-        cases.setdefault(_key(image.parent, root, IMAGES), []).append(image)
+        cases.setdefault(_key(image.parent, root, names_images), []).append(image)
     single = {key: of_case[0] for key, of_case in cases.items() if len(of_case) == 1 and key in folder_of}
     if len(single) < 0.5 * len(cases):
         return {}
@@ -57,8 +67,8 @@ def _by_case(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[P
 
 def _by_name(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[Path, Path]:
     """Images whose name a folder of masks has: images/ID.png and masks/ID/*.png"""
-    folder_of = {_key(folder, root, MASKS): folder for folder in mask_folders}
-    keys = {image: (*_key(image.parent, root, IMAGES), _stem(image)) for image in images}
+    folder_of = {_key(folder, root, names_mask): folder for folder in mask_folders}
+    keys = {image: (*_key(image.parent, root, names_images), stem_of(image)) for image in images}
     return _if_objects({image: folder_of[key] for image, key in keys.items() if key in folder_of})
 
 
@@ -66,8 +76,8 @@ def _if_objects(of_image: dict[Path, Path]) -> dict[Path, Path]:
     """The images and their folders; nothing where the files in these are one per image or per class."""
     files = {image: object_files(folder) for image, folder in of_image.items()}
     several = [paths for paths in files.values() if len(paths) > 1]
-    named_like_image = sum(_stem(p) in {_stem(i) for i in of_image} for paths in several for p in paths)
-    words = [frozenset(_stem(p) for p in paths if not _stem(p).isdecimal()) for paths in several]
+    named_like_image = sum(stem_of(p) in {stem_of(i) for i in of_image} for paths in several for p in paths)
+    words = [frozenset(stem_of(p) for p in paths if not stem_of(p).isdecimal()) for paths in several]
     per_class = len(several) > 1 and len(set(words)) == 1 and bool(words[0])
     return {} if not several or per_class or named_like_image > len(several) else of_image
 
@@ -77,17 +87,17 @@ def _by_number(root: Path, images: list[Path], mask_folders: list[Path], options
 
     Raises UserError where every image has the same numbers, which may be objects, classes or people.
     """
-    stems = {_stem(image) for image in images}
+    stems = {stem_of(image) for image in images}
     numbered: dict[tuple[Key, str], list[Path]] = {}
     for folder in mask_folders:
         for path in object_files(folder):
             stem = next((stem for stem in stems_before_number(path) if stem in stems), None)
             if stem is None:
                 return {}
-            numbered.setdefault((_key(folder, root, MASKS), stem), []).append(path)
+            numbered.setdefault((_key(folder, root, names_mask), stem), []).append(path)
     if not any(len(paths) > 1 for paths in numbered.values()):
         return {}
-    endings = {tuple(_stem(p).removeprefix(stem) for p in paths) for (_, stem), paths in numbered.items()}
+    endings = {tuple(stem_of(p).removeprefix(stem) for p in paths) for (_, stem), paths in numbered.items()}
     alike = len(endings) == 1 and len(numbered) > 1 and options.objects is not True
     if alike and not all(map(_are_connected, list(numbered.values())[:SEEN])):
         first = next(iter(numbered.values()))
@@ -95,7 +105,7 @@ def _by_number(root: Path, images: list[Path], mask_folders: list[Path], options
             f"each image of {root} has {len(first)} masks such as {first[0].name} and {first[1].name}: use --objects if each "
             "is one object; put them into masks/CLASS if each is a class"
         )
-    keys = {image: (_key(image.parent, root, IMAGES), _stem(image)) for image in images}
+    keys = {image: (_key(image.parent, root, names_images), stem_of(image)) for image in images}
     return {
         image: numbered[key][0].parent / f"{key[1]}{ANY_NUMBER}"
         for image, key in keys.items()
@@ -117,17 +127,9 @@ def _folders_below(root: Path) -> list[Path]:
     return [path for folder in below for path in (folder, *_folders_below(folder))]
 
 
-def _names(folder: Path, root: Path) -> list[str]:
-    return [name.lower() for name in folder.relative_to(root).parts]
+def _is_of_masks(folder: Path, root: Path) -> bool:
+    return any(map(names_mask, folder.relative_to(root).parts))
 
 
-def _key(folder: Path, root: Path, without: frozenset[str]) -> Key:
-    return tuple(name for name in folder.relative_to(root).parts if name.lower() not in without)
-
-
-def _split(path: Path, root: Path) -> str:
-    return next((SPLITS[name] for name in _names(path.parent, root) if name in SPLITS), "")
-
-
-def _stem(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).stem
+def _key(folder: Path, root: Path, left_out: Callable[[str], bool]) -> Key:
+    return tuple(name for name in folder.relative_to(root).parts if not left_out(name))

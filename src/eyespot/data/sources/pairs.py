@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from eyespot.config import Config
@@ -21,9 +21,9 @@ from eyespot.data.sources.samples import (
     is_table,
     walk,
 )
+from eyespot.data.sources.splits import with_splits
 from eyespot.data.sources.stems import ENOUGH, Case, Matching, match_files
 from eyespot.data.sources.unnamed import unnamed_roles
-from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
 
 OPTIONS = "--task classification, or --images PATTERN --masks PATTERN"
@@ -177,7 +177,7 @@ def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int]) -> S
         guesses += [guess] if guess else []
         samples = [Sample(case.images[0], "", mask=case.masks[0]) for case in cases]
         names = class_names(root)
-    samples, guess = _with_splits(samples, root)
+    samples, guess = with_splits(samples, root)
     guesses += [guess] if guess else []
     without = {
         "mask": tuple(layout.matching.images),
@@ -188,27 +188,3 @@ def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int]) -> S
     return Source(
         name, tuple(sorted(samples, key=lambda s: s.path)), names, ignored, without, guesses=tuple(guesses)
     )
-
-
-def _with_splits(samples: list[Sample], root: Path) -> tuple[list[Sample], Guess | None]:
-    """The samples with the splits that their folders mean, if all are in one and some are for training."""
-    splits = [_split(sample.path, root) for sample in samples]
-    kinds = set(splits)
-    if len(kinds) == 1 and kinds != {"train"}:
-        return samples, None  # all in one folder, which says nothing
-    if "" in kinds or "train" not in kinds:
-        named = ", ".join(sorted(kinds - {""}))
-        reason = f"only {len(splits) - splits.count('')} of {len(splits)} images lie in a folder that means a split ({named})"
-        if "" not in kinds:
-            reason = f"no image lies in a folder that means training, but only {named}"
-            placed = [replace(s, split=split) for s, split in zip(samples, splits, strict=True)]
-            return placed, None
-        return samples, Guess(
-            "split", "none from folders", reason, "a CSV with the columns path, mask and split"
-        )
-    return [replace(s, split=split) for s, split in zip(samples, splits, strict=True)], None
-
-
-def _split(path: Path, root: Path) -> str:
-    names = path.relative_to(root).parts[:-1]
-    return next((split for name in names if (split := split_of(name))), "")

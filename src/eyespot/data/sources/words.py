@@ -1,16 +1,10 @@
 """The words in names of folders and files: which mean masks, images, a split, or another program's leftovers."""
 
 import re
+from pathlib import PurePath
 
 from eyespot.data.sources.samples import SPLITS
 
-IMAGES = frozenset("image images img imgs raw pictures volumes signals".split())
-"""Whole names of folders of images."""
-MASKS = frozenset(
-    "mask masks label labels annotation annotations gt groundtruth ground_truth segmentation segmentations target "
-    "targets".split()
-)
-"""Whole names of folders of masks."""
 MASK_WORDS = frozenset(
     "mask masks label labels lbl lbls labeled labelled annotation annotations annotated annot annots ann anns gt gts "
     "groundtruth truth segmentation segmentations seg segs segmented target targets manual instances".split()
@@ -63,6 +57,11 @@ def split_of(name: str) -> str:
     if words & (MASK_WORDS | IMAGE_WORDS):
         splits |= {SHORT_SPLITS[word] for word in words if word in SHORT_SPLITS}
     return splits.pop() if len(splits) == 1 else ""
+
+
+def split_of_path(path: PurePath) -> str:
+    """The split that the deepest of a path's names means that means one; "" if none does."""
+    return next((split for name in reversed(path.parts) if (split := split_of(name))), "")
 
 
 def without_split(name: str) -> Tokens:
