@@ -138,3 +138,27 @@ def test_eight_positions_have_one_upright_thumbnail():
     thumbs = upright(thumbnails(turned))
     assert len(thumbs) == 8 and np.allclose(thumbs, thumbs[0], atol=1e-4)
     assert upright(np.zeros((3, 7), np.float32)).shape == (0, 7)
+
+
+def test_a_textured_scene_in_strong_jpeg_is_no_copy(tmp_path):
+    """JPEG leaves the texture of the scene, and little of the noise of each exposure."""
+    y, x = np.mgrid[:96, :96]
+    scene = 60 + 50 * np.sin(x / 7) + 30 * np.cos(y / 11) + np.random.default_rng(0).normal(0, 6, (96, 96))
+    for kind in ("ok", "defect"):
+        for i in range(40):
+            rng = np.random.default_rng(i + 1000 * (kind == "defect"))
+            image = scene[..., None].repeat(3, 2) + rng.normal(0, 4, (96, 96, 3))
+            if kind == "defect":
+                row, column = rng.integers(20, 70, 2)
+                image[row : row + 6, column : column + 6] += 90
+            save(tmp_path / kind / f"{i}.jpg", image.clip(0, 255).astype(np.uint8), quality=75)
+    survey = survey_data(tmp_path)
+    assert len(np.unique(survey.alike)) > 70
+    assert not any("duplicates within" in p.text and len(p.files) > 5 for p in survey.problems)
+
+
+def test_a_few_copies_of_one_picture_are_grouped_however_they_were_saved(tmp_path):
+    fill(tmp_path)
+    for quality in (95, 80, 60, 40, 30):
+        save(tmp_path / "a" / f"q{quality}.jpg", photo(3), quality=quality)
+    assert len(np.unique(survey_data(tmp_path).alike)) == 24

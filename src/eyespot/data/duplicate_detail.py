@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eyespot.data.header import Array
 from eyespot.data.store import Store
 
-LARGE = 6
+LARGE = 12
 """From so many images that look alike on, detail decides; a few are taken as copies."""
 SHARED = 0.8
 """Noise of the difference over noise of the image below which both have the same noise; independent noise gives 1.4."""
@@ -22,7 +22,7 @@ CORRELATED = 0.3
 """Correlation of the grain of two images, without what all images of the scene share, from which they are copies."""
 SCENE = 64
 """Most images from which the grain of the scene is taken."""
-LOCAL = 0.03
+LOCAL = 0.008
 """Difference of the means of two cells, as a share of the range, from which the content differs there."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 POINTS = 4096
@@ -57,7 +57,6 @@ class Detail:
         around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
         grain = (inner - around / 4).reshape(-1)
         self.grain = grain[:: max(1, len(grain) // POINTS)]
-        self.noise = _typical(self.grain, self.grain != 0) / self.range
         self.cells = _cell_means(values) / self.range
 
     def is_copy_of(self, other: "Detail", scene: Array | None = None) -> bool:
@@ -67,16 +66,19 @@ class Detail:
         """
         if self.shape != other.shape:
             return False
-        noise = min(self.noise, other.noise)
-        if noise < QUIET:
+        mine = self.own_grain(scene)
+        theirs = other.own_grain(scene)
+        noise = min(_typical(mine, mine != 0), _typical(theirs, theirs != 0))
+        if noise < QUIET * self.range:
             return bool(np.abs(self.cells - other.cells).max() < LOCAL)
-        structured = (self.grain != 0) | (other.grain != 0)
-        if _typical(self.grain - other.grain, structured) / self.range < SHARED * noise:
+        if _typical(mine - theirs, (mine != 0) | (theirs != 0)) < SHARED * noise:
             return True
-        return scene is not None and _correlation(self.own_grain(scene), other.own_grain(scene)) > CORRELATED
+        return scene is not None and _correlation(mine, theirs) > CORRELATED
 
-    def own_grain(self, scene: Array) -> Array:
+    def own_grain(self, scene: Array | None) -> Array:
         """The grain without that of the scene, at the image's brightness; edges that stay are cut to the noise."""
+        if scene is None:
+            return self.grain
         share = float(self.grain @ scene) / max(float(scene @ scene), 1e-12)
         own = self.grain - share * scene
         most = 3 * _typical(own, own != 0)

@@ -197,6 +197,7 @@ def _unpaired(source: Source, word: str) -> Iterator[Problem]:
             if own:
                 skipped = "is skipped" if len(own) == 1 else "are skipped"
                 text = f"{count(len(own), what)} {description} {skipped}"
+                text += "; if nothing is on them, give each an empty mask" * (missing == "mask")
                 yield Problem(
                     level, text + ", named like these images" * (level == NOTE), tuple(map(str, own))
                 )

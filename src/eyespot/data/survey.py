@@ -25,7 +25,7 @@ def survey_data(
     """
     source = data if isinstance(data, Source) else find_samples(data, options)
     survey = _survey(source, options, largest)
-    check_plausibility(survey, grouped=options.group is not None)
+    check_plausibility(survey, grouped=bool(options.group or source.groups))
     return survey
 
 

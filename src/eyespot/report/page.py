@@ -30,6 +30,7 @@ def write_report(
     html = template("page.html.j2").render(
         **frame(card, outcome, plan, survey),
         **task.report(evaluation, survey),
+        notes=evaluation.notes,
         body=f"{task.name}.html.j2",
         headline=headline,
     )
@@ -61,6 +62,7 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else None,
         "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
         "problems": survey.problems,
+        "guesses": survey.guesses,
         "checks": len(survey.checks),
         "split": plan.reasons["split"],
     }

@@ -40,7 +40,7 @@ def split_rows(survey: Survey, config: Config) -> Division:
     splits = survey.splits
     rows = np.arange(len(survey.labels))
     names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
-    groups = groups_of(names, config.group) if config.group else None
+    groups = groups_of(names, config.group) if config.group else _groups_of_source(survey)
     test = rows[splits == "test"]
     if "val" in survey.source.splits:
         return Division(rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups)
@@ -61,12 +61,24 @@ def _description(survey: Survey, config: Config, share: float, tested: bool) -> 
     text = f"{of} for validation, duplicates on one side"
     if share < SHARE and tested and not config.val_fraction:
         text += f"; a smaller share is enough, since the test {survey.word}s measure the result"
-    return text + (f"; whole groups by {config.group}" if config.group else "")
+    return text + (f"; whole groups by {_by(config)}" if config.group or survey.source.groups else "")
+
+
+def _groups_of_source(survey: Survey) -> list[str] | None:
+    """The group of each decoded row, where the data set has groups."""
+    groups = survey.source.groups
+    return None if groups is None else [groups[i] for i in survey.images.rows.tolist()]
+
+
+def _by(config: Config) -> str:
+    """What the groups come from."""
+    return f"--group {config.group!r}" if config.group else "a column of the CSV"
 
 
 def _refuse_one_group(survey: Survey, config: Config, n: int) -> None:
-    cause = f"--group {config.group!r} puts" if config.group else "duplicates put"
-    remedy = "choose another --group" if config.group else "add others"
+    grouped = config.group or survey.source.groups
+    cause = f"{_by(config)} puts" if grouped else "duplicates put"
+    remedy = "choose another --group" if grouped else "add others"
     raise UserError(
         f"{cause} all {n} {survey.word}s of {survey.source.name} into one group, so that none is left for validation: {remedy}"
     )

@@ -13,6 +13,23 @@ BY_FOLDER = "^(.*)/"
 """The regular expression for --group that keeps the images of each folder together."""
 
 
+def groups_across_splits(survey: Survey) -> Iterator[Problem]:
+    """Groups, such as patients, that the user's own splits divide."""
+    groups = survey.source.groups
+    if groups is None or not any(survey.source.splits):
+        return
+    splits: dict[str, set[str]] = {}
+    for group, sample in zip(groups, survey.source.samples, strict=True):
+        splits.setdefault(group, set()).add(sample.split)
+    divided = tuple(group for group, names in splits.items() if len(names) > 1)
+    if divided:
+        text = (
+            f"{len(divided)} of the {count(len(splits), 'group')} are in several splits: the metrics would be too good; "
+            "keep each in one split"
+        )
+        yield Problem(WARNING, text, divided)
+
+
 def folders_of_images(survey: Survey) -> Iterator[Problem]:
     """Several images in each of several folders that are neither classes nor splits."""
     if any(survey.source.splits):

@@ -54,7 +54,7 @@ def class_from_border(survey: Survey) -> Iterator[Problem]:
     for k, name in enumerate(survey.classes):
         own = survey.labels[rows] == k
         if min(own.sum(), (~own).sum()) >= FEWEST and _told_by(borders, own):
-            yield _problem(survey, name, "the margin of its images, which has one value")
+            yield _problem(survey, name, "the margin of its images, of one value,")
 
 
 def _problem(survey: Survey, name: str, feature: str) -> Problem:

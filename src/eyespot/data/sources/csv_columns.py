@@ -17,6 +17,11 @@ PATHS = (
 LABELS = "label class category class_name classname label_name species category_name".split()
 MASKS = "mask mask_path mask_file mask_name segmentation".split()
 SPLIT_COLUMNS = "split set subset partition dataset".split()
+GROUP_WORDS = frozenset(
+    "group patient subject participant person individual donor animal mouse rat case study speaker writer slide specimen scan "
+    "session plate well site hospital family".split()
+)
+"""Words in the names of columns that say which images belong together."""
 BOXES = frozenset("xmin ymin xmax ymax x_min y_min x_max y_max x1 y1 x2 y2 bbox box width_box".split())
 MASK_OF = "mask:"
 """Before the name of a class: the column of its masks in a CSV."""
@@ -28,12 +33,13 @@ FEWEST_OF_ONE_HOT = 2
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns with the path of an image, its class or mask, and its split; classes where each has a column."""
+    """The columns with the path of an image, its class or mask, its split and group; classes where each has a column."""
 
     path: str
     label: str | None = None
     mask: str | None = None
     split: str | None = None
+    group: str | None = None
     mask_of: tuple[str, ...] = ()
     one_hot: tuple[str, ...] = ()
     guesses: list[Guess] = field(default_factory=list, compare=False)
@@ -45,6 +51,7 @@ def understand(path: Path, header: list[str], rows: list[Row], options: Config) 
     mask_of = tuple(column for column in header if column.startswith(MASK_OF))
     of_path, of_label, of_mask = (_first(kind, names) for kind in (PATHS, LABELS, MASKS))
     of_split = _split_column(names, rows)
+    of_group = _group_column(names, rows)
     boxes = BOXES & names.keys()
     if len(boxes) > 1:
         raise UserError(
@@ -53,7 +60,7 @@ def understand(path: Path, header: list[str], rows: list[Row], options: Config) 
         )
     if of_path is None:
         raise UserError(_no_column(path, "path", header))
-    one_hot = () if of_label or of_mask or mask_of else _one_hot(header, {of_path, of_split}, rows)
+    one_hot = () if of_label or of_mask or mask_of else _one_hot(header, {of_path, of_split, of_group}, rows)
     masked = bool(of_mask or mask_of)
     if masked and of_label and options.task is None:
         raise UserError(
@@ -66,7 +73,7 @@ def understand(path: Path, header: list[str], rows: list[Row], options: Config) 
     if not (of_label or masked or one_hot):
         wanted = {"classification": "label", "segmentation": "mask"}.get(options.task or "", "label or mask")
         raise UserError(_no_column(path, wanted, header))
-    columns = Columns(of_path, of_label, of_mask, of_split, mask_of, one_hot)
+    columns = Columns(of_path, of_label, of_mask, of_split, of_group, mask_of, one_hot)
     columns.guesses.extend(_guesses(columns))
     return columns
 
@@ -86,6 +93,18 @@ def _split_column(names: dict[str, str], rows: list[Row]) -> str | None:
     for name in SPLIT_COLUMNS:
         column = names.get(name)
         if column and all((row[column] or "").strip().lower() in SPLITS for row in rows):
+            return column
+    return None
+
+
+def _group_column(names: dict[str, str], rows: list[Row]) -> str | None:
+    """The column `group`, or the first whose name says that its values, which recur, are patients, slides or the like."""
+    known = {*PATHS, *LABELS, *MASKS, *SPLIT_COLUMNS}
+    named = [names[name] for name in names if name not in known and GROUP_WORDS & set(name.split("_"))]
+    candidates = [names["group"]] if "group" in names else named
+    for column in candidates:
+        values = {(row[column] or "").strip() for row in rows} - {""}
+        if 1 < len(values) < len(rows):
             return column
     return None
 
@@ -111,14 +130,20 @@ def _guesses(columns: Columns) -> list[Guess]:
     other = {ours: theirs for ours, theirs in meant.items() if theirs and theirs != ours}
     if columns.one_hot:
         other["label"] = f"the 1 in {', '.join(columns.one_hot[:6])}" + ", ..." * (len(columns.one_hot) > 6)
+    guesses = []
+    if columns.group and columns.group != "group":
+        reason = "its name says so, and its values recur"
+        value = f"the column {columns.group}: images of one value stay on one side of the split"
+        guesses.append(Guess("groups", value, reason, "--group '.+' for no groups"))
     if not other:
-        return []
+        return guesses
     value = "; ".join(f"{ours} is {theirs}" for ours, theirs in other.items())
     return [
+        *guesses,
         Guess(
             "columns",
             value,
             "the names of the columns say so",
             "a CSV with the columns path and label or mask",
-        )
+        ),
     ]

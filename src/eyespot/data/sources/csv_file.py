@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from eyespot.config import Config
@@ -80,6 +81,11 @@ def _check_text(folder: Path, rows: list[Row]) -> None:
 
 
 def _sample(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finder) -> Sample:
+    group = (row[columns.group] or "").strip() if columns.group else ""
+    return replace(_without_group(csv_path, line, row, columns, finder), group=group)
+
+
+def _without_group(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finder) -> Sample:
     where = f"{csv_path} line {line}"
     name = row[columns.path] or ""
     if not name.strip():

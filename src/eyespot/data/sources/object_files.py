@@ -39,9 +39,10 @@ def source_of_object_files(root: Path, name: str, options: Config) -> Source | N
     )
     if not of_image:
         return None
+    folder_of_first = next(iter(of_image.values()))
     samples, split = with_splits([Sample(image, "", "", folder) for image, folder in of_image.items()], root)
     without = tuple(image for image in images if image not in of_image)
-    reason = f"each image has a file per object: {samples[0].mask}"
+    reason = f"each image has a file per object, as in {folder_of_first.relative_to(root)}"
     guess = Guess("task", "segmentation", reason, "--task classification")
     return Source(
         name,

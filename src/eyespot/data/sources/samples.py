@@ -39,6 +39,7 @@ class Sample:
     """One image, signal or volume: its file, its class or mask, and the split that the user put it in ("" if none).
 
     masks   (class, file) where each class has a mask of its own; a class that is not among them is not in the image
+    group   samples of one group, such as a patient, stay on one side of the split; "" where that is not known
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Sample:
     split: str = ""
     mask: Path | None = None
     masks: tuple[tuple[str, Path], ...] = ()
+    group: str = ""
 
     @property
     def mask_files(self) -> tuple[Path, ...]:
@@ -83,6 +85,13 @@ class Source:
     @property
     def splits(self) -> tuple[str, ...]:
         return tuple(s for s in ("", "train", "val", "test") if any(x.split == s for x in self.samples))
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The group of each sample, its path where it has none; None where no sample has one."""
+        if not any(s.group for s in self.samples):
+            return None
+        return [s.group or s.path.as_posix() for s in self.samples]
 
     def only(self, keep: Sequence[int]) -> "Source":
         """The samples at these positions, with all the class names."""
