@@ -1,11 +1,13 @@
-"""Fixtures shared by the tests: a cache of their own, small data sets, and the real command line."""
+"""Fixtures shared by the tests: a cache of their own, no network, small data sets, and the real command line."""
 
 import os
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 
 os.environ["EYESPOT_CACHE"] = tempfile.mkdtemp(prefix="eyespot-test-cache-")
+os.environ["EYESPOT_OFFLINE"] = "1"  # for the commands that tests start, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -15,6 +17,32 @@ from PIL import Image
 
 def pytest_unconfigure():
     shutil.rmtree(os.environ["EYESPOT_CACHE"], ignore_errors=True)
+
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Nothing but this machine can be looked up or reached, whatever the code under test tries."""
+
+    def only_local(function, host_of):
+        def checked(*arguments, **keywords):
+            host = host_of(arguments)
+            assert host is None or host in LOCAL, f"a test reaches for the network: {host}"
+            return function(*arguments, **keywords)
+
+        return checked
+
+    def host_of_address(arguments):
+        address = arguments[1]
+        return address[0] if isinstance(address, tuple) else None
+
+    monkeypatch.setattr(socket, "getaddrinfo", only_local(socket.getaddrinfo, lambda a: a[0]))
+    for method in ("connect", "connect_ex"):
+        monkeypatch.setattr(
+            socket.socket, method, only_local(getattr(socket.socket, method), host_of_address)
+        )
 
 
 @dataclass

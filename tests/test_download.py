@@ -2,21 +2,34 @@
 
 import hashlib
 import io
+import json
+import re
 import threading
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 
+from conftest import one_sentence
 from eyespot.errors import UserError
+from eyespot.files import locked
 from eyespot.models import create
-from eyespot.weights import download, published
+from eyespot.weights import attempt, download, published
+from eyespot.weights.published import fetch_in_time
 
 
 class Server(ThreadingHTTPServer):
-    """Gives one file at any path, or as told: cut short so many times, without ranges, or another status."""
+    """Gives one file at any path, or as told: cut short so many times, without ranges, another status, slowly.
+
+    silence   seconds before each answer
+    rate      bytes per second
+    stall     seconds after half of the file
+    """
 
     file, cuts, ranges, status, chunked = b"", 0, True, 200, False
+    silence, rate, stall = 0.0, float("inf"), 0.0
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
@@ -29,6 +42,7 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self):
         s, wanted = self.server, self.headers["Range"]
         s.asked.append((self.path, wanted))
+        time.sleep(s.silence)
         if s.status != 200:
             return self.send_error(s.status)
         begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and s.ranges else 0
@@ -40,7 +54,18 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         s.cuts -= 1
-        self.wfile.write(body[: len(body) // 2] if s.cuts >= 0 else body)
+        body = body[: len(body) // 2] if s.cuts >= 0 else body
+        if s.stall:
+            self.wfile.write(body[: len(body) // 2])
+            time.sleep(s.stall)
+            body = b""
+        if s.rate == float("inf"):
+            return self.wfile.write(body)
+        step = max(1, int(s.rate / 20))
+        with suppress(OSError):
+            for begin in range(0, len(body), step):
+                self.wfile.write(body[begin : begin + step])
+                time.sleep(0.05)
 
     def log_message(self, *_):
         pass
@@ -63,6 +88,7 @@ def server(monkeypatch, tmp_path, model):
     monkeypatch.setenv("EYESPOT_WEIGHTS_URL", f"http://127.0.0.1:{server.server_port}/models/")
     monkeypatch.setenv("EYESPOT_CACHE", str(tmp_path))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("EYESPOT_OFFLINE")
     monkeypatch.setitem(published.DIGESTS, "small", hashlib.sha256(server.file).hexdigest()[:8])
     yield server
     server.shutdown()
@@ -163,3 +189,133 @@ def test_a_full_disk_is_one_sentence(server, tmp_path):
         UserError, match=r"cannot make the folder .*weights: .*; set EYESPOT_CACHE to a folder"
     ):
         create("small", weights="imagenet")
+
+
+def test_without_a_network_nothing_is_asked_for(server, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("EYESPOT_OFFLINE", "1")
+    with pytest.raises(
+        UserError, match=r"small-.*\.pth is not there .*EYESPOT_OFFLINE is set: unset it, or copy"
+    ):
+        create("small", weights="imagenet")
+    assert not server.asked
+    path_of(tmp_path).parent.mkdir(exist_ok=True)
+    path_of(tmp_path).write_bytes(server.file)
+    assert same(create("small", weights="imagenet"), model)
+    monkeypatch.setenv("EYESPOT_OFFLINE", "0")
+    path_of(tmp_path).unlink()
+    assert same(create("small", weights="imagenet"), model)
+
+
+@pytest.mark.parametrize("record", ["", "0" * 64])
+def test_a_damaged_record_does_not_pass_a_damaged_file(server, model, tmp_path, record):
+    create("small", weights="imagenet")
+    path_of(tmp_path).with_name(f"{path_of(tmp_path).name}.sha256").write_text(record)
+    path_of(tmp_path).write_bytes(server.file + b"?")
+    assert same(create("small", weights="imagenet"), model)
+
+
+def test_two_commands_do_not_write_one_file(server, tmp_path):
+    with (
+        locked(tmp_path / "weights"),
+        pytest.raises(UserError, match="another command is fetching weights into"),
+    ):
+        create("small", weights="imagenet")
+
+
+def test_a_quick_server_is_in_time(server, tmp_path):
+    assert fetch_in_time("small") == path_of(tmp_path)
+    assert fetch_in_time("small") == path_of(tmp_path) and len(server.asked) == 1
+
+
+def refused(most: float = attempt.MOST) -> tuple[str, float]:
+    """Why a fetch was given up, and after how many seconds."""
+    start = time.monotonic()
+    with pytest.raises(published.Unavailable) as error:
+        fetch_in_time("small", most)
+    return error.value.reason, time.monotonic() - start
+
+
+def test_a_silent_server_is_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr(attempt, "ANSWER", 0.3)
+    server.silence = 2.5
+    reason, seconds = refused()
+    assert reason == "no answer within 0.3 seconds" and seconds < 2
+
+
+def test_a_name_that_is_not_looked_up_is_not_waited_for(server, monkeypatch):
+    """The timeout of a connection does not hold for that."""
+    monkeypatch.setattr(attempt, "ANSWER", 0.3)
+    monkeypatch.setattr(download, "urlopen", lambda *_, **__: time.sleep(2.5))
+    reason, seconds = refused()
+    assert reason == "no answer within 0.3 seconds" and seconds < 2
+
+
+def test_a_slow_server_is_given_up_after_its_first_second(server, tmp_path):
+    server.rate = len(server.file) / 60
+    reason, seconds = refused()
+    assert reason.startswith("it would take about ") and 50 < int(reason.split()[4]) < 75 and seconds < 2
+    time.sleep(0.3)
+    assert not path_of(tmp_path).exists()
+    server.rate = float("inf")
+    assert fetch_in_time("small") == path_of(tmp_path)
+
+
+def test_a_server_that_stops_in_between_is_given_up(server):
+    server.stall = 3.0
+    reason, seconds = refused(most=1.5)
+    assert re.match(r"it would take about \d seconds", reason) and seconds < 2.5
+
+
+@pytest.mark.parametrize(
+    "fault,reason",
+    [
+        ({"status": 404}, "the server answered 404"),
+        ({"cuts": 99}, "the connection broke again and again"),
+        ({"file": b"<html>log in to this network</html>"}, "the server gave another file than was published"),
+    ],
+)
+def test_faults_end_at_once_and_leave_nothing_that_looks_whole(server, tmp_path, fault, reason):
+    for name, value in fault.items():
+        setattr(server, name, value)
+    assert refused()[0] == reason
+    assert not path_of(tmp_path).exists()
+
+
+def test_fetch_and_list(cli, server, tmp_path):
+    path = path_of(tmp_path)
+    assert f"small {0:>8}  {published.DIGESTS['small']}...  no".split() == row(cli, "small")
+    assert cli("weights", "fetch", "small").out == f"{path}\n"
+    assert row(cli, "small")[-1] == "yes" and row(cli, "resnet50") == ["resnet50", "98", "0676ba61...", "no"]
+    path.write_bytes(b"?")
+    assert row(cli, "small")[-1] == "damaged"
+    assert cli("weights", "fetch", "small", "--quiet").err == ""
+    listed = json.loads(cli("weights", "list", "--json").out)
+    small = next(entry for entry in listed["weights"] if entry["network"] == "small")
+    assert small["cached"] == "yes" and small["file"] == str(path) and listed["folder"] == str(path.parent)
+
+
+def row(cli, name: str) -> list[str]:
+    """The words of a network's line in the list."""
+    return next(
+        line.split() for line in cli("weights", "list").out.splitlines() if line.startswith(f"{name} ")
+    )
+
+
+def test_what_cannot_be_fetched_has_an_exit_code(cli, server, monkeypatch):
+    assert "no weights are published for 'resnet81'; did you mean 'resnet18'?" in one_sentence(
+        cli("weights", "fetch", "small", "resnet81")
+    )
+    assert not server.asked
+    both = cli("weights", "fetch", "small", "resnet18")  # the server gives one file for any name
+    assert (
+        both.code == 1
+        and both.out.endswith(".pth\n")
+        and "resnet18-f37072fd.pth gave another file" in both.err
+    )
+    server.status = 503
+    assert "answered 503" in one_sentence(cli("weights", "fetch", "resnet18"))
+
+
+def test_the_tests_cannot_reach_a_network():
+    with pytest.raises(AssertionError, match=r"reaches for the network: download\.pytorch\.org"):
+        download.connect(f"{download.ADDRESS}/x", 0, 1)

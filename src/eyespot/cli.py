@@ -25,6 +25,7 @@ from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.files import refuse_existing
 from eyespot.setting import value_type
+from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:
     from eyespot.run import Run
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(weights_commands, name="weights")
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "

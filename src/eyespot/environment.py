@@ -1,4 +1,4 @@
-"""What the environment variables say: EYESPOT_CACHE, EYESPOT_CACHE_GB, EYESPOT_MEMORY_MB and others."""
+"""What the environment variables say: EYESPOT_CACHE, EYESPOT_CACHE_GB, EYESPOT_MEMORY_MB, EYESPOT_OFFLINE and others."""
 
 import os
 import re
@@ -12,6 +12,11 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
+
+
+def offline() -> bool:
+    """Whether nothing may be fetched: EYESPOT_OFFLINE is set, and not to 0."""
+    return os.environ.get("EYESPOT_OFFLINE", "0") not in ("", "0")
 
 
 def positive_number(name: str, default: float) -> float:

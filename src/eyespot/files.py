@@ -184,15 +184,20 @@ def claim_folder(path: Path) -> bool:
     return True
 
 
+BUSY = "another run is being written into {}: wait until it has ended, or name another folder with --out"
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """A folder that no other process writes a run into meanwhile; made if it is missing. Raises UserError where one does.
+def locked(folder: Path, busy: str = BUSY) -> Iterator[None]:
+    """A folder that no other process writes into meanwhile; made if it is missing. Raises UserError where one does.
+
+    busy   the sentence for that, with {} for the folder
 
     The lock belongs to the open file .lock and not to its name, so the system releases it however the process ends, and
     a file that a killed process left does not count. Some network disks lock nothing: then this is said, and no more.
     """
     path = folder / ".lock"
-    file = _locked_file(path)
+    file = _locked_file(path, busy)
     try:
         yield
     finally:
@@ -204,7 +209,7 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)
 
 
-def _locked_file(path: Path) -> BinaryIO:
+def _locked_file(path: Path, busy: str) -> BinaryIO:
     """The lock file, open and locked."""
     while True:
         make_folder(path.parent)
@@ -215,9 +220,7 @@ def _locked_file(path: Path) -> BinaryIO:
                 continue
         if not _lock(file, path.parent):
             file.close()
-            raise UserError(
-                f"another run is being written into {path.parent}: wait until it has ended, or name another folder with --out"
-            )
+            raise UserError(busy.format(path.parent))
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file

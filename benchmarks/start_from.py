@@ -1,0 +1,121 @@
+"""What weights to start from are worth where images are few: a proxy for ImageNet's, measured on CIFAR-10.
+
+    python benchmarks/start_from.py cifar10-train --work FOLDER --seeds 3
+
+A ResNet-18 of half the width is trained on all images of five classes at 64 pixels. Then a few images of the five other classes train
+`--start-from` it with `--fine-tune`, and from nothing: the same network, and the one that the plan takes by itself. All
+runs of a seed see the same images, the same number of times, and are tested on the same images. Prints the accuracy of
+each run, and for each number of images the differences, paired by seed. Results: docs/results.md.
+"""
+
+import argparse
+import csv
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import mean
+
+KNOWN = ("airplane", "bird", "deer", "frog", "ship")
+EPOCHS = {100: 20, 500: 8}
+"""By the number of training images."""
+TEST = 1000
+WAYS = ("weights", "nothing, the same network", "nothing, the plan's")
+MODEL = "resnet18_w32"
+SIZE = ("--size", 64)
+
+
+def write_csv(target: Path, splits: dict[str, list[Path]]) -> Path:
+    """A CSV as `eyespot train` reads it."""
+    with target.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        for split, paths in splits.items():
+            writer.writerows([path.resolve(), path.parent.name, split] for path in paths)
+    return target
+
+
+def run(data: Path, out: Path, *options: object) -> dict:
+    """The metrics of one command, and its seconds."""
+    began = time.monotonic()
+    command = [
+        sys.executable,
+        "-m",
+        "eyespot",
+        "train",
+        data,
+        *SIZE,
+        *options,
+        "--json",
+        "--out",
+        out,
+        "--force",
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    accuracy = json.loads(done.stdout)["accuracy"]
+    return accuracy | {"seconds": round(time.monotonic() - began)}
+
+
+def options_of(way: str, known: Path) -> tuple[object, ...]:
+    if way == "weights":
+        return "--start-from", known, "--fine-tune"
+    return ("--model", MODEL) if "same" in way else ()
+
+
+def few(files: dict[str, list[Path]], images: int, seed: int) -> dict[str, list[Path]]:
+    """So many training images, validation images and the test images, which are the same for every seed."""
+    rest = {name: sorted(paths) for name, paths in files.items()}
+    fixed, drawn = random.Random(-1), random.Random(seed)
+    splits: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
+    for paths in rest.values():
+        fixed.shuffle(paths)
+        splits["test"] += paths[: TEST // len(rest)]
+        chosen = drawn.sample(paths[TEST // len(rest) :], images // len(rest) + 20)
+        splits["val"] += chosen[:20]
+        splits["train"] += chosen[20:]
+    return splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=float, default=2, help="of the run that the others start from")
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    files = {p.name: sorted(p.iterdir()) for p in sorted(given.data.iterdir()) if p.is_dir()}
+    known = given.work / "known"
+    if not (known / "report.html").exists():
+        splits = {"train": [], "val": []}
+        for name in KNOWN:
+            splits["val"] += files[name][:100]
+            splits["train"] += files[name][100:]
+        data = write_csv(given.work / "known.csv", splits)
+        print("known", run(data, known, "--model", MODEL, "--epochs", given.epochs), flush=True)
+    others = {name: paths for name, paths in files.items() if name not in KNOWN}
+    for images, epochs in EPOCHS.items():
+        gains: dict[str, list[float]] = {way: [] for way in WAYS[1:]}
+        for seed in range(given.seeds):
+            data = write_csv(given.work / f"{images}-{seed}.csv", few(others, images, seed))
+            reached = {}
+            for way in WAYS:
+                options = ("--epochs", epochs, "--seed", seed, *options_of(way, known))
+                reached[way] = run(data, given.work / "run", *options)
+                print(images, seed, way, reached[way], flush=True)
+            for way in gains:
+                gains[way].append(100 * (reached["weights"]["value"] - reached[way]["value"]))
+        for way, differences in gains.items():
+            print(
+                f"{images} images: {mean(differences):+.1f} ({min(differences):+.1f} to {max(differences):+.1f}) points over {way}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""`eyespot weights fetch` and `eyespot weights list`: torchvision's published weights in the cache."""
+
+import json as json_module
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from eyespot.environment import cache_folder
+from eyespot.errors import UserError, one_line
+from eyespot.exits import CANNOT, IN_PART
+
+app = typer.Typer(
+    no_args_is_help=True, help="List and fetch published weights to start from.", rich_markup_mode=None
+)
+
+
+@app.command(name="list")
+def list_weights(
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """List the networks that have published weights, and which of these are in the cache."""
+    from eyespot.console import table
+    from eyespot.weights.published import DIGESTS
+
+    rows = [describe(preset) for preset in DIGESTS]
+    folder = cache_folder() / "weights"
+    if json:
+        print(json_module.dumps({"folder": str(folder), "weights": rows}, indent=2))
+        return
+    table(["network", "MB", "SHA-256", "in the cache"], [[*row.values()][:4] for row in rows])
+    print(f"\nfolder  {folder}\nfetch   eyespot weights fetch resnet18")
+
+
+def describe(preset: str) -> dict[str, Any]:
+    """What is known of a preset's published weights: size in MB, first digits of the SHA-256, whether they are here."""
+    from eyespot.weights.published import DIGESTS, MEGABYTES, is_cached, place_of
+
+    path = place_of(preset)
+    state = "no"
+    if path.exists():
+        state = "yes" if is_cached(preset) else "damaged"
+    return {
+        "network": preset,
+        "megabytes": MEGABYTES.get(preset, 0),
+        "sha256": f"{DIGESTS[preset]}...",
+        "cached": state,
+        "file": str(path),
+    }
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Networks, such as resnet18.", show_default=False)
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+) -> None:
+    """Fetch the published weights of networks into the cache, each checked by its hash."""
+    from eyespot.console import quiet as set_quiet
+    from eyespot.weights.published import fetch_published, file_name
+
+    for name in names:
+        file_name(name)  # a mistyped name is refused before anything is fetched
+    set_quiet(quiet)
+    wanted = list(dict.fromkeys(names))
+    failed = 0
+    for name in wanted:
+        try:
+            print(fetch_published(name), flush=True)
+        except UserError as error:
+            print(one_line(f"eyespot: {error}"), file=sys.stderr)
+            failed += 1
+    if failed:
+        raise typer.Exit(CANNOT if failed == len(wanted) else IN_PART)
