@@ -117,7 +117,11 @@ def test_groups_are_drawn_as_one():
     truths, guesses = np.tile(truths, (5, 1, 1)), np.tile(guesses, (5, 1, 1))
     alone = scored(truths, guesses)["mean_iou"]
     grouped = scored(truths, guesses, groups=["one", "two", "three", "four"] * 5)["mean_iou"]
-    assert grouped["value"] == pytest.approx(alone["value"]) and (grouped["n"], alone["n"]) == (4, 20)
+    assert grouped["value"] == pytest.approx(alone["value"]) and (
+        grouped["n"],
+        grouped["groups"],
+        alone["n"],
+    ) == (20, 4, 20)
     assert grouped["high"] - grouped["low"] > 1.5 * (alone["high"] - alone["low"])
     assert grouped == scored(truths, guesses, groups=["one", "two", "three", "four"] * 5)["mean_iou"]
 

@@ -160,7 +160,10 @@ class Config:
         None, "Transforms that keep the class, such as 'flip|shift(0.06)'; none turns them off"
     )
     group: str | None = setting(
-        None, "Files whose names match the same text stay on one side of the split", metavar="REGEX"
+        None,
+        "Files whose names match the same text stay on one side of the split",
+        metavar="REGEX",
+        layout=True,
     )
     val_fraction: float | None = setting(
         None,
@@ -246,6 +249,7 @@ class LayoutSettings(TypedDict, total=False):
     images: str | None
     masks: str | None
     label_from: str | None
+    group: str | None
 
 
 DECLARED: dict[str, Field] = {f.name: f for f in fields(Config)}

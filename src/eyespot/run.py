@@ -21,6 +21,7 @@ from eyespot.config import (
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.groups import FEW, few_groups
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
@@ -260,6 +261,7 @@ def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
 def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     """Train to the end, save the network, evaluate and report it."""
     _warn_of_seen(survey, loop.plan)
+    _warn_of_few_groups(survey, loop.plan)
     outcome = loop.run()
     assert isinstance(loop.watcher, Table)
     loop.watcher.clear()
@@ -289,6 +291,14 @@ def _warn_of_seen(survey: Survey, plan: Plan) -> None:
     )
     survey.add_problems([Problem(WARNING, text, tuple(survey.path(row) for row in seen))])
     say(f"{WARNING}: {text}")
+
+
+def _warn_of_few_groups(survey: Survey, plan: Plan) -> None:
+    """Say in the plan where the scores will come from a few groups only."""
+    groups = plan.division.grouping(plan.division.final)
+    if groups is not None and groups.n < FEW:
+        survey.add_problems([Problem(WARNING, few_groups(groups.n))])
+        say(f"{WARNING}: {few_groups(groups.n)}")
 
 
 def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
@@ -323,7 +333,9 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
 def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
-    evaluation, fitted = finish(predictor, survey, plan.val, plan.division.final, plan.groups)
+    evaluation, fitted = finish(
+        predictor, survey, plan.val, plan.division.final, plan.division.grouping(plan.division.final)
+    )
     known = trained_notes(folder, [survey.headers[row].digest.hex() for row in plan.division.final.tolist()])
     evaluation = replace(evaluation, notes=(*evaluation.notes, *known))
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}

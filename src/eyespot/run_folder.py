@@ -12,8 +12,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eyespot import pictures
 from eyespot.config import Config, read_config, write_plan
 from eyespot.console import clock as as_clock
@@ -128,21 +126,20 @@ def start_folder(folder: Path, survey: Survey, plan: Plan) -> None:
 
 def split_csv(survey: Survey, plan: Plan) -> str:
     """Which image is on which side: a CSV that `train` and `evaluate` read as a data set."""
-    side = np.full(len(survey.labels), "train", dtype="<U5")
-    side[plan.val], side[plan.test] = "val", "test"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     of_class = [MASK_OF + name for name in survey.classes] if survey.source.by_class else []
     what = of_class or ["mask" if survey.source.has_masks else "label"]
-    writer.writerow(["path", *what, "split", "content"] + ["group"] * (plan.groups is not None))
+    of_row = {"split": plan.division.sides, "content": [h.digest.hex() for h in survey.headers]}
+    of_row |= plan.division.columns()
+    writer.writerow(["path", *what, *of_row])
     for r, i in enumerate(survey.images.rows.tolist()):
         sample = survey.source.samples[i]
         masks = {MASK_OF + name: file.resolve() for name, file in sample.masks}
         labels = [masks.get(name, "") for name in of_class] or [
             sample.mask.resolve() if sample.mask else sample.label
         ]
-        row = [sample.path.resolve(), *labels, side[r], survey.headers[r].digest.hex()]
-        writer.writerow(row + ([plan.groups[r]] if plan.groups is not None else []))
+        writer.writerow([sample.path.resolve(), *labels, *(values[r] for values in of_row.values())])
     return text.getvalue()
 
 

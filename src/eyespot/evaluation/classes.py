@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eyespot.console import both_ends, count, track
 from eyespot.data.findings import Survey
+from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Array
 from eyespot.data.images import load_images
 from eyespot.data.scan import scan
@@ -16,9 +17,10 @@ from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.store import Store
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
+from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_notes
+from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
@@ -40,11 +42,18 @@ class ClassDetails:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     classes: list[str]
+    groups: Grouping | None = None
     titles = TITLES
 
     def heading(self) -> str:
-        word = WORD[self.pixels.ndim - 2]
-        return f"{count(len(self.labels), word)}; in brackets the 95% interval"
+        return f"{count(len(self.labels), self._word)}; in brackets the {self.over()}"
+
+    def over(self) -> str:
+        return over_what(self.groups, self._word)
+
+    @property
+    def _word(self) -> str:
+        return WORD[self.pixels.ndim - 2]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         width = max(8, *(len(name) for name in self.classes))
@@ -102,7 +111,7 @@ class ClassEvaluator:
         survey: Survey,
         val: NDArray[np.int64],
         rows: NDArray[np.int64],
-        groups: list[str] | None,
+        groups: Grouping | None,
     ) -> tuple[Evaluation, dict[str, Any]]:
         """Fit the temperature on the validation rows, then evaluate."""
         pixels = survey.images.pixels
@@ -117,13 +126,16 @@ class ClassEvaluator:
             survey.labels[rows],
             probabilities_of(logits, fitted),
             predictor.classes,
+            groups,
         )
         return evaluation_of(details, errors), {"temperature": fitted}
 
     def reading(self, predictor: Predictor) -> dict[str, Any]:
         return {}
 
-    def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
+    def on_source(
+        self, predictor: Predictor, source: Source, run: Path, data: str, share: str = ""
+    ) -> Evaluation:
         """Evaluate folders of classes."""
         check_source(predictor, source, run, data)
         headers = scan(source, predictor.preprocessing.read_options)
@@ -141,6 +153,7 @@ class ClassEvaluator:
             labels,
             probabilities_of(logits, predictor.card.temperature),
             predictor.classes,
+            of_sources(source, images.rows, share),
         )
         known = notes_about(run, digests, labels, predictor.classes)
         read = (headers.headers[int(i)] for i in images.rows)
@@ -150,6 +163,9 @@ class ClassEvaluator:
 def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:
     """The metrics of predictions that were made."""
     scores = score(details.probabilities, details.labels, details.classes)
+    if details.groups is not None:
+        scores = widened(scores, details.probabilities, details.labels, details.groups.names)
+        notes = (*notes, *details.groups.notes())
     return Evaluation(scores, details.classes, details, errors, notes)
 
 

@@ -2,23 +2,31 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.config import Config, given_settings
+from eyespot.config import Config, given_settings, option
 from eyespot.data.findings import Survey
+from eyespot.data.groups import Grouping, with_groups
 from eyespot.data.sources.find import find_samples
+from eyespot.data.sources.samples import Source
+from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.evaluation.run_split import in_splits, untrained
+from eyespot.evaluation.run_split import in_splits, share_held_out, untrained
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
 
 
 def finish(
-    predictor: Predictor, survey: Survey, val: NDArray[np.int64], rows: NDArray[np.int64], groups: Any
+    predictor: Predictor,
+    survey: Survey,
+    val: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    groups: Grouping | None,
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate rows of a survey after training; and the card's fields that come from the validation rows."""
     return task_of_card(predictor.card).evaluator().finish(predictor, survey, val, rows, groups)
@@ -35,12 +43,37 @@ def evaluate(
     The data set is read for the task of the model, and its masks as objects or classes as the model has them, whatever
     else they could be.
 
-    layout   the settings that say which files are samples: images, masks, label_from
+    layout   the settings that say which files are samples, and which of them belong together
+
+    Groups are those of the data set or of the layout, or else by the expression that the run was trained with, where
+    it matches all files.
     """
     evaluator = task_of_card(predictor.card).evaluator()
-    if data is not None:
-        given = evaluator.reading(predictor) | given_settings(layout or {})
-        source = in_splits(find_samples(data, Config(task=predictor.card.task, **given)), "test")
-    else:
-        source = untrained(run)
-    return evaluator.on_source(predictor, source, run, str(data or run))
+    if data is None:
+        for name in given_settings(layout or {}):
+            raise UserError(
+                f"{option(name)} says how a data set is read, and none was named: name one after {run}"
+            )
+        return evaluator.on_source(predictor, untrained(run), run, str(run), share_held_out(run))
+    given = given_settings(layout or {})
+    options = Config(task=predictor.card.task, **evaluator.reading(predictor) | given)
+    source = in_splits(find_samples(data, options), "test")
+    source, notes = _grouped(source, options.group, predictor.card.plan.get("group"))
+    evaluation = evaluator.on_source(predictor, source, run, str(data))
+    return replace(evaluation, notes=(*evaluation.notes, *notes))
+
+
+def _grouped(source: Source, asked: str | None, of_run: str | None) -> tuple[Source, tuple[str, ...]]:
+    """The samples with their groups, and a note where the run had groups and these samples have none."""
+    if asked:
+        return with_groups(source, asked), ()
+    if source.groups is not None or not of_run:
+        return source, ()
+    try:
+        return with_groups(source, of_run), ()
+    except UserError:
+        text = (
+            f"note: --group {of_run!r} of the run does not match these files, so the intervals take them as independent: "
+            "give --group for these"
+        )
+        return source, (text,)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import MANY
+from eyespot.console import MANY, count
+from eyespot.data.groups import Grouping, grouping
 from eyespot.data.sources.samples import Source
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
@@ -21,6 +22,13 @@ class Details(Protocol):
 
     def heading(self) -> str:
         """How many samples, and what the intervals are."""
+        ...
+
+    groups: Grouping | None
+    """What belongs together among the samples."""
+
+    def over(self) -> str:
+        """What the intervals are: by bootstrap over so many groups, or for independent samples."""
         ...
 
     def table(self, scores: dict[str, Any]) -> list[str]:
@@ -88,7 +96,12 @@ class Evaluator(Protocol):
     """How the predictions of a task are compared with the truth."""
 
     def finish(
-        self, predictor: Predictor, survey: Any, val: NDArray[np.int64], rows: NDArray[np.int64], groups: Any
+        self,
+        predictor: Predictor,
+        survey: Any,
+        val: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        groups: Grouping | None,
     ) -> tuple[Evaluation, dict[str, Any]]:
         """Evaluate rows of a survey after training; and what the card learns from the validation rows."""
         ...
@@ -97,9 +110,29 @@ class Evaluator(Protocol):
         """The settings with which data have to be read for this model, besides the task."""
         ...
 
-    def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
-        """Evaluate a data set. Raises UserError for one of another task or with other classes."""
+    def on_source(
+        self, predictor: Predictor, source: Source, run: Path, data: str, share: str = ""
+    ) -> Evaluation:
+        """Evaluate a data set. share   how many of all groups these are, in words. Raises UserError for one of another task or with other classes."""
         ...
+
+
+def of_sources(source: Source, rows: NDArray[np.int64], share: str) -> Grouping | None:
+    """The groups of the samples that were read, where the data set has groups."""
+    groups = source.groups
+    return None if groups is None else grouping([groups[int(i)] for i in rows], share)
+
+
+def over_what(groups: Grouping | None, word: str) -> str:
+    """What the intervals are, for the line above the scores.
+
+    >>> over_what(None, "image")
+    '95% interval for independent images'
+    """
+    if groups is None:
+        return f"95% interval for independent {word}s"
+    share = f" ({groups.share})" if groups.share else ""
+    return f"95% interval by bootstrap over {count(groups.n, 'group')}{share}"
 
 
 def in_order_of(of_classes: dict[str, Any], key: str) -> list[tuple[str, Any]]:

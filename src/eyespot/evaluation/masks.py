@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eyespot.console import both_ends, count, track
 from eyespot.data.findings import PairSurvey
+from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Array
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks import VOID
@@ -17,7 +18,7 @@ from eyespot.data.preprocess.choose import settle_axes
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable
+from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.run_split import trained_notes
 from eyespot.labels import VOID as IGNORED
@@ -58,19 +59,23 @@ class Case:
 
 @dataclass(frozen=True)
 class MaskDetails:
-    """The images of an evaluation, the worst first; whether intervals are by group."""
+    """The images of an evaluation, the worst first; and their groups, where they have groups, in the order of the scores."""
 
     cases: list[Case]
     word: str
-    by_group: bool = False
+    groups: Grouping | None = None
     titles = TITLES
 
     def heading(self) -> str:
-        unit = "groups" if self.by_group else f"{self.word}s"
         return (
-            f"{count(len(self.cases), self.word)}; in brackets the 95% interval by bootstrap over {unit}; "
+            f"{count(len(self.cases), self.word)}; in brackets the {self.over()}; "
             "means are over the classes that occur (macro)"
         )
+
+    def over(self) -> str:
+        if self.groups is None:
+            return f"95% interval by bootstrap over {self.word}s"
+        return over_what(self.groups, self.word)
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         width = max(10, *(len(name) for name in scores["classes"]))
@@ -112,19 +117,20 @@ class MaskEvaluator:
         survey: PairSurvey,
         val: NDArray[np.int64],
         rows: NDArray[np.int64],
-        groups: list[str] | None,
+        groups: Grouping | None,
     ) -> tuple[Evaluation, dict[str, Any]]:
         """Predict the whole image of each row."""
         samples = survey.source.samples
         paths = [str(samples[int(i)].path) for i in survey.images.rows[rows]]
         errors = {str(samples[i].path): reason for i, reason in sorted(survey.images.errors.items())}
-        of_rows = None if groups is None else [groups[i] for i in rows]
-        return compare(predictor.output, survey.images, rows, paths, of_rows, errors), {}
+        return compare(predictor.output, survey.images, rows, paths, groups, errors), {}
 
     def reading(self, predictor: Predictor) -> dict[str, Any]:
         return {"objects": predictor.output.mapping.objects}
 
-    def on_source(self, predictor: Predictor, source: Source, run: Path, data: str) -> Evaluation:
+    def on_source(
+        self, predictor: Predictor, source: Source, run: Path, data: str, share: str = ""
+    ) -> Evaluation:
         """Evaluate images beside masks."""
         if not source.has_masks:
             raise UserError(f"{data} has no masks, and {run} predicts masks: give images/ and masks/")
@@ -139,7 +145,8 @@ class MaskEvaluator:
         read = [headers.headers[int(i)] for i in pairs.rows]
         known = trained_notes(run, [header.digest.hex() for header in read])
         notes = (*known, *notes_about_files(predictor.preprocessing, read))
-        return compare(output, pairs, np.arange(len(pairs.rows)), paths, None, errors, notes)
+        groups = of_sources(source, pairs.rows, share)
+        return compare(output, pairs, np.arange(len(pairs.rows)), paths, groups, errors, notes)
 
 
 def compare(
@@ -147,7 +154,7 @@ def compare(
     pairs: Pairs,
     rows: NDArray[np.int64],
     paths: list[str],
-    groups: list[str] | None = None,
+    groups: Grouping | None = None,
     errors: dict[str, str] | None = None,
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
@@ -163,13 +170,16 @@ def compare(
         if output.mapping.has_objects:
             objects.append(instances.compare(components(_truth(labels)), output.ids(predicted)))
         cases.append(Case(path, _iou(counts[-1]), image, labels, predicted))
-    scores = masks.score(counts, output.classes, groups)
+    names = groups.names if groups else None
+    scores = masks.score(counts, output.classes, names)
     if objects:
-        scores |= instances.score(objects, groups)
+        scores |= instances.score(objects, names)
     order = np.argsort([case.iou for case in cases], kind="stable")
     worst = [cases[i] if k < KEPT else Case(cases[i].path, cases[i].iou) for k, i in enumerate(order)]
-    details = MaskDetails(worst, WORD[output.preprocessing.dim], groups is not None)
-    return Evaluation(scores, output.classes, details, errors or {}, notes)
+    details = MaskDetails(worst, WORD[output.preprocessing.dim], groups)
+    return Evaluation(
+        scores, output.classes, details, errors or {}, (*notes, *(groups.notes() if groups else ()))
+    )
 
 
 def _truth(labels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -2,13 +2,17 @@
 
 import csv
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
+from eyespot.data.groups import CLUSTER, share_of_groups
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 
 SPLIT = "split.csv"
+SEEN = "were trained on"
+"""In the warning about images that the network has seen."""
 
 
 def trained_content(run: Path) -> set[str]:
@@ -21,7 +25,7 @@ def trained_notes(run: Path, digests: list[str]) -> tuple[str, ...]:
     """The warning about evaluated files that a run, or one that it started from, was trained on, if there are any."""
     trained = trained_before(run)
     known = sum(digest in trained for digest in digests)
-    text = f"warning: {known:,} of these {len(digests):,} images were trained on, so the scores are too good"
+    text = f"warning: {known:,} of these {len(digests):,} images {SEEN}, so the scores are too good"
     return (text,) * bool(known)
 
 
@@ -69,7 +73,19 @@ def untrained(run: Path) -> Source:
         raise UserError(
             f"{run} has no {SPLIT}, so the images of the validation set are not known: name a data set to evaluate on"
         )
+    clusters = [row.get(CLUSTER) for row in split_rows(run)]
+    if all(clusters):
+        samples = zip(source.samples, clusters, strict=True)
+        source = replace(source, samples=tuple(replace(sample, group=name) for sample, name in samples))
     return in_splits(source, "test", "val")
+
+
+def share_held_out(run: Path) -> str:
+    """How many of a run's groups measure its result; empty where no groups were asked for."""
+    rows = split_rows(run)
+    names = [row.get("group") or "" for row in rows]
+    sides = [row["split"] for row in rows]
+    return share_of_groups(names, sides, "test" if "test" in sides else "val") if all(names) else ""
 
 
 def in_splits(source: Source, *splits: str) -> Source:

@@ -27,7 +27,7 @@ def score(
     """All scores of (N, K) probabilities against (N,) labels. A class without an image is left out of the averages.
 
     Shares have Wilson intervals, averages over classes the interval that follows from these, the calibration error
-    a bootstrap over images.
+    a bootstrap over images. All of them take the images as independent; `class_groups.widened` does not.
     """
     if len(labels) == 0:
         raise ValueError("no image to score")
@@ -44,12 +44,21 @@ def score(
         "log_loss": mean(-np.log(np.maximum(probabilities[np.arange(n), labels], 1e-12))),
     }
     if len(classes) >= TOP5_FROM:
-        five = np.argsort(-probabilities, axis=1)[:, :5]
-        out["top5_accuracy"] = proportion(int((five == labels[:, None]).any(1).sum()), n)
+        out["top5_accuracy"] = proportion(int(top_five(probabilities, labels).sum()), n)
     out["classes"] = by_class
     out["confusion"] = matrix.tolist()
     out["reliability"] = reliability(probabilities.max(1), right)
     return out
+
+
+def top_five(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(N,) whether the label is among the five likeliest"""
+    return (np.argsort(-probabilities, axis=1)[:, :5] == labels[:, None]).any(1)
+
+
+def bins_of(confidence: Float) -> NDArray[np.int64]:
+    """(N,) the bin of each confidence, 0 to BINS - 1"""
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
 
 
 def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -> NDArray[np.int64]:
@@ -68,7 +77,7 @@ def of_class(matrix: NDArray[np.int64], i: int) -> dict[str, Score]:
 def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -> Score:
     """Expected calibration error in 15 equal bins (Naeini et al. 2015): how far confidence is from accuracy."""
     n, rng = len(right), np.random.default_rng(0)
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = bins_of(confidence)
     gap = right - confidence
 
     def error(weights: NDArray | None) -> float:
@@ -82,7 +91,7 @@ def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -
 
 def reliability(confidence: Float, right: NDArray[np.bool_]) -> list[dict[str, Any]]:
     """For each bin of confidence: its mean confidence, and the accuracy with its interval."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = bins_of(confidence)
     return [
         {
             "confidence": float(confidence[bins == b].mean()),

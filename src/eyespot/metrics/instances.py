@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.labels import VOID, Labels, thinned
-from eyespot.metrics.intervals import Float, bootstrap, ratio, summed
+from eyespot.metrics.intervals import Float, bootstrap, ratio
 
 NAMES = ("object_f1", "pixel_error", "v_rand", "v_info", "adapted_rand_error")
 
@@ -43,8 +43,7 @@ def score(images: Sequence[Float], groups: Sequence[Any] | None = None) -> dict[
     The last three look at pixels that are foreground in the truth; one that was predicted as background is an object
     of its own. Images with no object in the truth have none of them.
     """
-    counts = summed(np.stack(list(images)), groups)
-    return dict(zip(NAMES, bootstrap(counts, _measures), strict=True))
+    return dict(zip(NAMES, bootstrap(np.stack(list(images)), _measures, groups=groups), strict=True))
 
 
 def _measures(counts: Float) -> Float:

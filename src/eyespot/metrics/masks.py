@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eyespot.labels import VOID, Labels, Mask, border
 from eyespot.metrics.classes import confusion
-from eyespot.metrics.intervals import Float, bootstrap, proportion, ratio, summed
+from eyespot.metrics.intervals import Float, bootstrap, ratio, share
 
 OF_CLASS = ("iou", "dice", "recall", "precision", "boundary_f")
 
@@ -72,11 +72,12 @@ def score(
     mean_iou, mean_dice and boundary_f are plain (macro) means over the classes that occur in the truth; a class with
     no true pixel has no IoU, Dice, recall or boundary_f, but a `false_alarm`: the share of images without the class
     in which some pixel was given to it. boundary_f is the harmonic mean of the shares of predicted boundary pixels
-    near a true one and of true ones near a predicted one (Csurka et al. 2013). n is the images (groups) that count.
+    near a true one and of true ones near a predicted one (Csurka et al. 2013). n is the images that count, and "groups"
+    their groups.
     """
     k = len(classes)
     counts = np.stack([_flat(c) for c in images]).astype(np.float64)
-    scores = bootstrap(summed(counts.reshape(len(images), -1), groups), lambda c: _measures(c, k))
+    scores = bootstrap(counts.reshape(len(images), -1), lambda c: _measures(c, k), groups=groups)
     out: dict[str, Any] = dict(
         zip(("pixel_accuracy", "mean_iou", "mean_dice", "boundary_f"), scores, strict=False)
     )
@@ -86,7 +87,7 @@ def score(
     alone = scores[4:]
     out["classes"] = {
         name: {what: alone[j * k + i] for j, what in enumerate(OF_CLASS)}
-        | {"false_alarm": _alarm(counts[:, i])}
+        | {"false_alarm": _alarm(counts[:, i], groups)}
         for i, name in enumerate(classes)
     }
     if matrices:
@@ -118,7 +119,8 @@ def _mean(values: Float) -> Float:
     return ratio(np.nansum(values, -1), (~np.isnan(values)).sum(-1))
 
 
-def _alarm(counts: Float) -> dict[str, Any]:
+def _alarm(counts: Float, groups: Sequence[Any] | None) -> dict[str, Any]:
     """From (images, 7) counts of one class"""
     empty = counts[:, 1] == 0
-    return proportion(int((counts[empty, 2] > 0).sum()), int(empty.sum()))
+    of_empty = None if groups is None else np.asarray(groups)[empty].tolist()
+    return share(counts[empty, 2] > 0, of_empty)

@@ -24,7 +24,6 @@ def mask_parts(evaluation: Evaluation, survey: Any) -> dict[str, Any]:
     cases = evaluation.details.cases
     return {
         "n": len(cases),
-        "by_group": evaluation.details.by_group,
         "classes": [
             (name, f"{share[k]:.1%}", *(percent(of_class[name][column]) for column in columns))
             for k, name in enumerate(evaluation.classes)

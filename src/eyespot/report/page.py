@@ -7,6 +7,7 @@ from typing import Any
 from eyespot.data.findings import Survey
 from eyespot.data.preprocess.preprocessing import OWN
 from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.run_split import SEEN
 from eyespot.files import write_file
 from eyespot.metrics.intervals import percent
 from eyespot.parallel import cores
@@ -31,6 +32,9 @@ def write_report(
         **frame(card, outcome, plan, survey),
         **task.report(evaluation, survey),
         notes=evaluation.notes,
+        seen=any(SEEN in note for note in evaluation.notes),
+        over=evaluation.details.over(),
+        grouped=evaluation.details.groups is not None,
         body=f"{task.name}.html.j2",
         headline=headline,
     )

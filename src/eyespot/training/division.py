@@ -1,6 +1,7 @@
 """Which rows train, validate and test: the user's own split, or one drawn by class, group and seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from eyespot.config import Config
 from eyespot.data.duplicates import clusters
 from eyespot.data.findings import Survey
+from eyespot.data.groups import CLUSTER, Grouping, grouping, share_of_groups
 from eyespot.data.split import groups_of, hold_out
 from eyespot.errors import UserError
 
@@ -21,18 +23,46 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Division:
-    """Rows for training, validation and test, the reason for them, and the group of each row if groups were asked for."""
+    """Rows for training, validation and test, and the reason for them.
+
+    groups     the group of each row, if groups were asked for
+    clusters   (N,) equal for rows that stay together: those of one group, duplicates, and what is joined by both
+    """
 
     train: Rows
     val: Rows
     test: Rows
     reason: str
     groups: list[str] | None
+    clusters: Rows
 
     @property
     def final(self) -> Rows:
         """The rows that measure the result: the test set, or the validation set where there is none."""
         return self.test if len(self.test) else self.val
+
+    @property
+    def sides(self) -> list[str]:
+        """The split of each row: train, val or test."""
+        sides = np.full(len(self.clusters), "train", dtype="<U5")
+        sides[self.val] = "val"
+        sides[self.test] = "test"
+        return sides.tolist()
+
+    def columns(self) -> dict[str, list[Any]]:
+        """What split.csv says of each row beside its split: its group, and what it stays together with."""
+        columns: dict[str, list[Any]] = {"group": self.groups} if self.groups is not None else {}
+        clusters = self.clusters.tolist()
+        return columns | ({CLUSTER: clusters} if len(set(clusters)) < len(clusters) else {})
+
+    def share_of_groups(self) -> str:
+        """How many of the groups measure the result; empty where no groups were asked for."""
+        side = "test" if len(self.test) else "val"
+        return share_of_groups(self.groups, self.sides, side) if self.groups else ""
+
+    def grouping(self, rows: Rows) -> Grouping | None:
+        """The groups of these rows; None where each is on its own."""
+        return grouping([str(cluster) for cluster in self.clusters[rows].tolist()], self.share_of_groups())
 
 
 def split_rows(survey: Survey, config: Config) -> Division:
@@ -41,11 +71,12 @@ def split_rows(survey: Survey, config: Config) -> Division:
     rows = np.arange(len(survey.labels))
     names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
     groups = groups_of(names, config.group) if config.group else _groups_of_source(survey)
+    joined = survey.alike if groups is None else _join(survey.alike, groups)
     test = rows[splits == "test"]
     if "val" in survey.source.splits:
-        return Division(rows[splits == "train"], rows[splits == "val"], test, "your own folders", groups)
+        own = rows[splits == "train"], rows[splits == "val"], test
+        return _described(Division(*own, "your own folders", groups, joined))
     rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
-    joined = survey.alike if groups is None else _join(survey.alike, groups)
     share = config.val_fraction or min(SHARE, MONITOR / len(rest) if len(test) else 1)
     chosen = hold_out(survey.labels[rest], joined[rest], share, config.seed)
     if groups is not None and not survey.source.has_masks:
@@ -53,7 +84,13 @@ def split_rows(survey: Survey, config: Config) -> Division:
     if not chosen.any():
         _refuse_one_group(survey, config, len(rest))
     reason = f"{share:.0%} {_description(survey, config, share, bool(len(test)))}, seed {config.seed}"
-    return Division(rest[~chosen], rest[chosen], test, reason, groups)
+    return _described(Division(rest[~chosen], rest[chosen], test, reason, groups, joined))
+
+
+def _described(division: Division) -> Division:
+    """With how many groups are held out in its reason."""
+    share = division.share_of_groups()
+    return replace(division, reason=f"{division.reason}; {share}") if share else division
 
 
 def _description(survey: Survey, config: Config, share: float, tested: bool) -> str:
