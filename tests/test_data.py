@@ -137,13 +137,9 @@ def test_a_spreadsheets_csv(photos):
     table = photos.parent / "table.csv"
     table.write_text("path;label\nphotos/rows/000.png;x\n", encoding="utf-8-sig")
     assert find_samples(table).samples[0].label == "x"
-    for content, message in (
-        ("path,label\nä,b\n".encode("utf-16"), "its text is not UTF-8"),
-        ("path,label\nä,b\n".encode("latin-1"), "its text is not UTF-8"),
-    ):
-        table.write_bytes(content)
-        with pytest.raises(UserError, match=message):
-            find_samples(table)
+    for encoding in ("utf-16", "latin-1"):
+        table.write_bytes("path,label\nphotos/rows/000.png,ä\n".encode(encoding))
+        assert find_samples(table).samples[0].label == "ä"
     table.rename(photos.parent / "set.zip")
     with pytest.raises(UserError, match=r"set\.zip is an archive: unpack it, and give the folder"):
         find_samples(photos.parent / "set.zip")

@@ -551,8 +551,8 @@ def test_a_table_obeys_the_task(tmp_path):
     table.write_text("path,label\na,b\n")
     with pytest.raises(UserError, match=r"no column mask"):
         find_samples(table, Config(task="segmentation"))
-    with pytest.raises(UserError, match=r"--label-from is for folders"):
-        find_samples(table, Config(label_from="(a)"))
+    with pytest.raises(UserError, match=r"--images is for folders"):
+        find_samples(table, Config(images="*.png"))
 
 
 def test_names_that_fit_several_files_are_refused(tmp_path):

@@ -75,7 +75,7 @@ class Config:
     )
     label_from: str | None = setting(
         None,
-        "The class is the first group of this expression in a file's name (or in its path below DATA, if it has a /)",
+        "The class is the first group of this expression in a file's name (or in its path below DATA, if it has a /); of a CSV, the name of the column",
         metavar="REGEX",
         reads=True,
         layout=True,

@@ -1,34 +1,39 @@
 """A data set that a CSV lists: a row per image with its class or masks, and perhaps its split."""
 
-import csv
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from eyespot.config import Config
 from eyespot.console import count
-from eyespot.data.sources.csv_columns import MASK_OF, Columns, Row, understand
+from eyespot.data.sources.csv_columns import MASK_OF, Columns, understand
+from eyespot.data.sources.csv_content import values
 from eyespot.data.sources.csv_labels import check_labels, check_one_hot
 from eyespot.data.sources.csv_paths import Finder
-from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names, is_known
+from eyespot.data.sources.csv_rows import Row, Rows, read_rows
+from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names
 from eyespot.errors import UserError
 
-ARCHIVES = frozenset(".zip .tar .gz .tgz .xz .bz2 .7z .rar".split())
+MISSING = frozenset("nan #n/a <na> null".split())
+"""What programs write where a label is missing."""
 __all__ = ["MASK_OF", "source_of_csv"]
 
 
 def source_of_csv(path: Path, options: Config = Config()) -> Source:
     """The samples that a CSV lists. Raises UserError for a table that is incomplete, or whose meaning is not plain."""
     _refuse_options(path, options)
-    header, rows = _read_rows(path)
-    columns = understand(path, header, rows, options)
-    if columns.one_hot:
-        check_one_hot(path, [_ones(row, columns) for row in rows])
+    table = read_rows(path)
     finder = Finder(path.parent)
-    samples = [_sample(path, line, row, columns, finder) for line, row in enumerate(rows, start=2)]
-    _check_unique(path, samples)
+    columns = understand(path, table.header, table.rows, options, finder.has)
+    if columns.one_hot:
+        check_one_hot(path, [_ones(row, columns) for row in table.rows])
+    if columns.label:
+        _refuse_missing(path, table, columns.label)
+    samples = [
+        _sample(path, line, row, columns, finder) for line, row in zip(table.lines, table.rows, strict=True)
+    ]
+    _check_unique(path, samples, table.lines)
     _check_splits(path, samples)
-    guesses = (*columns.guesses, *finder.guesses())
+    guesses = (*table.guesses, *columns.guesses, *finder.guesses())
     if samples[0].mask_files:
         by_class = tuple(column.removeprefix(MASK_OF) for column in columns.mask_of)
         return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {}, guesses=guesses)
@@ -39,45 +44,26 @@ def source_of_csv(path: Path, options: Config = Config()) -> Source:
 
 
 def _refuse_options(path: Path, options: Config) -> None:
-    given = [name for name in ("images", "masks", "label_from") if getattr(options, name)]
+    given = [name for name in ("images", "masks") if getattr(options, name)]
     if given:
-        name = given[0].replace("_", "-")
-        raise UserError(f"--{name} is for folders, and {path} is a file that lists the images: leave it out")
-
-
-def _read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """The header and the rows."""
-    if path.suffix.lower() in ARCHIVES and not is_known(path):
-        raise UserError(f"{path} is an archive: unpack it, and give the folder")
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            head = file.readline()
-            head.encode()
-            file.seek(0)
-            delimiter = max(",;\t", key=head.count)  # spreadsheets write any of these
-            reader = csv.DictReader(file, delimiter=delimiter)
-            rows = list(reader)
-            header = [column for column in reader.fieldnames or () if column]
-        _check_text(path.parent, rows)
-    except (OSError, UnicodeEncodeError, csv.Error) as error:
-        reason = "its text is not UTF-8" if isinstance(error, UnicodeEncodeError) else error
         raise UserError(
-            f"{path} cannot be read as a CSV ({reason}): give a folder, or a CSV in UTF-8 with the columns path and label"
-        ) from error
-    if not rows:
-        raise UserError(f"{path} has no rows: give a header path,label and a row per image")
-    return header, rows
+            f"--{given[0]} is for folders, and {path} is a file that lists the images: leave it out"
+        )
 
 
-def _check_text(folder: Path, rows: list[Row]) -> None:
-    """Raises UnicodeEncodeError for text that is not UTF-8, but in the rows of files that exist: names may have any bytes."""
-    for row in rows:
-        cells = [cell for cell in row.values() if isinstance(cell, str) and not cell.isascii()]
-        try:
-            "".join(cells).encode()
-        except UnicodeEncodeError:
-            if not any(os.path.exists(folder / cell) for cell in cells):
-                raise
+def _refuse_missing(path: Path, table: Rows, column: str) -> None:
+    """Raises UserError for rows without a label, with how many there are."""
+    lines = [
+        line
+        for line, cell in zip(table.lines, values(table.rows, column), strict=True)
+        if cell.lower() in MISSING or not cell
+    ]
+    if not lines:
+        return
+    others = f" and {count(len(lines) - 1, 'other line')}" if len(lines) > 1 else ""
+    has = "have" if others else "has"
+    one = "them" if others else "it"
+    raise UserError(f"{path} line {lines[0]}{others} {has} no {column}: fill {one} in or delete {one}")
 
 
 def _sample(csv_path: Path, line: int, row: Row, columns: Columns, finder: Finder) -> Sample:
@@ -119,14 +105,21 @@ def _split(where: str, text: str | None) -> str:
     return SPLITS.get(split.lower(), "")
 
 
-def _check_unique(path: Path, samples: list[Sample]) -> None:
-    lines: dict[Path, int] = {}
-    for line, sample in enumerate(samples, start=2):
-        first = lines.setdefault(sample.path, line)
-        if first != line:
-            raise UserError(
-                f"{path} line {line} repeats {sample.path} of line {first}: delete one, since an image has one row"
-            )
+def _check_unique(path: Path, samples: list[Sample], lines: list[int]) -> None:
+    first: dict[Path, tuple[int, Sample]] = {}
+    repeated = []
+    for line, sample in zip(lines, samples, strict=True):
+        before, other = first.setdefault(sample.path, (line, sample))
+        if before != line:
+            repeated.append((line, before, sample, sample.label != other.label))
+    if not repeated:
+        return
+    line, before, sample, differs = next((r for r in repeated if r[3]), repeated[0])
+    others = f" ({len(repeated)} lines repeat images)" if len(repeated) > 1 else ""
+    classes = " with another class" if differs else ""
+    raise UserError(
+        f"{path} line {line} repeats {sample.path} of line {before}{classes}{others}: delete one, since an image has one row"
+    )
 
 
 def _check_splits(path: Path, samples: list[Sample]) -> None:

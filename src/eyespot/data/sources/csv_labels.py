@@ -26,9 +26,10 @@ def check_labels(path: Path, column: str, labels: Sequence[str]) -> None:
         joined = [label for label in counts if _several(label, separator, counts)]
         if joined:
             n = sum(counts[label] for label in joined)
+            example = joined[0]
             raise UserError(
-                f"{path} gives {count(n, 'row')} several labels in the column {column}, such as {joined[0]!r}, and eyespot trains one class per "
-                f"image: give each image one label, or leave these rows out; if {joined[0]!r} is a class of its own, rename it without {separator!r}"
+                f"{path} gives {count(n, 'row')} several labels in the column {column}, such as {example!r}, and eyespot trains one class an "
+                f"image: leave these rows out; if {example!r} is one class, write it without {separator!r}"
             )
 
 
@@ -59,8 +60,8 @@ def _refuse_measurements(path: Path, column: str, counts: Counter[str]) -> None:
     once = rows < 2 * len(values)
     if len(values) >= FEWEST_NUMBERS and (once or (fractions and (rare or len(values) > MOST_NUMBERS))):
         raise UserError(
-            f"the column {column} of {path} holds numbers that measure something ({len(values)} different ones in {count(rows, 'row')}), and eyespot "
-            "trains classes: group them into a few classes, such as low, middle and high"
+            f"the column {column} of {path} holds numbers that measure something ({len(values)} different ones in {count(rows, 'row')}): "
+            "group them into classes, such as low, middle and high"
         )
 
 

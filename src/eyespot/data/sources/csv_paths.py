@@ -20,6 +20,19 @@ class Finder:
         self.by_windows: list[str] = []
         self.by_search: dict[str, Path] = {}
 
+    def has(self, name: str) -> bool:
+        """Whether a name means a file, or several; it is not remembered how."""
+        by_windows, by_search = self.by_windows, self.by_search
+        self.by_windows, self.by_search = [], {}
+        try:
+            return self.find(name, "").is_file()
+        except OSError:  # too long for a name
+            return False
+        except UserError:
+            return True
+        finally:
+            self.by_windows, self.by_search = by_windows, by_search
+
     def find(self, name: str, where: str, is_mask: bool = False) -> Path:
         """The file of a name, relative to the folder of the CSV; the path as written where there is none.
 
@@ -75,14 +88,14 @@ class Finder:
 
     @cached_property
     def _files_beside(self) -> dict[str, list[Path]]:
-        """The files directly in the folders beside that of the CSV, by name and by name without ending."""
+        """The files in the folders beside that of the CSV and one level below, by name and by name without ending."""
         files: dict[str, list[Path]] = defaultdict(list)
         here = self.folder.absolute()
         try:
             beside = [Path(entry.path) for entry in visible(here.parent) if entry.is_dir()]
-            entries = [
-                Path(e.path) for folder in beside if folder != here for e in visible(folder) if e.is_file()
-            ]
+            beside = [folder for folder in beside if folder != here]
+            beside += [Path(e.path) for folder in beside for e in visible(folder) if e.is_dir()]
+            entries = [Path(e.path) for folder in beside for e in visible(folder) if e.is_file()]
         except (OSError, UserError):
             return {}
         for path in entries:
@@ -104,14 +117,14 @@ class Finder:
     def guesses(self) -> list[Guess]:
         """How files were found that are not where the CSV says."""
         guesses = []
-        option = "a CSV with paths relative to itself"
+        option = "paths relative to the CSV"
         if self.by_windows:
             reason = f"{self.by_windows[0]} has the separators of Windows"
             guesses.append(Guess("paths", "\\ is taken as /", reason, option))
         if self.by_search:
             name, path = next(iter(self.by_search.items()))
             value = f"{name} is {os.path.relpath(path, self.folder)}"
-            where = "below it" if path.is_relative_to(self.folder) else "in a folder beside its own"
-            reason = f"there is no such file beside the CSV, and one of this name {where}"
+            where = "below the CSV" if path.is_relative_to(self.folder) else "in a folder beside its own"
+            reason = f"this file is {where}"
             guesses.append(Guess("paths", value, reason, option))
         return guesses
