@@ -194,7 +194,7 @@ def test_a_full_disk_is_one_sentence(server, tmp_path):
 def test_without_a_network_nothing_is_asked_for(server, model, monkeypatch, tmp_path):
     monkeypatch.setenv("EYESPOT_OFFLINE", "1")
     with pytest.raises(
-        UserError, match=r"small-.*\.pth is not there .*EYESPOT_OFFLINE is set: unset it, or copy"
+        UserError, match=r"small-.*\.pth is missing or damaged, and EYESPOT_OFFLINE is set: unset it, or copy"
     ):
         create("small", weights="imagenet")
     assert not server.asked

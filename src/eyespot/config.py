@@ -37,6 +37,8 @@ AXES = matching(
     "give T (time), Z (depth), C (channels), Y (rows) and X (columns) in the order of the file, such as TZCYX",
 )
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
+NO_WEIGHTS = "none"
+"""The value of start_from for a new network, where None leaves the choice to the plan."""
 TABLES = ("reasons", "timed", "budget")
 """Tables of plan.toml that explain the settings. They are not settings, and are ignored when it is read."""
 
@@ -183,7 +185,7 @@ class Config:
     device: str | None = setting(None, "cpu, cuda, cuda:1 or mps; by default a GPU if there is one")
     start_from: str | None = setting(
         None,
-        "Weights to start from: a .safetensors or .pth file, a run folder, or imagenet",
+        "Weights to start from: a .safetensors or .pth file, a run folder, imagenet, or none",
         metavar="WEIGHTS",
     )
     fine_tune: bool = setting(False, "Train the head first, then all layers; needs weights to start from")
@@ -197,10 +199,15 @@ class Config:
             if remedy:
                 raise UserError(f"{name} is {value!r}; {remedy}")
         parse_recipe(self.recipe or "")
-        if self.fine_tune and self.start_from is None:
+        if self.fine_tune and self.weights is None:
             raise UserError(
                 "fine-tuning needs weights to start from: name them with start_from (--start-from)"
             )
+
+    @property
+    def weights(self) -> str | None:
+        """The weights to start from; None for a new network."""
+        return None if self.start_from == NO_WEIGHTS else self.start_from
 
 
 class Settings(TypedDict, total=False):

@@ -22,6 +22,7 @@ from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import FEW, few_groups
+from eyespot.data.photographs import imagenet_name
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
@@ -197,8 +198,8 @@ def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
 def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     if settings.model is not None:
         check_preset(settings.model)
-    if settings.start_from not in (None, IMAGENET):
-        read(find(settings.start_from, ""))  # refused before minutes go into reading the images
+    if settings.weights not in (None, IMAGENET):
+        read(find(settings.weights, ""))  # refused before minutes go into reading the images
     survey = _survey(settings)
     n_classes = len(survey.classes)
     say(
@@ -277,9 +278,10 @@ def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
 
 def _warn_of_seen(survey: Survey, plan: Plan) -> None:
     """Say how many validation and test images the weights to start from have been trained on."""
-    if plan.config.start_from in (None, IMAGENET):
+    if plan.config.weights in (None, IMAGENET):
+        _warn_of_imagenet(survey, plan)
         return
-    start = run_of(plan.config.start_from)
+    start = run_of(plan.config.weights)
     trained = trained_before(start)
     rows = [*plan.val.tolist(), *plan.test.tolist()]
     seen = [row for row in rows if survey.headers[row].digest.hex() in trained]
@@ -287,7 +289,7 @@ def _warn_of_seen(survey: Survey, plan: Plan) -> None:
         return
     text = (
         f"{len(seen)} of the {len(rows)} {survey.word}s for validation and testing have been trained on by "
-        f"{plan.config.start_from}: the metrics are too good; where it is the same data set, give {start / SPLIT} as the data"
+        f"{plan.config.weights}: the metrics are too good; where it is the same data set, give {start / SPLIT} as the data"
     )
     survey.add_problems([Problem(WARNING, text, tuple(survey.path(row) for row in seen))])
     say(f"{WARNING}: {text}")
@@ -301,10 +303,23 @@ def _warn_of_few_groups(survey: Survey, plan: Plan) -> None:
         say(f"{WARNING}: {few_groups(groups.n)}")
 
 
+def _warn_of_imagenet(survey: Survey, plan: Plan) -> None:
+    """Say where images may be those that the published weights were trained on."""
+    example = imagenet_name(survey)
+    if plan.config.weights is None or not example:
+        return
+    text = (
+        f"{example} is a name of ImageNet, whose images the published weights have been trained on: "
+        "the metrics may be too good (otherwise: --start-from none)"
+    )
+    survey.add_problems([Problem(WARNING, text)])
+    say(f"{WARNING}: {text}")
+
+
 def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
     """A network that is perfect at once may have learned something that gives the classes away."""
     first = next((row for row in outcome.history if row.epoch >= 1), None)
-    if plan.config.start_from or first is None or first.epoch > 1.5 or first.score < PERFECT:
+    if plan.config.weights or first is None or first.epoch > 1.5 or first.score < PERFECT:
         return
     text = (
         f"the network was perfect on the validation set after {first.epoch:.2g} epochs: "

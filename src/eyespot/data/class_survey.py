@@ -14,6 +14,7 @@ from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
 from eyespot.data.guesses import merged
 from eyespot.data.images import load_images
 from eyespot.data.near_labels import near_equal_classes
+from eyespot.data.photographs import about_photographs
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
 from eyespot.data.preprocess.values import choose_values
@@ -57,6 +58,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     survey.add_problems(_values(survey))
     survey.add_problems(ignored_files(source))
     survey.add_problems(_imbalance(survey))
+    survey.guesses.extend(about_photographs(survey, options))
     return survey
 
 

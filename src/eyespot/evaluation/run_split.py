@@ -5,10 +5,12 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from eyespot.config import NO_WEIGHTS
 from eyespot.data.groups import CLUSTER, share_of_groups
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
+from eyespot.weights.published import IMAGENET
 
 SPLIT = "split.csv"
 SEEN = "were trained on"
@@ -52,7 +54,7 @@ def _start_of(run: Path) -> Path:
         start = tomllib.loads((run / "plan.toml").read_text(encoding="utf-8")).get("start_from")
     except (OSError, ValueError):
         return run
-    return run_of(start) if start else run
+    return run if start in (None, NO_WEIGHTS, IMAGENET) else run_of(start)
 
 
 def split_rows(run: Path) -> list[dict[str, str]]:

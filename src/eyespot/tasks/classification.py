@@ -75,7 +75,7 @@ class Classification:
 
     def prepare(self, network: nn.Module) -> None:
         """What is set from the data before the first step."""
-        if self.config.model in WHITENED and WHITEN in self.parts and self.config.start_from is None:
+        if self.config.model in WHITENED and WHITEN in self.parts and self.config.weights is None:
             stem: Any = network.stem
             whiten(stem, self.normal(self.pixels[self._some_rows()], stem.weight.device))
 

@@ -16,6 +16,7 @@ from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_
 from eyespot.tasks.batches import views
 from eyespot.tasks.growth import usual_growth
 from eyespot.tasks.mirrored import mirroring_changes_class
+from eyespot.tasks.starting import usual_start
 from eyespot.weights.card import read_card
 from eyespot.weights.published import IMAGENET
 from eyespot.weights.start import find
@@ -38,7 +39,10 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
             raise UserError(
                 f"{name} is for images with masks, and {survey.source.name} has classes: leave it out"
             )
-    model = settle("model", *usual_model(preprocessing.size, None if config.model else config.start_from))
+    start = usual_start(survey, config)
+    start_from = settle("start_from", start.weights, start.reason)
+    config = replace(config, start_from=start_from, fine_tune=config.fine_tune or start.fine_tune)
+    model = settle("model", *usual_model(preprocessing.size, None if config.model else config.weights))
     augment = settle("augment", *usual_augment(survey, train))
     parse(augment)  # a mistake in it is said before anything is timed
     usual = min(512 if model in WHITENED else 64, max(16, VALUES // preprocessing.size**preprocessing.dim))
@@ -67,7 +71,7 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     """
     growth = usual_growth(epochs)
     new = (
-        config.start_from is None
+        config.weights is None
     )  # weights that know something keep their first layer, and tuning has its own rates
     parts = [WHITEN] * (new and config.model in WHITENED) + [MUON] * (not config.fine_tune)
     parts += [growth] * bool(growth) + [EMA, LABEL_SMOOTHING]

@@ -20,7 +20,7 @@ def new_network(survey: Survey, config: Config) -> Network:
         classes=classes,
         channels=preprocessing.channels,
         dim=preprocessing.dim,
-        weights=config.start_from,
+        weights=config.weights,
     )
     if network.of_positions != survey.source.has_masks:
         wants = "classes" if network.of_positions else "masks"

@@ -55,8 +55,8 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
         if (config.device or "").startswith("cuda")
         else narrow
     )
-    of_weights = config.start_from is not None and config.model is None
-    model = settle("model", *(usual_model(0, config.start_from) if of_weights else usual))
+    of_weights = config.weights is not None and config.model is None
+    model = settle("model", *(usual_model(0, config.weights) if of_weights else usual))
     longest = int(np.median([max(survey.images.labels[i].shape) for i in train]))
     size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
     loss = settle("loss", *usual_loss(survey))

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from eyespot.console import track
 from eyespot.tasks.training import TrainingTask as Task
 from eyespot.training.timing import fastest, time_steps
+from eyespot.weights.published import is_cached
 
 LADDERS: dict[str, dict[str, int]] = {
     "small": {"small_w16": 0, "small_w32": 60_000, "small": 400_000},
     "resnet18": {"resnet18_w16": 0, "resnet18_w32": 10_000, "resnet18": 30_000},
 }
 """By the usual network: those of its kind, and the images, at full size, from which each is better than the one before."""
+PUBLISHED = {"resnet18": 0, "resnet50": 200_000}
+"""The same of networks with published weights; those in the cache are tried. Not measured."""
 WIDER = {"small": {"small_w96": 600_000, "small_w128": 600_000}}
 """Those after them, wider than the usual network, for many images only."""
 ENOUGH = 15
@@ -34,7 +37,7 @@ def largest(
     model = task.config.model or ""
     rungs = {model: 0}
     if free:
-        usual = LADDERS.get(model, rungs)
+        usual = LADDERS.get(model, rungs) if task.config.weights is None else cached(model)
         rungs = {name: min(least, ENOUGH * len(sample_indices)) for name, least in usual.items()} | WIDER.get(
             model, {}
         )
@@ -48,6 +51,13 @@ def largest(
         best = candidate, timed
     assert best is not None
     return *best, f"the widest that learns enough in the time: {', '.join(rates)}" if len(rungs) > 1 else ""
+
+
+def cached(model: str) -> dict[str, int]:
+    """Of the networks with published weights, the planned one and those whose weights are in the cache."""
+    return {name: least for name, least in PUBLISHED.items() if name == model or is_cached(name)} or {
+        model: 0
+    }
 
 
 def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from eyespot.config import Config
+from eyespot.config import NO_WEIGHTS, Config
 from eyespot.data.findings import Survey
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
@@ -28,6 +28,8 @@ REPORT = 6.0
 CARE = 1.3
 """How much longer than timed the predictions after training may take."""
 ASKED = "as you asked"
+LEAST_EPOCHS, LEAST_IMAGES = 2, 3000
+"""With less, at full size, published weights are not started from: a narrower network learns more from nothing."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,9 @@ class Planner:
         train = self.division.train
         normalise = measure(self.survey.images.pixels, train)
         task = self.kind(self.survey, replace(self.config, recipe=recipe), normalise, train)
-        if self.config.start_from is not None:
-            self.reasons["start_from"] = str(task.network().started_from)
+        if self.config.weights is not None:
+            reason = self.reasons.get("start_from", ASKED)
+            self.reasons["start_from"] = f"{reason}; {task.network().started_from}"
         self.reasons["class weights"] = task.class_weights_reason
         return task
 
@@ -144,7 +147,7 @@ class Planner:
         """The largest network that sees enough samples in the time, as timed here, and the fastest precision."""
         asked = self.asked
         samples = task.sample_indices(self.division.train)
-        free = asked.model is None and asked.start_from is None and self.config.minutes is not None
+        free = asked.model is None and asked.weights is None and self.config.minutes is not None
         task, timed, reason = networks.largest(
             task, samples, lambda task, timed: self.affordable(task, timed, len(samples)), free
         )
@@ -162,6 +165,18 @@ class Planner:
             return most
         left = 60 * task.config.minutes - reserve(task, self.division.final, timed) - self.elapsed()
         return min(most, max(0.0, left) * timed[fastest(timed)])
+
+    def too_slow(self, task: TrainingTask, timed: dict[str, float]) -> str:
+        """Why the time is too short for the weights that nobody asked for; nothing if it is not."""
+        if self.config.weights is None or self.asked.start_from is not None or self.config.minutes is None:
+            return ""
+        n = len(task.sample_indices(self.division.train))
+        images = self.affordable(task, timed, n)
+        if images >= min(LEAST_EPOCHS * n, LEAST_IMAGES):
+            return ""
+        return (
+            f"the time is too short for published weights: {task.config.model} would see {images:,.0f} images"
+        )
 
     def choose_recipe(self, task: TrainingTask, timed: dict[str, float]) -> TrainingTask:
         """The parts of training, and the batch, for as many samples as fit."""
@@ -195,12 +210,22 @@ class Planner:
         )
         return Budget(seconds, after, epochs * per_epoch)
 
+    def start_anew(self, reason: str) -> TrainingTask:
+        """Leave the weights that the plan would have started from, and choose again without them."""
+        self.asked = self.config = replace(self.asked, start_from=NO_WEIGHTS)
+        self.reasons.pop("fine_tune")
+        self.choose_settings()
+        self.reasons["start_from"] = reason
+        return self.new_task()
+
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
     """Choose what was left open. `elapsed` gives the seconds since the command began."""
     planner = Planner(survey, config, elapsed)
     planner.choose_settings()
     task, timed = planner.choose_network(planner.new_task())
+    if reason := planner.too_slow(task, timed):
+        task, timed = planner.choose_network(planner.start_anew(reason))
     task = planner.choose_recipe(task, timed)
     budget = planner.budget(task, timed)
     return Plan(planner.config, planner.reasons, planner.division, task, timed, budget)

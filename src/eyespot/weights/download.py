@@ -38,7 +38,7 @@ def fetch(name: str, digest: str, progress: Progress | None = None) -> Path:
         return path
     if offline():
         raise Unavailable(
-            f"{path} is not there as it was published, and EYESPOT_OFFLINE is set: unset it, or copy the file there",
+            f"{path} is missing or damaged, and EYESPOT_OFFLINE is set: unset it, or copy the file there",
             "EYESPOT_OFFLINE is set",
         )
     if path.exists():
