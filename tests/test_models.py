@@ -390,7 +390,8 @@ def test_every_preset_of_the_papers_is_there():
         "resnet18_w16",
         "resnet18_w32",
     ]
-    named = [*ours, *GOLDEN, *PARAMETERS, "unet_bn", "unet_narrow"]
+    centred = [f"resnet{n}_centred" for n in (20, 32, 44, 56, 110)]
+    named = [*ours, *centred, *GOLDEN, *PARAMETERS, "unet_bn", "unet_narrow"]
     assert sorted(named) == sorted(presets())
 
 
@@ -451,3 +452,6 @@ def test_shortcuts_are_the_courses_two():
     y = block(x)
     assert torch.equal(y[:, :16], x[:, :, ::2, ::2])
     assert not y[:, 16:].any()
+    y = seeded("resnet20_centred", init="zero_last").eval().layer2[0](x)
+    assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
+    assert not y[:, :8].any() and not y[:, 24:].any()

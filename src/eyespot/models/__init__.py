@@ -59,7 +59,7 @@ def create(
     if weights is not None:
         from eyespot.weights.start import start
 
-        network.started_from = start(network, weights, name)
+        network.started_from = start(network, weights, name, changes)
     return network
 
 

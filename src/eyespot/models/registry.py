@@ -14,6 +14,7 @@ FCDENSENET = "eyespot.models.fcdensenet:FCDenseNet"
 
 VGG_DEPTHS = {"11": (1, 1, 2, 2, 2), "13": (2, 2, 2, 2, 2), "16": (2, 2, 3, 3, 3), "19": (2, 2, 4, 4, 4)}
 CIFAR_RESNET = dict(stem=3, width=16, shortcut="identity", classes=10)
+CIFAR_DEPTHS = {n: ((n - 2) // 6,) * 3 for n in (20, 32, 44, 56, 110)}
 CIFAR_DENSENET = dict(stem=3, classes=10)
 PLAIN = dict(squeeze=0, compression=1.0, width=16)
 
@@ -34,11 +35,14 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet50": (RESNET, dict(depths=(3, 4, 6, 3), block="bottleneck")),
     "resnet101": (RESNET, dict(depths=(3, 4, 23, 3), block="bottleneck")),
     "resnet152": (RESNET, dict(depths=(3, 8, 36, 3), block="bottleneck")),
-    "resnet20": (RESNET, dict(depths=(3, 3, 3), **CIFAR_RESNET)),
-    "resnet32": (RESNET, dict(depths=(5, 5, 5), **CIFAR_RESNET)),
-    "resnet44": (RESNET, dict(depths=(7, 7, 7), **CIFAR_RESNET)),
-    "resnet56": (RESNET, dict(depths=(9, 9, 9), **CIFAR_RESNET)),
-    "resnet110": (RESNET, dict(depths=(18, 18, 18), **CIFAR_RESNET)),
+    **{f"resnet{n}": (RESNET, dict(depths=depths, **CIFAR_RESNET)) for n, depths in CIFAR_DEPTHS.items()},
+    **{
+        f"resnet{n}_centred": (
+            RESNET,
+            dict(depths=depths, **CIFAR_RESNET | dict(shortcut="identity_centred")),
+        )
+        for n, depths in CIFAR_DEPTHS.items()
+    },
     "densenet121": (DENSENET, dict(depths=(6, 12, 24, 16))),
     "densenet161": (DENSENET, dict(depths=(6, 12, 36, 24), growth=48, width=96)),
     "densenet169": (DENSENET, dict(depths=(6, 12, 32, 32))),

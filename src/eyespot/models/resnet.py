@@ -1,5 +1,7 @@
 """Residual networks, He et al. 2015: each block learns what to add to its input."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -62,25 +64,31 @@ def projection(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
     return nn.Sequential(kit.conv(cin, cout, 1, stride), kit.norm_of(cout))
 
 
-def identity(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
+def identity(cin: int, cout: int, stride: int, kit: Kit, centred: bool = False) -> nn.Module:
     """The shortcut I x: a coarser grid and zeros for the new channels where shapes change (option A)."""
     coarser = kit.pool("stride", 3, stride) if stride > 1 else nn.Identity()
-    return nn.Sequential(coarser, ZeroChannels(cout - cin)) if cin != cout else coarser
+    before = (cout - cin) // 2 if centred else 0
+    return nn.Sequential(coarser, ZeroChannels(before, cout - cin - before)) if cin != cout else coarser
 
 
 class ZeroChannels(nn.Module):
-    """(B, C, *S) -> (B, C + more, *S), the new channels zero"""
+    """(B, C, *S) -> (B, before + C + after, *S), the new channels zero"""
 
-    def __init__(self, more: int):
+    def __init__(self, before: int, after: int):
         super().__init__()
-        self.more = more
+        self.before = before
+        self.after = after
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, [0, 0] * (x.dim() - 2) + [0, self.more])
+        return F.pad(x, [0, 0] * (x.dim() - 2) + [self.before, self.after])
 
 
 BLOCKS = {"basic": Basic, "bottleneck": Bottleneck}
-SHORTCUTS = {"identity": identity, "projection": projection}
+SHORTCUTS = {
+    "identity": identity,
+    "identity_centred": partial(identity, centred=True),
+    "projection": projection,
+}
 
 
 class ResNet(Network):
@@ -89,7 +97,8 @@ class ResNet(Network):
     block     "basic" or "bottleneck"
     depths    blocks per stage; each stage after the first halves S and doubles the channels
     stem      7: a strided 7-wide convolution and a max-pool; 3: a 3-wide convolution
-    shortcut  "projection" (learned, where shapes change) or "identity" (zeros for the new channels)
+    shortcut  "projection" (learned, where shapes change), "identity" (zeros after the channels for the new ones) or
+              "identity_centred" (half of the zeros before them, as in weights of pytorch_resnet_cifar10)
     """
 
     def __init__(
@@ -108,6 +117,7 @@ class ResNet(Network):
         choose("stem", stem, (3, 7))
         large = stem == 7
         super().__init__(channels, classes, kit, halvings=[7, 3] * large + [3] * (len(depths) - 1))
+        self.shortcut = shortcut
         self.conv1 = kit.conv(channels, width, stem, stride=2 if large else 1)
         self.bn1 = kit.norm_of(width)
         self.relu = nn.ReLU(inplace=True)

@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
+from eyespot.errors import UserError
+
 RENAMES = (
+    # ResNets for CIFAR as published by others
+    (r"^linear\.", "fc."),
+    (r"\.shortcut\.", ".downsample."),
     # timm's VGG: its dense layers are convolutions over the whole grid
     (r"^pre_logits\.fc1\.", "classifier.0."),
     (r"^pre_logits\.fc2\.", "classifier.3."),
@@ -49,3 +55,23 @@ def without_prefix(tensors: Mapping[str, Tensor], own: Iterable[str]) -> dict[st
 def root(name: str) -> str:
     """The name before the first dot."""
     return name.split(".", 1)[0]
+
+
+def refuse_other_shortcut(network: Any, tensors: Mapping[str, Tensor], preset: str, source: str) -> None:
+    """Raise UserError for a ResNet without shortcut weights whose new channels lie elsewhere than in the file.
+
+    Such shortcuts have no weights, so that any file of the right depth fits. Its names tell it: a head called "linear"
+    is that of pytorch_resnet_cifar10, which puts new channels on both sides.
+    """
+    kind = getattr(network, "shortcut", "projection")
+    learned = any(re.search(r"\.(shortcut|downsample)\.", name) for name in tensors)
+    if kind != "projection" and learned:
+        raise UserError(
+            f"{source} has weights of shortcuts, and those of {preset} have none: "
+            f"create({preset!r}, shortcut='projection', weights=...) takes them"
+        )
+    if kind == "identity" and any(re.search(r"(^|\.)linear\.", name) for name in tensors):
+        raise UserError(
+            f"{source} has the names of pytorch_resnet_cifar10 (linear.), whose new channels lie in the middle: take "
+            f"{preset}_centred, or create({preset!r}, shortcut='identity', weights=...) if yours are at the end"
+        )

@@ -6,7 +6,7 @@ deviation 1 by ImageNet's numbers; `eyespot train` does the same by the numbers 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,23 @@ from eyespot.errors import UserError
 from eyespot.weights.adapt import LoadedWeights, fit
 from eyespot.weights.card import NAME
 from eyespot.weights.load import read
+from eyespot.weights.names import refuse_other_shortcut
 from eyespot.weights.published import IMAGENET, fetch_published
 
 Weights = str | os.PathLike | Mapping[str, Any]
 """A file, a run folder, "imagenet", or tensors by name."""
 
 
-def start(network: Any, weights: Weights, preset: str) -> LoadedWeights:
-    """Load weights into a network, adapted to its channels and classes, and report what became of each."""
-    if isinstance(weights, Mapping):
-        return fit(network, weights, "the state dict")
-    path = find(weights, preset)
-    return fit(network, read(path), str(path))
+def start(network: Any, weights: Weights, preset: str, changes: Collection[str] = ()) -> LoadedWeights:
+    """Load weights into a network, adapted to its channels and classes, and report what became of each.
+
+    changes   the names of the settings that the user gave for the network
+    """
+    source = "the state dict" if isinstance(weights, Mapping) else str(find(weights, preset))
+    tensors = weights if isinstance(weights, Mapping) else read(Path(source))
+    if "shortcut" not in changes:
+        refuse_other_shortcut(network, tensors, preset, source)
+    return fit(network, tensors, source)
 
 
 def find(weights: str | os.PathLike, preset: str) -> Path:
