@@ -10,6 +10,7 @@ from PIL import Image
 
 from conftest import one_sentence
 from eyespot.config import Config
+from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.sources.find import find_samples
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
@@ -196,23 +197,27 @@ def test_one_mask_folder_of_images_in_two_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "pattern", ["P_{i}/P_{i}_{kind}.png", "{kind}/{i}.png", "P_{i}/{kind}.png", "all/case{i}_{kind}.png"]
 )
-def test_several_modalities_are_refused_and_can_be_chosen(tmp_path, pattern):
+def test_several_modalities_are_channels_and_one_can_be_chosen(tmp_path, pattern):
     for kind in ("flair", "t1", "t1ce"):
         pictures(tmp_path, pattern.replace("{kind}", kind))
     masks(tmp_path, pattern.replace("{kind}", "seg"))
-    with pytest.raises(UserError, match=r"is the mask of 3 images .*flair.*t1ce.*--images") as refusal:
-        find_samples(tmp_path)
-    suggested = str(refusal.value).split("--images '")[1].split("'")[0]
-    source = find_samples(tmp_path, Config(images=suggested))
-    assert len(source.samples) == N and all("flair" in str(s.path) for s in source.samples)
+    source = find_samples(tmp_path)
+    assert len(source.samples) == N and {channel_names(s.path) for s in source.samples} == {
+        ("flair", "t1", "t1ce")
+    }
+    guess = guess_of(source, "channels")
+    assert "flair, t1, t1ce" in guess.value and "--images PATTERN" in guess.option
+    assert survey_data(tmp_path).preprocessing.channels == 3
+    source = find_samples(tmp_path, Config(images=pattern.format(i="*", kind="t1").replace("P_*/P_*", "*/*")))
+    assert len(source.samples) == N and all("t1" in str(s.path) for s in source.samples)
 
 
-def test_modalities_by_number_are_refused(tmp_path):
+def test_modalities_by_number_are_channels(tmp_path):
     for kind in ("0000", "0001"):
         pictures(tmp_path, f"imagesTr/liver_{{i}}_{kind}.png")
     masks(tmp_path, "labelsTr/liver_{i}.png")
-    with pytest.raises(UserError, match=r"is the mask of 2 images .*_0000.png, .*_0001.png"):
-        find_samples(tmp_path)
+    source = find_samples(tmp_path)
+    assert source.samples[0].path == tmp_path / "imagesTr" / "liver_0_{0000,0001}.png"
 
 
 def test_of_variants_the_label_map_is_chosen_and_said(tmp_path):
@@ -248,7 +253,7 @@ def test_masks_of_two_namings_are_refused(tmp_path):
     pictures(tmp_path, "training/images/{i}_training.tif")
     masks(tmp_path, "training/mask/{i}_training_mask.gif")
     masks(tmp_path, "training/1st_manual/{i}_manual1.gif")
-    with pytest.raises(UserError, match=r"has 2 masks .*--masks 'training/mask/\*'"):
+    with pytest.raises(UserError, match=r"has 2 masks .*--masks '\*\*/1st_manual/\*'"):
         find_samples(tmp_path)
     source = find_samples(tmp_path, Config(masks="training/1st_manual/*"))
     assert {s.mask.parent.name for s in source.samples} == {"1st_manual"} and len(source.samples) == N

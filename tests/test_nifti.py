@@ -497,3 +497,24 @@ def test_the_value_for_nan_travels_with_the_model(tmp_path, cli):
     make(tmp_path / "run", dim=3, depth="float32", nan=-1000.0)
     assert cli("predict", tmp_path / "run", data / "images" / "0.nii.gz", "-o", out).code == 0
     assert nibabel.load(out / "0.nii.gz").shape == values.shape
+
+
+def test_what_headers_leave_open_about_places_and_time_is_a_guess(tmp_path):
+    values = np.zeros((5, 6, 7), np.int16)
+    places = np.diag([1.0, 1, 2, 1])
+    without = nibabel.Nifti1Image(values, None)
+    without.set_sform(None, 0)
+    without.set_qform(None, 0)
+    two = nibabel.Nifti1Image(values, places)
+    two.set_sform(places, 1)
+    two.set_qform(np.diag([-1.0, -1, 2, 1]), 1)
+    one = nibabel.Nifti1Image(values, places)
+    one.set_sform(places, 1)
+    one.set_qform(places, 1)
+    frames = nibabel.Nifti1Image(np.zeros((5, 6, 7, 3), np.int16), places)
+    frames.header.set_xyzt_units("mm", "sec")
+    expected = {"neither sform nor qform": without, "the qform places": two, "one of time": frames}
+    for text, image in expected.items():
+        guesses = read_header(image.to_bytes()).guesses
+        assert len(guesses) == 1 and text in guesses[0].reason
+    assert not read_header(one.to_bytes()).guesses

@@ -288,9 +288,9 @@ def predict(
     from eyespot.prediction.output import WriteRequest, existing_sentence
 
     predictor = load(run, device=device)
-    files = expand(
-        paths, sys.stdin, predictor.preprocessing.dim, leave_out_masks=predictor.output.of_positions
-    )
+    read = predictor.preprocessing
+    masks = predictor.output.of_positions
+    files = expand(paths, sys.stdin, read.dim, leave_out_masks=masks, channel_files=read.channel_files)
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
     request = WriteRequest(run, out, format, common, instances, probabilities, force)
     unread, done, existing = predictor.write(files, request)

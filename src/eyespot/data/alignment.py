@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.formats.channel_files import files_of
 from eyespot.data.formats.nifti import Grid, is_nifti, nifti_grid
 from eyespot.data.formats.read import or_unreadable
 from eyespot.data.formats.tiff import is_tiff
@@ -54,7 +55,7 @@ def aligned(values: Array, mask: Path, image: Path, align: str | None) -> Array:
 def _head(path: Path) -> bytes:
     """The first bytes; none of what is no file: a mask may be a folder, or an entry of a document."""
     try:
-        with path.open("rb") as file:
+        with files_of(path)[0].open("rb") as file:
             return file.read(HEAD)
     except OSError:
         return b""

@@ -18,6 +18,10 @@ PEAK = 0.2
 WIDE = 64
 LEVELS_ALONG_EDGES = 12
 """Values that lie nowhere but along edges, and next to several others, from which they are no classes."""
+NOISE = 0.5
+"""The share of pixels that lie in no area, from which masks are photographs or probabilities."""
+NOISE_OF_JPEG = 0.85
+"""The same where JPEG has blurred areas of few values."""
 MANY = 64
 """Values of one mask that are many for classes."""
 
@@ -81,7 +85,8 @@ def refuse_noise(masks: dict[str, MaskValues]) -> None:
     noisy = [
         name
         for name, mask in masks.items()
-        if len(mask.counts) > MANY and mask.edges.thin > 0.5 * sum(mask.counts.values())
+        if len(mask.counts) > MANY
+        and mask.edges.thin > (NOISE_OF_JPEG if mask.kind == "JPEG" else NOISE) * sum(mask.counts.values())
     ]
     if noisy:
         counts = masks[noisy[0]].counts

@@ -9,7 +9,7 @@ from PIL import Image
 from eyespot.data.formats.image import open_image, png_depth
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy, load_numpy
-from eyespot.data.formats.read import decode, or_unreadable
+from eyespot.data.formats.read import decode_any, or_unreadable
 from eyespot.data.formats.tiff import JPEG, PALETTE, is_tiff, opened
 from eyespot.data.header import Array, ReadOptions, Unreadable, channels_last
 from eyespot.data.masks import COLOUR
@@ -43,7 +43,7 @@ def orientation(content: bytes) -> int:
 def _read(content: bytes, dim: int, axes: str) -> tuple[Values, str]:
     if is_numpy(content):
         return _of_channels(channels_last(load_numpy(content), dim)), ""
-    array = decode(content, dim, options=ReadOptions(axes, raw=True)).array
+    array = decode_any(content, dim, options=ReadOptions(axes, raw=True)).array
     kind, alpha = "", False
     if dim > 1 and is_tiff(content):
         kind, alpha = _kind_of_tiff(content)
@@ -98,9 +98,14 @@ def _whole(array: Array) -> Values:
         raise Unreadable(f"its values are of the type {array.dtype}, which is not numeric")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise Unreadable("it contains values that are not finite (NaN or infinity)")
+            n = int((~np.isfinite(array)).sum())
+            raise Unreadable(
+                f"{n:,} of its values are NaN or infinite: save it with 0 there, or another whole number"
+            )
         if (array != np.rint(array)).any():
-            raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
+            raise Unreadable(
+                "it holds fractions, and values of a mask are whole numbers: save classes, such as probability > 0.5"
+            )
     if array.size and (array.max() >= COLOUR or array.min() <= -COLOUR):
         raise Unreadable(f"it has the value {array.max()}, and those of a mask are below 2^62")
     return array.astype(np.int64)

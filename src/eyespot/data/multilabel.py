@@ -113,8 +113,13 @@ def check_fit(have: tuple[int, ...], want: tuple[int, ...], name: str) -> None:
     """Raises Unreadable where a mask has another size than its image."""
     if have != want:
         have_, want_ = (" x ".join(map(str, reversed(s))) for s in (have, want))
-        turned = "; one of both is turned (by EXIF, perhaps): save both upright" * (have == want[::-1])
-        raise Unreadable(f"its mask {name} is {have_}, and it is {want_}{turned}")
+        turned = have == want[::-1]
+        remedy = (
+            "one of both is turned (by EXIF, perhaps): save both upright"
+            if turned
+            else "resize it without interpolation"
+        )
+        raise Unreadable(f"its mask {name} is {have_}, and it is {want_}; {remedy}")
 
 
 def unpack(bits: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:

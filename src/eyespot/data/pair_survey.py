@@ -12,6 +12,7 @@ from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, u
 from eyespot.data.conversions import converted, mask_pages_left_out
 from eyespot.data.declared import Declared, declared_masks, drawn_problems
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
+from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import merged
 from eyespot.data.header import Header, Unreadable
@@ -38,7 +39,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_own_size(list(scan.headers.values()))
     values, value_guesses = choose_values(source, scan, options)
-    preprocessing = replace(preprocessing, **values)
+    preprocessing = replace(preprocessing, **values, channel_files=channel_names(source.samples[0].path))
     declared = declared_masks(source, options)
     scan, masks = _with_masks(source, scan, preprocessing, multilabel, declared)
     if declared:

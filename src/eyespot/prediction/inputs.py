@@ -22,6 +22,7 @@ from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import list_files
 from eyespot.errors import UserError
+from eyespot.prediction.channel_groups import grouped
 
 UNORIENTED = (
     "an array does not state where its axes point, and they are taken as superior, anterior and right, in this order; give "
@@ -30,13 +31,23 @@ UNORIENTED = (
 
 
 def expand(
-    paths: Sequence[str], lines: Iterable[str], dim: int, leave_out_masks: bool = False
+    paths: Sequence[str],
+    lines: Iterable[str],
+    dim: int,
+    leave_out_masks: bool = False,
+    channel_files: tuple[str, ...] = (),
 ) -> Iterator[Path]:
     """The files that arguments name: files, folders (all files in them that may have `dim` axes), globs, built-in sets, or - for
     one path per line.
 
     leave_out_masks   of folders, whether masks beside images are no images to predict
+    channel_files     what tells the files of an image apart that has several: see `data.formats.channel_files`
     """
+    files = _files(paths, lines, dim, leave_out_masks)
+    yield from grouped(files, channel_files) if channel_files else files
+
+
+def _files(paths: Sequence[str], lines: Iterable[str], dim: int, leave_out_masks: bool) -> Iterator[Path]:
     for name in paths:
         path = Path(name)
         if name == "-":

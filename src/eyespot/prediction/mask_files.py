@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from eyespot.console import say, track
+from eyespot.data.formats.channel_files import files_of, name_without_channels
 from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.multilabel import folder_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
@@ -226,14 +227,17 @@ def _numbers(ids: Array) -> Array:
 
 def _key(file: Path, *about: Any) -> str:
     """What a half-written prediction must have been made from, so that the rest fits"""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return hashlib.sha256(repr((digest, about)).encode()).hexdigest()
+    digests = []
+    for source in files_of(file):
+        with source.open("rb") as content:
+            digests.append(hashlib.file_digest(content, "sha256").hexdigest())
+    return hashlib.sha256(repr((*digests, about)).encode()).hexdigest()
 
 
 def target(source: Path, out: Path, common: Path | None, dim: int) -> Path:
     """Where the map of an input goes: PNG for images, NIfTI for NIfTI, TIFF for stacks and images that are TIFF, else NumPy."""
     inside = source.relative_to(common) if common and source.is_relative_to(common) else Path(source.name)
+    inside = Path(*map(name_without_channels, inside.parts))
     tiff = source.suffix.lower() in (".tif", ".tiff")
     ending = ".npy" if dim == 1 else source.suffix if tiff else ".png" if dim == 2 else ".tif"
     if dim == 3 and is_nifti_file(source):

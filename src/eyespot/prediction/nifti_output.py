@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.data.alignment import HEAD, grid_of
+from eyespot.data.formats.channel_files import files_of
 from eyespot.data.formats.nifti import nifti_head, nifti_kind, read_grid
 from eyespot.data.formats.read import load_bytes, or_unreadable
 from eyespot.data.header import Array, Unreadable
@@ -29,7 +30,7 @@ def nifti_like(values: Array, source: Path) -> bytes:
 
     values   (D, H, W) in the axes of the body, as predicted; or (D, H, W, channels), the fourth axis of the file
     """
-    content = load_bytes(source)[:HEAD]
+    content = load_bytes(files_of(source)[0])[:HEAD]
     header = or_unreadable(nifti_head, content)
     stored = _storable(read_grid(header).as_stored(values))
     header.set_data_dtype(stored.dtype)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from eyespot.data.formats.channel_files import files_of
 from eyespot.data.formats.read import decode_any, load_bytes
 from eyespot.data.formats.tiff import is_tiff, stack_spacing
 from eyespot.data.formats.tiff_axes import UNNAMED, stack_of
@@ -52,6 +53,8 @@ class WindowReader:
 
 def open_windows(path: Path, dim: int, options: ReadOptions = AS_STATED) -> WindowReader:
     """A file of `dim` axes. NumPy arrays and plain TIFF are read window by window, others whole. Raises Unreadable."""
+    if len(files_of(path)) > 1:
+        return _whole(path, dim, options)
     try:
         with path.open("rb") as file:
             head = file.read(8)

@@ -2,7 +2,9 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,28 @@ FOURTH_AXIS = Guess(
     "the files do not state whether it is time or channels",
     "save each frame as a file of its own",
 )
+TIME_AXIS = Guess(
+    "fourth axis of NIfTI",
+    "time, each frame as a channel",
+    "its unit is one of time",
+    "save each frame as a file of its own",
+)
+NO_FORM = Guess(
+    "orientation of NIfTI",
+    "left, anterior, superior",
+    "neither sform nor qform is set, and this is then the rule of the format",
+    "set the sform of the files",
+)
+TWO_FORMS = Guess(
+    "orientation of NIfTI",
+    "as the sform says",
+    "the qform places the voxels elsewhere, and the sform goes first",
+    "save the files with the qform alone",
+)
+TIME_UNITS = (8, 16, 24)
+"""Seconds, milliseconds and microseconds, in the header's number of the unit."""
+APART = 0.05
+"""Voxels by which the two forms may place a corner apart."""
 UNITS = {1: 1000.0, 2: 1.0, 3: 0.001}
 """Millimetres of metres, millimetres and micrometres, by the header's number of the unit; others are taken as millimetres."""
 
@@ -134,8 +158,21 @@ def nifti_header(content: bytes, digest: bytes) -> Header:
     scaled = slope not in (1, None) or intercept not in (0, None)
     depth = "float32" if scaled else depth_of(dtype)
     spacing = _spacing(grid, head)
-    guesses = (FOURTH_AXIS,) if channels > 1 else ()
+    guesses = tuple(_guesses(head, grid, channels))
     return Header(digest, "NIfTI", grid.body_shape, channels, depth, spacing=spacing, guesses=guesses)
+
+
+def _guesses(head: Any, grid: Grid, channels: int) -> Iterator[Guess]:
+    """What the header leaves open."""
+    if channels > 1:
+        yield TIME_AXIS if int(head["xyzt_units"]) & 56 in TIME_UNITS else FOURTH_AXIS
+    if not head["sform_code"] and not head["qform_code"]:
+        yield NO_FORM
+    if head["sform_code"] and head["qform_code"]:
+        there = np.linalg.solve(grid.affine, head.get_qform()) - np.eye(4)
+        ends = np.array([*product(*((0, n - 1) for n in grid.shape))])
+        if np.abs(ends @ there[:3, :3].T + there[:3, 3]).max() > APART:
+            yield TWO_FORMS
 
 
 def decode_nifti(content: bytes, options: ReadOptions = AS_STATED) -> Decoded:

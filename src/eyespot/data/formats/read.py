@@ -3,6 +3,16 @@
 from hashlib import sha256
 from pathlib import Path
 
+from eyespot.data.formats.channel_files import (
+    channel_names,
+    check_grids,
+    contents_of,
+    files_of,
+    is_joined,
+    join,
+    joined_arrays,
+    joined_header,
+)
 from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.foreign import is_foreign, refuse_foreign
 from eyespot.data.formats.image import decode_image, image_header
@@ -37,7 +47,14 @@ KINDS = (
 
 
 def load_bytes(path: Path) -> bytes:
-    """The file's content. Raises Unreadable for what is missing, empty or forbidden."""
+    """The file's content, or that of the several files of a path. Raises Unreadable for what is missing, empty or forbidden."""
+    files = files_of(path)
+    if len(files) > 1:
+        return join([(name, _load(file)) for name, file in zip(channel_names(path), files, strict=True)])
+    return _load(path)
+
+
+def _load(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -50,6 +67,10 @@ def load_bytes(path: Path) -> bytes:
 def read_header(content: bytes, options: ReadOptions = AS_STATED) -> Header:
     """A file's header. Raises Unreadable."""
     digest = sha256(content).digest()  # processors have instructions for it
+    if is_joined(content):
+        files = contents_of(content)
+        or_unreadable(check_grids, files)
+        return joined_header(digest, [(name, read_header(file, options)) for name, file in files])
     read = next(read for recognises, read, _ in KINDS if recognises(content))
     return or_unreadable(read, content, digest, options)
 
@@ -70,5 +91,9 @@ def decode_any(
     content: bytes, dim: int = 2, size: int | None = None, options: ReadOptions = AS_STATED
 ) -> Decoded:
     """`decode` for callers that replace or refuse values that are not finite themselves."""
+    if is_joined(content):
+        files = contents_of(content)
+        or_unreadable(check_grids, files)
+        return joined_arrays([(name, decode_any(file, dim, size, options)) for name, file in files])
     read = next(read for recognises, _, read in KINDS if recognises(content))
     return or_unreadable(read, content, dim, size, options)

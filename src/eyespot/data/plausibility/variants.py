@@ -7,27 +7,10 @@ from pathlib import Path
 
 from eyespot.console import count
 from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.sources.words import CHANNEL, COPY
 from eyespot.data.split import groups_of
 from eyespot.errors import UserError
 
-STAINS = (
-    "dapi hoechst gfp egfp yfp cfp rfp mcherry fitc tritc texasred cy3 cy5 cy7 alexa488 alexa568 alexa647 bf brightfield phase "
-    "dic mito actin tubulin nucleus nuclei er red green blue yellow nir swir rededge flair t1 t1w t1n t1c t1ce t1gd t2 t2w t2f "
-    "pd adc dwi swi"
-).split()
-CHANNEL = re.compile(
-    r"(?<![A-Za-z0-9])(?:(ch\d{1,2})(?:sk\d+fk\d+fl\d+)?|((?:c|w|channel)\d{1,2})(?:[0-9A-F]{8}-[0-9A-F-]{27})?|(000\d)|"
-    rf"({'|'.join(STAINS)}))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
-"""The part of a name that tells a channel from others; microscopes write a setting or an identifier behind it."""
-COPY = re.compile(
-    r"(?<=[A-Za-z0-9)])(?:[_ .-]+(?:[hv]?flip(?:ped)?(?:lr|ud|h|v|x|y)?|mirror(?:ed)?|rot(?:ate|ated|ation)?|aug(?:mented|mentation)?|"
-    r"crop(?:ped)?|bright(?:ness|er)?|dark(?:er)?|noise|noisy|blur(?:red)?|gamma|contrast|zoom(?:ed)?|shift(?:ed)?|shear(?:ed)?|"
-    r"scaled?|jitter)[_-]?\d*|\.rf\.[0-9a-f]{16,64})+$",
-    re.IGNORECASE,
-)
-"""The end of a name that tells an augmented copy from its original; Roboflow writes a hash."""
 ENDING = re.compile(r"(\.nii|\.ome)?\.[^.]*$")
 NEARLY_ALL = 0.9
 MOST_CHANNELS = 12

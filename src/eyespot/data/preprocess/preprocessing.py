@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import count
+from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import WORD, Array, Decoded, ReadOptions, Unreadable, finite
 from eyespot.data.preprocess.depth import to_depth, type_remark
@@ -20,7 +21,7 @@ FITS = {
     "crop": "the middle: what lies outside is lost",
     "stretch": "the whole of it, its proportions changed",
 }
-OPTIONAL = frozenset("columns decimal rate mean std oriented voxel_size nan align".split())
+OPTIONAL = frozenset("channel_files columns decimal rate mean std oriented voxel_size nan align".split())
 """Fields that a preprocessing has only where they are known or given."""
 OWN = "own"
 """The fit of images that have masks: each keeps its size, and crops of it are trained."""
@@ -60,6 +61,7 @@ class Preprocessing:
     voxel_size  the usual spacing of the files trained on where each keeps its own, in mm; empty where it is not known
     nan       the value that replaces NaN and infinite values; None to refuse files that have some
     align     how NIfTI masks are brought to their images: see `data.alignment`
+    channel_files  what tells the files of an image apart whose channels lie in several: see `formats.channel_files`
     columns, decimal, rate   how tables are read: see `ReadOptions`
     mean, std of the training set per channel, in the files' own values; empty until a training set is known
     """
@@ -86,6 +88,7 @@ class Preprocessing:
     voxel_size: tuple[float, ...] = ()
     nan: float | None = None
     align: str | None = None
+    channel_files: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name, value, known in (("fit", self.fit, [*FITS, OWN]), ("view", self.view, VIEWS)):
@@ -134,7 +137,16 @@ class Preprocessing:
 
     def decode(self, content: bytes) -> Decoded:
         """The file's content before it is brought to size, depth and channels. Raises Unreadable."""
+        self._check_files(content)
         return decode_any(content, self.dim, None if self.fit == OWN else self.size, self.read_options)
+
+    def _check_files(self, content: bytes) -> None:
+        """Raises Unreadable where the channels are in other files than those of the images trained on."""
+        names = tuple(name for name, _ in contents_of(content)) if is_joined(content) else ()
+        if names and self.channel_files and names != self.channel_files:
+            raise Unreadable(
+                f"its channels are {', '.join(names)}, and those trained on are {', '.join(self.channel_files)}"
+            )
 
     def __call__(self, content: bytes) -> Array:
         """The file's content as (size, ..., channels). Raises Unreadable."""
@@ -166,6 +178,12 @@ class Preprocessing:
         if self._is_grey_stored_as_colour(array) or self._is_grey_for_colours(array):
             return
         if array.shape[-1] not in self.accepts:
+            if self.channel_files:
+                files = ",".join(self.channel_files)
+                raise Unreadable(
+                    f"it has {_channels(array.shape[-1], self.dim)}, and the {word}s trained on have a file for each of {files}: "
+                    f"give the folder, or NAME_{{{files}}} with all of them"
+                )
             wanted = " or ".join(_channels(c, self.dim) for c in self.accepts)
             raise Unreadable(
                 f"it has {_channels(array.shape[-1], self.dim)}, and the {word}s trained on have {wanted}; convert it first"

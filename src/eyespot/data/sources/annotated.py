@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.annotations.outlines import AnnotationFile, common_end
 from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.guesses import Guess
+from eyespot.data.sources.folders import source_of_folders
 from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import PICTURES, TABLES, Sample, Source, contact_sheet_name, is_table, walk
 from eyespot.data.sources.words import names_images, names_mask, split_of_path
@@ -39,7 +39,7 @@ def source_of_annotations(root: Path, name: str, options: Config) -> Source | No
         guess = Guess("masks", "the image files", f"{first} is there as well", f"give {first} as the data")
         return replace(with_masks, guesses=(*with_masks.guesses, *([guess] if first else [])))
     if not outlined:
-        refuse_boxes(files)
+        refuse_boxes(files, root)
     return _source(name, root, outlined, images)
 
 
@@ -80,7 +80,7 @@ def source_of_annotation_file(path: Path, options: Config) -> Source | None:
             f"{path} is {file.tool}, for segmentation: for classes give folders, or a CSV with path and label"
         )
     if not file.outlined:
-        refuse_boxes({path: file})
+        refuse_boxes({path: file}, path.parent)
     root = path.parent
     images = [p for p in walk(root) if p.suffix.lower() in PICTURES]
     if not any(p.name.lower() in file.by_name for p in images) and names_mask(root.name):
@@ -89,20 +89,27 @@ def source_of_annotation_file(path: Path, options: Config) -> Source | None:
     return _source(path.stem, root, {path: file}, images)
 
 
-def refuse_boxes(files: Files) -> None:
+def refuse_boxes(files: Files, root: Path) -> None:
     """Raises UserError, which says what files without an outline hold."""
+    or_classes = ", or use --task classification for the classes of its folders" * _has_classes(root)
     path, file = next(((p, f) for p, f in files.items() if f.boxed), next(iter(files.items())))
     if file.unread:
-        raise UserError(
-            f"{path} is {file.tool}, which is not read: export the outlines as COCO, or use --task classification where "
-            "folders are classes"
-        )
+        raise UserError(f"{path} is {file.tool}, which is not read: export the outlines as COCO{or_classes}")
     what = "bounding boxes" if file.boxed else file.holds or "no objects"
     instead = f"{what} and no outlines" if what != "no objects" else what
     raise UserError(
-        f"{path} is {file.tool} and holds {instead}: eyespot trains classification and segmentation, so outline the objects, "
-        "or use --task classification where folders are classes"
+        f"{path} is {file.tool} and holds {instead}, which cannot be trained: outline the objects{or_classes}"
     )
+
+
+def _has_classes(root: Path) -> bool:
+    """Whether the folder can be read as classes, two of which have samples."""
+    try:
+        source = source_of_folders(root, root.name, Config(task="classification"))
+    except UserError:
+        return False
+    labels = {sample.label for sample in source.samples}
+    return len(labels) > 1 and labels == set(source.classes) and not all(map(names_images, labels))
 
 
 def _with_mask_files(root: Path, name: str, options: Config) -> Source | None:
@@ -138,8 +145,9 @@ def _source(name: str, root: Path, files: Files, images: list[Path]) -> Source:
     without = {"mask": unlisted, "file": tuple(matches.missing)}
     used = {sample.mask for sample in samples}
     first = next(path for path in files if path in used)
-    others = f" and {count(len(used) - 1, 'other')}" if len(used) > 1 else ""
-    guess = Guess("task", "segmentation", f"{first} is {files[first].tool}{others}", "--task classification")
+    others = f" and {len(used) - 1:,} more" if len(used) > 1 else ""
+    reason = f"there is {files[first].tool} ({first.name}{others})"
+    guess = Guess("task", "segmentation", reason, "--task classification")
     kept = {missing: paths for missing, paths in without.items() if paths}
     return Source(name, tuple(samples), (), {}, kept, (guess,))
 

@@ -1,33 +1,45 @@
 """Of a case with several images or several masks: the one that is meant, a mask for each class, or a refusal."""
 
-import re
-from collections import Counter
-from fnmatch import fnmatchcase
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import reduce
 from operator import and_
 from pathlib import Path
 
 from eyespot.data.guesses import Guess
+from eyespot.data.sources.case_channels import joined_example, with_channels
+from eyespot.data.sources.judge import LABELS, PICTURES, judged
+from eyespot.data.sources.patterns import pattern_for
 from eyespot.data.sources.samples import SPLITS
 from eyespot.data.sources.stems import Case, folder_words, stem_of
-from eyespot.data.sources.words import IMAGE_WORDS, VARIANT_WORDS, names_mask, tokens
+from eyespot.data.sources.words import IMAGE_WORDS, MASK_WORDS, VARIANT_WORDS, names_mask, tokens
 from eyespot.errors import UserError
 
-LAST_WORD = re.compile(r"[\W_][^\W\d_]+$")
-"""The last word of a name with what separates it, such as _mask."""
+ABOUT_LABELS = MASK_WORDS - {"mask", "masks"}
+"""Words of a mask that say more than that: a field of view is called a mask too."""
 
 
-def one_image_each(root: Path, cases: list[Case]) -> tuple[list[Case], Guess | None]:
-    """Every case with one image: of several the one that is called image. Raises UserError where none or several are."""
+def one_image_each(root: Path, cases: list[Case], asked: bool = False) -> tuple[list[Case], Guess | None]:
+    """Every case with one image: of several the one that is called image, or all as its channels.
+
+    asked   whether the user said which files are masks, so that other label maps are among the images
+
+    Raises UserError where neither is plain.
+    """
+    if asked:
+        cases = without_label_maps(cases, root)
     several = [case for case in cases if len(case.images) > 1]
     if not several:
         return cases, None
+    if joined := with_channels(cases):
+        return joined
     for case in several:
         if sum(_is_called_image(path, case.images, root) for path in case.images) != 1:
-            names = _listed(root, case.images)
+            pattern = pattern_for(root, case.images[0], case.images, [c.images for c in several])
             raise UserError(
-                f"{case.masks[0].relative_to(root)} is the mask of {len(case.images)} images ({names}): choose with --images, such as "
-                f"--images {pattern_for(root, case.images[0], case.images)!r}, or write those of a case into one file as its channels"
+                f"{case.masks[0].relative_to(root)} is the mask of {len(case.images)} images ({_listed(case.images)}): choose "
+                f"one of each case with --images {pattern!r}, or join them as channels by a CSV ({joined_example(case)})"
             )
     chosen = [
         Case([path for path in case.images if _is_called_image(path, case.images, root)], case.masks)
@@ -35,7 +47,18 @@ def one_image_each(root: Path, cases: list[Case]) -> tuple[list[Case], Guess | N
         else case
         for case in cases
     ]
-    return chosen, _guess("images", root, several[0].images, chosen[cases.index(several[0])].images[0])
+    return chosen, _guess("images", several[0].images, chosen[cases.index(several[0])].images[0])
+
+
+def without_label_maps(cases: list[Case], root: Path) -> list[Case]:
+    """The cases without images that are label maps, where others are pictures."""
+    several = [case for case in cases if len(case.images) > 1]
+    kinds = _kinds([case.images for case in several], root)
+    if PICTURES not in kinds.values():
+        return cases
+    return [
+        Case([p for p in case.images if kinds.get(p) != LABELS] or case.images, case.masks) for case in cases
+    ]
 
 
 def one_mask_each(root: Path, cases: list[Case]) -> tuple[list[Case], Guess | None]:
@@ -43,17 +66,39 @@ def one_mask_each(root: Path, cases: list[Case]) -> tuple[list[Case], Guess | No
     several = [case for case in cases if len(case.masks) > 1]
     if not several:
         return cases, None
-    chosen = [Case(case.images, [_label_map(root, case)]) for case in cases]
-    return chosen, _guess("masks", root, several[0].masks, chosen[cases.index(several[0])].masks[0])
+    kinds = kinds_of_masks(several, root)
+    chosen = [Case(case.images, [_label_map(root, case, several, kinds)]) for case in cases]
+    return chosen, _guess("masks", several[0].masks, chosen[cases.index(several[0])].masks[0])
 
 
-def _label_map(root: Path, case: Case) -> Path:
-    ranks = {path: len(_own_words(path, case.masks, root) & VARIANT_WORDS) for path in case.masks}
+def kinds_of_masks(cases: Iterable[Case], root: Path) -> dict[Path, str]:
+    """What the masks of cases are that have several: "labels", "pictures" or "unclear"."""
+    return _kinds([case.masks for case in cases], root)
+
+
+def _kinds(of_cases: Iterable[list[Path]], root: Path) -> dict[Path, str]:
+    """What files are of which a case has several: judged by a few of those with the same words."""
+    alike: dict[frozenset[str], list[Path]] = defaultdict(list)
+    for paths in of_cases:
+        for path in paths:
+            alike[frozenset(_own_words(path, paths, root))].append(path)
+    kinds = [(paths, judged(paths)) for paths in alike.values()]
+    return {path: kind for paths, kind in kinds for path in paths}
+
+
+def _label_map(root: Path, case: Case, several: list[Case], kinds: dict[Path, str]) -> Path:
+    if len(case.masks) == 1:
+        return case.masks[0]
+    labels = [mask for mask in case.masks if kinds[mask] == LABELS]
+    masks = [mask for mask in case.masks if not labels or kinds[mask] != PICTURES]
+    ranks = {path: len(_own_words(path, case.masks, root) & VARIANT_WORDS) for path in masks}
     best = [path for path, rank in ranks.items() if rank == min(ranks.values())]
     if len(best) > 1:
+        best.sort(key=lambda path: not _own_words(path, case.masks, root) & ABOUT_LABELS)
+        pattern = pattern_for(root, best[0], case.masks, [c.masks for c in several])
         raise UserError(
-            f"{case.images[0].relative_to(root)} has {len(best)} masks ({_listed(root, best)}): choose with --masks, such as "
-            f"--masks {pattern_for(root, best[0], best)!r}, or write them into one file"
+            f"{case.images[0].relative_to(root)} has {len(best)} masks ({_listed(best)}): choose with --masks, such as "
+            f"--masks {pattern!r}, or write them into one file"
         )
     return best[0]
 
@@ -72,37 +117,23 @@ def _words(path: Path, root: Path) -> Counter[str]:
     return Counter((*folder_words(path, root), *tokens(stem_of(path))))
 
 
-def _listed(root: Path, paths: list[Path], most: int = 5) -> str:
-    names = [str(path.relative_to(root)) for path in paths[:most]]
+def _listed(paths: list[Path], most: int = 4) -> str:
+    """The first few of some files, without the folders that all have."""
+    names = _short_names(paths)[:most]
     return ", ".join(names) + ", ..." * (len(paths) > most)
 
 
-def pattern_for(root: Path, path: Path, others: list[Path]) -> str:
-    """A pattern that matches the files like this one among those of its case."""
-    if all(other.parent != path.parent for other in others if other != path):
-        return f"{path.parent.relative_to(root).as_posix()}/*"
-    own = [
-        word
-        for word in tokens(stem_of(path))
-        if all(word not in tokens(stem_of(o)) for o in others if o != path)
-    ]
-    ending = path.name[len(stem_of(path)) :]
-    at = path.name.lower().rfind(own[-1]) if own else 0
-    if own:
-        return f"**/*{path.name[at:]}"
-    only_ending = all(other.suffix != path.suffix for other in others if other != path)
-    last_word = LAST_WORD.search(stem_of(path))
-    if last_word and not only_ending:
-        pattern = f"*{last_word[0]}{ending}"
-        if not any(fnmatchcase(other.name, pattern) for other in others if other != path):
-            return f"**/{pattern}"
-    return f"**/*{ending}" if only_ending else f"**/{path.name}"
+def _short_names(paths: list[Path]) -> list[str]:
+    """The paths without the folders that all have."""
+    top = os.path.commonpath([path.parent for path in paths])
+    return [str(path.relative_to(top)) for path in paths]
 
 
-def _guess(what: str, root: Path, several: list[Path], chosen: Path) -> Guess:
-    others = [path for path in several if path != chosen]
-    reason = f"by their names the others are not meant ({_listed(root, others)})"
-    return Guess(what, f"{chosen.relative_to(root)} and its like", reason, f"--{what} PATTERN")
+def _guess(what: str, several: list[Path], chosen: Path) -> Guess:
+    names = _short_names([chosen, *(path for path in several if path != chosen)])
+    others = ", ".join(names[1:4]) + ", ..." * (len(names) > 4)
+    reason = f"by name or content the others are not meant ({others})"
+    return Guess(what, f"{names[0]} and its like", reason, f"--{what} PATTERN")
 
 
 def by_class(cases: list[Case], images: list[Path], root: Path) -> dict[Path, str]:
@@ -113,6 +144,8 @@ def by_class(cases: list[Case], images: list[Path], root: Path) -> dict[Path, st
         for mask in case.masks:
             name = _class_of(mask.relative_to(root), folders_of_images)
             if name is None:
+                return {}
+            if names_mask(name):
                 return {}
             classes[mask] = name
         if len({classes[mask] for mask in case.masks}) < len(case.masks):

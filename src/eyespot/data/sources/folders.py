@@ -33,6 +33,8 @@ from eyespot.errors import UserError
 
 GENERIC = frozenset("data dataset all files jpg jpeg jpegs jpgs png pngs".split())
 """Names of folders that hold files of any class."""
+ANNOTATIONS = frozenset((".xml", ".json"))
+"""Endings of notes about images, in folders of their own."""
 LOOKED_AT = 20
 """Most files of other kinds that are looked at, to name what a folder without images holds."""
 HEAD = 1 << 16
@@ -43,11 +45,12 @@ Labels = dict[Path, tuple[str, str]]
 
 @dataclass
 class Files:
-    """The files of a folder: those of known kinds, how many others there are by their ending, and tables beside pictures or sounds."""
+    """The files of a folder: those of known kinds, how many others there are by their ending, and tables and annotations beside pictures or sounds."""
 
     known: list[Path]
     ignored: Counter[str] = field(default_factory=Counter)
     tables: list[Path] = field(default_factory=list)
+    notes: list[Path] = field(default_factory=list)
 
 
 def source_of_folders(root: Path, name: str, options: Config = Config()) -> Source:
@@ -74,7 +77,7 @@ def _by_folders(root: Path, files: Files) -> tuple[Labels, set[str], list[Guess]
     """The classes of folders; or, where no folder can be a class, those that names begin with."""
     layout = class_layout(root)
     labels = _labels_of(files.known, layout)
-    classes = layout.labels - _classes_of_tables(files, layout, labels)
+    classes = layout.labels - _classes_of_notes(files, layout, labels)
     if labels and not _all_splits(classes) and not (len(classes) == 1 and _is_generic(*classes)):
         return labels, classes, layout.guesses
     by_name = labels_by_beginning(files.known, root)
@@ -101,7 +104,8 @@ def _files(root: Path, options: Config) -> Files:
         tables = [path for path in known if is_table(path)]
         ignored += Counter(ending_of(path) for path in tables if path.parent != root)
         known = [path for path in known if path not in set(tables)]
-    return Files(known, ignored, tables)
+    notes = [path for path in paths if path.suffix.lower() in ANNOTATIONS]
+    return Files(known, ignored, tables, notes)
 
 
 def _labels_of(files: list[Path], layout: ClassLayout) -> Labels:
@@ -154,10 +158,10 @@ def _refuse_ids(root: Path, labels: Labels) -> None:
     )
 
 
-def _classes_of_tables(files: Files, layout: ClassLayout, labels: Labels) -> set[str]:
-    """The folders that hold tables and no sample: they are notes about the others."""
-    of_tables = _labels_of(files.tables, layout)
-    return {label for label, _ in of_tables.values()} - {label for label, _ in labels.values()}
+def _classes_of_notes(files: Files, layout: ClassLayout, labels: Labels) -> set[str]:
+    """The folders that hold tables or annotations and no sample: they are notes about the others."""
+    of_notes = _labels_of([*files.tables, *files.notes], layout)
+    return {label for label, _ in of_notes.values()} - {label for label, _ in labels.values()}
 
 
 def _about_table(root: Path, files: Files, classes: set[str]) -> list[Guess]:

@@ -10,6 +10,12 @@ from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask
 
+MOST_COLOURS = 12
+NEAR = 2
+"""Values of red, green and blue by which most pixels of a label map differ from its colours after JPEG."""
+CONCENTRATED = 0.6
+"""The share of pixels near the most frequent colours, from which a JPEG may be a label map."""
+MOST_PIXELS = 1 << 16
 LABELS = "labels"
 PICTURES = "pictures"
 UNCLEAR = "unclear"
@@ -48,11 +54,14 @@ def _shape(path: Path) -> tuple[int, ...]:
 
 
 def _judge(path: Path) -> str | None:
-    values = _values(path)
-    if values is None or not values.size:
+    read = _values(path)
+    if read is None or not read[0].size:
         return None
+    values, kind = read
     distinct = len(np.unique(values))
     flat = _flatness(values)
+    if kind == "JPEG" and distinct > MOST_VALUES and _concentration(values) >= CONCENTRATED:
+        return UNCLEAR  # a label map, of which JPEG has spread the colours
     if distinct <= MOST_VALUES and flat >= FLAT:
         return LABELS
     if distinct > MOST_VALUES // 2 and flat < UNEVEN:
@@ -60,15 +69,28 @@ def _judge(path: Path) -> str | None:
     return LABELS if flat >= 0.9 and distinct < values.size / 50 else UNCLEAR
 
 
-def _values(path: Path) -> NDArray[np.int64] | None:
-    """The values as a mask has them; None where the file cannot be read so."""
+def _values(path: Path) -> tuple[NDArray[np.int64], str] | None:
+    """The values as a mask has them, and the kind of file; None where the file cannot be read so."""
     try:
         if path.stat().st_size > MOST_BYTES:
             return None
         content = load_bytes(path)
-        return read_mask(content, read_header(content).dim)[0]
+        return read_mask(content, read_header(content).dim)
     except (OSError, Unreadable):
         return None
+
+
+def _concentration(values: NDArray[np.int64]) -> float:
+    """The share of pixels that have nearly one of the few most frequent colours."""
+    colours = np.stack([values >> shift & 255 for shift in (16, 8, 0)], -1).reshape(-1, 3)
+    colours = colours[:: max(1, len(colours) // MOST_PIXELS)]
+    left = colours
+    for _ in range(MOST_COLOURS):
+        if not len(left):
+            break
+        distinct, counts = np.unique(left, axis=0, return_counts=True)
+        left = left[(np.abs(left - distinct[counts.argmax()]) > NEAR).any(-1)]
+    return 1 - len(left) / len(colours)
 
 
 def _flatness(values: NDArray[np.int64]) -> float:

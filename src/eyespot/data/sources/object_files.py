@@ -11,7 +11,7 @@ from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask
 from eyespot.data.sources.samples import TABLES, Sample, Source, folders, is_known, walk
 from eyespot.data.sources.splits import with_splits
-from eyespot.data.sources.stems import stem_of
+from eyespot.data.sources.stems import ENOUGH, stem_of
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.errors import UserError
 from eyespot.labels import components
@@ -70,17 +70,29 @@ def _by_name(root: Path, images: list[Path], mask_folders: list[Path]) -> dict[P
     """Images whose name a folder of masks has: images/ID.png and masks/ID/*.png"""
     folder_of = {_key(folder, root, names_mask): folder for folder in mask_folders}
     keys = {image: (*_key(image.parent, root, names_images), stem_of(image)) for image in images}
-    return _if_objects({image: folder_of[key] for image, key in keys.items() if key in folder_of})
+    of_image = {image: folder_of[key] for image, key in keys.items() if key in folder_of}
+    numbered = len(of_image) >= ENOUGH * len(images) > 1 and _fewer_than_images(of_image)
+    return _if_objects(of_image, numbered)
 
 
-def _if_objects(of_image: dict[Path, Path]) -> dict[Path, Path]:
-    """The images and their folders; nothing where the files in these are one per image or per class."""
+def _fewer_than_images(of_image: dict[Path, Path]) -> bool:
+    """Whether hardly a folder has as many files as there are images, as the masks of one class would be."""
+    full = sum(len(object_files(folder)) >= len(of_image) for folder in of_image.values())
+    return full < ENOUGH * len(of_image)
+
+
+def _if_objects(of_image: dict[Path, Path], by_folder: bool = False) -> dict[Path, Path]:
+    """The images and their folders; nothing where the files in these are one per image or per class.
+
+    by_folder   whether most images have a folder, so that numbers as names of files are no names of images
+    """
     files = {image: object_files(folder) for image, folder in of_image.items()}
     several = [paths for paths in files.values() if len(paths) > 1]
     named_like_image = sum(stem_of(p) in {stem_of(i) for i in of_image} for paths in several for p in paths)
     words = [frozenset(stem_of(p) for p in paths if not stem_of(p).isdecimal()) for paths in several]
     per_class = len(several) > 1 and len(set(words)) == 1 and bool(words[0])
-    return {} if not several or per_class or named_like_image > len(several) else of_image
+    of_images = named_like_image > len(several) and not by_folder
+    return {} if not several or per_class or of_images else of_image
 
 
 def _by_number(root: Path, images: list[Path], mask_folders: list[Path], options: Config) -> dict[Path, Path]:

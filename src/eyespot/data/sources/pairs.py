@@ -8,7 +8,7 @@ from pathlib import Path
 from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.cases import by_class, one_image_each, one_mask_each
+from eyespot.data.sources.cases import by_class, kinds_of_masks, one_image_each, one_mask_each
 from eyespot.data.sources.judge import LABELS, PICTURES, judged
 from eyespot.data.sources.roles import Roles, roles_by_name, roles_by_pattern
 from eyespot.data.sources.samples import (
@@ -26,6 +26,8 @@ from eyespot.data.sources.stems import ENOUGH, Case, Matching, match_files
 from eyespot.data.sources.unnamed import unnamed_roles
 from eyespot.errors import UserError
 
+SHORT = 90
+"""Letters that the paths of an image and its mask may have in a sentence."""
 OPTIONS = "--task classification, or --images PATTERN --masks PATTERN"
 """What overrules a pair of folders."""
 
@@ -58,7 +60,7 @@ def source_of_pairs(root: Path, name: str, options: Config = Config()) -> Source
             )
         return None
     ignored = Counter(ending_of(path) for path in files if not is_known(path))
-    return _source(root, name, layout, dict(ignored))
+    return _source(root, name, layout, dict(ignored), options)
 
 
 def _refuse_masks_option(options: Config) -> None:
@@ -84,7 +86,7 @@ def _layout(root: Path, files: list[Path], options: Config) -> Layout | None:
         if matching is not None:
             matching = _with_further_masks(root, roles, matching)
             _check_content(root, roles, matching, options)
-            return Layout(roles, matching, _reason(root, matching, "match by name"))
+            return Layout(roles, matching, "their names match")
         _refuse_unmatched(root, roles, options)
     if options.images or options.masks or roles.by_folder:
         return None
@@ -92,7 +94,7 @@ def _layout(root: Path, files: list[Path], options: Config) -> Layout | None:
     if unnamed is None:
         return None
     roles, matching, look = unnamed
-    return Layout(roles, matching, _reason(root, matching, look))
+    return Layout(roles, matching, look)
 
 
 def _with_further_masks(root: Path, roles: Roles, matching: Matching) -> Matching:
@@ -115,7 +117,9 @@ def _check_content(root: Path, roles: Roles, matching: Matching, options: Config
     if sure:
         return
     masks = [path for case in matching.cases for path in case.masks]
-    if judged(masks) == PICTURES:
+    kinds = set(kinds_of_masks((case for case in matching.cases if len(case.masks) > 1), root).values())
+    single = [case.masks[0] for case in matching.cases if len(case.masks) == 1]
+    if kinds | ({judged(single)} if single else set()) == {PICTURES}:
         raise UserError(
             f"{_folders(root, masks)} seems by its name to hold masks of {_folders(root, roles.images)}, but {masks[0].name} is a picture "
             f"and no label map: give --task classification if the folders are classes, or name the masks with --masks PATTERN"
@@ -140,11 +144,11 @@ def _refuse_unmatched(root: Path, roles: Roles, options: Config) -> None:
         )
 
 
-def _reason(root: Path, matching: Matching, why: str) -> str:
-    images = [path for case in matching.cases for path in case.images]
-    masks = [path for case in matching.cases for path in case.masks]
-    example = f"{images[0].relative_to(root)} with {masks[0].relative_to(root)}"
-    return f"files of {_folders(root, images)} and {_folders(root, masks)} {why}, such as {example}"
+def _example(root: Path, case: Case) -> str:
+    """An image and its mask, by their paths where these are short, else by their names."""
+    pair = [case.images[0].relative_to(root), case.masks[0].relative_to(root)]
+    short = sum(len(str(path)) for path in pair) <= SHORT
+    return " with ".join(str(path) if short else path.name for path in pair)
 
 
 def _folders(root: Path, paths: Iterable[Path], most: int = 3) -> str:
@@ -154,13 +158,11 @@ def _folders(root: Path, paths: Iterable[Path], most: int = 3) -> str:
     return ", ".join(shown) + ", ..." * (len(names) > most)
 
 
-def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int]) -> Source:
+def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int], options: Config) -> Source:
     roles = layout.roles
     guesses = []
-    if not roles.asked:
-        guesses.append(Guess("task", "segmentation", layout.reason, OPTIONS))
     cases = layout.matching.cases
-    cases, guess = one_image_each(root, cases)
+    cases, guess = one_image_each(root, cases, bool(options.masks and not options.images))
     guesses += [guess] if guess else []
     classes = () if roles.asked else by_class(cases, roles.images, root)
     if classes:
@@ -177,6 +179,9 @@ def _source(root: Path, name: str, layout: Layout, ignored: dict[str, int]) -> S
         guesses += [guess] if guess else []
         samples = [Sample(case.images[0], "", mask=case.masks[0]) for case in cases]
         names = class_names(root)
+    if not roles.asked:
+        reason = f"{layout.reason}: {_example(root, cases[0])}"
+        guesses.insert(0, Guess("task", "segmentation", reason, OPTIONS))
     samples, guess = with_splits(samples, root)
     guesses += [guess] if guess else []
     without = {

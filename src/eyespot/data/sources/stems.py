@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyespot.data.sources.words import MASK_WORDS, Tokens, tokens
+from eyespot.data.sources.words import MASK_WORDS, Tokens, names_images, names_mask, tokens
 
 Key = tuple[Tokens, Tokens]
 """What files of one case have in common: words of their folders, and of their names."""
@@ -55,10 +55,36 @@ def match_files(images: list[Path], masks: list[Path], root: Path) -> Matching |
     """
     sides = _items(images, root), _items(masks, root)
     matching = _match(*sides)
+    if matching is None or len(matching.cases) < ENOUGH * len(images):
+        matching = _better(
+            matching, _match(_without_numbers(sides[0], root), _without_numbers(sides[1], root))
+        )
     if matching is None and any(item.folder for side in sides for item in side):
         flat = [[Item(item.path, (), item.name) for item in side] for side in sides]
         matching = _match(*flat) if all(map(_differ, flat)) else None
     return matching
+
+
+def _better(first: Matching | None, second: Matching | None) -> Matching | None:
+    """The one with more images in cases; the first where both have as many."""
+    if first is None or second is None:
+        return first or second
+    return second if len(second.images) < len(first.images) else first
+
+
+def _without_numbers(items: list[Item], root: Path) -> list[Item]:
+    """The items without the numbers of folders called masks or images, such as the 2 of mask-2/, by another person."""
+    return [Item(item.path, _words_of_folders(item.path, root), item.name) for item in items]
+
+
+def _words_of_folders(path: Path, root: Path) -> Tokens:
+    names = path.relative_to(root).parts[:-1]
+    return tuple(
+        word
+        for name in names
+        for word in tokens(name)
+        if not (word.isdigit() and (names_mask(name) or names_images(name)))
+    )
 
 
 def stem_of(path: Path) -> str:

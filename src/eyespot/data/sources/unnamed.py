@@ -7,7 +7,7 @@ from eyespot.data.sources.judge import LABELS, PICTURES, judged, same_shapes
 from eyespot.data.sources.roles import Roles
 from eyespot.data.sources.samples import folders
 from eyespot.data.sources.stems import ENOUGH, Matching, match_files, stem_of
-from eyespot.data.sources.words import split_of, tokens
+from eyespot.data.sources.words import Tokens, split_of, tokens
 from eyespot.errors import UserError
 
 MOST_FOLDERS = 6
@@ -16,6 +16,8 @@ FEWEST = 3
 """Cases from which equal names are no chance."""
 MOST_NAMES = 400
 """Files of a folder whose names are compared."""
+MOST_FURTHER = 4
+"""Words that the name of a mask may have more than that of its image."""
 Unnamed = tuple[Roles, Matching, str]
 
 
@@ -72,23 +74,34 @@ def _judged_pair(images: list[Path], masks: list[Path], root: Path) -> Unnamed |
         return None
     if not same_shapes([(case.images[0], case.masks[0]) for case in matching.cases]):
         return None
-    look = "match by name, and the second have few values in flat areas"
+    look = "names match, and one side is flat areas of few values"
     return Roles(images, masks, []), matching, look
 
 
 def _endings(files: list[Path], root: Path) -> Unnamed | None:
-    """Files of one folder, some with the name of another and one more word at the end, such as a.png and a_L.png."""
+    """Files of one folder, some with the name of another and a few words more, such as a.png and a_L.png, or a_1stHO.png."""
     folder = Counter(path.parent for path in files).most_common(1)[0][0] if files else root
-    names = {tokens(stem_of(path)) for path in files[:] if path.parent == folder}
+    names = {tokens(stem_of(path)) for path in files if path.parent == folder}
     names = set(sorted(names)[:MOST_NAMES])
-    endings = Counter(name[-1] for name in names if name[:-1] in names)
-    if not endings:
+    endings = Counter(ending for name in names if (ending := _further_words(name, names)))
+    usual = [ending for ending, n in endings.items() if n >= FEWEST]
+    if not usual:
         return None
-    ending, n = endings.most_common(1)[0]
-    if n < FEWEST or ending.isdigit():
-        return None
-    masks = [path for path in files if tokens(stem_of(path))[-1] == ending]
-    images = [path for path in files if tokens(stem_of(path))[-1] != ending]
+    masks = [path for path in files if _ends(path, usual)]
+    images = [path for path in files if not _ends(path, usual)]
     if judged(masks) != LABELS or judged(images) != PICTURES:
         return None
     return _judged_pair(images, masks, root)
+
+
+def _further_words(name: Tokens, names: set[Tokens]) -> Tokens:
+    """What a name has behind the longest other one that it begins with; nothing where that is a number."""
+    for n in range(len(name) - 1, max(0, len(name) - 1 - MOST_FURTHER), -1):
+        if name[:n] in names:
+            return () if name[-1].isdigit() else name[n:]
+    return ()
+
+
+def _ends(path: Path, endings: list[Tokens]) -> bool:
+    name = tokens(stem_of(path))
+    return any(len(name) > len(ending) and name[-len(ending) :] == ending for ending in endings)
