@@ -24,13 +24,14 @@ from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import FEW, few_groups
 from eyespot.data.photographs import imagenet_name
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
+from eyespot.data.recognise import Looked
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate as evaluate_on
 from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.evaluation.run_split import SPLIT, run_of, trained_before, trained_notes
+from eyespot.evaluation.seen_by import check_seen
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
@@ -51,6 +52,7 @@ from eyespot.run_folder import (
     show_plan,
     start_folder,
 )
+from eyespot.training.division import seen_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import read_state
@@ -277,22 +279,14 @@ def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
 
 
 def _warn_of_seen(survey: Survey, plan: Plan) -> None:
-    """Say how many validation and test images the weights to start from have been trained on."""
-    if plan.config.weights in (None, IMAGENET):
+    """Say how many validation and test images the weights to start from have been trained on, or that it is not known."""
+    if plan.before is None:
         _warn_of_imagenet(survey, plan)
         return
-    start = run_of(plan.config.weights)
-    trained = trained_before(start)
-    rows = [*plan.val.tolist(), *plan.test.tolist()]
-    seen = [row for row in rows if survey.headers[row].digest.hex() in trained]
-    if not seen:
-        return
-    text = (
-        f"{len(seen)} of the {len(rows)} {survey.word}s for validation and testing have been trained on by "
-        f"{plan.config.weights}: the metrics are too good; where it is the same data set, give {start / SPLIT} as the data"
-    )
-    survey.add_problems([Problem(WARNING, text, tuple(survey.path(row) for row in seen))])
-    say(f"{WARNING}: {text}")
+    problems = list(seen_problems(survey, plan.division, plan.before, plan.seen.unknown))
+    survey.add_problems(problems)
+    for problem in problems:
+        say(f"{problem.level}: {problem.text}")
 
 
 def _warn_of_few_groups(survey: Survey, plan: Plan) -> None:
@@ -348,11 +342,12 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
 def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
     predictor = load(folder, device=plan.config.device or "cpu")
-    evaluation, fitted = finish(
-        predictor, survey, plan.val, plan.division.final, plan.division.grouping(plan.division.final)
-    )
-    known = trained_notes(folder, [survey.headers[row].digest.hex() for row in plan.division.final.tolist()])
-    evaluation = replace(evaluation, notes=(*evaluation.notes, *known))
+    rows = plan.division.final
+    evaluation, fitted = finish(predictor, survey, plan.val, rows, plan.division.grouping(rows))
+    headers = [survey.headers[row] for row in rows.tolist()]
+    looked = Looked(headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing)
+    paths = [survey.path(row) for row in rows.tolist()]
+    evaluation = check_seen(evaluation, folder, predictor.card, looked, paths)
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)

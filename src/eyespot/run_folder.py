@@ -18,6 +18,7 @@ from eyespot.console import clock as as_clock
 from eyespot.console import say, stderr
 from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
+from eyespot.data.seen import FILE
 from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
@@ -30,7 +31,7 @@ from eyespot.weights.card import NAME, Card, versions, write_model
 PLAN = "plan.toml"
 CHECKPOINT = "checkpoint.safetensors"
 REPORT = "report.html"
-OURS = (NAME, *RUN_FILES, "history.csv", "first-batch.png", CHECKPOINT, REPORT)
+OURS = (NAME, *RUN_FILES, FILE, "history.csv", "first-batch.png", CHECKPOINT, REPORT)
 
 
 def run_folder(out: str | os.PathLike | None, data: str) -> Path:
@@ -99,6 +100,8 @@ def make_card(survey: Survey, plan: Plan, side: int) -> Card:
         "images": len(survey.labels),
         "trained": len(plan.train),
         "content": fingerprint(survey.scan),
+        "split": plan.seen.fingerprint(),
+        "seen": plan.seen.as_card(),
     }
     settings = {name: value for name, value in asdict(config).items() if value is not None}
     return Card(
@@ -121,6 +124,7 @@ def start_folder(folder: Path, survey: Survey, plan: Plan) -> None:
     tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, survey)}
     write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(survey, plan))
+    write_file(folder / FILE, plan.seen.as_bytes())
     pictures.write_png(plan.task.picture(plan.train), folder / "first-batch.png")
 
 
@@ -257,7 +261,7 @@ class SavedPlan:
             )
 
     def restore(self, survey: Survey) -> Plan:
-        return restore_plan(survey, self.config, self.reasons, self.timed, self.budget)
+        return restore_plan(survey, self.config, self.path.parent, self.reasons, self.timed, self.budget)
 
 
 def read_plan(folder: Path) -> SavedPlan:

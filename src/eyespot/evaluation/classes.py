@@ -12,6 +12,7 @@ from eyespot.data.findings import Survey
 from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Array
 from eyespot.data.images import load_images
+from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
@@ -19,7 +20,7 @@ from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
 from eyespot.evaluation.files import notes_about_files
-from eyespot.evaluation.run_split import trained_notes
+from eyespot.evaluation.seen_by import check_seen
 from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
@@ -145,7 +146,6 @@ class ClassEvaluator:
             raise UserError(nothing_usable(errors))
         samples = [source.samples[int(i)] for i in images.rows]
         labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
-        digests = [headers.headers[int(i)].digest.hex() for i in images.rows]
         logits = logits_of(predictor, images.pixels, np.arange(len(labels)))
         details = ClassDetails(
             [str(s.path) for s in samples],
@@ -155,9 +155,13 @@ class ClassEvaluator:
             predictor.classes,
             of_sources(source, images.rows, share),
         )
-        known = notes_about(run, digests, labels, predictor.classes)
-        read = (headers.headers[int(i)] for i in images.rows)
-        return evaluation_of(details, errors, (*known, *notes_about_files(predictor.preprocessing, read)))
+        read = [headers.headers[int(i)] for i in images.rows]
+        notes = (
+            *notes_about_classes(labels, predictor.classes),
+            *notes_about_files(predictor.preprocessing, read),
+        )
+        looked = Looked(read, images.pixels, images.thumbs, predictor.preprocessing)
+        return check_seen(evaluation_of(details, errors, notes), run, predictor.card, looked, details.paths)
 
 
 def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:
@@ -199,14 +203,11 @@ def check_source(predictor: Predictor, source: Source, run: Path, data: str) -> 
         raise UserError(f"the model does not know the class {unknown[0]!r} of {data}; it knows {known}")
 
 
-def notes_about(
-    run: Path, digests: list[str], labels: NDArray[np.int64], classes: list[str]
-) -> tuple[str, ...]:
-    """What a reader of the metrics has to know."""
-    notes = [*trained_notes(run, digests)]
+def notes_about_classes(labels: NDArray[np.int64], classes: list[str]) -> tuple[str, ...]:
+    """The note about classes without an image, if there are any."""
     present = set(labels.tolist())
     absent = [name for k, name in enumerate(classes) if k not in present]
-    if absent:
-        names = ", ".join(absent[:8]) + f" and {count(len(absent) - 8, 'other class')}" * (len(absent) > 8)
-        notes.append(f"note: no image of {names}: not part of the averages over classes")
-    return tuple(notes)
+    if not absent:
+        return ()
+    names = ", ".join(absent[:8]) + f" and {count(len(absent) - 8, 'other class')}" * (len(absent) > 8)
+    return (f"note: no image of {names}: not part of the averages over classes",)

@@ -1,6 +1,6 @@
 """What an evaluation is, and what a task has to provide for one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,6 +60,8 @@ class Evaluation:
     details   the samples and their predictions: see `classes.py` and `masks.py`
     errors    the reason for each file that could not be read
     notes     warnings about the metrics, each one line
+    seen      how many of the samples ("of") the network has been trained on ("n"), and these files, each with its original
+              where it is a copy; empty where that is not known
     """
 
     scores: dict[str, Any]
@@ -67,10 +69,11 @@ class Evaluation:
     details: Any
     errors: dict[str, str]
     notes: tuple[str, ...] = ()
+    seen: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self, full: bool = True) -> dict[str, Any]:
         """The metrics, ready for JSON. full   also what is large where there are many classes"""
-        rest = {"unreadable": self.errors, "notes": list(self.notes)}
+        rest = {"unreadable": self.errors, "notes": list(self.notes), "seen": self.seen}
         scores = self.scores if full else self.details.brief(self.scores)
         return scores | self.details.as_dict() | rest
 

@@ -15,12 +15,13 @@ from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks import VOID
 from eyespot.data.multilabel import unpack
 from eyespot.data.preprocess.choose import settle_axes
+from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
 from eyespot.evaluation.files import notes_about_files
-from eyespot.evaluation.run_split import trained_notes
+from eyespot.evaluation.seen_by import check_seen
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
@@ -143,10 +144,11 @@ class MaskEvaluator:
             raise UserError(nothing_usable(errors))
         paths = [str(source.samples[int(i)].path) for i in pairs.rows]
         read = [headers.headers[int(i)] for i in pairs.rows]
-        known = trained_notes(run, [header.digest.hex() for header in read])
-        notes = (*known, *notes_about_files(predictor.preprocessing, read))
+        notes = notes_about_files(predictor.preprocessing, read)
         groups = of_sources(source, pairs.rows, share)
-        return compare(output, pairs, np.arange(len(pairs.rows)), paths, groups, errors, notes)
+        evaluation = compare(output, pairs, np.arange(len(pairs.rows)), paths, groups, errors, notes)
+        looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing)
+        return check_seen(evaluation, run, predictor.card, looked, paths)
 
 
 def compare(

@@ -1,60 +1,23 @@
 """Which images a run trained on, and which it did not: its split.csv."""
 
 import csv
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from eyespot.config import NO_WEIGHTS
 from eyespot.data.groups import CLUSTER, share_of_groups
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.weights.published import IMAGENET
 
 SPLIT = "split.csv"
 SEEN = "were trained on"
 """In the warning about images that the network has seen."""
 
 
-def trained_content(run: Path) -> set[str]:
-    """The digests of the files that a run trained on, as far as its split.csv lists them."""
-    rows = split_rows(run) if (run / SPLIT).exists() else []
-    return {row["content"] for row in rows if row["split"] == "train"}
-
-
-def trained_notes(run: Path, digests: list[str]) -> tuple[str, ...]:
-    """The warning about evaluated files that a run, or one that it started from, was trained on, if there are any."""
-    trained = trained_before(run)
-    known = sum(digest in trained for digest in digests)
-    text = f"warning: {known:,} of these {len(digests):,} images {SEEN}, so the scores are too good"
-    return (text,) * bool(known)
-
-
 def run_of(weights: str | Path) -> Path:
     """The run folder that weights are of: the folder itself, or that of a model file."""
     path = Path(weights)
     return path if path.is_dir() else path.parent
-
-
-def trained_before(run: Path) -> set[str]:
-    """The digests of the files that a run, and the runs that it started from, were trained on."""
-    content: set[str] = set()
-    visited: set[Path] = set()
-    while run.resolve() not in visited and (run / SPLIT).exists():
-        visited.add(run.resolve())
-        content |= trained_content(run)
-        run = _start_of(run)
-    return content
-
-
-def _start_of(run: Path) -> Path:
-    """The run that a run started from, by its plan; the run itself where it started from none."""
-    try:
-        start = tomllib.loads((run / "plan.toml").read_text(encoding="utf-8")).get("start_from")
-    except (OSError, ValueError):
-        return run
-    return run if start in (None, NO_WEIGHTS, IMAGENET) else run_of(start)
 
 
 def split_rows(run: Path) -> list[dict[str, str]]:

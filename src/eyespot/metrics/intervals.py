@@ -136,7 +136,8 @@ def ratio(a: Float, b: Float) -> Float:
 
 
 def percent(score: Score) -> str:
-    """91.2% (90.6-91.7)"""
+    """91.2% (90.6-91.7), and of how many samples the network had seen some, if it had"""
     if score["value"] is None:
         return "no images"
-    return f"{100 * score['value']:.1f}% ({100 * score['low']:.1f}-{100 * score['high']:.1f})"
+    seen = f", {score['seen']:,} of {score['n']:,} seen in training" if score.get("seen") else ""
+    return f"{100 * score['value']:.1f}% ({100 * score['low']:.1f}-{100 * score['high']:.1f}){seen}"

@@ -1,5 +1,6 @@
 """Which rows train, validate and test: the user's own split, or one drawn by class, group and seed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,10 +9,12 @@ from numpy.typing import NDArray
 
 from eyespot.config import Config
 from eyespot.data.duplicates import clusters
-from eyespot.data.findings import Survey
+from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import CLUSTER, Grouping, grouping, share_of_groups
+from eyespot.data.seen import NEW
 from eyespot.data.split import groups_of, hold_out
 from eyespot.errors import UserError
+from eyespot.training.inherited import Inherited, check_sides, hold_out_unseen
 
 SHARE = 0.2
 """Of each class, for validation."""
@@ -65,8 +68,11 @@ class Division:
         return grouping([str(cluster) for cluster in self.clusters[rows].tolist()], self.share_of_groups())
 
 
-def split_rows(survey: Survey, config: Config) -> Division:
-    """Divide the rows of a survey. Raises UserError where nothing can be validated."""
+def split_rows(survey: Survey, config: Config, before: Inherited | None = None) -> Division:
+    """Divide the rows of a survey. Raises UserError where nothing can be validated.
+
+    before   what the weights to start from have seen
+    """
     splits = survey.splits
     rows = np.arange(len(survey.labels))
     names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
@@ -78,12 +84,19 @@ def split_rows(survey: Survey, config: Config) -> Division:
         return _described(Division(*own, "your own folders", groups, joined))
     rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
     share = config.val_fraction or min(SHARE, MONITOR / len(rest) if len(test) else 1)
-    chosen = hold_out(survey.labels[rest], joined[rest], share, config.seed)
+    earlier = before.only(rest) if before and (before.trained | before.held)[rest].any() else None
+    if earlier:
+        chosen = hold_out_unseen(survey.labels[rest], joined[rest], share, config.seed, earlier)
+        check_sides(survey, chosen, rest, earlier)
+    else:
+        chosen = hold_out(survey.labels[rest], joined[rest], share, config.seed)
     if groups is not None and not survey.source.has_masks:
         _check_groups(survey, chosen, rest)
     if not chosen.any():
         _refuse_one_group(survey, config, len(rest))
     reason = f"{share:.0%} {_description(survey, config, share, bool(len(test)))}, seed {config.seed}"
+    if earlier:
+        reason = earlier.description(reason, survey.word)
     return _described(Division(rest[~chosen], rest[chosen], test, reason, groups, joined))
 
 
@@ -136,3 +149,27 @@ def _check_groups(survey: Survey, chosen: NDArray[np.bool_], rest: Rows) -> None
             raise UserError(
                 f"class {name!r} has images in one group only, so it cannot be both trained and validated: choose another --group"
             )
+
+
+def seen_problems(
+    survey: Survey, division: Division, before: Inherited, unknown: tuple[str, ...]
+) -> Iterator[Problem]:
+    """What the user's own split makes of what was seen before, and weights of which that is not known."""
+    rows = [*division.val.tolist(), *division.test.tolist()]
+    seen = [row for row in rows if before.before[row] != NEW]
+    if seen:
+        text = (
+            f"{len(seen):,} of the {len(rows):,} {survey.word}s for validation and testing have been trained on by "
+            f"{before.start}, and the split is your own: the metrics are too good"
+        )
+        yield Problem(WARNING, text, tuple(survey.path(row) for row in seen))
+    held = [row for row in division.train.tolist() if before.held[row]]
+    if held:
+        text = (
+            f"{len(held):,} of the {len(division.train):,} {survey.word}s for training were held out by {before.start}, and "
+            "the split is your own: its metrics on them say nothing of this network"
+        )
+        yield Problem(WARNING, text, tuple(survey.path(row) for row in held))
+    for weights in unknown:
+        text = f"it is not known on which {survey.word}s {weights} was trained: if some are for validation here, the metrics are too good"
+        yield Problem(WARNING, text)

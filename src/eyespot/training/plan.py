@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from eyespot.config import NO_WEIGHTS, Config
 from eyespot.data.findings import Survey
+from eyespot.data.seen import SeenImages
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by
@@ -18,6 +20,7 @@ from eyespot.tasks.registry import task_of_survey
 from eyespot.tasks.training import TrainingTask
 from eyespot.training import networks
 from eyespot.training.division import Division, split_rows
+from eyespot.training.inherited import Inherited, inherited, resumed, seen_of
 from eyespot.training.schedule import HEAD_ALONE
 from eyespot.training.timing import fastest
 
@@ -53,6 +56,8 @@ class Plan:
     division   rows of the decoded images for training, validation and test
     task       what is learned: batches, loss and validation
     timed      images per second, by what was timed
+    seen       what the network will have been trained, validated and tested on, by itself and before
+    before     what the weights to start from had seen of these images; None where that is nothing
     """
 
     config: Config
@@ -61,6 +66,8 @@ class Plan:
     task: TrainingTask
     timed: dict[str, float]
     budget: Budget
+    seen: SeenImages
+    before: Inherited | None
 
     @property
     def train(self) -> NDArray[np.int64]:
@@ -101,7 +108,8 @@ class Planner:
         self.elapsed = elapsed
         self.reasons = dict(survey.reasons)
         self.kind = task_of_survey(survey).training
-        self.division = split_rows(survey, config)
+        self.before = inherited(survey, config)
+        self.division = split_rows(survey, config, self.before)
         self.reasons["split"] = self.division.reason
 
     def settle(self, name: str, value: Any, reason: str) -> Any:
@@ -228,20 +236,30 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
         task, timed = planner.choose_network(planner.start_anew(reason))
     task = planner.choose_recipe(task, timed)
     budget = planner.budget(task, timed)
-    return Plan(planner.config, planner.reasons, planner.division, task, timed, budget)
+    division = planner.division
+    seen = seen_of(survey, division.sides, planner.before)
+    return Plan(planner.config, planner.reasons, division, task, timed, budget, seen, planner.before)
 
 
 def restore_plan(
-    survey: Survey, config: Config, reasons: dict[str, str], timed: dict[str, float], budget: Budget
+    survey: Survey,
+    config: Config,
+    folder: Path,
+    reasons: dict[str, str],
+    timed: dict[str, float],
+    budget: Budget,
 ) -> Plan:
     """The plan of a run that was started before, from its resolved settings; nothing is chosen or timed again."""
-    division = split_rows(survey, config)
+    before = resumed(survey, config, folder)
+    division = split_rows(survey, config, before)
     choose_device(config.device)
     task = task_of_survey(survey).training(
         survey, config, measure(survey.images.pixels, division.train), division.train
     )
     torch.set_num_threads(config.threads or 1)
-    return Plan(config, reasons, division, task, timed, budget)
+    return Plan(
+        config, reasons, division, task, timed, budget, seen_of(survey, division.sides, before), before
+    )
 
 
 def precision_and_threads(planner: Planner, timed: dict[str, float], config: Config) -> dict[str, Any]:
