@@ -22,7 +22,7 @@ from eyespot.evaluation.evaluate import evaluate, finish
 from eyespot.prediction.load import make_predictor
 from eyespot.prediction.output import Output
 from eyespot.prediction.predictor import Predictor
-from eyespot.prediction.tiles import NetworkFacts, Reach
+from eyespot.prediction.tiles import Halo, NetworkFacts
 from eyespot.tasks.order import Order, first_draw
 from eyespot.tasks.registry import TASKS, Task, task_of_card, task_of_survey
 from eyespot.tasks.training import TrainingTask
@@ -66,7 +66,7 @@ class ConstantEngine:
     def __init__(self, classes: int, of_positions: bool):
         self.values = np.arange(classes, dtype=np.float32)
         self.of_positions = of_positions
-        self.facts = NetworkFacts("Constant", classes, 1, 1, 8.0 * classes, Reach(0, 0, 1))
+        self.facts = NetworkFacts("Constant", classes, 1, 1, 8.0 * classes, Halo(0, 0, 1))
 
     def fingerprint(self) -> str:
         return "constant"

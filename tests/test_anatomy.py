@@ -121,7 +121,7 @@ def agrees(model: nn.Module, channels: int, size: int, border: bool = True) -> N
     (axis,) = follower.last
     whole = 0
     for i, samples in enumerate(seen):
-        low, high = axis.grid.at(i)
+        low, high = axis.fields.at(i)
         if low == inf:
             assert not samples
         elif 0 <= low and high < size:
@@ -129,7 +129,7 @@ def agrees(model: nn.Module, channels: int, size: int, border: bool = True) -> N
             assert (min(samples), max(samples)) == (low, high)
         elif border:
             assert all(low <= s <= high for s in samples), f"position {i} sees {samples}, not {low} to {high}"
-    assert whole >= axis.grid.period, "no whole period is away from the border"
+    assert whole >= axis.fields.period, "no whole period is away from the border"
 
 
 class Meeting(nn.Module):

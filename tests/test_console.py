@@ -89,7 +89,6 @@ def test_quiet_silences_messages_and_progress(monkeypatch, said):
     monkeypatch.setattr(console, "FIRST_SECONDS", -1)
     console.quiet()
     console.say("a message")
-    console.live("a line")
     assert list(console.track([1, 2], 2, "reading")) == [1, 2] and said() == ""
     console.quiet(False)
     console.say("a message")

@@ -1,6 +1,6 @@
 """Guesses about files are listed once for a data set."""
 
-from eyespot.data.guesses import MOST, Guess, merged
+from eyespot.data.guesses import MAX_READINGS, Guess, summarise_guesses
 
 
 def column(value: str) -> list[Guess]:
@@ -8,12 +8,12 @@ def column(value: str) -> list[Guess]:
 
 
 def test_guesses_of_files_are_listed_once():
-    assert merged([column("first")] * 3) == column("first")
-    first, second = merged([column("second"), *[column("first")] * 2])
+    assert summarise_guesses([column("first")] * 3) == column("first")
+    first, second = summarise_guesses([column("second"), *[column("first")] * 2])
     assert (first.value, second.value) == ("first (2 files of 3)", "second (1 file of 3)")
-    assert merged([[], []]) == []
+    assert summarise_guesses([[], []]) == []
 
 
 def test_many_different_guesses_are_counted():
-    many = merged([column(str(n)) for n in range(MOST + 4)])
-    assert len(many) == MOST and many[-1].value.endswith(", and otherwise in 4 files")
+    many = summarise_guesses([column(str(n)) for n in range(MAX_READINGS + 4)])
+    assert len(many) == MAX_READINGS and many[-1].value.endswith(", and otherwise in 4 files")

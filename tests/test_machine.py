@@ -18,7 +18,6 @@ from PIL import Image
 from conftest import one_sentence, texture
 from eyespot import files, guard, pictures
 from eyespot.config import Config, read_config, write_plan
-from eyespot.data.header import Unreadable
 from eyespot.errors import UserError
 from eyespot.evaluation.run_split import split_rows
 from eyespot.prediction.predictions import Prediction
@@ -74,16 +73,6 @@ class TestOneGuard:
         assert "--batch" in guard.memory_sentence(MemoryError(), "train")
         assert "EYESPOT_MEMORY_MB" in guard.memory_sentence(MemoryError(), "predict")
         assert "--device cpu" in guard.memory_sentence(RuntimeError("CUDA out of memory"), "train")
-
-    def test_our_mistakes_are_told_from_those_of_a_decoder(self, tmp_path):
-        def caught(work):
-            with pytest.raises(Exception) as error:
-                work()
-            return error.value
-
-        assert guard.is_bug(caught(lambda: guard.memory_sentence(MemoryError(), ["train"])))  # type: ignore[arg-type]
-        assert not guard.is_bug(caught(lambda: [][1]))  # in this file, which is not of eyespot
-        assert not guard.is_bug(caught(raising(Unreadable("it is empty"))))
 
 
 def test_little_memory_in_training_names_the_batch(cli, photos, tmp_path, monkeypatch):

@@ -24,10 +24,10 @@ from eyespot.data.header import Decoded, Unreadable
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create
-from eyespot.prediction.network_facts import network_facts, reach
+from eyespot.prediction.network_facts import halo, network_facts
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.tiled_inference import SeamMeter, maps, predict_map
-from eyespot.prediction.tiles import NetworkFacts, Plan, Reach, cost, overlapping, plan, shares, tiles
+from eyespot.prediction.tiles import Halo, NetworkFacts, Plan, cost, overlapping, plan, shares, tiles
 from eyespot.prediction.windows import open_windows
 
 
@@ -107,7 +107,7 @@ def put_together(read, logits, planned):
 
 
 def tiled_and_whole(model, shape, tile, dtype, convolutions=nullcontext):
-    how = reach(model)
+    how = halo(model)
     assert not how.why
     image = np.random.default_rng(1).normal(size=(*shape, 1))
     logits = answer_of(model.to(dtype), dtype)
@@ -167,7 +167,7 @@ def test_with_torchs_own_convolutions_rounding_is_all_that_differs(dim, levels, 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=2), st.integers(4, 50), st.sampled_from([1, 2, 8]))
 def test_tiles_lie_on_the_grid_and_are_the_image(shape, side, grid):
-    how = Reach(3 * grid, 5 * grid, grid)
+    how = Halo(3 * grid, 5 * grid, grid)
     times = np.zeros(shape, int)
     for inner, outer in tiles(shape, [side] * len(shape), how):
         times[inner] += 1
@@ -178,26 +178,26 @@ def test_tiles_lie_on_the_grid_and_are_the_image(shape, side, grid):
 
 
 def test_the_halo_is_what_the_network_sees_and_no_less():
-    assert reach(network(width=4)) == Reach(96, 96, 16)  # 94 on each side of a tile on the grid
-    assert reach(network(width=4, levels=3)) == Reach(24, 24, 4)
-    seen = reach(network("fcdensenet56"))
+    assert halo(network(width=4)) == Halo(96, 96, 16)  # 94 on each side of a tile on the grid
+    assert halo(network(width=4, levels=3)) == Halo(24, 24, 4)
+    seen = halo(network("fcdensenet56"))
     assert (seen.before, seen.after, seen.grid) == (384, 416, 32)
-    assert reach(network(width=4, padding="reflect")) == Reach(112, 112, 16)
+    assert halo(network(width=4, padding="reflect")) == Halo(112, 112, 16)
 
 
 def test_what_cannot_be_exact_says_why():
-    assert "statistics of group_norm" in reach(network(width=8, norm="group")).why
-    assert "statistics of instance_norm" in reach(network(width=8, norm="instance")).why
+    assert "statistics of group_norm" in halo(network(width=8, norm="group")).why
+    assert "statistics of instance_norm" in halo(network(width=8, norm="instance")).why
     loose = network(width=4)
     for m in loose.modules():
         if isinstance(m, torch.nn.BatchNorm2d):
             m.running_mean = m.running_var = None
-    assert "statistics of batch_norm" in reach(loose).why
-    assert "circular" in reach(network(width=4, padding="circular")).why
+    assert "statistics of batch_norm" in halo(loose).why
+    assert "circular" in halo(network(width=4, padding="circular")).why
     with pytest.raises(UserError, match="padded=True"):
-        reach(network(width=4, padded=False))
+        halo(network(width=4, padded=False))
     with pytest.raises(UserError, match="this ResNet gives"):
-        reach(network("resnet18"))
+        halo(network("resnet18"))
 
 
 def test_a_plan_keeps_to_its_memory():
@@ -257,7 +257,7 @@ def test_weights_of_overlapping_tiles_add_up_to_one(n, side, grid):
 
 
 def test_blended_tiles_of_a_constant_are_constant_and_have_no_seams():
-    planned = Plan((150, 133), (48, 64), Reach(0, 0, 4), 0, "tiles differ")
+    planned = Plan((150, 133), (48, 64), Halo(0, 0, 4), 0, "tiles differ")
     seams, image = SeamMeter(planned), np.ones((150, 133, 1), np.float32)
 
     def standard(window):  # depends on all of the tile
@@ -277,7 +277,7 @@ def test_blended_tiles_of_a_constant_are_constant_and_have_no_seams():
 
 def test_seams_that_are_there_are_scored():
     """Tiles that each add a number of their own, cut without blending, at each end along both axes."""
-    planned = Plan((96, 80), (32, 32), Reach(0, 0, 4), 0, "tiles differ")
+    planned = Plan((96, 80), (32, 32), Halo(0, 0, 4), 0, "tiles differ")
     rng = np.random.default_rng(0)
     ends = [sorted({p.start for p in parts}) for parts in planned.axis_tiles()]
     steps = [np.searchsorted(e, np.arange(n), "right") for e, n in zip(ends, planned.shape, strict=True)]
@@ -304,7 +304,7 @@ def test_streamed_labels_are_the_labels(tmp_path, shape):
 def test_labels_from_tiles_are_those_of_the_whole(tmp_path):
     image = np.random.default_rng(0).normal(size=(130, 117, 1)).astype(np.float32)
     model = network(width=2, levels=3)
-    planned = Plan((130, 117), (40, 52), reach(model), 0)
+    planned = Plan((130, 117), (40, 52), halo(model), 0)
     bands = labels(predict_map(image.__getitem__, answer_of(model), planned), planned.shape)
     write_labels(tmp_path / "a.tif", bands, planned.shape)
     assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), answer_of(model)(image).argmax(0))

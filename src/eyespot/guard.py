@@ -8,7 +8,7 @@ import errno
 import re
 import sys
 from pathlib import Path
-from traceback import extract_tb, print_exception
+from traceback import print_exception
 
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError
@@ -19,16 +19,6 @@ MISUSED = (None, errno.EBADF, errno.EINVAL, errno.EFAULT)
 """Error numbers of a system call that was given something wrong: a bug."""
 NO_MEMORY = re.compile(r"not enough memory|out of memory|DefaultCPUAllocator|can't allocate memory|bad_alloc")
 """In messages of torch and the C++ library."""
-OUR_MISTAKES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    TypeError,
-)
-"""What Python raises where code is wrong, besides ValueError and RuntimeError, which libraries raise for their input too."""
 REMEDIES = {
     "train": "give a smaller --batch, --size or --model",
     "look": "give a smaller --size",
@@ -96,16 +86,6 @@ def system_sentence(action: str, path: Path, error: OSError) -> str:
             "name a place where you may write" if action != "use" else "check the path and its permissions"
         )
     return f"cannot {action} {path}: {error.strerror or error}; {remedy}"
-
-
-def is_bug(error: BaseException) -> bool:
-    """Whether code of eyespot raised this by mistake, so that no file is to be blamed for it.
-
-    For code that catches whatever a decoder raises: an error of these kinds whose last line is ours is to pass.
-    """
-    lines = extract_tb(error.__traceback__)
-    ours = bool(lines) and Path(lines[-1].filename).is_relative_to(Path(__file__).parent)
-    return isinstance(error, OUR_MISTAKES) and ours
 
 
 def report_bug(error: BaseException) -> None:

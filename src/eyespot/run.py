@@ -266,9 +266,7 @@ def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     _warn_of_seen(survey, loop.plan)
     _warn_of_few_groups(survey, loop.plan)
     outcome = loop.run()
-    assert isinstance(loop.watcher, Table)
-    loop.watcher.clear()
-    say(f"{outcome.ended} after {as_clock(loop.elapsed())}")
+    loop.watcher.on_message(f"{outcome.ended} after {as_clock(loop.elapsed())}")
     plan = loop.plan
     _doubt_first_epoch(survey, plan, outcome)
     _keep(survey, plan, folder, outcome)
@@ -331,7 +329,7 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
             raise KeyboardInterrupt
         if outcome.ended == DIVERGED:
             raise UserError(
-                "the loss became infinite at once, so there is no network to keep: try another --seed or --model"
+                "a loss or weight was not finite at once, so there is no network to keep: try another --seed or --model"
             )
         raise UserError("the time was over before the first step: give more --minutes")
     save(folder, outcome.tensors, make_card(survey, plan, outcome.side))

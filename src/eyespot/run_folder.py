@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from eyespot import pictures
-from eyespot.config import Config, read_config, write_plan
+from eyespot.config import DECLARED, Config, read_config, write_plan
 from eyespot.console import clock as as_clock
-from eyespot.console import say, stderr
+from eyespot.console import live, say, stderr
 from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
 from eyespot.data.seen import FILE
@@ -222,15 +222,11 @@ class Table:
         """Twice a second, on a terminal, a line that the next one overwrites."""
         if stderr().is_terminal and self.elapsed() - self.shown > 0.5:
             self.shown = self.elapsed()
-            stderr().print(
-                f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain    ",
-                end="\r",
-                markup=False,
-            )
+            live(f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain")
 
     def clear(self) -> None:
-        if stderr().is_terminal and self.shown:
-            stderr().print(" " * 60, end="\r")
+        if self.shown:
+            live()
 
 
 def write_history(folder: Path, history: list[Row]) -> None:
@@ -292,8 +288,9 @@ def read_plan(folder: Path) -> SavedPlan:
 
 
 def settings_digest(config: Config) -> str:
-    """Of all settings: a resumed run is exact only with those that it was started with."""
-    return sha256(repr(sorted(asdict(config).items())).encode()).hexdigest()
+    """Of the settings that were chosen: a resumed run is exact only with those that it was started with."""
+    chosen = {name: value for name, value in asdict(config).items() if value != DECLARED[name].default}
+    return sha256(repr(sorted(chosen.items())).encode()).hexdigest()
 
 
 def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from eyespot.anatomy.field import Grid
+from eyespot.anatomy.field import ReceptiveFields
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,12 @@ class Axis:
     """One axis of the image as a tensor knows it.
 
     dim     the tensor's dimension that runs along it; None if it was summed over
-    grid    what each position sees; None for the whole axis
+    fields  what each position sees; None for the whole axis
     merged  whether other dimensions run along `dim` as well, after a flatten
     """
 
     dim: int | None
-    grid: Grid | None
+    fields: ReceptiveFields | None
     merged: bool = False
 
 
@@ -50,7 +50,7 @@ def aligned(axis: Axis, shape: torch.Size, out: Tensor) -> Axis:
         return axis
     dim = axis.dim + out.dim() - len(shape)
     stretched = shape[axis.dim] != out.shape[dim]  # one value for every position
-    return Axis(dim, None if stretched else axis.grid, axis.merged)
+    return Axis(dim, None if stretched else axis.fields, axis.merged)
 
 
 def union(axes: Sequence[Axis]) -> Axis:
@@ -58,17 +58,17 @@ def union(axes: Sequence[Axis]) -> Axis:
     if not placed:
         return axes[0]
     first = placed[0]
-    grid = placed[0].grid
+    fields = placed[0].fields
     if any((a.dim, a.merged) != (first.dim, first.merged) for a in placed):
         raise Unknown
-    if len(placed) < len(axes) or any(a.grid is None for a in placed):
-        return replace(first, grid=None)
+    if len(placed) < len(axes) or any(a.fields is None for a in placed):
+        return replace(first, fields=None)
     for a in placed[1:]:
-        assert grid is not None and a.grid is not None
-        grid = grid.joined(a.grid)
-        if grid is None:
+        assert fields is not None and a.fields is not None
+        fields = fields.union(a.fields)
+        if fields is None:
             raise Unknown
-    return replace(first, grid=grid)
+    return replace(first, fields=fields)
 
 
 def per_axis(seen: Seen, change: Callable[[Axis, int], Axis]) -> Seen:
@@ -78,5 +78,5 @@ def per_axis(seen: Seen, change: Callable[[Axis, int], Axis]) -> Seen:
     return tuple(a if a.dim is None else change(a, a.dim) for a in seen)
 
 
-def regrid(axis: Axis, change: Callable[[Grid], Grid]) -> Axis:
-    return axis if axis.grid is None else replace(axis, grid=change(axis.grid))
+def with_fields(axis: Axis, change: Callable[[ReceptiveFields], ReceptiveFields]) -> Axis:
+    return axis if axis.fields is None else replace(axis, fields=change(axis.fields))

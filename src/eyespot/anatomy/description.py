@@ -7,12 +7,12 @@ from typing import Any
 
 from eyespot.anatomy.axes import Axis, Seen
 from eyespot.anatomy.effective import Effective
-from eyespot.anatomy.table import line_width, summary_line, tree_table
+from eyespot.anatomy.table import layer_table, line_width, summary_line
 
 
 def sizes_of(axis: Axis) -> list[int] | str:
     """The receptive field along one axis, a size for each kind of position; "all" for the whole axis."""
-    return "all" if axis.grid is None else list(axis.grid.sizes)
+    return "all" if axis.fields is None else list(axis.fields.sizes)
 
 
 def largest(seen: Seen) -> int | str | None:
@@ -24,13 +24,13 @@ def largest(seen: Seen) -> int | str | None:
 
 
 def strides_of(seen: Seen) -> list[Fraction | None]:
-    return [None if a.grid is None else a.grid.stride for a in seen]
+    return [None if a.fields is None else a.fields.stride for a in seen]
 
 
 def total_stride(seen: Seen) -> int | None:
     """The shift of the image, in samples, after which everything repeats: the largest over the axes."""
-    shifts = [a.grid.shift for a in seen if a.grid is not None]
-    return max(shifts, default=None)
+    jumps = [a.fields.jump for a in seen if a.fields is not None]
+    return max(jumps, default=None)
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Description:
         width   characters along a line: columns that do not fit are left out and named; the terminal's if not given
         """
         rows = [row_of(x) for x in self.layers if depth is None or x.depth <= depth]
-        return tree_table(HEAD, rows, DISPENSABLE, line_width() if width is None else width)
+        return layer_table(HEAD, rows, DROPPABLE, line_width() if width is None else width)
 
     def summary(self, width: int | None = None) -> str:
         """The numbers of the whole network, a line each, wrapped between words."""
@@ -173,7 +173,7 @@ class Description:
 
 
 HEAD = ("layer", "output", "parameters", "mult-adds", "memory", "training", "stride", "field", "if dense")
-DISPENSABLE = (8, 5, 4, 6, 3, 1, 2)
+DROPPABLE = (8, 5, 4, 6, 3, 1, 2)
 """Columns that are left out of a table that is too wide, the first first."""
 
 

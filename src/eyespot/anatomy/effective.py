@@ -87,7 +87,7 @@ def middle_of(unit: Tensor, seen: Seen, shape: tuple[int, ...]) -> tuple[list[in
     if [a.dim for a in seen] != list(range(2, unit.dim())):
         raise UserError("the effective receptive field needs a layer that could be followed; see the notes")
     at = [n // 2 for n in unit.shape[2:]]
-    ends = [a.grid.at(i) if a.grid else (0, n - 1) for a, i, n in zip(seen, at, shape[1:], strict=True)]
+    ends = [a.fields.at(i) if a.fields else (0, n - 1) for a, i, n in zip(seen, at, shape[1:], strict=True)]
     return at, [(low + high) / 2 for low, high in ends]
 
 

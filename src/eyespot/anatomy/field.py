@@ -8,7 +8,7 @@ known recursion, Araujo et al. 2019.) Only weights that happen to be zero, or ca
 
 The axis is taken as endless, as the theoretical receptive field means it; padding only shifts positions. Every layer
 does the same again some positions further on, so one period says all: after a transposed convolution, or where a
-grid is made finer, positions of different phase see differently much.
+resolution rises, positions of different phase have receptive fields of different sizes.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,13 +18,13 @@ from math import gcd, inf, lcm
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Position i sees inputs lows[k] + n * shift to highs[k] + n * shift, where n, k = divmod(i, period).
+class ReceptiveFields:
+    """Those of all positions: i sees inputs lows[k] + n * jump to highs[k] + n * jump, where n, k = divmod(i, period).
 
     A position that no input reaches has the lowest inf and the highest -inf.
     """
 
-    shift: int
+    jump: int
     lows: tuple[float, ...]
     highs: tuple[float, ...]
 
@@ -35,7 +35,7 @@ class Grid:
     @property
     def stride(self) -> Fraction:
         """Inputs from one position to the next, on average."""
-        return Fraction(self.shift, self.period)
+        return Fraction(self.jump, self.period)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -45,79 +45,93 @@ class Grid:
 
     def at(self, i: int) -> tuple[float, float]:
         n, k = divmod(i, self.period)
-        return self.lows[k] + n * self.shift, self.highs[k] + n * self.shift
+        return self.lows[k] + n * self.jump, self.highs[k] + n * self.jump
 
-    def through(self, window: Callable[[int], Iterable[int]], out: int = 1, into: int = 1) -> "Grid":
-        """The grid of a layer's output i that reads positions window(i), where window(i + out) = window(i) + into."""
-        turns = self.period // gcd(self.period, into)
-        seen = [[self.at(j) for j in window(i)] for i in range(out * turns)]
+    def after_layer(
+        self, window: Callable[[int], Iterable[int]], out_step: int = 1, in_step: int = 1
+    ) -> "ReceptiveFields":
+        """Those of a layer's output i that reads positions window(i), where window(i + out_step) = window(i) + in_step."""
+        repeats = self.period // gcd(self.period, in_step)
+        seen = [[self.at(j) for j in window(i)] for i in range(out_step * repeats)]
         lows = tuple(min((low for low, _ in ends), default=inf) for ends in seen)
         highs = tuple(max((high for _, high in ends), default=-inf) for ends in seen)
-        return Grid(self.shift * into * turns // self.period, lows, highs)
+        return ReceptiveFields(self.jump * in_step * repeats // self.period, lows, highs)
 
-    def moved(self, by: int) -> "Grid":
+    def shifted(self, by: int) -> "ReceptiveFields":
         """Position i of the result is position i + by."""
-        return self.through(lambda i: (i + by,))
+        return self.after_layer(lambda i: (i + by,))
 
-    def joined(self, other: "Grid") -> "Grid | None":
-        """Each position sees what it sees in either; None if one grid is finer than the other."""
+    def union(self, other: "ReceptiveFields") -> "ReceptiveFields | None":
+        """Each position sees what it sees in either; None if one resolution is finer than the other."""
         if self.stride != other.stride:
             return None
         period = lcm(self.period, other.period)
         pairs = [(self.at(i), other.at(i)) for i in range(period)]
         lows = tuple(min(a[0], b[0]) for a, b in pairs)
         highs = tuple(max(a[1], b[1]) for a, b in pairs)
-        return Grid(int(self.stride * period), lows, highs)
+        return ReceptiveFields(int(self.stride * period), lows, highs)
 
 
-START = Grid(1, (0,), (0,))
+INPUT = ReceptiveFields(1, (0,), (0,))
 """The input itself: each position sees itself."""
 
 
-def conv(grid: Grid, size: int, stride: int, before: int, dilation: int) -> Grid:
-    """A convolution or a pooling of `size` taps, `before` samples of padding at the near end."""
-    return grid.through(lambda i: [i * stride - before + k * dilation for k in range(size)], 1, stride)
+def after_conv(
+    fields: ReceptiveFields, size: int, stride: int, padding: int, dilation: int
+) -> ReceptiveFields:
+    """Those after a convolution or a pooling of `size` taps, with `padding` samples at the near end."""
+    return fields.after_layer(lambda i: [i * stride - padding + k * dilation for k in range(size)], 1, stride)
 
 
-def transposed(grid: Grid, size: int, stride: int, cut: int, dilation: int) -> Grid:
-    """A transposed convolution: input j adds to outputs j * stride - cut + k * dilation."""
+def after_transposed_conv(
+    fields: ReceptiveFields, size: int, stride: int, padding: int, dilation: int
+) -> ReceptiveFields:
+    """Those after a transposed convolution: input j adds to outputs j * stride - padding + k * dilation."""
 
     def window(i: int) -> list[int]:
-        reached = [i + cut - k * dilation for k in range(size)]
+        reached = [i + padding - k * dilation for k in range(size)]
         return [j // stride for j in reached if j % stride == 0]
 
-    return grid.through(window, stride, 1)
+    return fields.after_layer(window, stride, 1)
 
 
-def resized(
-    grid: Grid, n: int, m: int, window: Callable[[int], Iterable[int]], corners: bool = False
-) -> Grid:
-    """n samples resized to m, or adaptively pooled; `corners` if the first and last samples stay in place."""
-    if corners:
-        n = max(n - 1, 1)
-        m = max(m - 1, 1)
-    return grid.through(window, m // gcd(n, m), n // gcd(n, m))
+def after_resizing(
+    fields: ReceptiveFields,
+    in_size: int,
+    out_size: int,
+    window: Callable[[int], Iterable[int]],
+    align_corners: bool = False,
+) -> ReceptiveFields:
+    """Those after samples were interpolated or adaptively pooled; with `align_corners` the ends stay in place."""
+    if align_corners:
+        in_size = max(in_size - 1, 1)
+        out_size = max(out_size - 1, 1)
+    common = gcd(in_size, out_size)
+    return fields.after_layer(window, out_size // common, in_size // common)
 
 
-def adaptive_window(n: int, m: int) -> Callable[[int], Iterable[int]]:
-    return lambda i: range(i * n // m, -(-(i + 1) * n // m))
+def adaptive_window(in_size: int, out_size: int) -> Callable[[int], Iterable[int]]:
+    """What output i of an adaptive pooling reads."""
+    return lambda i: range(i * in_size // out_size, -(-(i + 1) * in_size // out_size))
 
 
-def resize_window(n: int, m: int, mode: str, corners: bool) -> Callable[[int], Iterable[int]]:
+def resize_window(
+    in_size: int, out_size: int, mode: str, align_corners: bool
+) -> Callable[[int], Iterable[int]]:
     """What output i of an interpolation reads: the nearest sample, or the two around it."""
     if mode == "nearest":
-        return lambda i: (i * n // m,)
+        return lambda i: (i * in_size // out_size,)
     if mode == "nearest-exact":
-        return lambda i: ((2 * i + 1) * n // (2 * m),)
-    scale = Fraction(n, m)
-    half = Fraction(1, 2)
-    if corners:
-        scale = Fraction(n - 1, max(m - 1, 1))
-        half = Fraction(0)
+        return lambda i: ((2 * i + 1) * in_size // (2 * out_size),)
+    scale = Fraction(in_size, out_size)
+    offset = Fraction(1, 2)
+    if align_corners:
+        scale = Fraction(in_size - 1, max(out_size - 1, 1))
+        offset = Fraction(0)
 
     def around(i: int) -> tuple[int, ...]:
-        place = (i + half) * scale - half
-        low = place.numerator // place.denominator
-        return (low,) if place == low else (low, low + 1)
+        source = (i + offset) * scale - offset
+        low = source.numerator // source.denominator
+        return (low,) if source == low else (low, low + 1)
 
     return around

@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from eyespot.anatomy.axes import LOST, Axis, Seen, Unknown, has_positions, joined
-from eyespot.anatomy.field import START
+from eyespot.anatomy.field import INPUT
 from eyespot.anatomy.rules import POINTWISE, RULES, USES_WHOLE_IMAGE
 
 
@@ -27,7 +27,7 @@ class Follower(TorchFunctionMode):
         self.keep = keep
         self.unit = image
         self.where = ""
-        self.last: Seen = tuple(Axis(d, START) for d in range(2, image.dim()))
+        self.last: Seen = tuple(Axis(d, INPUT) for d in range(2, image.dim()))
         self.seen[image] = self.last
 
     def __torch_function__(

@@ -18,8 +18,8 @@ from typing import Any
 from torch import Tensor
 
 from eyespot.anatomy import field
-from eyespot.anatomy.axes import Axis, Seen, Unknown, joined, per_axis, regrid
-from eyespot.anatomy.field import Grid
+from eyespot.anatomy.axes import Axis, Seen, Unknown, joined, per_axis, with_fields
+from eyespot.anatomy.field import ReceptiveFields
 
 
 def named(names: str, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -30,7 +30,9 @@ def repeated(value: Any, n: int) -> tuple:
     return tuple(value) * (n if len(value) == 1 else 1) if isinstance(value, list | tuple) else (value,) * n
 
 
-def window_rule(parameters: str, kernel_of: Callable[[dict], Any], change: Callable[..., Grid]) -> Callable:
+def window_rule(
+    parameters: str, kernel_of: Callable[[dict], Any], change: Callable[..., ReceptiveFields]
+) -> Callable:
     """The rule of a convolution or pooling: its window, stride, padding and dilation along each axis."""
 
     def rule(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
@@ -48,7 +50,7 @@ def window_rule(parameters: str, kernel_of: Callable[[dict], Any], change: Calla
             k = dim - out.dim() + len(size)
             if k < 0:
                 raise Unknown
-            return regrid(axis, lambda g: change(g, size[k], strides[k], paddings[k], dilation[k]))
+            return with_fields(axis, lambda g: change(g, size[k], strides[k], paddings[k], dilation[k]))
 
         return per_axis(known[0][1], along)
 
@@ -66,7 +68,7 @@ def adaptive(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) 
         m = out.shape[dim]
         if m == 1:
             return Axis(None, None)
-        return regrid(axis, lambda g: field.resized(g, n, m, field.adaptive_window(n, m)))
+        return with_fields(axis, lambda g: field.after_resizing(g, n, m, field.adaptive_window(n, m)))
 
     return per_axis(known[0][1], along)
 
@@ -84,8 +86,8 @@ def interpolate(args: tuple, kwargs: dict, known: list, before: list, out: Tenso
         scale = given.get("scale_factor")
         if scale is not None and any(s * n != m for s in repeated(scale, 1)):
             raise Unknown  # torch then steps by the factor and not by the ratio of the sizes
-        return regrid(
-            axis, lambda g: field.resized(g, n, m, field.resize_window(n, m, mode, corners), corners)
+        return with_fields(
+            axis, lambda g: field.after_resizing(g, n, m, field.resize_window(n, m, mode, corners), corners)
         )
 
     return per_axis(known[0][1], along)
@@ -96,7 +98,7 @@ def pad(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Se
 
     def along(axis: Axis, dim: int) -> Axis:
         k = 2 * (out.dim() - 1 - dim)
-        return regrid(axis, lambda g: g.moved(-edges[k] if k < len(edges) else 0))
+        return with_fields(axis, lambda g: g.shifted(-edges[k] if k < len(edges) else 0))
 
     return per_axis(known[0][1], along)
 
@@ -105,7 +107,8 @@ def narrow(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) ->
     given = named("input dim start length", args, kwargs)
     cut = given["dim"] % out.dim()
     return per_axis(
-        known[0][1], lambda a, dim: regrid(a, lambda g: g.moved(int(given["start"]))) if dim == cut else a
+        known[0][1],
+        lambda a, dim: with_fields(a, lambda g: g.shifted(int(given["start"]))) if dim == cut else a,
     )
 
 
@@ -130,7 +133,9 @@ def index(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> 
             raise Unknown
         start, _, step = item.indices(before[0][dim])
         removed = sum(isinstance(i, int) for i in items[:dim])
-        return replace(regrid(axis, lambda g: field.conv(g, 1, step, -start, 1)), dim=dim - removed)
+        return replace(
+            with_fields(axis, lambda g: field.after_conv(g, 1, step, -start, 1)), dim=dim - removed
+        )
 
     return per_axis(known[0][1], along)
 
@@ -169,7 +174,7 @@ def reduce(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) ->
 
 def softmax(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
     dim = named("input dim", args, kwargs)["dim"] % out.dim()
-    return tuple(replace(a, grid=None) if a.dim == dim else a for a in known[0][1])
+    return tuple(replace(a, fields=None) if a.dim == dim else a for a in known[0][1])
 
 
 def linear(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -> Seen:
@@ -188,7 +193,7 @@ def reshape(args: tuple, kwargs: dict, known: list, before: list, out: Tensor) -
         if len(new) != 1:
             raise Unknown
         alone = all(before[0][d] == 1 for d in old if d != a.dim)
-        return Axis(new[0], a.grid, a.merged or not alone)
+        return Axis(new[0], a.fields, a.merged or not alone)
 
     return tuple(along(a) for a in known[0][1])
 
@@ -249,15 +254,21 @@ def unsqueezed(given: dict, rank: int) -> list[int]:
 
 MAX_POOL_PARAMETERS = "input kernel_size stride padding dilation ceil_mode return_indices"
 RULES: dict[str, Callable[[tuple, dict, list, list, Tensor], Seen]] = {
-    "conv": window_rule("input weight bias stride padding dilation groups", kernel_of_weight, field.conv),
+    "conv": window_rule(
+        "input weight bias stride padding dilation groups", kernel_of_weight, field.after_conv
+    ),
     "conv_transpose": window_rule(
-        "input weight bias stride padding output_padding groups dilation", kernel_of_weight, field.transposed
+        "input weight bias stride padding output_padding groups dilation",
+        kernel_of_weight,
+        field.after_transposed_conv,
     ),
-    "max_pool": window_rule(MAX_POOL_PARAMETERS, lambda g: g["kernel_size"], field.conv),
+    "max_pool": window_rule(MAX_POOL_PARAMETERS, lambda g: g["kernel_size"], field.after_conv),
     "avg_pool": window_rule(
-        "input kernel_size stride padding ceil_mode", lambda g: g["kernel_size"], field.conv
+        "input kernel_size stride padding ceil_mode", lambda g: g["kernel_size"], field.after_conv
     ),
-    "lp_pool": window_rule("input norm_type kernel_size stride", lambda g: g["kernel_size"], field.conv),
+    "lp_pool": window_rule(
+        "input norm_type kernel_size stride", lambda g: g["kernel_size"], field.after_conv
+    ),
     **dict.fromkeys(("adaptive_avg_pool", "adaptive_max_pool"), adaptive),
     **dict.fromkeys(("interpolate", "upsample"), interpolate),
     **dict.fromkeys(("flatten", "reshape", "view", "unflatten", "squeeze", "reshape_as", "view_as"), reshape),

@@ -11,7 +11,7 @@ from eyespot.console import count
 from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
 from eyespot.data.conversions import converted
 from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
-from eyespot.data.guesses import merged
+from eyespot.data.guesses import summarise_guesses
 from eyespot.data.images import load_images
 from eyespot.data.near_labels import near_equal_classes
 from eyespot.data.photographs import about_photographs
@@ -44,7 +44,7 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
         labels=np.array([position[source.samples[int(i)].label] for i in images.rows], np.int64),
         alike=duplicates.alike,
         headers=headers,
-        guesses=[*source.guesses, *value_guesses, *merged([h.guesses for h in headers])],
+        guesses=[*source.guesses, *value_guesses, *summarise_guesses([h.guesses for h in headers])],
     )
     survey.add_problems(_missing_samples(survey))
     remedy = "it" if len(images.errors) == 1 else "them"

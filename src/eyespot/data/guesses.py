@@ -29,11 +29,11 @@ class Guess:
         return f"{self.name}: {self.value}, because {self.reason} (otherwise: {self.option})"
 
 
-MOST = 3
+MAX_READINGS = 3
 """Readings of one name that are listed; files that differ further are counted."""
 
 
-def merged(by_file: Sequence[Sequence[Guess]]) -> list[Guess]:
+def summarise_guesses(by_file: Sequence[Sequence[Guess]]) -> list[Guess]:
     """The guesses about the files of a data set, each distinct one once, with how many files it concerns.
 
     by_file   the guesses about each file
@@ -43,10 +43,10 @@ def merged(by_file: Sequence[Sequence[Guess]]) -> list[Guess]:
     result = []
     for name in dict.fromkeys(name for name, _ in files):
         readings = [(value, n) for (other, value), n in files.most_common() if other == name]
-        for value, n in readings[:MOST]:
-            where = "" if n == len(by_file) else f" ({count(n, 'file')} of {len(by_file):,})"
-            result.append(replace(first[name, value], value=value + where))
-        if rest := sum(n for _, n in readings[MOST:]):
+        for value, n in readings[:MAX_READINGS]:
+            suffix = "" if n == len(by_file) else f" ({count(n, 'file')} of {len(by_file):,})"
+            result.append(replace(first[name, value], value=value + suffix))
+        if rest := sum(n for _, n in readings[MAX_READINGS:]):
             last = result[-1]
             result[-1] = replace(last, value=f"{last.value}, and otherwise in {count(rest, 'file')}")
     return result

@@ -7,7 +7,7 @@ from eyespot.console import count
 from eyespot.data.colour_noise import without_noise
 from eyespot.data.mask_statistics import MaskValues, total_counts
 from eyespot.data.masks import COLOUR, shown
-from eyespot.data.soft_edges import LEVELS
+from eyespot.data.soft_edges import MIN_CONTRAST
 from eyespot.data.soft_edges_decision import crisp_values, is_soft, is_soft_between_labels, line_values
 from eyespot.errors import UserError
 
@@ -144,7 +144,7 @@ def _kept_values(masks: dict[str, MaskValues]) -> set[int]:
         for value, n in mask.edges.solid.items():
             solid[value] = solid.get(value, 0) + n
     kept: set[int] = set()
-    near = LEVELS // 2 if max(total) <= 255 and max(total) - min(total) >= 4 * LEVELS else 0
+    near = MIN_CONTRAST // 2 if max(total) <= 255 and max(total) - min(total) >= 4 * MIN_CONTRAST else 0
     for value, n in sorted(solid.items(), key=lambda item: -item[1]):
         is_near = any(abs(value - other) <= near and n < 0.2 * solid[other] for other in kept)
         is_peak = near and all(total[v] <= total[value] for v in total if abs(v - value) < WIDE)
@@ -159,7 +159,7 @@ def _peak(total: Counter[int], kept: set[int]) -> set[int]:
     value = max(far, key=lambda v: far[v], default=None)
     if value is None:
         return set()
-    close = sum(n for v, n in far.items() if abs(v - value) <= LEVELS // 2)
+    close = sum(n for v, n in far.items() if abs(v - value) <= MIN_CONTRAST // 2)
     return {value} if close > PEAK * sum(n for v, n in total.items() if v not in kept) else set()
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.annotations.draw import Contents, Drawn
+from eyespot.data.annotations.image_mask import contents_of_image, digest_of_image, draw_image, is_annotation
 from eyespot.data.annotations.object_files import (
     contents_of_object_files,
     digest_of_object_files,
     draw_object_files,
     is_object_files,
 )
-from eyespot.data.annotations.of_image import contents_of_image, digest_of_image, draw_image, is_annotation
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_pixels import read_mask

@@ -14,7 +14,7 @@ from eyespot.data.declared import Declared, declared_masks, drawn_problems
 from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.formats.read import load_bytes
-from eyespot.data.guesses import merged
+from eyespot.data.guesses import summarise_guesses
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.mask_meaning import Proposal, propose
@@ -69,7 +69,7 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
             *source.guesses,
             *(declared.guesses if declared else ()),
             *value_guesses,
-            *merged([h.guesses for h in headers]),
+            *summarise_guesses([h.guesses for h in headers]),
             *proposal.guesses,
         ],
         mapping=proposal.mapping,

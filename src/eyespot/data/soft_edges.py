@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from eyespot.labels import neighbours, value_counts
 
 Values = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+BoolArray = NDArray[np.bool_]
 Span = tuple[int, int]
 """The lowest and the highest value that a group of thin pixels touches."""
 RADII = (3, 8)
-"""How far the values are looked for of which a pixel takes the nearer."""
-LEVELS = 32
-"""Values that differ by so much are far apart."""
-OVER = 8
-"""Values outside of two by this part of their difference are between them too: interpolation and JPEG overshoot."""
+"""Radii of the windows, tried in this order, in which the values of solid pixels are looked for."""
+MIN_CONTRAST = 32
+"""The least difference between the lowest and the highest value of a mask in which ringing is looked for."""
+OVERSHOOT = 8
+"""Values outside of two by one part in so many of their difference are between them too: interpolation and JPEG
+overshoot."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +71,24 @@ def edges_of(values: Values) -> Edges:
 def _ringing(own: Values, low: Values, high: Values, areas: dict[int, int]) -> int:
     """Thin pixels that touch one value, and differ from it by an eighth of the range at most."""
     scale = max(areas, default=0) - min(areas, default=0)
-    if not LEVELS <= scale < 1 << 32:
+    if not MIN_CONTRAST <= scale < 1 << 32:
         return 0
-    return int(((low == high) & (own != low) & (np.abs(own - low) <= scale // OVER)).sum())
+    return int(((low == high) & (own != low) & (np.abs(own - low) <= scale // OVERSHOOT)).sum())
 
 
-def _crowded(values: Values, thin: Mask) -> int:
+def _crowded(values: Values, thin: BoolArray) -> int:
     at = np.nonzero(thin)
     own = values[at]
     other = own.copy()
     third = np.zeros(len(own), bool)
-    for place, inside in _windows(at, values.shape, 1):
+    for place, inside in _window_positions(at, values.shape, 1):
         value = np.where(inside, values[place], own)
         third |= (value != own) & (other != own) & (value != other)
         other = np.where(other == own, value, other)
     return int(third.sum())
 
 
-def solid_pixels(values: Values) -> Mask:
+def solid_pixels(values: Values) -> BoolArray:
     """Which pixels lie in a block of 2 along each axis that has one value."""
     block = np.ones(values.shape, bool)
     corner = values
@@ -115,20 +116,20 @@ def _sides(dim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     return tuple(before), tuple(after)
 
 
-def _thin(values: Values, solid: Mask) -> Mask:
+def _thin(values: Values, solid: BoolArray) -> BoolArray:
     """Pixels of which no neighbour of the same value is solid."""
     thin = ~solid
     at = np.nonzero(thin)
     near = np.zeros(len(at[0]), bool)
-    for other, inside in _windows(at, values.shape, 1):
+    for other, inside in _window_positions(at, values.shape, 1):
         near |= inside & solid[other] & (values[other] == values[at])
     thin[tuple(axis[near] for axis in at)] = False
     return thin
 
 
-def _windows(
+def _window_positions(
     at: tuple[NDArray[np.intp], ...], shape: tuple[int, ...], radius: int
-) -> Iterator[tuple[tuple[NDArray[np.intp], ...], Mask]]:
+) -> Iterator[tuple[tuple[NDArray[np.intp], ...], BoolArray]]:
     """For each place in a window around the pixels: its indices there, and whether these are inside the image."""
     for step in product(range(-radius, radius + 1), repeat=len(shape)):
         moved = [axis + s for axis, s in zip(at, step, strict=True)]
@@ -136,7 +137,7 @@ def _windows(
         yield tuple(np.clip(m, 0, n - 1) for m, n in zip(moved, shape, strict=True)), inside
 
 
-def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, Mask]:
+def _between(values: Values, solid: BoolArray, thin: BoolArray) -> tuple[Values, Values, BoolArray]:
     """Of each thin pixel: the lowest and the highest solid value that its group touches, and whether it lies between."""
     from scipy import ndimage
 
@@ -144,15 +145,15 @@ def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, M
     labelled: Any = ndimage.label(thin, np.ones([3] * thin.ndim))
     groups, n = labelled
     group = groups[at]
-    own = _channels(values[at])
+    own = _as_channels(values[at])
     low = np.full(own.shape, np.iinfo(np.int64).max)
     high = np.full(own.shape, np.iinfo(np.int64).min)
     ends = [np.full(len(group), fill) for fill in (np.iinfo(np.int64).max, np.iinfo(np.int64).min)]
-    for other, inside in _windows(at, values.shape, 1):
+    for other, inside in _window_positions(at, values.shape, 1):
         here = inside & solid[other]
         value = values[other][here]
-        low[here] = np.minimum(low[here], _channels(value))
-        high[here] = np.maximum(high[here], _channels(value))
+        low[here] = np.minimum(low[here], _as_channels(value))
+        high[here] = np.maximum(high[here], _as_channels(value))
         ends[0][here] = np.minimum(ends[0][here], value)
         ends[1][here] = np.maximum(ends[1][here], value)
     index = np.arange(1, n + 1)
@@ -162,7 +163,7 @@ def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, M
     )
     first = np.asarray(ndimage.minimum(ends[0], group, index), np.int64)[group - 1]
     last = np.asarray(ndimage.maximum(ends[1], group, index), np.int64)[group - 1]
-    over = np.where(high > low, (high - low) // OVER, 0)
+    over = np.where(high > low, (high - low) // OVERSHOOT, 0)
     flat = low == high
     inside = np.where(flat, np.abs(own - low) <= 2, (low - over <= own) & (own <= high + over)).all(-1)
     taken = np.unique(values[solid]) if own.shape[-1] > 1 else np.stack([first, last], -1)
@@ -170,14 +171,14 @@ def _between(values: Values, solid: Mask, thin: Mask) -> tuple[Values, Values, M
     return first, last, inside & is_other & (first < last)
 
 
-def _channels(values: Values) -> Values:
+def _as_channels(values: Values) -> Values:
     """(N,) -> (N, 3) of colours, which are large numbers, or (N, 1)"""
     if not len(values) or values.max() < 1 << 62:
         return values[:, None]
     return np.stack([values >> 16 & 255, values >> 8 & 255, values & 255], -1)
 
 
-def _direct(values: Values, thin: Mask) -> dict[Span, int]:
+def _direct(values: Values, thin: BoolArray) -> dict[Span, int]:
     pairs: Counter[Span] = Counter()
     for before, after in neighbours(values.ndim):
         meet = (values[before] != values[after]) & ~thin[before] & ~thin[after]
@@ -189,64 +190,66 @@ def _direct(values: Values, thin: Mask) -> dict[Span, int]:
     return dict(pairs)
 
 
-def harden(values: Values, known: Iterable[int], kept: Mask) -> Values:
+def harden(values: Values, known: Iterable[int], protected: BoolArray) -> Values:
     """(*S) with each pixel at a soft edge replaced by the nearer of the solid values around it.
 
     known   the values that a mask may have, every other is replaced too; empty where these are not known
-    kept    pixels that stay as they are
+    protected    pixels that stay as they are
     """
     allowed = np.array(sorted(known), np.int64)
     solid = solid_pixels(values)
     thin = _thin(values, solid)
-    odd = np.zeros(values.shape, bool)
+    replaced = np.zeros(values.shape, bool)
     if thin.any():
-        odd[thin] = _between(values, solid, thin)[2]
+        replaced[thin] = _between(values, solid, thin)[2]
     if len(allowed):
         is_known = np.isin(values, allowed)
-        odd |= ~is_known
+        replaced |= ~is_known
         solid &= is_known
-    odd &= ~kept
+    replaced &= ~protected
     out = values.copy()
-    out[odd] = _nearer(values, solid, np.nonzero(odd), allowed)
+    out[replaced] = _nearest_values(values, solid, np.nonzero(replaced), allowed)
     return out
 
 
-def _nearer(values: Values, solid: Mask, at: tuple[NDArray[np.intp], ...], allowed: Values) -> Values:
+def _nearest_values(
+    values: Values, solid: BoolArray, at: tuple[NDArray[np.intp], ...], allowed: Values
+) -> Values:
     """For each of these pixels the nearer value of the solid ones around it; of all that are allowed where one is there."""
     own = values[at]
     best = own.copy()
     if len(allowed) and len(own):
         distances = [_distance(own, np.full(len(own), value)) for value in allowed]
         best = allowed[np.argmin(distances, axis=0)]
-    left = np.arange(len(own))
+    remaining = np.arange(len(own))
     for radius in RADII[: 1 if values.ndim > 2 else None]:
-        here = tuple(axis[left] for axis in at)
-        nearest, several = _search(values, solid, here, radius)
-        best[left[several]] = nearest[several]
-        left = left[~several]
+        here = tuple(axis[remaining] for axis in at)
+        nearest, several = _nearest_in_window(values, solid, here, radius)
+        best[remaining[several]] = nearest[several]
+        remaining = remaining[~several]
     return best
 
 
-def _search(
-    values: Values, solid: Mask, at: tuple[NDArray[np.intp], ...], radius: int
-) -> tuple[Values, Mask]:
+def _nearest_in_window(
+    values: Values, solid: BoolArray, at: tuple[NDArray[np.intp], ...], radius: int
+) -> tuple[Values, BoolArray]:
     """Of the solid values in a window around each pixel, the one nearest to its own; and whether there are several."""
     own = values[at]
     best = own.copy()
     distance = np.full(len(own), np.inf)
     low = np.full(len(own), np.iinfo(np.int64).max)
     high = np.full(len(own), np.iinfo(np.int64).min)
-    for other, inside in _windows(at, values.shape, radius):
+    for other, inside in _window_positions(at, values.shape, radius):
         here = inside & solid[other]
         value = values[other]
-        far = np.where(here, _distance(own, value), np.inf)
-        closer = far < distance
+        distances = np.where(here, _distance(own, value), np.inf)
+        closer = distances < distance
         best[closer] = value[closer]
-        distance = np.minimum(distance, far)
+        distance = np.minimum(distance, distances)
         low[here] = np.minimum(low[here], value[here])
         high[here] = np.maximum(high[here], value[here])
     return best, low < high
 
 
 def _distance(a: Values, b: Values) -> NDArray[np.float64]:
-    return np.abs(_channels(a).astype(float) - _channels(b)).sum(-1)
+    return np.abs(_as_channels(a).astype(float) - _as_channels(b)).sum(-1)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from eyespot.console import count
 from eyespot.data.header import WORD, Header
-from eyespot.data.preprocess.depth import type_remark
 from eyespot.data.preprocess.preprocessing import Preprocessing
 
 
@@ -18,9 +17,6 @@ def notes_about_files(preprocessing: Preprocessing, headers: Iterable[Header]) -
 
 
 def _remarks(preprocessing: Preprocessing, header: Header) -> Iterator[str]:
-    if remark := type_remark(header.depth, preprocessing):
-        yield remark
+    yield from preprocessing.header_remarks(header.depth, header.channels, header.spacing)
     if header.frames > 1:
         yield f"it has {header.frames} pages, frames or time points, of which only the first is read"
-    if preprocessing.dim == 2 and (header.channels, preprocessing.accepts) == (1, (3,)):
-        yield "it is grey, and the images trained on have colours: its channel is repeated"

@@ -40,8 +40,8 @@ def summed(layer: Conv | nn.Linear) -> float:
 
 
 def last_scales(model: nn.Module) -> list[Tensor]:
-    """The scale of the norm that ends each residual block; a block names that norm in its attribute `last`."""
-    norms = [getattr(block, str(block.last)) for block in model.modules() if hasattr(block, "last")]
+    """The scale of the norm that ends each residual block; a block names that norm in its attribute `last_norm`."""
+    norms = [getattr(block, str(block.last_norm)) for block in model.modules() if hasattr(block, "last_norm")]
     scales = [getattr(norm, "weight", None) for norm in norms]
     present = [scale for scale in scales if scale is not None]
     if not scales or len(present) < len(scales):

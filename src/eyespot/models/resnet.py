@@ -15,7 +15,7 @@ class Basic(nn.Module):
     """Two 3-wide convolutions beside a shortcut: (B, cin, *S) -> (B, width, *ceil(S / stride))"""
 
     expansion = 1
-    last = "bn2"
+    last_norm = "bn2"
 
     def __init__(self, cin: int, width: int, stride: int, shortcut: str, kit: Kit):
         super().__init__()
@@ -38,7 +38,7 @@ class Bottleneck(nn.Module):
     """
 
     expansion = 4
-    last = "bn3"
+    last_norm = "bn3"
 
     def __init__(self, cin: int, width: int, stride: int, shortcut: str, kit: Kit):
         super().__init__()
@@ -58,14 +58,14 @@ class Bottleneck(nn.Module):
 
 
 def projection(cin: int, cout: int, stride: int, kit: Kit) -> nn.Module:
-    """The shortcut A x: a learned 1-wide convolution where shapes change, else x (the paper's option B)."""
+    """A learned 1-wide convolution where shapes change, else x (the paper's option B)."""
     if cin == cout and stride == 1:
         return nn.Identity()
     return nn.Sequential(kit.conv(cin, cout, 1, stride), kit.norm_of(cout))
 
 
 def identity(cin: int, cout: int, stride: int, kit: Kit, centred: bool = False) -> nn.Module:
-    """The shortcut I x: a coarser grid and zeros for the new channels where shapes change (option A)."""
+    """Every `stride`-th position, and zeros for the new channels, where shapes change (the paper's option A)."""
     coarser = kit.pool("stride", 3, stride) if stride > 1 else nn.Identity()
     before = (cout - cin) // 2 if centred else 0
     return nn.Sequential(coarser, ZeroChannels(before, cout - cin - before)) if cin != cout else coarser
@@ -115,13 +115,13 @@ class ResNet(Network):
         choose("block", block, tuple(BLOCKS))
         choose("shortcut", shortcut, tuple(SHORTCUTS))
         choose("stem", stem, (3, 7))
-        large = stem == 7
-        super().__init__(channels, classes, kit, halvings=[7, 3] * large + [3] * (len(depths) - 1))
+        imagenet_stem = stem == 7
+        super().__init__(channels, classes, kit, halvings=[7, 3] * imagenet_stem + [3] * (len(depths) - 1))
         self.shortcut = shortcut
-        self.conv1 = kit.conv(channels, width, stem, stride=2 if large else 1)
+        self.conv1 = kit.conv(channels, width, stem, stride=2 if imagenet_stem else 1)
         self.bn1 = kit.norm_of(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = kit.pool("max", 3) if large else nn.Identity()
+        self.maxpool = kit.pool("max", 3) if imagenet_stem else nn.Identity()
         cin = width
         self.stages = [f"layer{i + 1}" for i in range(len(depths))]
         for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):

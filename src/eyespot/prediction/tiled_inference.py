@@ -29,7 +29,7 @@ def predict_map(read: Read, predict: Predict, plan: Plan, first: int = 0) -> Ite
 
 
 def _exact(read: Read, predict: Predict, plan: Plan, first: int) -> Iterator[tuple[Slices, Logits]]:
-    for inner, outer in tiles(plan.shape, plan.tile, plan.reach):
+    for inner, outer in tiles(plan.shape, plan.tile, plan.halo):
         if inner[0].stop <= first:
             continue
         within = (slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))

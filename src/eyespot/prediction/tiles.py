@@ -24,7 +24,7 @@ OVERHEAD = 150 << 20
 
 
 @dataclass(frozen=True)
-class Reach:
+class Halo:
     """Samples that a tile needs before and after it, multiples of the grid that it starts on; the same for all axes.
 
     why   the reason why no tile can be exact, "" where it can
@@ -40,7 +40,8 @@ class Reach:
         return slice(max(0, inner.start - self.before), min(n, inner.stop + self.after))
 
 
-def up(n: int, grid: int) -> int:
+def round_up(n: int, grid: int) -> int:
+    """The smallest multiple of `grid` that is not below n."""
     return -(-n // grid) * grid
 
 
@@ -60,7 +61,7 @@ class NetworkFacts:
     smallest: int
     stride: int
     bytes_per_sample: float
-    reach: Reach
+    halo: Halo
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for the card."""
@@ -69,8 +70,9 @@ class NetworkFacts:
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> "NetworkFacts":
         """From a card."""
-        fields: dict[str, Any] = {**facts, "reach": Reach(**facts["reach"])}
-        return cls(**fields)
+        fields = dict(facts)
+        halo = fields.pop("reach", None) or fields["halo"]  # "reach": its name in older model files
+        return cls(**{**fields, "halo": Halo(**halo)})
 
     @property
     def grid(self) -> int:
@@ -79,22 +81,22 @@ class NetworkFacts:
 
     def memory(self, outer: Sequence[int]) -> int:
         """Bytes for one tile of these sizes."""
-        return ceil(self.bytes_per_sample * prod(up(n, self.grid) for n in outer))
+        return ceil(self.bytes_per_sample * prod(round_up(n, self.grid) for n in outer))
 
 
-def tiles(shape: Sequence[int], tile: Sequence[int], reach: Reach) -> Iterator[tuple[Slices, Slices]]:
+def tiles(shape: Sequence[int], tile: Sequence[int], halo: Halo) -> Iterator[tuple[Slices, Slices]]:
     """Inner parts of `tile` samples (rounded up to the grid), which together are the image, each with what it sees."""
-    steps = [up(t, reach.grid) for t in tile]
+    steps = [round_up(t, halo.grid) for t in tile]
     axes = [
         [slice(a, min(a + step, n)) for a in range(0, n, step)] for n, step in zip(shape, steps, strict=True)
     ]
     for inner in product(*axes):
-        yield inner, tuple(reach.around(i, n) for i, n in zip(inner, shape, strict=True))
+        yield inner, tuple(halo.around(i, n) for i, n in zip(inner, shape, strict=True))
 
 
 def overlapping(n: int, tile: int, grid: int) -> list[slice]:
     """Parts of an axis, each of `tile` samples (rounded up to two of the grid's), beginning half a part apart."""
-    tile = up(tile, 2 * grid)
+    tile = round_up(tile, 2 * grid)
     return [slice(a, min(a + tile, n)) for a in range(0, max(1, n - tile // 2), tile // 2)]
 
 
@@ -117,7 +119,7 @@ class Plan:
 
     shape: tuple[int, ...]
     tile: tuple[int, ...]
-    reach: Reach
+    halo: Halo
     bytes: int
     why: str = ""
 
@@ -135,7 +137,7 @@ class Plan:
     def axis_tiles(self) -> list[list[slice]]:
         """Of each axis, the overlapping parts of tiles that are blended."""
         return [
-            overlapping(n, t, self.reach.grid) if t < n else [slice(0, n)]
+            overlapping(n, t, self.halo.grid) if t < n else [slice(0, n)]
             for n, t in zip(self.shape, self.tile, strict=True)
         ]
 
@@ -146,7 +148,7 @@ class Plan:
             return f"{self.count:,} overlapping tiles of {size}, blended, since {self.why}; at most {most}"
         if self.count == 1:
             return f"in one piece; at most {most}"
-        halo = max(self.reach.before, self.reach.after)
+        halo = max(self.halo.before, self.halo.after)
         return f"{self.count:,} tiles of {size} with a halo of up to {halo}, exact; at most {most}"
 
 
@@ -158,26 +160,26 @@ def plan(facts: NetworkFacts, shape: Sequence[int], limit: int, held: int = LABE
     Blended tiles overlap by half along each axis, so exact ones are chosen where their inner half or more is kept.
     """
     shape = tuple(shape)
-    reach = facts.reach
+    halo = facts.halo
     outer = largest_tile(facts, shape, limit, held, blended=False)
     side = max(outer)
-    halo = reach.before + reach.after
-    inner = (side - halo) // reach.grid * reach.grid
-    if outer == shape or (not reach.why and 2 * inner >= side):
-        tile = tuple(n if n <= side else evenly(n, inner, reach.grid) for n in shape)
-        outer = tuple(min(n, t + halo) for n, t in zip(shape, tile, strict=True))
-        return Plan(shape, tile, reach, cost(facts, shape, outer, held, blended=False))
+    both_sides = halo.before + halo.after
+    inner = (side - both_sides) // halo.grid * halo.grid
+    if outer == shape or (not halo.why and 2 * inner >= side):
+        tile = tuple(n if n <= side else evenly(n, inner, halo.grid) for n in shape)
+        outer = tuple(min(n, t + both_sides) for n, t in zip(shape, tile, strict=True))
+        return Plan(shape, tile, halo, cost(facts, shape, outer, held, blended=False))
     why = (
-        reach.why
-        or f"the network looks {halo} samples far and only {side} at a time fit in {in_words(limit)}"
+        halo.why
+        or f"the network looks {both_sides} samples far and only {side} at a time fit in {in_words(limit)}"
     )
     outer = largest_tile(facts, shape, limit, held, blended=True)
-    return Plan(shape, outer, reach, cost(facts, shape, outer, held, blended=True), why)
+    return Plan(shape, outer, halo, cost(facts, shape, outer, held, blended=True), why)
 
 
 def evenly(n: int, most: int, grid: int) -> int:
     """The length on the grid of as many parts as `most` asks for, but alike."""
-    return up(ceil(n / ceil(n / most)), grid)
+    return round_up(ceil(n / ceil(n / most)), grid)
 
 
 def largest_tile(
@@ -188,7 +190,7 @@ def largest_tile(
     A blended one is shorter along the first axis where the rows that are kept would take more than half of the memory.
     """
     grid = facts.grid
-    least = up(facts.smallest, grid)
+    least = round_up(facts.smallest, grid)
     row = band_bytes(facts, shape, 1, held, blended) - OVERHEAD
     rows = max(least, limit // (2 * row) // grid * grid) if blended else max(shape)
 
@@ -204,9 +206,9 @@ def largest_tile(
             f"{least} samples wide, takes {in_words(taken(least))}; allow more with EYESPOT_MEMORY_MB"
         )
     low = least
-    high = up(max(*shape, least), grid)
+    high = round_up(max(*shape, least), grid)
     while low < high:
-        middle = up((low + high) // 2 + 1, grid)
+        middle = round_up((low + high) // 2 + 1, grid)
         if taken(middle) <= limit:
             low = middle
         else:

@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 
 from eyespot.data.formats.channel_files import files_of
+from eyespot.data.formats.damage import is_ours
 from eyespot.data.formats.read import decode_any, load_bytes
 from eyespot.data.formats.tiff import is_tiff, stack_spacing
 from eyespot.data.formats.tiff_axes import UNNAMED, stack_of
@@ -24,7 +25,7 @@ from eyespot.data.header import (
     channels_last,
     depth_of,
 )
-from eyespot.data.preprocess.depth import to_depth, type_remark
+from eyespot.data.preprocess.dtype import convert_type, type_remark
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.prediction.tiles import Slices
 
@@ -81,7 +82,7 @@ def in_depth(reader: WindowReader, preprocessing: Preprocessing) -> WindowReader
     peak = max((float(reader((slice(k, k + step), *whole)).max()) for k in starts), default=None)
 
     def read(window: Slices) -> Array:
-        return to_depth(preprocessing.finite(reader(window)), preprocessing, peak)
+        return convert_type(preprocessing.finite(reader(window)), preprocessing, peak)
 
     return replace(reader, read=read, remarks=(*reader.remarks, type_remark(dtype, preprocessing) or ""))
 
@@ -123,7 +124,11 @@ def _tiff(path: Path, dim: int, options: ReadOptions) -> WindowReader | None:
             spacing = stack_spacing(file) if dim == 3 else ()
             # is_memmappable needs the open file
             plain = all(_plain(p) for p in pages)
-    except Exception:  # whatever tifffile meets in a damaged file; reading it whole then gives the error
+    except (
+        Exception
+    ) as error:  # whatever tifffile meets in a damaged file; reading it whole then gives the error
+        if is_ours(error):
+            raise
         return None
     first = pages[0]
     page_formats = {(p.shape, p.dtype, p.compression) for p in pages}

@@ -24,7 +24,7 @@ from eyespot.training.state import FINISHED, Mark, Progress, Row, TrainState
 from eyespot.training.statistics import estimate_statistics, is_lagging, samples_needed
 from eyespot.training.threads import Threads, options
 
-DIVERGED = "the loss became infinite twice; the best network before that is kept"
+DIVERGED = "a loss or weight was not finite twice; the best network before that is kept"
 INTERRUPTED = "stopped by Ctrl-C"
 VALIDATIONS = 25
 """In a whole run, about."""
@@ -267,6 +267,7 @@ class Loop:
             before.ended = DIVERGED
             return
         infinite = [not bool(loss.isfinite()) for loss in self.state.losses]
+        what = "the loss" if any(infinite) else "a weight"
         step = before.steps - len(infinite) + infinite.index(True) + 1 if any(infinite) else before.steps
         start = before.start
         self._start()
@@ -276,7 +277,7 @@ class Loop:
         progress.start = start
         progress.rate_factor = 0.5
         self.watcher.on_message(
-            f"the loss became infinite at step {step:,}: back to step {progress.steps:,}, at half the learning rate"
+            f"{what} was not finite at step {step:,}: back to step {progress.steps:,}, at half the learning rate"
         )
 
     def _checkpoint_is_due(self) -> bool:

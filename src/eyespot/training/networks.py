@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.tasks.training import TrainingTask as Task
+from eyespot.tasks.training import TrainingTask
 from eyespot.training.timing import fastest, time_steps
 from eyespot.weights.published import is_cached
 
@@ -28,11 +28,11 @@ STEPS = 150
 
 
 def largest(
-    task: Task,
+    task: TrainingTask,
     sample_indices: NDArray[np.int64],
-    affordable: Callable[[Task, dict[str, float]], float],
+    affordable: Callable[[TrainingTask, dict[str, float]], float],
     free: bool,
-) -> tuple[Task, dict[str, float], str]:
+) -> tuple[TrainingTask, dict[str, float], str]:
     """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
     model = task.config.model or ""
     rungs = {model: 0}

@@ -6,30 +6,29 @@ from eyespot.data.formats.tiff_axes import UNNAMED, Stack
 from eyespot.data.guesses import Guess
 
 RGB = 2
-MINIMAL = (0, 1)
+GREY = (0, 1)
 """Photometric interpretations: colours, and grey."""
-SEPARATE = 2
+SEPARATE_PLANES = 2
 """The planar configuration in which channels are stored one after the other."""
-OPAQUE = 0.01
-"""Share of the pixels of a channel called transparency that are opaque at least; a measurement seldom has its type's
-largest value."""
-CLEAR = 0.9
-"""Share of the pixels that are either opaque or clear in transparency that the file does not name."""
+LEAST_OPAQUE = 0.01
+"""The least share of opaque pixels of transparency: a measurement seldom has the largest value of its type."""
+LEAST_BINARY = 0.9
+"""The least share of pixels that are either opaque or clear, where the file does not name transparency."""
 NAME = "last channel of TIFF"
 
 
 def alpha_of(stack: Stack) -> tuple[bool, tuple[Guess, ...]]:
     """Whether the last channel is transparency, and the guess that this is where the file leaves it open.
 
-    The user's axes decide where they name channels (C) or samples of a colour (S); then the file; then its content, since
-    programs that write arrays of three or four planes call them colours and transparency by themselves.
+    The user's axes decide where they name channels (C) or samples of a colour (S); then the file; then its content,
+    since programs that write arrays of four planes may call the last one transparency without being told to.
     """
     named = stack.named if "C" not in stack.axes else ""
-    if not _could_be(stack) or ("C" in named and "S" not in named):
+    if not _may_have_alpha(stack) or ("C" in named and "S" not in named):
         return False, ()
     if "S" in named:
         return True, ()
-    stated = _is_stated(stack)
+    stated = _says_so_itself(stack)
     alpha = _looks_transparent(stack, stated)
     if stated and alpha:
         return True, ()
@@ -46,13 +45,13 @@ def _guess(stack: Stack, alpha: bool) -> Guess:
     return Guess(NAME, "a channel like the others", reason, f"--axes {stack.axes} for transparency")
 
 
-def _could_be(stack: Stack) -> bool:
+def _may_have_alpha(stack: Stack) -> bool:
     """Whether there is one channel more than grey or colours have, of a type that transparency has."""
     page = stack.page
     if page.dtype is None or page.dtype.kind != "u" or "S" not in stack.axes:
         return False
     samples = stack.length("S")
-    if page.photometric in MINIMAL:
+    if page.photometric in GREY:
         return samples == 2 and _says_alpha(stack)
     return _says_alpha(stack) or (page.photometric == RGB and samples == 4)
 
@@ -63,9 +62,9 @@ def _says_alpha(stack: Stack) -> bool:
     return bool(extra) and int(extra[-1]) in (1, 2)
 
 
-def _is_stated(stack: Stack) -> bool:
-    """Whether the file says so; of planes one after the other, tifffile does so unasked."""
-    return _says_alpha(stack) and stack.page.planarconfig != SEPARATE
+def _says_so_itself(stack: Stack) -> bool:
+    """Whether whoever wrote the file named it; for planes one after the other, tifffile names the last on its own."""
+    return _says_alpha(stack) and stack.page.planarconfig != SEPARATE_PLANES
 
 
 def _looks_transparent(stack: Stack, stated: bool) -> bool:
@@ -74,4 +73,4 @@ def _looks_transparent(stack: Stack, stated: bool) -> bool:
     last = np.take(values, -1, axes.index("S"))
     opaque = float((last == np.iinfo(last.dtype).max).mean())
     clear = float((last == 0).mean())
-    return opaque >= OPAQUE and (stated or opaque + clear >= CLEAR)
+    return opaque >= LEAST_OPAQUE and (stated or opaque + clear >= LEAST_BINARY)

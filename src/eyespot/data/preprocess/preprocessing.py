@@ -11,7 +11,7 @@ from eyespot.console import count
 from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import WORD, Array, Decoded, ReadOptions, Unreadable, finite
-from eyespot.data.preprocess.depth import to_depth, type_remark
+from eyespot.data.preprocess.dtype import convert_type, type_remark
 from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
@@ -155,7 +155,7 @@ class Preprocessing:
     def of_decoded(self, decoded: Decoded) -> Array:
         """A decoded file as (size, ..., channels). Raises Unreadable for other axes, channels or another depth."""
         self._check(decoded.array)
-        array = to_depth(self.finite(decoded.array), self)
+        array = convert_type(self.finite(decoded.array), self)
         if self._is_grey_stored_as_colour(array):
             array = array[..., :1]
         elif array.shape[-1] > self._channels_of_file:  # sounds among mono ones
@@ -205,20 +205,26 @@ class Preprocessing:
     def remarks(self, decoded: Decoded) -> list[str]:
         """What the user should know of a file that is predicted: what is left out of it or changed, as sentences."""
         array = decoded.array
-        remarks = [*decoded.remarks, type_remark(array.dtype, self)]
-        if self._is_grey_for_colours(array):
-            remarks.append("it is grey, and the images trained on have colours: its channel is repeated")
+        remarks = [*decoded.remarks, *self.header_remarks(array.dtype, array.shape[-1], decoded.spacing)]
         if self._is_grey_stored_as_colour(array):
             remarks.append("its three channels are equal, and the images trained on are grey: one is used")
-        if unlike_voxels(decoded.spacing, self.voxel_size):
+        return remarks
+
+    def header_remarks(self, dtype: Any, channels: int, spacing: tuple[float, ...]) -> list[str]:
+        """How a file differs from those trained on, by what its header says."""
+        remark = type_remark(dtype, self)
+        remarks = [remark] if remark else []
+        if (self.dim, channels, self.accepts) == (2, 1, (3,)):
+            remarks.append("it is grey, and the images trained on have colours: its channel is repeated")
+        if unlike_voxels(spacing, self.voxel_size):
             have, usual = (
-                " x ".join(f"{size:.3g}" for size in sizes) for sizes in (decoded.spacing, self.voxel_size)
+                " x ".join(f"{size:.3g}" for size in sizes) for sizes in (spacing, self.voxel_size)
             )
             remarks.append(
                 f"its voxels are {have} mm, and those trained on {usual} mm: resample it to that size, since objects look larger "
                 "or smaller to the network"
             )
-        return [*filter(None, remarks)]
+        return remarks
 
     def value_remark(self, array: Array) -> str | None:
         """A sentence about values (*S, C), as the network gets them, that are far from those trained on."""

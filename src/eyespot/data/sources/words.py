@@ -80,8 +80,3 @@ def split_of(name: str) -> str:
 def split_of_path(path: PurePath) -> str:
     """The split that the deepest of a path's names means that means one; "" if none does."""
     return next((split for name in reversed(path.parts) if (split := split_of(name))), "")
-
-
-def without_split(name: str) -> Tokens:
-    """The words of a name but for those that mean a split."""
-    return tuple(word for word in tokens(name) if word not in SPLITS)
