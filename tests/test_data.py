@@ -130,7 +130,7 @@ def test_files_that_are_not_read_here_are_a_warning(photos):
     for name in ("a.heic", "b.HEIC", "notes.md"):
         (photos / "rows" / name).write_bytes(b"x")
     told = {p.level: p.text for p in survey_data(photos).problems if "ignored" in p.text}
-    assert "2 .heic; save them as PNG or TIFF" in told["warning"] and "1 .md" in told["note"]
+    assert "2 .heic; save images as PNG or TIFF" in told["warning"] and "1 .md" in told["note"]
 
 
 def test_a_spreadsheets_csv(photos):

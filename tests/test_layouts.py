@@ -421,8 +421,8 @@ def test_the_class_by_an_expression(tmp_path):
 
 def test_a_table_in_a_folder_of_images_is_offered(tmp_path):
     pictures(tmp_path, "images/{i}.png")
-    (tmp_path / "labels.csv").write_text("path,label\nimages/0.png,a\n")
-    with pytest.raises(UserError, match=r"labels\.csv may be such a CSV"):
+    (tmp_path / "labels.csv").write_text("path,label\n" + "".join(f"images/{i}.png,a\n" for i in range(N)))
+    with pytest.raises(UserError, match=r"give .*labels\.csv, which lists them"):
         find_samples(tmp_path)
 
 

@@ -15,7 +15,7 @@ from eyespot.data.store import Store
 
 UNSUPPORTED = frozenset(
     ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .nhdr .mha .mhd .hdr .img .mgh .mgz .mnc .mrc .ims .h5 .hdf5 "
-    ".mat .cr2 .nef .arw .dng .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .m4a .aac .wma .amr".split()
+    ".mat .cr2 .cr3 .nef .arw .dng .orf .rw2 .raf .pef .raw .psd .pdf .svg .mp4 .avi .mov .mkv .webm .m4a .aac .wma .amr".split()
 )
 """Endings of pictures, volumes and sounds that are not read."""
 
@@ -83,7 +83,7 @@ def ignored_files(source: Source) -> Iterator[Problem]:
         return ", ".join(f"{n} {kind}" for kind, n in kinds)
 
     if unsupported := listed(True):
-        text = f"files of unsupported formats were ignored: {unsupported}; save them as PNG or TIFF, volumes as NIfTI"
+        text = f"files of unsupported formats were ignored: {unsupported}; save images as PNG or TIFF, volumes as NIfTI, sounds as FLAC or WAV"
         yield Problem(WARNING, text)
     if others := listed(False):
         yield Problem(NOTE, f"other files were ignored: {others}")

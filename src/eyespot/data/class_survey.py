@@ -66,7 +66,10 @@ def _missing_samples(survey: Survey) -> Iterator[Problem]:
     """Classes that cannot be trained or validated for want of samples."""
     source = survey.source
     if len(source.classes) == 1:
-        text = f"{source.name} has one class only ({source.classes[0]}): add a folder with {survey.word}s of another class"
+        text = (
+            f"{source.name} has one class only ({source.classes[0]}): add {survey.word}s of another class, or give --label-from REGEX if "
+            "names of files tell the class"
+        )
         yield Problem(ERROR, text)
         return
     splits = source.splits
@@ -92,7 +95,7 @@ def _outside_classes(source: Source) -> list[Problem]:
     if not files:
         return []
     ignored = "is ignored: move it" if len(files) == 1 else "are ignored: move each"
-    text = f"{count(len(files), 'file')} outside the class folders {ignored} into the folder of its class"
+    text = f"{count(len(files), 'file')} outside the class folders {ignored} into the folder of its class to use it"
     return [Problem(WARNING, text, files)]
 
 
@@ -143,5 +146,8 @@ def _imbalance(survey: Survey) -> list[Problem]:
     if n / m < IMBALANCE:
         return []
     names = survey.classes
-    text = f"class {names[largest]!r} has {n / m:.1f} times the {survey.word}s of {names[smallest]!r} ({n} and {m}): class weights will be used; read the balanced accuracy"
+    text = (
+        f"class {names[largest]!r} has {n / m:.1f} times the {survey.word}s of {names[smallest]!r} ({n} and {m}): class weights are used; "
+        "read the balanced accuracy"
+    )
     return [Problem(WARNING, text)]

@@ -28,5 +28,5 @@ def near_equal_classes(source: Source) -> Iterator[Problem]:
     """Classes of nearly equal names."""
     for group in near_equal(source.classes):
         names = ", ".join(map(repr, group))
-        text = f"the classes {names} are nearly equal, and each is a class of its own: if they mean the same, give them one label"
+        text = f"the classes {names} are nearly equal, and each is a class: if they mean the same, give them one label"
         yield Problem(WARNING, text)

@@ -8,6 +8,9 @@ from eyespot.data.formats.nifti import unpacked_head
 from eyespot.data.header import Unreadable
 
 SAVE = "save it as PNG or TIFF"
+RAW = "a camera's raw file, which is not read: save it as PNG or TIFF"
+RECORDING = "which is not read: save each signal as CSV or .npy"
+ONE_FILE_EACH = "which is not read: save each image as PNG in a folder named after its class"
 META_IMAGE = "it is MetaImage (MHA), which is not read: convert it to NIfTI or TIFF"
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
     # where, what is there, and what the file is
@@ -61,6 +64,16 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
         "it is WMA or WMV, which is not read: convert sounds to FLAC or WAV",
     ),
+    (0, b"PAR1", "it is Parquet, which is not read: write each sample as a file, and labels as CSV"),
+    (0, b"ARROW1", "it is Arrow, which is not read: write each sample as a file, and labels as CSV"),
+    (0, b"0       ", f"it is EDF, {RECORDING}"),
+    (0, b"\xffBIOSEMI", f"it is BDF (BioSemi), {RECORDING}"),
+    (0, b"\0\0\x08\x01", f"it holds labels in the format of MNIST (IDX), {ONE_FILE_EACH}"),
+    (0, b"\0\0\x08\x03", f"it holds images in the format of MNIST (IDX), {ONE_FILE_EACH}"),
+    (8, b"CR\x02\x00", f"it is {RAW}"),
+    (0, b"FUJIFILMCCD-RAW", f"it is {RAW}"),
+    (0, b"IIRO", f"it is {RAW}"),
+    (0, b"IIU\0", f"it is {RAW}"),
     (0, b"#!AMR", "it is AMR, which is not read: convert it to FLAC or WAV"),
     (0, b"MAC ", "it is Monkey's Audio, which is not read: convert it to FLAC or WAV"),
     (0, b"MThd", "it is MIDI, which has notes and no sound: render it as WAV"),
@@ -81,6 +94,11 @@ TEXT_KINDS: tuple[tuple[str, str], ...] = (
     ),
     (r"<\?xml|<[a-z][\w:.-]*[\s>]", "it is XML and not an image"),
     (r"(objecttype|ndims)\s*=", META_IMAGE),
+    (r"([#%][^\n]*\n|\s)*@(relation|problemname)\b", f"it is a table of Weka or sktime, {RECORDING}"),
+    (
+        r"(#[^\n]*\n)*\S+( \d+)? \d+ [\d.]+(/\S+)? \d+[^\n]*\n\S+\.(dat|mat)\s",
+        f"it is the header of a WFDB record, {RECORDING}",
+    ),
     (r"-----begin |from [^\n]*@", "it is text and not an image"),
 )
 """Patterns of the beginning of a text, in lower case."""
@@ -137,7 +155,7 @@ def _iso_media(content: bytes) -> str:
     if _is_avif(content):
         return f"it is AVIF, which is not read: {SAVE}"
     if content[8:12] in BRANDS["a camera's raw file"]:
-        return f"it is a camera's raw file, which is not read: {SAVE}"
+        return f"it is {RAW}"
     if content[8:11] in (b"M4A", b"M4B", b"M4P"):
         return "it is AAC (M4A), which is not read: convert it to FLAC or WAV"
     return "it is a video (MP4 or QuickTime), which is not read: save frames as PNG"

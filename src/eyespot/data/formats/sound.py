@@ -1,6 +1,7 @@
 """Sounds: WAV by SciPy; other codecs, and FLAC, OGG, MP3, AIFF and others by soundfile, which is an extra."""
 
 import io
+import re
 import warnings
 from typing import Any
 
@@ -85,7 +86,8 @@ def _by_soundfile(content: bytes, kind: str) -> Decoded:
     except soundfile.LibsndfileError as error:
         if any(word in str(error).lower() for word in UNSUPPORTED):
             raise Unreadable(f"it is {kind} in a codec {CONVERT}") from error
-        raise
+        said = re.sub(r"Error opening <[^>]*>: ", "", str(error)).rstrip(".")
+        raise Unreadable(f"it is damaged or cut short ({said})") from error
     if len(values) < expected:
         raise Unreadable(f"it is cut short: it has {len(values):,} of {expected:,} samples; copy it again")
     if _ends_early(content, kind):

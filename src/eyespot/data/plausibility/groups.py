@@ -41,7 +41,7 @@ def folders_of_images(survey: Survey) -> Iterator[Problem]:
         return
     example: Path = min(parents)
     text = (
-        f"the {survey.word}s lie in {count(len(parents), 'folder')} such as {example.name}: if those of one folder are of one "
-        f"patient, stack or recording, they are in both training and validation now; use --group '{BY_FOLDER}'"
+        f"the {survey.word}s lie in {count(len(parents), 'folder')} such as {example.name}: if a folder is a patient, stack or recording, it "
+        f"is in both training and validation now; use --group '{BY_FOLDER}'"
     )
     yield Problem(WARNING, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eyespot.console import count
 from eyespot.data.findings import WARNING, Problem, Survey
-from eyespot.data.sources.shared_words import is_unit, shared_words
+from eyespot.data.sources.shared_words import are_ids, shared_words
 
 SPLIT_LIKE = re.compile(
     r"(.*[ _-])?(train|training|test|testing|val|valid|validation|dev|eval|holdout)([ _-].*|\d*)|(fold|split|part|batch)[ _-]?\d+",
@@ -18,6 +18,7 @@ FILE_KINDS = frozenset(
     "images image imgs img jpg jpeg png data raw photos pictures original originals".split()
 )
 """Names that usually mean a kind of file."""
+FEWEST_UNITS = 2
 MANY_NUMBERS = 20
 """More classes than this that are all numbers may be measurements."""
 FEW_PER_NUMBER = 5
@@ -32,7 +33,7 @@ def split_like_names(survey: Survey) -> Iterator[Problem]:
     kinds = [name for name in survey.classes if name.lower() in FILE_KINDS]
     if len(splits) > 1 or (splits and len(splits) == len(survey.classes)):
         text = (
-            f"the classes {_listed(splits)} are called like splits of a data set: if they are, "
+            f"the classes {_listed(splits, 3)} are called like splits of a data set: if they are, "
             "put train/, val/ and test/ above the class folders"
         )
         yield Problem(WARNING, text)
@@ -52,8 +53,8 @@ def same_folders_in_classes(survey: Survey) -> Iterator[Problem]:
     shared = set.intersection(*below.values()) if len(below) == len(survey.classes) else set()
     if len(shared) > 1:
         text = (
-            f"every class has the sub-folders {_listed(sorted(shared))}: their {survey.word}s are mixed; if these are "
-            "the classes or the splits, name them in a CSV with the columns path and label"
+            f"every class has the sub-folders {_listed(sorted(shared), 3)}, whose {survey.word}s are mixed: if these are the classes, give "
+            "--label-from '([^/]+)/[^/]+$'"
         )
         yield Problem(WARNING, text)
 
@@ -83,15 +84,14 @@ def same_words_in_classes(survey: Survey) -> Iterator[Problem]:
     shared = shared_words(by_class) if len(by_class) == len(survey.classes) else None
     if shared is not None:
         text = (
-            f"the files begin with the same words in the classes ({_listed(list(shared.words))}): if these words are the classes, "
-            f"give --label-from {shared.label_from!r}, and to train --group {shared.group!r}, which keeps each folder on "
-            "one side of the split"
+            f"the files begin with the same words in the classes ({_listed(list(shared.words), 3)}): if these are the classes, "
+            f"give --label-from {shared.label_from!r}, and --group {shared.group!r} to keep folders together"
         )
         yield Problem(WARNING, text)
-    elif all(map(is_unit, survey.classes)):
+    elif len(survey.classes) >= FEWEST_UNITS and are_ids(survey.classes):
         text = (
-            f"the classes {_listed(list(survey.classes), 3)} are called like patients, plates or days: if they are, give "
-            "a CSV with the columns path and label, or --label-from REGEX, whose first group is the class"
+            f"the classes {_listed(list(survey.classes), 3)} are called like ids of patients, plates or days: if they are, give a CSV with "
+            "path and label, or --label-from REGEX"
         )
         yield Problem(WARNING, text)
 
@@ -110,7 +110,7 @@ def numbers_as_classes(survey: Survey) -> Iterator[Problem]:
     if len(values) > MANY_NUMBERS and (fractions or typical <= FEW_PER_NUMBER):
         text = (
             f"the {count(len(values), 'class', 'classes')} are numbers from {min(values):g} to {max(values):g}: if they "
-            "measure a quantity, their order is lost, since each becomes a class of its own; group them into a few classes"
+            "measure a quantity, their order is lost; group them into a few classes"
         )
         yield Problem(WARNING, text)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,10 @@ TOLD = 0.95
 """Recall and precision from which a class counts as told by a feature."""
 FEWEST = 8
 """Samples of a class, and of all others, from which the rule is more than chance."""
+FEWEST_OF_MANY = 4
+"""Samples of a class from which it is judged if there are many of the others."""
+SHOWN = 4
+"""Classes that a doubt names."""
 LOOKED_AT = 512
 """Most samples whose pixels are looked at."""
 
@@ -29,17 +34,19 @@ def class_from_file(survey: Survey) -> Iterator[Problem]:
         "spacing": [h.spacing for h in survey.headers],
         "number of pages": [h.frames for h in survey.headers],
     }
+    told: dict[str, list[str]] = {}
     areas = np.array([float(np.prod(h.shape)) for h in survey.headers])
     shapes = np.array([h.shape[-1] / h.shape[0] for h in survey.headers])
     for k, name in enumerate(survey.classes):
         own = survey.labels == k
-        if min(own.sum(), (~own).sum()) < FEWEST:
+        if not _enough(own):
             continue
         feature = next((f for f, values in features.items() if _told_by(values, own)), None)
         if feature is None and (_told_by_threshold(areas, own) or _told_by_threshold(shapes, own)):
             feature = "size"
         if feature:
-            yield _problem(survey, name, f"the {feature} of its files")
+            told.setdefault(f"the {feature} of the files", []).append(name)
+    yield from _problems(survey, told)
 
 
 def class_from_border(survey: Survey) -> Iterator[Problem]:
@@ -50,19 +57,34 @@ def class_from_border(survey: Survey) -> Iterator[Problem]:
     rows = np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int)
     if len({survey.headers[int(row)].shape for row in rows}) > 1 and survey.preprocessing.fit == "pad":
         return  # the margins are eyespot's own
+    told: dict[str, list[str]] = {}
     borders = [_border(survey.images.pixels[int(row)]) for row in rows]
     for k, name in enumerate(survey.classes):
         own = survey.labels[rows] == k
-        if min(own.sum(), (~own).sum()) >= FEWEST and _told_by(borders, own):
-            yield _problem(survey, name, "the margin of its images, of one value,")
+        if _enough(own) and _told_by(borders, own):
+            told.setdefault("a margin of one value", []).append(name)
+    yield from _problems(survey, told)
 
 
-def _problem(survey: Survey, name: str, feature: str) -> Problem:
-    text = (
-        f"the class {name!r} can be told from {feature} alone: a network may learn that instead of what the "
-        f"{survey.word}s show, and the metrics would be too good; save the {survey.word}s of all classes alike"
-    )
-    return Problem(WARNING, text)
+def _enough(own: NDArray[np.bool_]) -> bool:
+    """Whether a class has so many samples, or others so many more, that a rule for all of them is more than chance."""
+    n, k = len(own), int(own.sum())
+    return FEWEST_OF_MANY <= k <= n - FEWEST_OF_MANY and comb(n, k) >= comb(2 * FEWEST, FEWEST)
+
+
+def _problems(survey: Survey, told: dict[str, list[str]]) -> Iterator[Problem]:
+    """One doubt for each feature.
+
+    told   the classes that a feature gives away
+    """
+    for feature, names in told.items():
+        shown = ", ".join(map(repr, names[:SHOWN])) + ", ..." * (len(names) > SHOWN)
+        classes = f"the class {shown}" if len(names) == 1 else f"the classes {shown}"
+        text = (
+            f"{feature} alone tells {classes}: a network may learn that and not what the {survey.word}s show; save all "
+            f"{survey.word}s alike"
+        )
+        yield Problem(WARNING, text)
 
 
 def _channels(header: Header) -> str:

@@ -3,21 +3,35 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.samples import SPLITS, folders, is_known, is_table, visible
+from eyespot.data.sources.samples import SPLITS, TABLES, folders, is_known, is_table, visible, walk
 from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
 
-OTHERWISE = "--label-from REGEX, or a CSV with the columns path, label and split"
+OTHERWISE = "--label-from REGEX, or a CSV with path, label and split"
 SPLIT_WORD = re.compile(rf"[\W_]*(?<![^\W\d_])({'|'.join(SPLITS)})(?![^\W\d_])[\W_]*", re.IGNORECASE)
+
+NOTES = TABLES | frozenset(
+    ".json .jsonl .xml .yaml .yml .toml .md .rst .py .ipynb .m .html .htm .pdf .doc .docx .log".split()
+)
+"""Endings of notes about a data set."""
+NOTE_NAMES = frozenset("readme license licence copying changelog citation authors".split())
+MOST_BESIDE = 12
+"""Folders side by side; where there are more, none of them wraps the others."""
+LOOKED_AT = 50
 
 
 @dataclass
 class ClassLayout:
-    """The folders of classes, each with its class and split, and what was guessed."""
+    """The folders of classes, each with its class and split, and what was guessed.
 
+    top   the folder in which they lie: the data set itself, or one that it wraps
+    """
+
+    top: Path
     classes: dict[Path, tuple[str, str]] = field(default_factory=dict)
     guesses: list[Guess] = field(default_factory=list)
 
@@ -34,19 +48,30 @@ def class_layout(root: Path) -> ClassLayout:
     top = unwrapped(root)
     layout = _splits_above(top) or _splits_below(top) or _splits_in_names(top) or _plain(top)
     if top != root:
-        reason = f"it is the only folder with data in {root.name}/"
+        reason = f"{root.name}/ has no other data"
         layout.guesses.insert(
-            0, Guess("folder", f"{top.relative_to(root)}/", reason, "the folder itself as DATA")
+            0, Guess("folder", f"{top.relative_to(root)}/", reason, "give the folder itself")
         )
     return layout
 
 
 def unwrapped(folder: Path) -> Path:
-    """The folder inside, where there is nothing else and it holds folders only; as often as that is so."""
+    """The folder inside, where there is nothing else but notes and it holds folders only; as often as that is so."""
     below = folders(folder)
-    if len(below) == 1 and not _has_samples(folder) and not _has_samples(below[0]) and folders(below[0]):
-        return unwrapped(below[0])
+    if not 0 < len(below) <= MOST_BESIDE:
+        return folder
+    inner = [f for f in below if len(below) == 1 or not _is_notes(f)]
+    if len(inner) == 1 and not _has_samples(folder) and not _has_samples(inner[0]) and folders(inner[0]):
+        return unwrapped(inner[0])
     return folder
+
+
+def _is_notes(folder: Path) -> bool:
+    """Whether a folder holds texts, tables and documents only."""
+    return all(
+        path.suffix.lower() in NOTES or path.name.lower() in NOTE_NAMES
+        for path in islice(walk(folder), LOOKED_AT)
+    )
 
 
 def _has_samples(folder: Path) -> bool:
@@ -63,7 +88,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def _plain(top: Path) -> ClassLayout:
-    layout = ClassLayout()
+    layout = ClassLayout(top)
     for folder in folders(top):
         layout.add(folder, folder.name, "")
     return layout
@@ -78,7 +103,7 @@ def _splits_above(top: Path) -> ClassLayout | None:
     if not training:
         return None
     _refuse_unclear(top, [folder for folder in below if folder not in splits], splits, training)
-    layout = ClassLayout()
+    layout = ClassLayout(top)
     for folder, split in splits.items():
         names = {f.name for f in inner[folder]}
         if len(names) == 1 and not names & training:
@@ -89,7 +114,7 @@ def _splits_above(top: Path) -> ClassLayout | None:
         shown = ", ".join(
             f"{unwrapped(folder).relative_to(top)}/ is {split}" for folder, split in splits.items()
         )
-        layout.guesses.append(Guess("split", shown, "the names say so, and hold folders", OTHERWISE))
+        layout.guesses.append(Guess("split", shown, "they are called so", OTHERWISE))
     return layout
 
 
@@ -118,7 +143,7 @@ def _splits_below(top: Path) -> ClassLayout | None:
         reason = f"{without.name}/ has no folder that means training, though others have"
         layout.guesses.append(Guess("split", "none", reason, OTHERWISE))
         return layout
-    layout = ClassLayout()
+    layout = ClassLayout(top)
     for folder, below in of_class.items():
         for f, split in below.items():
             if split:
@@ -140,10 +165,10 @@ def _splits_in_names(top: Path) -> ClassLayout | None:
     labels = {label for label, _ in named.values()}
     if len(labels) < 2 or "" in labels or trained != labels or not all(split for _, split in named.values()):
         return None
-    layout = ClassLayout()
+    layout = ClassLayout(top)
     for folder, (label, split) in named.items():
         layout.add(folder, label, split)
     shown = f"{next(iter(named)).name}/ is {' in '.join(next(iter(named.values())))}"
-    reason = "the name of every folder has a split in it, and every class one for training"
+    reason = "every folder is called so"
     layout.guesses.append(Guess("classes", shown, reason, OTHERWISE))
     return layout

@@ -14,6 +14,11 @@ MARKS = (
     (b"II+\x00", ".tif"),
     (b"MM\x00+", ".tif"),
     (b"\x93NUMPY", ".npy"),
+    *(
+        (b"P%d" % k + end, ending)
+        for k, ending in ((4, ".pbm"), (5, ".pgm"), (6, ".ppm"))
+        for end in (b"\n", b" ")
+    ),
 )
 """The first bytes of a kind of file, and its usual ending."""
 
@@ -24,6 +29,8 @@ def ending_by_content(path: Path) -> str:
         with path.open("rb") as file:
             start = file.read(START)
     except OSError:
+        return ""
+    if start[8:10] == b"CR":  # a raw file of a camera, whose first image is a preview
         return ""
     for mark, ending in MARKS:
         if start.startswith(mark):

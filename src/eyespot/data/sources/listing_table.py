@@ -13,12 +13,19 @@ ROWS = 20
 ENOUGH = 0.8
 """The share of these rows that name a file."""
 FEWEST = 3
+COVERED = 0.5
+"""The share of the files for which it must have rows."""
 
 
 def listing_table(tables: Iterable[Path], files: Sequence[Path]) -> Path | None:
-    """The first table with a column that names files, and another column; None where there is none."""
+    """The first table with a column that names files, and another column, and enough rows for half of the files."""
     names = {name for path in files for name in (path.name, stem_of(path))}
-    return next((path for path in islice(tables, MOST_TABLES) if _lists(path, names)), None)
+    chosen = (path for path in islice(tables, MOST_TABLES) if _lists(path, names))
+    return next((path for path in chosen if _lines(path) >= COVERED * len(files)), None)
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") + 1
 
 
 def _lists(path: Path, names: set[str]) -> bool:

@@ -9,16 +9,21 @@ from eyespot.data.guesses import Guess
 from eyespot.data.sources.content import ending_by_content
 from eyespot.errors import UserError
 
-PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff".split())
+PICTURES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
 TABLES = frozenset(".csv .tsv .txt".split())
 """Series of numbers; but next to pictures they are notes, and ignored."""
 RUN_FILES = ("plan.toml", "split.csv")
 """Files that the folder of a run has from before its first step."""
 SOUNDS = frozenset(".wav .wave .flac .mp3 .ogg .oga .opus .aif .aiff .au .caf .w64 .rf64".split())
 KNOWN = PICTURES | TABLES | SOUNDS | frozenset(".npy .npz .nii .gz".split())
-OTHER_KINDS = frozenset(
-    ".json .xml .yaml .yml .toml .md .rst .py .ipynb .m .r .html .htm .css .js .pdf .doc .docx .xls .xlsx .zip .tar .tgz .7z .rar "
-    ".pkl .pt .pth .onnx .safetensors .h5 .hdf5 .mat .log .cfg .ini .sh .bat .exe .db .mp4 .avi .mov .mkv".split()
+RAW_ENDINGS = frozenset(".cr2 .cr3 .nef .nrw .arw .sr2 .dng .orf .rw2 .raf .pef .srw".split())
+"""Raw files of cameras; many are TIFF files whose first image is a small preview."""
+OTHER_KINDS = (
+    frozenset(
+        ".json .jsonl .xml .yaml .yml .toml .md .rst .py .ipynb .m .r .html .htm .css .js .pdf .doc .docx .xls .xlsx .zip .tar .tgz .7z .rar "
+        ".pkl .pt .pth .onnx .safetensors .h5 .hdf5 .mat .log .cfg .ini .sh .bat .exe .db .mp4 .avi .mov .mkv".split()
+    )
+    | RAW_ENDINGS
 )
 """Endings that say what a file is, so that it is not opened to see."""
 SYSTEM = frozenset(
@@ -28,7 +33,7 @@ SYSTEM = frozenset(
 """Files and folders that operating systems and storage devices leave among others."""
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """Folder names that mean a split, and the name it gets here."""

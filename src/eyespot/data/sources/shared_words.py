@@ -18,6 +18,13 @@ UNIT = re.compile(
 DATE = re.compile(r"(19|20)\d\d[-_.]?\d\d[-_.]?\d\d\D*.*|\d\d?[-_.]\d\d?[-_.](19|20)\d\d\D*.*")
 NUMBERED = re.compile(r"[A-Za-z]{1,4}[-_ ]?\d+")
 """A few letters and a number, as P07: an id where the names of files say more."""
+CODE = re.compile(r"[0-9a-fA-F]{8,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""Digits of a hash or a UUID."""
+LONG_NUMBER = re.compile(r"\d{4}|^[A-Za-z]{1,4}[-_ ]?\d{2}")
+"""In names that differ in digits only: what makes them ids."""
+WORDNET = re.compile(r"n\d{8}")
+"""The classes of ImageNet."""
+FEWEST_IDS = 3
 ENOUGH = 0.9
 """The share of files, and of folders, from which the words are no chance."""
 MOST_WORDS = 12
@@ -56,6 +63,18 @@ def is_unit(name: str) -> bool:
 def is_id(name: str) -> bool:
     """Whether a folder is called like such a unit, or by a few letters and a number."""
     return is_unit(name) or bool(NUMBERED.fullmatch(name))
+
+
+def are_ids(names: Sequence[str]) -> bool:
+    """Whether all names are called like units, or are ids: a few letters and a number of several digits, or codes that differ in digits."""
+    if all(map(is_unit, names)):
+        return True
+    if len(names) < FEWEST_IDS or all(WORDNET.fullmatch(name) for name in names):
+        return False
+    if all(CODE.fullmatch(name) and re.search(r"\d", name) for name in names):
+        return True
+    alike = len({re.sub(r"\d+", "0", name) for name in names}) == 1
+    return alike and all(LONG_NUMBER.search(name) and not name.isdecimal() for name in names)
 
 
 def shared_words(by_class: Mapping[str, Sequence[Path]]) -> SharedWords | None:
