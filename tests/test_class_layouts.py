@@ -100,6 +100,7 @@ def test_a_table_of_few_of_the_files_is_not_offered(tmp_path):
 IDS = [
     ("TCGA_CS_4941_1996", "TCGA_CS_4942_1997", "TCGA_CS_4943_2000"),
     ("P001", "P002", "P003"),
+    ("SA01", "SA02", "SE01"),
     ("0f3a2b1c", "77aa01bd", "99ab12cd"),
     ("00000000-0000-029d-42b6-4e76714244cb", "00000000-0000-053a-856c-9cece2848996", "10000000-0000-053a-856c-9cece2848996"),
 ]  # fmt: skip

@@ -123,3 +123,15 @@ def test_plural_forms(n, thing, expected):
 )
 def test_clocks(seconds, expected):
     assert console.clock(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "im2col", "whiten|muon|grow_short|ema|label_smoothing|alternate|tta_flip|mirror"]
+)
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_settings_are_wrapped_and_nothing_is_lost(value, width):
+    reason = "60 images/s trained; the slowest of 4 settings 6; norms, activations and pooling compiled by cc"
+    lines = console.setting_lines("precision", value, reason, width)
+    assert all(len(line) <= width for line in lines) and lines[0].startswith("  precision     ")
+    text = " ".join(" ".join(lines).split()).replace("| ", "|")
+    assert text == " ".join(f"precision {value} {reason}".split())

@@ -363,6 +363,25 @@ def test_the_user_names_the_columns(asked, channels):
     refused(text, r"no column named 'd', which you asked for \(names: a, b, c, kind\)", columns="d")
 
 
+def test_single_quotes_around_cells():
+    rows = "".join(f"'0:00.{round(i / 360 * 1000):03}',{i % 7 / 10},{-i}\n" for i in range(300))
+    content = b"'Elapsed time','MLII','V5'\n'hh:mm:ss.mmm','mV','mV'\n" + rows.encode()
+    header = read_header(content)
+    assert header.channels == 2 and header.spacing == (1 / 360,)
+
+
+@pytest.mark.parametrize("separator", [",", ", ", "\t", " "])
+def test_semicolons_at_the_end_of_lines(separator):
+    content = "".join(
+        separator.join(map(str, (7 * i % 13, -i, i * i % 11))) + ";\n" for i in range(40)
+    ).encode()
+    assert decode(content, 1).array.shape == (40, 3)
+
+
+def test_a_column_that_ends_in_semicolons():
+    assert decode("".join(f"{i % 5}.5;\n" for i in range(40)).encode(), 1).array.shape == (40, 1)
+
+
 def test_the_user_gives_the_rate():
     assert read(written(ONE), rate=360.0)[1] == pytest.approx(360)
     timed = written(ONE, header="time,ecg", before=str)

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -21,6 +22,8 @@ from rich.text import Text
 T = TypeVar("T")
 FIRST_SECONDS, SECONDS = 2.0, 10.0
 """Until the first line of progress, and between the lines after it, where there is no terminal."""
+VALUE_WIDTH = 17
+"""Columns of the value of a setting."""
 PIPE_WIDTH = 10_000
 """Columns where there is no terminal: nothing is wrapped, so that a row stays a line."""
 NUMBER = re.compile(r"[-+<>≤≥~]?\d[\d,. ]*\s?%?|")
@@ -39,6 +42,37 @@ def quiet(on: bool = True) -> None:
 def say(text: str = "") -> None:
     """A line for the person at the terminal, never for the program that reads standard output."""
     stderr().print(text, markup=False)
+
+
+def say_setting(name: str, value: str, reason: str) -> None:
+    """A setting with its reason, wrapped at the width of the terminal, or at 80 columns where there is none."""
+    for line in setting_lines(name, value, reason, stderr().width):
+        say(line)
+
+
+def setting_lines(name: str, value: str, reason: str, width: int) -> list[str]:
+    """The lines of a setting: its name, its value and the reason, in columns; a long value has lines of its own.
+
+    >>> print(*setting_lines("fit", "pad", "all images are square", 60), sep="\\n")
+      fit           pad               all images are square
+    """
+    if not value:
+        return _wrapped(f"  {name:<14}", reason, width)
+    if len(value) <= VALUE_WIDTH:
+        return _wrapped(f"  {name:<14}{value:<{VALUE_WIDTH}} ", reason, width)
+    pieces = _wrapped(f"  {name:<14}", value.replace("|", "| "), width)
+    return [line.replace("| ", "|") for line in pieces] + _wrapped(" " * (17 + VALUE_WIDTH), reason, width)
+
+
+def _wrapped(indent: str, text: str, width: int) -> list[str]:
+    options = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(
+        text,
+        max(width, 2 * len(indent)),
+        initial_indent=indent,
+        subsequent_indent=" " * len(indent),
+        **options,
+    )
 
 
 def live(text: str = "") -> None:

@@ -314,8 +314,8 @@ def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
     if plan.config.weights or first is None or first.epoch > 1.5 or first.score < PERFECT:
         return
     text = (
-        f"the network was perfect on the validation set after {first.epoch:.2g} epochs: "
-        "check that nothing but the content tells the classes apart, and that no image is in both sets"
+        f"the network was perfect on the validation set after {first.epoch:.2g} epoch{'' if first.epoch == 1 else 's'}: check that "
+        "only the content tells the classes apart, and that no image is in both sets"
     )
     survey.add_problems([Problem(WARNING, text)])
     say(f"{WARNING}: {text}")

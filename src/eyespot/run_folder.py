@@ -15,7 +15,7 @@ from typing import Any
 from eyespot import pictures
 from eyespot.config import DECLARED, Config, read_config, write_plan
 from eyespot.console import clock as as_clock
-from eyespot.console import live, say, stderr
+from eyespot.console import live, say, say_setting, stderr
 from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
 from eyespot.data.seen import FILE
@@ -158,7 +158,7 @@ def show_plan(plan: Plan, survey: Survey) -> None:
     shown |= {"channels": survey.preprocessing.channels, "depth": survey.preprocessing.depth}
     for name, reason in plan.reasons.items():
         value = shown.get(name, "")
-        say(f"  {name:<14}{value!s:<17} {reason}" if value != "" else f"  {name:<14}{reason}")
+        say_setting(name, str(value), reason)
     say("")
 
 

@@ -20,7 +20,9 @@ NUMBERED = re.compile(r"[A-Za-z]{1,4}[-_ ]?\d+")
 """A few letters and a number, as P07: an id where the names of files say more."""
 CODE = re.compile(r"[0-9a-fA-F]{8,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """Digits of a hash or a UUID."""
-LONG_NUMBER = re.compile(r"\d{4}|^[A-Za-z]{1,4}[-_ ]?\d{2}")
+SHORT_ID = re.compile(r"[A-Za-z]{1,4}[-_ ]?\d{2,}")
+"""A few letters and a number, as SA01."""
+LONG_NUMBER = re.compile(r"\d{4}")
 """In names that differ in digits only: what makes them ids."""
 WORDNET = re.compile(r"n\d{8}")
 """The classes of ImageNet."""
@@ -72,6 +74,8 @@ def are_ids(names: Sequence[str]) -> bool:
     if len(names) < FEWEST_IDS or all(WORDNET.fullmatch(name) for name in names):
         return False
     if all(CODE.fullmatch(name) and re.search(r"\d", name) for name in names):
+        return True
+    if all(SHORT_ID.fullmatch(name) for name in names):
         return True
     alike = len({re.sub(r"\d+", "0", name) for name in names}) == 1
     return alike and all(LONG_NUMBER.search(name) and not name.isdecimal() for name in names)

@@ -17,6 +17,7 @@ SAMPLED = 50
 COMMA_AND_SPACE = ", "
 SPACES = " "
 NONE = ""
+QUOTES = "\"'"
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,19 @@ class Notation:
     def cells(self, line: str) -> list[str]:
         """The cells of a line, without quotes and spaces around them."""
         if self.delimiter == SPACES:
-            return [cell.strip('"') for cell in line.split()]
+            return [cell.strip(QUOTES) for cell in line.split()]
         if self.delimiter == NONE:
-            return [line.strip().strip('"').strip()]
+            return [line.strip().strip(QUOTES).strip()]
         if self.delimiter == COMMA_AND_SPACE:
-            return re.split(r",\s+", line.strip())
+            return [cell.strip("'") for cell in re.split(r",\s+", line.strip())]
         cells = line.split(self.delimiter)
         if '"' in line:
             cells = next(csv.reader([line.lstrip()], delimiter=self.delimiter, skipinitialspace=True))
-        return [cell.strip() for cell in cells]
+        return (
+            [cell.strip().strip("'").strip() for cell in cells]
+            if "'" in line
+            else [cell.strip() for cell in cells]
+        )
 
 
 NOTATIONS = tuple(

@@ -57,7 +57,15 @@ def content_lines(text: str) -> tuple[list[Line], list[Line]]:
     if begun and not _semicolons_separate(lines):
         lines = [line for line in lines if not line[1].lstrip().startswith(";")]
         comments = sorted(comments + begun)
-    return lines, comments
+    return _without_ends(lines), comments
+
+
+def _without_ends(lines: list[Line]) -> list[Line]:
+    """The lines without the semicolon at the end of all of them, where none separates cells."""
+    ends = [line.rstrip().endswith(";") for _, line in lines]
+    if sum(ends) < len(lines) - 1 or any(line.count(";") > 1 for _, line in lines):
+        return lines
+    return [(number, line.rstrip().removesuffix(";")) for number, line in lines]
 
 
 def _semicolons_separate(lines: Sequence[Line]) -> bool:
