@@ -68,7 +68,7 @@ def _wrapped(indent: str, text: str, width: int) -> list[str]:
     options = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.wrap(
         text,
-        max(width, 2 * len(indent)),
+        max(width, len(indent) + 20),
         initial_indent=indent,
         subsequent_indent=" " * len(indent),
         **options,
