@@ -15,6 +15,7 @@ _PUBLIC = {
     "UserError": "eyespot.errors",
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
+    "explain": "eyespot.explanation.explain",
     "inspect": "eyespot.inspection",
     "load": "eyespot.prediction.load",
     "look": "eyespot.looking",
@@ -35,6 +36,7 @@ __all__ = [
     "convolution",
     "create",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "look",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from eyespot import augment as augment
     from eyespot import convolution as convolution
     from eyespot.errors import UserError as UserError
+    from eyespot.explanation.explain import explain as explain
     from eyespot.inspection import inspect as inspect
     from eyespot.kit import Kit as Kit
     from eyespot.looking import Look as Look

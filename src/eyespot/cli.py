@@ -23,8 +23,10 @@ from eyespot.config import (
 )
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
+from eyespot.explaining import explain
 from eyespot.files import refuse_existing
 from eyespot.setting import value_type
+from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath
 from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:
@@ -47,28 +49,7 @@ DATA = (
 )
 """What a data set can be, for the help."""
 Data = Annotated[str, typer.Argument(help=DATA, show_default=False)]
-RunPath = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Full = Annotated[
-    bool,
-    typer.Option("--full", help="With --json: the whole confusion matrix of more than 200 classes, too."),
-]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Function = TypeVar("Function", bound=Callable[..., None])
-
-
-def set_quiet(wanted: bool) -> None:
-    from eyespot.console import quiet
-
-    quiet(wanted)
-
-
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=set_quiet, help="No progress or notes on standard error.")
-]
 
 
 def with_options(*names: str) -> Callable[[Function], Function]:
@@ -303,6 +284,9 @@ def predict(
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread or existing:
         raise typer.Exit(IN_PART)
+
+
+app.command()(explain)
 
 
 @app.command()

@@ -112,7 +112,9 @@ def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tu
     is_path = isinstance(image, str | os.PathLike)
     name = str(image) if is_path else "(image)"
     try:
-        decoded = preprocessing.decode(load_bytes(Path(image))) if is_path else _decoded(image, preprocessing)
+        decoded = (
+            preprocessing.decode(load_bytes(Path(image))) if is_path else as_decoded(image, preprocessing)
+        )
         array = preprocessing.of_decoded(decoded)
     except Unreadable as reason:
         return name, str(reason)
@@ -120,7 +122,7 @@ def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tu
     return name, array
 
 
-def _decoded(image: Any, preprocessing: Preprocessing) -> Decoded:
+def as_decoded(image: Any, preprocessing: Preprocessing) -> Decoded:
     """An image that is in memory. Channels of an array are the shorter of its first and last axis."""
     if isinstance(image, Image.Image):
         return Decoded(upright(image, preprocessing.background))

@@ -55,6 +55,10 @@ class TorchEngine:
             return NetworkFacts.from_dict(self.card.network_facts)
         return network_facts(self.network)
 
+    def with_network(self, network: torch.nn.Module) -> "TorchEngine":
+        """The same engine around another network of the same shape."""
+        return TorchEngine(self.card, network, self.device, of_positions=self.of_positions)
+
     def fingerprint(self) -> str:
         """A digest of the card, the weights, the software and the device."""
         content = blake2b(repr((self.card, versions(), self.device)).encode(), digest_size=16)
@@ -77,11 +81,29 @@ class TorchEngine:
             return logits[0].cpu().numpy()
         return logits.log_softmax(-1).logsumexp(0).sub(log(len(logits))).cpu().numpy()
 
-    def _view(self, whole: torch.Tensor, flipped: bool, pixels: int) -> torch.Tensor:
-        x = Shift().apply(whole, torch.full((len(whole), self.dim), pixels)) if pixels else whole
+    def normalised(self, batch: Array) -> torch.Tensor:
+        """(B, *S, C) as preprocessing gives them -> (B, C, *S) of mean 0 and standard deviation 1 on the device"""
+        return self.normal(batch, self.device).contiguous(memory_format=MEMORY[self.dim])
+
+    def differentiable(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, C, *S) normalised images -> (B, classes) or (B, classes, *S) logits in float32, for explanations.
+
+        Of whole images, the mean of the logits over the same views as `logits`, in the order of `self.views`.
+        """
+        if self.of_positions:
+            return run_whole(self.network, x)
+        return torch.stack([self.network(self.view(x, *view)) for view in self.views]).mean(0)
+
+    def view(self, x: torch.Tensor, flipped: bool, pixels: int) -> torch.Tensor:
+        """(B, C, *S) images as the network gets them in a view: moved, at the size of training, mirrored"""
+        x = Shift().apply(x, torch.full((len(x), self.dim), pixels)) if pixels else x
         x = resized(x, self.side)
+        return x.flip(-1) if flipped else x
+
+    def _view(self, whole: torch.Tensor, flipped: bool, pixels: int) -> torch.Tensor:
+        x = self.view(whole, flipped, pixels)
         with arithmetic(self.device, self.precision):
-            return self.network(x.flip(-1) if flipped else x).float()
+            return self.network(x).float()
 
     def _map_logits(self, batch: Array) -> torch.Tensor:
         """An image that is too small for the network is padded, and the logits cut back"""

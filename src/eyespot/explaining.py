@@ -1,0 +1,114 @@
+"""`eyespot explain`: the command. Torch is imported when it is called."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eyespot.errors import UserError, one_line
+from eyespot.exits import IN_PART
+from eyespot.shell import Device, Force, Json, Quiet, RunPath
+
+if TYPE_CHECKING:
+    from eyespot.explanation.explain import Request
+
+METHODS = "grad-cam, grad-cam++, gradient, smoothgrad, integrated-gradients, guided-backprop, deconvnet, occlusion, rise"
+
+
+def explain(
+    run: RunPath,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGE]...", help="Files, folders, globs, or - for standard input.", show_default=False
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The folder of the page; RUN-explained if not given.", show_default=False
+        ),
+    ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="What each layer sees, from the run's own images.")
+    ] = False,
+    method: Annotated[str, typer.Option(help=f"{METHODS}.")] = "grad-cam",
+    target: Annotated[
+        str | None,
+        typer.Option("--class", help="To explain; the predicted one if not given.", show_default=False),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Explain why --class and not this one.", show_default=False)
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="For Grad-CAM; the last with 7 or more places along each axis if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(help="Of masks: START:END for each axis, such as 10:20,0:64.", show_default=False),
+    ] = None,
+    baseline: Annotated[str, typer.Option(help="What stands for nothing: mean, black or blur.")] = "mean",
+    patch: Annotated[
+        int | None, typer.Option(min=1, help="Samples of occlusion's patch.", show_default=False)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Compare each map with an edge filter.")
+    ] = True,
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what RUN looked at in each image, or with --layers what its layers see."""
+    from eyespot.explanation.explain import Request
+
+    if layers == bool(paths):
+        raise UserError("give images to explain, or --layers" + " and no images" * layers)
+    request = Request(method, target, against, layer, region, baseline, patch, check, device=device)
+    if layers:
+        from eyespot.explanation.cards import explain_layers
+
+        print(explain_layers(run, out, device=device, layer=layer, force=force))
+        return
+    _explain_images(run, paths or [], out, request, force, json)
+
+
+def _explain_images(
+    run: str, paths: list[str], out: Path | None, request: "Request", force: bool, json: bool
+) -> None:
+    from eyespot.explanation.explain import Explainer, predictor_of
+    from eyespot.explanation.page import as_document, summary
+    from eyespot.explanation.result import Explanations
+    from eyespot.explanation.write import PAGE, free_folder, names_of, refuse_taken, write_explanations
+    from eyespot.prediction.inputs import expand
+
+    predictor = predictor_of(run, request.device)
+    explainer = Explainer(predictor, request)
+    files = list(
+        expand(paths, sys.stdin, predictor.preprocessing.dim, leave_out_masks=predictor.output.of_positions)
+    )
+    if not files:
+        raise UserError(f"{' '.join(paths)} holds no file that can be read")
+    folder = out or free_folder(run)
+    names = dict(zip(files, names_of(files, request.method), strict=True))
+    refuse_taken(folder, list(names.values()), force)
+    unread: dict[str, str] = {}
+    explained = Explanations(explainer.stream(files, unread))
+    if len(unread) == 1 and not explained:
+        path, reason = next(iter(unread.items()))
+        raise UserError(f"{path} cannot be explained: {reason}")
+    for path, reason in unread.items():
+        print(one_line(f"cannot be explained: {path}: {reason}"), file=sys.stderr)
+    if not explained:
+        raise UserError("none of the files could be read")
+    title = f"What the run {Path(run).resolve().name} looked at"
+    write_explanations(folder, explained, [names[Path(e.path)] for e in explained], title)
+    print(as_document(explained, folder) if json else f"{summary(explained)}\npage  {folder / PAGE}")
+    if unread:
+        raise typer.Exit(IN_PART)

@@ -1,0 +1,11 @@
+"""What a network looked at in an image, what its layers see, and how far such maps can be trusted.
+
+target.py     the number that is explained: a class, a difference of two, a region of a mask
+score.py      that number as a function of the network's input
+gradients.py  gradient, SmoothGrad, integrated gradients, guided backprop, deconvnet
+cam.py        Grad-CAM and Grad-CAM++, and the layer that they look at
+occlusion.py  occlusion and RISE, which need no gradients
+methods.py    the one list of methods
+result.py     a map, and a list of them; both show themselves
+trust.py      insertion and deletion against baselines, randomised parameters
+"""

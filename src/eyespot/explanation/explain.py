@@ -1,0 +1,269 @@
+"""`eyespot.explain`: what a network looked at in images."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyespot.console import track
+from eyespot.data.header import Unreadable
+from eyespot.errors import UserError, nearest
+from eyespot.explanation import trust
+from eyespot.explanation.methods import (
+    WITHOUT_GRADIENTS,
+    Method,
+    Values,
+    Work,
+    baseline_of,
+    blurred,
+    method_of,
+)
+from eyespot.explanation.places import Place, choose_layer, named_layer, places
+from eyespot.explanation.result import Explanation, Explanations
+from eyespot.explanation.score import has_gradients, normalised, refuse_without_gradients, score_of
+from eyespot.explanation.subject import Subject, read_subject
+from eyespot.explanation.target import (
+    Target,
+    class_position,
+    predicted_positions,
+    read_region,
+    region_target,
+    whole_target,
+)
+from eyespot.prediction.load import load
+from eyespot.prediction.predictor import Predictor
+
+
+class Options(TypedDict, total=False):
+    """The optional arguments of `explain`."""
+
+    region: str | None
+    baseline: str
+    patch: int | None
+    check: bool
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be explained and how: the arguments of `explain`."""
+
+    method: str = "grad-cam"
+    target: str | int | None = None
+    against: str | int | None = None
+    layer: str | None = None
+    region: str | None = None
+    baseline: str = "mean"
+    patch: int | None = None
+    check: bool = True
+    seed: int = 0
+    device: str = "cpu"
+
+
+def explain(
+    run: Any,
+    image: Any,
+    *,
+    method: str = "grad-cam",
+    target: str | int | None = None,
+    against: str | int | None = None,
+    layer: str | None = None,
+    **options: Unpack[Options],
+) -> Explanation | Explanations:
+    """What a network looked at: a map for one image, a list of maps for a list of images.
+
+    run       a run folder or model file, a `Run` or a `Predictor`
+    image     a path, a Pillow or nibabel image or an array, or a list of these
+    method    grad-cam, grad-cam++, gradient, smoothgrad, integrated-gradients, guided-backprop, deconvnet, occlusion or rise
+    target    the class to explain; the predicted one if not given
+    against   another class: the map explains why the target and not this one
+    layer     that Grad-CAM looks at; without it the last with a grid of 7 or more places along each axis, or the last on
+              the coarsest grid of a network for masks
+    region    for masks: START:END for each axis, what part of the mask is explained
+    baseline  what covers a place and where integrated gradients start: mean (of the training images), black or blur
+    patch     samples along each axis of occlusion's patch
+    check     whether the map is compared with an edge filter, the distance from the centre and a random order
+    seed      of what is random
+    device    where the network of a folder runs
+
+    Raises UserError for what does not exist, naming the nearest that does, and for an image that cannot be read.
+    """
+    names = [f.name for f in fields(Request)]
+    for name in options:
+        if name not in names:
+            raise UserError(f"explain has no argument {name!r}; {nearest(name, names)}")
+    request = Request(method, target, against, layer, **options)
+    explainer = Explainer(predictor_of(run, request.device), request)
+    several = isinstance(image, list | tuple)
+    results = Explanations(explainer.of_image(each) for each in (image if several else [image]))
+    return results if several else results[0]
+
+
+def predictor_of(run: Any, device: str = "cpu") -> Predictor:
+    """The predictor of a run folder, a model file, a `Run` or a `Predictor`."""
+    if isinstance(run, str | os.PathLike):
+        return load(run, device=device)
+    return run if isinstance(run, Predictor) else run.predictor
+
+
+class Explainer:
+    """Makes maps with one predictor, by one request. Raises UserError for a request that cannot be met."""
+
+    def __init__(self, predictor: Predictor, request: Request):
+        self.predictor = predictor
+        self.request = request
+        self.engine = predictor.engine
+        self.preprocessing = predictor.preprocessing
+        self.of_positions: bool = predictor.output.of_positions
+        self.multilabel: bool = self.of_positions and predictor.output.multilabel
+        self.method: Method = method_of(request.method)
+        if self.method.gradients:
+            refuse_without_gradients(self.engine, self.method.name, WITHOUT_GRADIENTS)
+        for name in filter(None, (request.target, request.against)):
+            class_position(name, predictor.classes)
+        self.region = read_region(request.region)
+        if self.region and not self.of_positions:
+            raise UserError(
+                "a region is for runs that predict masks, and this one predicts the class of the whole image"
+            )
+        if request.layer and not self.method.layered:
+            raise UserError(
+                f"{self.method.name} looks at the image and not at a layer: leave out layer, or use grad-cam"
+            )
+        self._places: dict[tuple[int, ...], list[Place]] = {}
+        self.place_for_training_size()
+
+    def place_for_training_size(self) -> None:
+        """Refuse a layer before any image is read."""
+        if self.method.layered:
+            side = self.predictor.card.preprocessing["side"]
+            self.place((side,) * self.preprocessing.dim)
+
+    def place(self, size: tuple[int, ...]) -> Place:
+        """The layer that Grad-CAM looks at for a network's input of this size."""
+        network = self.predictor.network
+        shown = size if self.of_positions else (self.engine.side,) * len(size)
+        shown = tuple(max(n, network.smallest) for n in shown)
+        if shown not in self._places:
+            self._places[shown] = places(network, (network.channels, *shown))
+        known = self._places[shown]
+        if self.request.layer:
+            return named_layer(network, known, self.request.layer)
+        return choose_layer(known, self.of_positions)
+
+    def of_image(self, image: Any) -> Explanation:
+        """The map of one image. Raises UserError for one that cannot be read."""
+        try:
+            subject = read_subject(image, self.preprocessing)
+        except Unreadable as reason:
+            name = str(image) if isinstance(image, str | Path) else "the image"
+            raise UserError(f"{name} cannot be explained: {reason}") from reason
+        return self.of_subject(subject)
+
+    def stream(self, images: Iterable[Any], unread: dict[str, str]) -> Iterator[Explanation]:
+        """Maps one by one; images that cannot be read are noted with the reason."""
+        for image in images:
+            try:
+                yield self.of_subject(read_subject(image, self.preprocessing))
+            except Unreadable as reason:
+                unread[str(image)] = str(reason)
+
+    def of_subject(self, subject: Subject) -> Explanation:
+        """The map of an image that was read."""
+        target, predicted = self.target_of(subject)
+        work = self.work(subject, target)
+        values = self.method.compute(work)
+        flat = self.flat(values.values)
+        return Explanation(
+            map=subject.back(flat, self.preprocessing),
+            values=values.values.astype(np.float32),
+            method=self.method.name,
+            target=str(target),
+            label=values.label,
+            why=values.why,
+            meaning=self.method.meaning,
+            path=subject.name,
+            image=subject.shown,
+            predicted=predicted,
+            layer=work.place.name if work.place else None,
+            trust=self.trust_of(work, target, flat) if self.request.check else None,
+            notes=(*subject.notes, *self.notes(work, values)),
+        )
+
+    def target_of(self, subject: Subject) -> tuple[Target, str]:
+        """What is explained, and what is predicted, for people."""
+        logits = self.engine.logits(subject.array[None])[0]
+        classes = self.predictor.classes
+        if self.of_positions:
+            target = region_target(
+                logits, classes, self.request.target, self.request.against, self.region, self.multilabel
+            )
+            shares = predicted_positions(logits, self.multilabel).reshape(len(classes), -1).mean(1)
+            present = [f"{name} in {s:.0%}" for name, s in zip(classes, shares, strict=True) if s > 0]
+            return target, ", ".join(present[:6]) + ", ..." * (len(present) > 6) or "nothing"
+        target = whole_target(logits, classes, self.request.target, self.request.against)
+        p = softmax(logits / self.predictor.card.temperature)
+        best = int(p.argmax())
+        return target, f"{classes[best]} ({p[best]:.0%})"
+
+    def work(self, subject: Subject, target: Target) -> Work:
+        x = normalised(self.engine, self.preprocessing, subject.array)
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        baseline, called = baseline_of(x, self.request.baseline, mean, std)
+        place = self.place(tuple(x.shape[2:])) if self.method.layered else None
+        score = score_of(self.engine, self.preprocessing, target)
+
+        def progress(items: Iterable[int], total: int) -> Iterator[int]:
+            return track(items, total, f"{self.method.name}: {subject.name}")
+
+        return Work(
+            score, x, baseline, called, self.engine, place, self.request.patch, self.request.seed, progress
+        )
+
+    def flat(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(C, *S) or (*S) -> (*S), summed over channels"""
+        return values.sum(0) if values.ndim > self.preprocessing.dim else values
+
+    def trust_of(self, work: Work, target: Target, flat: NDArray[Any]) -> trust.Trust:
+        temperature = 1.0 if self.of_positions else self.predictor.card.temperature
+        probability = score_of(
+            self.engine, self.preprocessing, _Probability(target, self.multilabel, temperature)
+        )
+        return trust.measure(probability, work.x, work.baseline, blurred(work.x), flat, self.request.seed)
+
+    def notes(self, work: Work, values: Values) -> list[str]:
+        notes = []
+        views = getattr(self.engine, "views", [1])
+        if len(views) > 1:
+            notes.append(
+                f"the score is the mean over the {len(views)} mirrored or moved views that a prediction uses"
+            )
+        if getattr(self.engine, "precision", "float32") != "float32" and has_gradients(self.engine):
+            notes.append("predictions of this run are computed in bfloat16, and the map in float32")
+        if not np.any(values.values):
+            notes.append(
+                "the map is zero everywhere: nothing of this image, seen through this method, moves the score"
+            )
+        return notes
+
+
+@dataclass(frozen=True)
+class _Probability:
+    """A target whose number is the probability, for insertion and deletion."""
+
+    target: Target
+    multilabel: bool
+    temperature: float
+
+    def of(self, logits: Any) -> Any:
+        return self.target.probability(logits, self.multilabel, self.temperature)
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    values = np.exp(logits.astype(np.float64) - logits.max())
+    return values / values.sum()

@@ -1,0 +1,151 @@
+"""Explanations as one page that needs nothing else: images in their own colours beside their maps, on one scale."""
+
+from collections.abc import Sequence
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eyespot.console import count
+from eyespot.explanation.colours import gradient_css, pictures, scale_of, strongest_slice
+from eyespot.explanation.methods import METHODS
+from eyespot.explanation.result import Explanation
+from eyespot.explanation.trust import NAMES
+from eyespot.pictures import embedded
+
+CAPTIONS = {"image": "the file", "map": "the map", "both": "map over the image"}
+
+
+def template(name: str) -> Any:
+    """A page's template."""
+    from jinja2 import Environment, PackageLoader
+
+    loader = PackageLoader("eyespot", "explanation")
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
+        name
+    )
+
+
+def page(explanations: Sequence[Explanation], title: str, mean_maps: Sequence[Any] = ()) -> str:
+    """The whole page."""
+    return template("page.html.j2").render(title=title, mean_maps=mean_maps, **content(explanations))
+
+
+def fragment(explanations: Sequence[Explanation]) -> str:
+    """What a notebook shows."""
+    return template("fragment.html.j2").render(**content(explanations))
+
+
+def content(explanations: Sequence[Explanation]) -> dict[str, Any]:
+    """What the templates show."""
+    limit = scale_of(e.map for e in explanations)
+    first = explanations[0] if explanations else None
+    common = [n for n in first.notes if all(n in e.notes for e in explanations)] if first else []
+    return {
+        "items": [item(e, limit) | {"notes": [n for n in e.notes if n not in common]} for e in explanations],
+        "common": common,
+        "limit": f"{limit:.3g}",
+        "gradient": gradient_css(),
+        "method": METHODS[first.method].title if first else "",
+        "meaning": first.meaning if first else "",
+        "together": "this map" if len(explanations) == 1 else f"these {len(explanations)} maps",
+        "trust": trust_rows(explanations),
+    }
+
+
+def item(explanation: Explanation, limit: float) -> dict[str, Any]:
+    """One image on the page."""
+    drawn = pictures(explanation.image, explanation.map, limit)
+    name = Path(explanation.path).name
+    if explanation.map.ndim == 1:
+        drawn = {"both": drawn["both"]}
+    alts = {
+        "image": f"{name}, predicted {explanation.predicted}",
+        "map": f"map of {name}: {described(explanation)}",
+        "both": f"{name} with its map: {described(explanation)}",
+    }
+    captions = CAPTIONS | ({"both": "the file above its map"} if explanation.map.ndim == 1 else {})
+    if explanation.map.ndim == 3:
+        k = strongest_slice(explanation.map)
+        captions = {key: f"{text}, slice {k} of {len(explanation.map)}" for key, text in captions.items()}
+    return {
+        "e": explanation,
+        "name": name,
+        "wide": explanation.map.ndim == 1,
+        "pictures": [
+            {"src": embedded(picture), "alt": alts[key], "caption": captions[key], "small": is_small(picture)}
+            for key, picture in drawn.items()
+        ],
+    }
+
+
+def is_small(picture: Image.Image) -> bool:
+    return max(picture.size) < 400
+
+
+def described(explanation: Explanation) -> str:
+    """Where the map is largest, in words."""
+    values = explanation.map
+    if not np.any(values):
+        return "zero everywhere"
+    top = np.unravel_index(int(values.argmax()), values.shape)
+    places = {2: (("top", "middle", "bottom"), ("left", "centre", "right")), 1: (("start", "middle", "end"),)}
+    words = places.get(values.ndim, (("first slices", "middle slices", "last slices"), *places[2]))
+    thirds = [w[min(2, 3 * int(i) // n)] for w, i, n in zip(words, top, values.shape, strict=True)]
+    return f"largest at the {' '.join(thirds)}"
+
+
+def trust_rows(explanations: Sequence[Explanation]) -> list[tuple[str, str, bool]]:
+    """The mean gain of the maps and of each baseline: name, number, whether it is at least the maps'."""
+    measured = [e.trust for e in explanations if e.trust is not None]
+    if not measured:
+        return []
+    gains = {"the maps" if len(measured) > 1 else "the map": [t.curves.gain for t in measured]}
+    for key, name in NAMES.items():
+        gains[name] = [t.baselines[key].gain for t in measured]
+    own = float(np.mean(next(iter(gains.values()))))
+    return [
+        (name, f"{np.mean(values):+.2f}", k > 0 and float(np.mean(values)) >= own)
+        for k, (name, values) in enumerate(gains.items())
+    ]
+
+
+def summary(explanations: Sequence[Explanation]) -> str:
+    """What a terminal shows: a line for each map, and how many of them should not be trusted."""
+    lines = [
+        f"{e.path}  predicted {e.predicted}, explained {e.target}"
+        + f" at {e.layer}" * bool(e.layer)
+        + f"  {e.label}"
+        for e in explanations
+    ]
+    unlike = [e for e in explanations if e.warnings]
+    if len(explanations) == 1:
+        lines += [f"warning: {text}" for e in unlike for text in e.warnings]
+    elif unlike:
+        lines.append(
+            f"warning: {count(len(unlike), 'map')} of {len(explanations)} no better than an order that knows nothing of the "
+            "network; the page names them"
+        )
+    return "\n".join(lines)
+
+
+def as_document(explanations: Sequence[Explanation], folder: Path) -> str:
+    """The same as JSON."""
+    documents = [
+        {
+            "path": e.path,
+            "predicted": e.predicted,
+            "target": e.target,
+            "method": e.method,
+            "layer": e.layer,
+            "label": e.label,
+            "why": e.why,
+            "warnings": e.warnings,
+            "notes": list(e.notes),
+            "trust": None if e.trust is None else e.trust.as_dict(),
+        }
+        for e in explanations
+    ]
+    return dumps({"folder": str(folder), "maps": documents}, indent=2)

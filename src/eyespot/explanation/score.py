@@ -1,0 +1,75 @@
+"""The explained number as a function of the network's input: with gradients from torch, without them from any engine."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eyespot.data.header import Array
+from eyespot.errors import UserError
+
+Score = Callable[[Tensor], Tensor]
+"""(B, C, *S) normalised images -> (B,)"""
+
+
+class Number(Protocol):
+    """A number of the logits, such as a `Target`."""
+
+    def of(self, logits: Tensor) -> Tensor:
+        """(B, classes) or (B, classes, *S) -> (B,)"""
+        ...
+
+
+def has_gradients(engine: Any) -> bool:
+    """Whether an engine computes with a torch network."""
+    return hasattr(engine, "differentiable")
+
+
+def torch_score(engine: Any, target: Number) -> Score:
+    """With gradients."""
+
+    def score(x: Tensor) -> Tensor:
+        return target.of(engine.differentiable(x))
+
+    return score
+
+
+def engine_score(engine: Any, preprocessing: Any, target: Number) -> Score:
+    """Without gradients, from the logits that any engine gives for arrays in the files' own values."""
+
+    def score(x: Tensor) -> Tensor:
+        logits = engine.logits(denormalise(x, preprocessing.mean, preprocessing.std))
+        return target.of(torch.from_numpy(np.asarray(logits)))
+
+    return score
+
+
+def score_of(engine: Any, preprocessing: Any, target: Number) -> Score:
+    """What the maps of this engine explain."""
+    if has_gradients(engine):
+        return torch_score(engine, target)
+    return engine_score(engine, preprocessing, target)
+
+
+def normalised(engine: Any, preprocessing: Any, array: Array) -> Tensor:
+    """(*S, C) as preprocessing gives it -> (1, C, *S) of mean 0 and standard deviation 1"""
+    if has_gradients(engine):
+        return engine.normalised(array[None])
+    return torch.from_numpy(preprocessing.normalise(array[None]))
+
+
+def denormalise(x: Tensor, mean: Any, std: Any) -> NDArray[np.float32]:
+    """(B, C, *S) normalised -> (B, *S, C) in the files' own values"""
+    values = np.moveaxis(x.detach().cpu().numpy(), 1, -1).astype(np.float32)
+    return values * np.array(std, np.float32) + np.array(mean, np.float32)
+
+
+def refuse_without_gradients(engine: Any, method: str, works: list[str]) -> None:
+    """Raises UserError where a method needs gradients and the predictor has none."""
+    if not has_gradients(engine):
+        raise UserError(
+            f"{method} needs gradients, and this predictor computes logits only: use {' or '.join(works)}, which work without them"
+        )
