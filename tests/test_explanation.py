@@ -2,6 +2,7 @@
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,12 @@ from eyespot.weights.card import Card, write_model
 
 SIDE = 16
 CLASSES = ["rows", "columns", "dots"]
-READING = dict(fit="pad", channels=3, accepts=[3], depth="uint8", dim=2, size=SIDE, side=SIDE, stored=["uint8"])
-MASKS = dict(values=["0", "255"], classes=["background", "object"], void=None, objects=False, multilabel=False)
+READING = dict(
+    fit="pad", channels=3, accepts=[3], depth="uint8", dim=2, size=SIDE, side=SIDE, stored=["uint8"]
+)
+MASKS = dict(
+    values=["0", "255"], classes=["background", "object"], void=None, objects=False, multilabel=False
+)
 RELU = {"depths": (1, 1), "width": 8}
 
 
@@ -55,7 +60,14 @@ def predictor():
 @pytest.fixture(scope="module")
 def masks():
     reading = READING | dict(
-        fit="own", size=1, side=32, channels=1, accepts=[1], mean=[100.0], std=[50.0], mapping=MASKS | {"harden": False}
+        fit="own",
+        size=1,
+        side=32,
+        channels=1,
+        accepts=[1],
+        mean=[100.0],
+        std=[50.0],
+        mapping=MASKS | {"harden": False},
     )
     card = Card("unet_bn", {"width": 4, "levels": 3}, MASKS["classes"], reading, task="segmentation")
     return torch_predictor(card, network_of(card))
@@ -131,7 +143,9 @@ def test_views_are_moved_and_mirrored_back():
     array = image(4, (SIDE, SIDE, 3))
     for method in ("gradient", "grad-cam"):
         made = eyespot.explain(predictor, array, method=method, target="rows", check=False)
-        mirrored = eyespot.explain(predictor, array[:, ::-1].copy(), method=method, target="rows", check=False)
+        mirrored = eyespot.explain(
+            predictor, array[:, ::-1].copy(), method=method, target="rows", check=False
+        )
         assert np.allclose(made.map, mirrored.map[:, ::-1], atol=1e-5), method
         assert "2 mirrored or moved views" in " ".join(made.notes)
 
@@ -185,8 +199,10 @@ def test_without_gradients_occlusion_and_rise_give_the_same_map(predictor):
     blind = make_predictor(predictor.card, LogitsOnly(predictor.engine))
     for method in ("occlusion", "rise"):
         made = eyespot.explain(blind, image(), method=method, check=False)
-        assert np.allclose(made.map, eyespot.explain(predictor, image(), method=method, check=False).map, atol=1e-3)
-    with pytest.raises(UserError, match="grad-cam needs gradients.*occlusion or rise"):
+        assert np.allclose(
+            made.map, eyespot.explain(predictor, image(), method=method, check=False).map, atol=1e-3
+        )
+    with pytest.raises(UserError, match=r"grad-cam needs gradients.*occlusion or rise"):
         eyespot.explain(blind, image())
 
 
@@ -267,7 +283,9 @@ def test_the_command_names_files_that_cannot_be_read_and_explains_the_others(cli
     folder, paths = run
     damaged = tmp_path / "damaged.png"
     damaged.write_bytes(b"\x89PNG and no more")
-    result = cli("explain", folder, damaged, paths[0], "-o", tmp_path / "x", "--method", "gradient", "--json", "-q")
+    result = cli(
+        "explain", folder, damaged, paths[0], "-o", tmp_path / "x", "--method", "gradient", "--json", "-q"
+    )
     assert result.code == 1 and "damaged.png" in result.err
     assert [m["path"] for m in json.loads(result.out)["maps"]] == [paths[0]]
     alone = cli("explain", folder, damaged, "-o", tmp_path / "y")
@@ -313,7 +331,7 @@ def test_layer_cards(cli, run, tmp_path):
     assert "Stage 2: layer2" in page and 'alt=""' not in page and "deconvnet" in page
     top = json.loads((out / "top.json").read_text())
     assert len(top["layer2"]) == 16 and {t["path"] for t in top["layer2"][0]} <= set(paths)
-    assert all(a["value"] >= b["value"] for c in top["layer2"] for a, b in zip(c, c[1:], strict=False))
+    assert all(a["value"] >= b["value"] for c in top["layer2"] for a, b in pairwise(c))
 
 
 def test_the_top_nine_are_the_largest_of_all_images(run, predictor):
@@ -327,7 +345,9 @@ def test_the_top_nine_are_the_largest_of_all_images(run, predictor):
         order = maxima[:, channel].argsort(descending=True)[:9].tolist()
         assert [t.path for t in stage.top[channel]] == [paths[i] for i in order]
         first = stage.top[channel][0]
-        assert record[stage.place.name][(order[0], channel, *first.unit)].item() == pytest.approx(first.value, rel=1e-4)
+        assert record[stage.place.name][(order[0], channel, *first.unit)].item() == pytest.approx(
+            first.value, rel=1e-4
+        )
 
 
 def test_layer_cards_without_the_runs_images_are_refused(cli, run, tmp_path):

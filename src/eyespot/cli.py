@@ -23,7 +23,7 @@ from eyespot.config import (
 )
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
-from eyespot.explaining import explain
+from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.setting import value_type
 from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath
@@ -42,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights_commands, name="weights")
+app.add_typer(explain_command)
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "
@@ -284,9 +285,6 @@ def predict(
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread or existing:
         raise typer.Exit(IN_PART)
-
-
-app.command()(explain)
 
 
 @app.command()

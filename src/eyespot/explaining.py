@@ -13,9 +13,12 @@ from eyespot.shell import Device, Force, Json, Quiet, RunPath
 if TYPE_CHECKING:
     from eyespot.explanation.explain import Request
 
+app = typer.Typer(rich_markup_mode=None)
+"""Its command is added to those of the command line."""
 METHODS = "grad-cam, grad-cam++, gradient, smoothgrad, integrated-gradients, guided-backprop, deconvnet, occlusion, rise"
 
 
+@app.command()
 def explain(
     run: RunPath,
     paths: Annotated[
@@ -65,7 +68,9 @@ def explain(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show what RUN looked at in each image, or with --layers what its layers see."""
+    """Show what RUN looked at, or what its layers see.
+
+    Give images, or --layers for what excites each stage, from the images of the run."""
     from eyespot.explanation.explain import Request
 
     if layers == bool(paths):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -11,9 +11,11 @@ from PIL import Image
 from eyespot.console import count
 from eyespot.explanation.colours import gradient_css, pictures, scale_of, strongest_slice
 from eyespot.explanation.methods import METHODS
-from eyespot.explanation.result import Explanation
 from eyespot.explanation.trust import NAMES
 from eyespot.pictures import embedded
+
+if TYPE_CHECKING:
+    from eyespot.explanation.result import Explanation
 
 CAPTIONS = {"image": "the file", "map": "the map", "both": "map over the image"}
 
@@ -28,17 +30,17 @@ def template(name: str) -> Any:
     )
 
 
-def page(explanations: Sequence[Explanation], title: str, mean_maps: Sequence[Any] = ()) -> str:
+def page(explanations: Sequence["Explanation"], title: str, mean_maps: Sequence[Any] = ()) -> str:
     """The whole page."""
     return template("page.html.j2").render(title=title, mean_maps=mean_maps, **content(explanations))
 
 
-def fragment(explanations: Sequence[Explanation]) -> str:
+def fragment(explanations: Sequence["Explanation"]) -> str:
     """What a notebook shows."""
     return template("fragment.html.j2").render(**content(explanations))
 
 
-def content(explanations: Sequence[Explanation]) -> dict[str, Any]:
+def content(explanations: Sequence["Explanation"]) -> dict[str, Any]:
     """What the templates show."""
     limit = scale_of(e.map for e in explanations)
     first = explanations[0] if explanations else None
@@ -55,7 +57,7 @@ def content(explanations: Sequence[Explanation]) -> dict[str, Any]:
     }
 
 
-def item(explanation: Explanation, limit: float) -> dict[str, Any]:
+def item(explanation: "Explanation", limit: float) -> dict[str, Any]:
     """One image on the page."""
     drawn = pictures(explanation.image, explanation.map, limit)
     name = Path(explanation.path).name
@@ -85,7 +87,7 @@ def is_small(picture: Image.Image) -> bool:
     return max(picture.size) < 400
 
 
-def described(explanation: Explanation) -> str:
+def described(explanation: "Explanation") -> str:
     """Where the map is largest, in words."""
     values = explanation.map
     if not np.any(values):
@@ -97,7 +99,7 @@ def described(explanation: Explanation) -> str:
     return f"largest at the {' '.join(thirds)}"
 
 
-def trust_rows(explanations: Sequence[Explanation]) -> list[tuple[str, str, bool]]:
+def trust_rows(explanations: Sequence["Explanation"]) -> list[tuple[str, str, bool]]:
     """The mean gain of the maps and of each baseline: name, number, whether it is at least the maps'."""
     measured = [e.trust for e in explanations if e.trust is not None]
     if not measured:
@@ -112,7 +114,7 @@ def trust_rows(explanations: Sequence[Explanation]) -> list[tuple[str, str, bool
     ]
 
 
-def summary(explanations: Sequence[Explanation]) -> str:
+def summary(explanations: Sequence["Explanation"]) -> str:
     """What a terminal shows: a line for each map, and how many of them should not be trusted."""
     lines = [
         f"{e.path}  predicted {e.predicted}, explained {e.target}"
@@ -131,7 +133,7 @@ def summary(explanations: Sequence[Explanation]) -> str:
     return "\n".join(lines)
 
 
-def as_document(explanations: Sequence[Explanation], folder: Path) -> str:
+def as_document(explanations: Sequence["Explanation"], folder: Path) -> str:
     """The same as JSON."""
     documents = [
         {
