@@ -207,3 +207,43 @@ def test_nan_in_a_mask_is_counted(tmp_path):
             np.save(path, array)
     with pytest.raises(UserError, match="3 of its values are NaN or infinite: save it with 0 there"):
         survey_data(tmp_path)
+
+
+def write_masks(root, masks):
+    files(root, "images/{i}.png", photo, len(masks))
+    for i, values in enumerate(masks):
+        save(root / f"masks/{i}.png", values)
+
+
+def test_255_is_not_void_where_hardly_anything_else_is_there(tmp_path):
+    """A stray pixel of 1 must not make it the class, and what is meant void."""
+    masks = [region(i) for i in range(N)]
+    masks[2][0, 0] = 1
+    write_masks(tmp_path, masks)
+    with pytest.raises(
+        UserError, match=r"all other values above 0 \(1\) in 1: use --void none .* --void 255"
+    ):
+        survey_data(tmp_path)
+    assert survey_data(tmp_path, Config(void="none")).classes == ("0", "1", "255")
+    assert survey_data(tmp_path, Config(void="255")).mapping.void == 255
+
+
+def test_white_and_nearly_white_are_no_two_classes(tmp_path):
+    write_masks(tmp_path, [region(i, 254 if i < 3 else 255) for i in range(N)])
+    with pytest.raises(UserError, match=r"0\.png has 254 where others .* have 255: .* --no-harden"):
+        survey_data(tmp_path)
+    assert len(survey_data(tmp_path, Config(harden=False)).classes) == 3
+
+
+def test_255_may_be_a_class_where_many_masks_have_nothing_else(tmp_path):
+    write_masks(tmp_path, [region(i, 100 if i < 3 else 255) for i in range(N)])
+    with pytest.raises(UserError, match=r"3 of 6 masks have 255 and nothing else beside 0, .*--void none"):
+        survey_data(tmp_path)
+    assert len(survey_data(tmp_path, Config(void="none")).classes) == 3
+
+
+def test_an_empty_folder_of_masks_is_named(tmp_path):
+    files(tmp_path, "images/{i}.png", photo)
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(UserError, match="masks is empty, and would hold the masks of 6 files"):
+        find_samples(tmp_path)

@@ -139,14 +139,16 @@ class Config:
         "NIfTI masks with another affine than their image: affine places them by it, array pairs voxels of equal indices",
         check=one_of("affine", "array"),
         reads=True,
+        layout=True,
     )
     nan: float | None = setting(
-        None, "Value that replaces NaN and infinite values of images", check=FINITE, reads=True
+        None, "Value that replaces NaN and infinite values of images", check=FINITE, reads=True, layout=True
     )
     harden: bool | None = setting(
         None,
         "Pixels at soft edges of masks get the nearer value, or keep their own",
         reads=True,
+        layout=True,
         opposite="--no-harden",
     )
     multilabel: bool = setting(False, "Masks have a channel per class, and classes may overlap", reads=True)
@@ -251,11 +253,14 @@ class Settings(TypedDict, total=False):
 
 
 class LayoutSettings(TypedDict, total=False):
-    """Those of the settings that say which files are samples, as keyword arguments, for type checkers."""
+    """Those of the settings that say which files are samples or how they are read, as keyword arguments, for type checkers."""
 
     images: str | None
     masks: str | None
     label_from: str | None
+    align: str | None
+    nan: float | None
+    harden: bool | None
     group: str | None
 
 
@@ -366,7 +371,7 @@ def reading_settings() -> list[str]:
 
 
 def layout_settings() -> list[str]:
-    """The settings that say which files are samples: the options of `eyespot evaluate RUN DATA`."""
+    """The settings that say which files are samples, or how those of another data set are read: the options of `eyespot evaluate RUN DATA`."""
     return [name for name, f in DECLARED.items() if declaration(f).layout]
 
 

@@ -28,7 +28,8 @@ class Setting:
     metavar     placeholder of its value in `--help`
     old_names   names that it had in earlier versions
     reads       whether it says how the data are read, so that `look` has it too
-    layout      whether it says which files are samples and of which class, so that `evaluate` has it too
+    layout      whether it says which files are samples and of which class, or how those of another data set than the
+                one trained on are read, so that `evaluate` has it too
     opposite    the option that means false, for those that are true, false or open
     """
 

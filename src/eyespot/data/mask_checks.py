@@ -22,6 +22,8 @@ NOISE = 0.5
 """The share of pixels that lie in no area, from which masks are photographs or probabilities."""
 NOISE_OF_JPEG = 0.85
 """The same where JPEG has blurred areas of few values."""
+NEARLY_WHITE = 240
+"""Grey values from which two are hardly different classes."""
 MANY = 64
 """Values of one mask that are many for classes."""
 
@@ -161,6 +163,24 @@ def _peak(total: Counter[int], kept: set[int]) -> set[int]:
         return set()
     close = sum(n for v, n in far.items() if abs(v - value) <= MIN_CONTRAST // 2)
     return {value} if close > PEAK * sum(n for v, n in total.items() if v not in kept) else set()
+
+
+def refuse_near(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError where masks have one value above 0 each, and in some it is nearly the highest of the others."""
+    values = {name: set(mask.counts) - {0} for name, mask in masks.items() if mask.kind != "palette"}
+    single = {name: own.pop() for name, own in values.items() if len(own) == 1}
+    high = sorted({value for value in single.values() if NEARLY_WHITE <= value <= 255})
+    if len(high) < 2 or set(total_counts(masks)) - {0, *high} or len(single) < len(masks) - _empty(masks):
+        return
+    first, other = (next(name for name, value in single.items() if value == v) for v in (high[0], high[-1]))
+    raise UserError(
+        f"the mask {first} has {high[0]} where others such as {other} have {high[-1]}: write one value in all if both "
+        "mean the same, or use --no-harden if they are classes"
+    )
+
+
+def _empty(masks: dict[str, MaskValues]) -> int:
+    return sum(not set(mask.counts) - {0} for mask in masks.values())
 
 
 def refuse_mixed(masks: dict[str, MaskValues]) -> None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from eyespot.config import Config
 from eyespot.data.guesses import Guess
-from eyespot.data.mask_checks import hardened, refuse_alpha, refuse_mixed, refuse_noise, refuse_soft
+from eyespot.data.mask_checks import (
+    hardened,
+    refuse_alpha,
+    refuse_mixed,
+    refuse_near,
+    refuse_noise,
+    refuse_soft,
+)
 from eyespot.data.mask_statistics import MaskValues, as_colours, total_counts
 from eyespot.data.masks import COLOUR, MOST_CLASSES, VOID, Mapping, number_of, shown
 from eyespot.data.objects_or_classes import Reading, even_levels, evidence_of, read_values
@@ -13,6 +20,10 @@ from eyespot.errors import UserError
 
 UNLABELLED = (-1, VOID)
 """Values that masks have for pixels that do not count."""
+OTHERS_BESIDE_VOID = 20
+"""How many times more pixels than all classes void may have, beside a background."""
+ALONE = 0.25
+"""The share of the masks with 255 that have no other value than 0, from which it may be a class."""
 SHOWN = 12
 """Values that a sentence lists."""
 
@@ -43,12 +54,15 @@ def propose(
     elif options.harden is None:
         refuse_noise(masks)
         refuse_soft(masks)
+        refuse_near(masks)
     values = sorted(total_counts(masks))
     if options.void is None and values == [0, 1, 255]:
         refuse_mixed(masks)
     void = asked_void(options.void, values)
     if void is None and options.void is None:
         void = _likely_void(total_counts(masks))
+        if void == VOID:
+            _refuse_void_alone(masks)
     reading = _read(masks, names, options, void)
     if reading.value == "objects":
         proposal = _of_objects(masks, names, options, void)
@@ -179,7 +193,24 @@ def _likely_void(total: Counter[int]) -> int | None:
             f"{total[void] / sum(total.values()):.0%} of the pixels of the masks are {void}, which may be a class or mark "
             f"pixels that do not count: use --void none or --void {void}"
         )
+    others = sum(n for value, n in total.items() if value not in (0, void))
+    if void == VOID and total[void] > OTHERS_BESIDE_VOID * others:
+        raise UserError(
+            f"the masks have {VOID} in {total[void]:,} pixels and all other values above 0 ({listed([v for v in sorted(total) if v not in (0, void)])}) "
+            f"in {others:,}: use --void none if {VOID} is a class, or --void {VOID} if these pixels do not count"
+        )
     return void
+
+
+def _refuse_void_alone(masks: dict[str, MaskValues]) -> None:
+    """Raises UserError where 255 is all that many masks have beside the background, as a class may be."""
+    having = [name for name, mask in masks.items() if VOID in mask.counts]
+    alone = [name for name in having if not set(masks[name].counts) - {0, VOID}]
+    if len(alone) > 1 and len(alone) >= ALONE * len(having):
+        raise UserError(
+            f"{len(alone)} of {len(masks)} masks have {VOID} and nothing else beside 0, such as {alone[0]}: use --void none if "
+            f"{VOID} is a class, or --void {VOID} if these pixels do not count"
+        )
 
 
 def listed(values: list[int] | tuple[int, ...]) -> str:

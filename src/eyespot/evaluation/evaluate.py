@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,22 @@ def evaluate(
     options = Config(task=predictor.card.task, **evaluator.reading(predictor) | given)
     source = in_splits(find_samples(data, options), "test")
     source, notes = _grouped(source, options.group, predictor.card.plan.get("group"))
-    evaluation = evaluator.on_source(predictor, source, run, str(data))
+    evaluation = evaluator.on_source(_reading_as(predictor, options), source, run, str(data))
     return replace(evaluation, notes=(*evaluation.notes, *notes))
+
+
+def _reading_as(predictor: Predictor, options: Config) -> Predictor:
+    """The predictor, with what the user says of files that differ from those trained on."""
+    given = {name: getattr(options, name) for name in ("align", "nan")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given and options.harden is None:
+        return predictor
+    result = copy(predictor)
+    result.preprocessing = replace(predictor.preprocessing, **given)
+    if options.harden is not None and predictor.card.task == "segmentation":
+        result.output = copy(predictor.output)
+        result.output.mapping = replace(predictor.output.mapping, harden=options.harden)
+    return result
 
 
 def _grouped(source: Source, asked: str | None, of_run: str | None) -> tuple[Source, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """Predicted label maps compared with the masks."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,10 @@ class MaskEvaluator:
         return check_seen(evaluation, run, predictor.card, looked, paths)
 
 
+SPECKS = 0.05
+"""The share of predicted objects that are too small to match, from which it is said."""
+
+
 def compare(
     output: MaskOutput,
     pairs: Pairs,
@@ -163,6 +168,7 @@ def compare(
     """Predict each row's whole image and compare it with its mask."""
     counts = []
     objects = []
+    sizes = []
     cases = []
     for i, path in zip(track(iter(rows), len(rows), "evaluating"), paths, strict=True):
         image = pairs.pixels[i]
@@ -170,7 +176,10 @@ def compare(
         predicted = output.labels(image)
         counts.append(_count(labels, predicted, output))
         if output.mapping.has_objects:
-            objects.append(instances.compare(components(_truth(labels)), output.ids(predicted)))
+            true_ids = components(_truth(labels))
+            ids = output.ids(predicted)
+            objects.append(instances.compare(true_ids, ids))
+            sizes.append((instances.sizes(true_ids), instances.sizes(ids)))
         cases.append(Case(path, _iou(counts[-1]), image, labels, predicted))
     names = groups.names if groups else None
     scores = masks.score(counts, output.classes, names)
@@ -179,9 +188,32 @@ def compare(
     order = np.argsort([case.iou for case in cases], kind="stable")
     worst = [cases[i] if k < KEPT else Case(cases[i].path, cases[i].iou) for k, i in enumerate(order)]
     details = MaskDetails(worst, WORD[output.preprocessing.dim], groups)
-    return Evaluation(
-        scores, output.classes, details, errors or {}, (*notes, *(groups.notes() if groups else ()))
+    notes = (
+        *notes,
+        *_about_specks(sizes, WORD[output.preprocessing.dim]),
+        *(groups.notes() if groups else ()),
     )
+    return Evaluation(scores, output.classes, details, errors or {}, notes)
+
+
+def _about_specks(sizes: list[tuple[NDArray[np.int64], NDArray[np.int64]]], word: str) -> Iterator[str]:
+    """A note about predicted objects that are too small to match any, such as single voxels.
+
+    sizes   of the true and the predicted objects of each image
+    """
+    true = np.concatenate([np.empty(0, np.int64), *(of_image for of_image, _ in sizes)])
+    predicted = np.concatenate([np.empty(0, np.int64), *(of_image for _, of_image in sizes)])
+    if not len(true):
+        return
+    smallest = int(np.min(true))
+    specks = int((2 * predicted < smallest).sum())
+    if specks >= SPECKS * len(predicted) > 0:
+        unit = "voxels" if word == "volume" else "pixels" if word == "image" else "samples"
+        are = "is" if specks == 1 else "are"
+        yield (
+            f"note: {specks:,} of {count(len(predicted), 'predicted object')} {are} under half the size of the smallest true one "
+            f"({smallest:,} {unit}), so none of them can match: object F1 counts them"
+        )
 
 
 def _truth(labels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -31,6 +31,11 @@ def compare(truth: Labels, predicted: Labels) -> Float:
     return np.array([*table.matches(), wrong, valid.sum(), *rand, some])
 
 
+def sizes(ids: Labels) -> NDArray[np.int64]:
+    """Pixels of each object, in the order of the ids."""
+    return np.unique(ids[ids > 0], return_counts=True)[1]
+
+
 def score(images: Sequence[Float], groups: Sequence[Any] | None = None) -> dict[str, Any]:
     """Scores of the images' comparisons, with 95% intervals by bootstrap over images, or over groups.
 

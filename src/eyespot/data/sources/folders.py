@@ -9,7 +9,7 @@ from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.formats.foreign import RAW, foreign_kind
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.class_layout import NOTES, ClassLayout, class_layout
+from eyespot.data.sources.class_layout import NOTES, ClassLayout, class_layout, unwrapped
 from eyespot.data.sources.flat_names import labels_by_beginning, labels_by_expression
 from eyespot.data.sources.judge import LABELS, judged
 from eyespot.data.sources.listing_table import listing_table
@@ -23,6 +23,8 @@ from eyespot.data.sources.samples import (
     Source,
     contact_sheet_name,
     ending_of,
+    folders,
+    is_empty,
     is_known,
     is_picture,
     is_table,
@@ -243,6 +245,11 @@ def _drop_masks(labels: Labels, files: Files, root: Path) -> list[Guess]:
 
 def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
     """The sentence for a folder in which no file has a class."""
+    empty = next(
+        (f for f in folders(unwrapped(root), with_empty=True) if names_mask(f.name) and is_empty(f)), None
+    )
+    if files.known and empty:
+        return f"{empty} is empty, and would hold the masks of {len(files.known)} files: put a mask of each image there"
     if files.known:
         table = listing_table(files.tables, files.known)
         where = f" (they lie in {', '.join(f'{name}/' for name in sorted(classes)[:3])})" if classes else ""

@@ -1,0 +1,59 @@
+"""Data that is evaluated may be stored otherwise than that trained on: the options of the refusals are there."""
+
+import nibabel
+import numpy as np
+import pytest
+
+import eyespot
+from eyespot.errors import UserError
+from eyespot.evaluation.masks import _about_specks
+
+UPRIGHT = np.diag([1.0, 1, 2, 1])
+MOVED = np.diag([-1.0, -1, 2, 1])
+
+
+def volumes(root, affine_of_masks=UPRIGHT, nan=False):
+    for i in range(4):
+        rng = np.random.default_rng(i)
+        mask = np.zeros((16, 16, 16), np.uint8)
+        mask[3:10, 4:12, 2 + i : 9 + i] = 1
+        image = (rng.normal(0, 1, mask.shape) + 5 * mask).astype(np.float32)
+        if nan:
+            image[0, 0, 0] = np.nan
+        for name, values, affine in (("images", image, UPRIGHT), ("masks", mask, affine_of_masks)):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(values, affine), root / name / f"{i}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    volumes(folder / "d")
+    eyespot.train(folder / "d", out=folder / "run", epochs=1)
+    return folder / "run"
+
+
+def test_masks_of_other_affines_are_evaluated_by_their_indices(run, tmp_path):
+    volumes(tmp_path, MOVED)
+    with pytest.raises(UserError, match="--align array"):
+        eyespot.evaluate(run, tmp_path)
+    assert not eyespot.evaluate(run, tmp_path, align="array").errors
+
+
+def test_a_value_for_nan_may_be_given(run, tmp_path):
+    volumes(tmp_path, nan=True)
+    with pytest.raises(UserError, match=r"not finite.*--nan VALUE"):
+        eyespot.evaluate(run, tmp_path)
+    evaluated = eyespot.Run(run)
+    assert not evaluated.evaluate(tmp_path, nan=0.0).errors
+    assert evaluated.predictor.preprocessing.nan is None  # of this evaluation only
+
+
+def test_specks_that_cannot_match_are_said():
+    sizes = [(np.array([40, 12]), np.array([38, 2, 1])), (np.array([30]), np.array([29, 11]))]
+    (note,) = _about_specks(sizes, "volume")
+    assert note.startswith(
+        "note: 2 of 5 predicted objects are under half the size of the smallest true one (12 voxels)"
+    )
+    assert not list(_about_specks([(np.array([40]), np.array([39, 25]))], "image"))
+    assert not list(_about_specks([], "image"))
