@@ -5,9 +5,9 @@
 
 eyespot and the other libraries are installed in the same environment. DATA is a folder of class folders, such as
 CIFAR-10's. A fifth of each class is for testing, always the same images. eyespot is `eyespot train CSV --minutes M
---seed S`; the CSV names these images `val`, so that it trains on all other images, as the other libraries do. They do
-not choose the network (docs/decisions/0002). eyespot's cache is empty at the start of each run. `peer_training.py`
-describes how the other libraries train.
+--start-from none --seed S`, as the other libraries start from nothing too; the CSV names these images `val`, so that it
+trains on all other images, as they do. They do not choose the network (docs/decisions/0002). eyespot's cache is empty
+at the start of each run. `peer_training.py` describes how the other libraries train.
 
 The time is that of the whole command: start of Python, reading, training and evaluation. Runs are interleaved: for
 each seed and time, all of --who, one after the other. Each result is appended to FILE as a line of JSON. Runs that are
@@ -58,7 +58,7 @@ def make_split(data: Path, folder: Path) -> None:
 def command_of(who: str, split: Path, minutes: float, seed: int, out: Path) -> list:
     if who == "eyespot":
         train = [sys.executable, "-m", "eyespot", "train", split / "split.csv", "--minutes", minutes]
-        return [*train, "--seed", seed, "--out", out / "run", "--json"]
+        return [*train, "--start-from", "none", "--seed", seed, "--out", out / "run", "--json"]
     script = Path(__file__).with_name("peer_training.py")
     return [sys.executable, script, who, split, "--end", time() + 60 * minutes, "--seed", seed]
 

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 
 os.environ["EYESPOT_CACHE"] = tempfile.mkdtemp(prefix="eyespot-test-cache-")
+os.environ["TORCH_HOME"] = os.environ["EYESPOT_CACHE"]
 os.environ["EYESPOT_OFFLINE"] = "1"  # for the commands that tests start, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -222,6 +222,19 @@ def test_two_commands_do_not_write_one_file(server, tmp_path):
         create("small", weights="imagenet")
 
 
+def test_what_torchvision_has_fetched_is_used_where_it_lies(server, model, monkeypatch, tmp_path):
+    theirs = tmp_path / "torch" / "hub" / "checkpoints" / path_of(tmp_path).name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(server.file)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert same(create("small", weights="imagenet"), model) and published.location("small") == theirs
+    assert not server.asked and not path_of(tmp_path).exists()
+    theirs.write_bytes(b"?")
+    assert same(create("small", weights="imagenet"), model) and published.location("small") == path_of(
+        tmp_path
+    )
+
+
 def test_a_quick_server_is_in_time(server, tmp_path):
     assert fetch_in_time("small") == path_of(tmp_path)
     assert fetch_in_time("small") == path_of(tmp_path) and len(server.asked) == 1

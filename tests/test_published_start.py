@@ -80,14 +80,8 @@ QUICK = dict(epochs=1, precision="float32", threads=1)
 def test_photographs_start_from_what_is_in_the_cache(capsys, views, cached, tmp_path):
     eyespot.train(views, out=tmp_path / "run", **QUICK)
     said = capsys.readouterr().err
-    assert (
-        "guess: content: photographs, so training starts from published weights where these can be had, "
-        in said
-    )
-    assert (
-        "because they are 8-bit colour of about 72x72, with natural texture (otherwise: --start-from none)"
-        in said
-    )
+    assert "guess: content: photographs, trained from published weights if these can be had, " in said
+    assert "because they are 8-bit colour of about 72x72, not flat (otherwise: --start-from none)" in said
     assert f"imagenet          photographs, and the weights are in the cache; 120 tensors of {cached}" in said
     assert "new for other classes: fc.weight, fc.bias" in said
     assert "the head alone for 15% of the run" in said

@@ -14,6 +14,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
 
 
+def torch_cache_folder() -> Path:
+    """Where torch.hub and torchvision keep what they fetched."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("TORCH_HOME") or Path(caches, "torch")) / "hub" / "checkpoints"
+
+
 def offline() -> bool:
     """Whether nothing may be fetched: EYESPOT_OFFLINE is set, and not to 0."""
     return os.environ.get("EYESPOT_OFFLINE", "0") not in ("", "0")

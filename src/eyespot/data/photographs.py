@@ -30,8 +30,8 @@ def about_photographs(survey: Survey, options: Config) -> list[Guess]:
     if is_decided(options) or not_photographs(survey):
         return []
     sides = np.median([header.shape for header in survey.headers], axis=0).astype(int)
-    value = "photographs, so training starts from published weights where these can be had"
-    reason = f"they are 8-bit colour of about {sides[1]}x{sides[0]}, with natural texture"
+    value = "photographs, trained from published weights if these can be had"
+    reason = f"they are 8-bit colour of about {sides[1]}x{sides[0]}, not flat"
     return [Guess("content", value, reason, "--start-from none")]
 
 

@@ -9,7 +9,7 @@ from eyespot.data.photographs import is_decided, not_photographs
 from eyespot.environment import offline
 from eyespot.errors import UserError
 from eyespot.weights.attempt import MOST
-from eyespot.weights.published import IMAGENET, MEGABYTES, fetch_in_time, is_cached
+from eyespot.weights.published import IMAGENET, MEGABYTES, fetch_in_time, location
 
 SMALLEST = "resnet18"
 """The smallest network with published weights."""
@@ -34,7 +34,7 @@ def usual_start(survey: Survey, config: Config) -> Start:
         return Start(NO_WEIGHTS, False, reason)
     preset = config.model or SMALLEST
     try:
-        if is_cached(preset):
+        if location(preset) is not None:
             return Start(IMAGENET, True, "photographs, and the weights are in the cache")
         _fetch(preset, config.minutes)
     except UserError as error:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from eyespot.console import track
 from eyespot.tasks.training import TrainingTask
 from eyespot.training.timing import fastest, time_steps
-from eyespot.weights.published import is_cached
+from eyespot.weights.published import location
 
 LADDERS: dict[str, dict[str, int]] = {
     "small": {"small_w16": 0, "small_w32": 60_000, "small": 400_000},
@@ -55,9 +55,7 @@ def largest(
 
 def cached(model: str) -> dict[str, int]:
     """Of the networks with published weights, the planned one and those whose weights are in the cache."""
-    return {name: least for name, least in PUBLISHED.items() if name == model or is_cached(name)} or {
-        model: 0
-    }
+    return {name: least for name, least in PUBLISHED.items() if name == model or location(name)} or {model: 0}
 
 
 def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:

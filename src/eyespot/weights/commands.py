@@ -33,19 +33,17 @@ def list_weights(
 
 
 def describe(preset: str) -> dict[str, Any]:
-    """What is known of a preset's published weights: size in MB, first digits of the SHA-256, whether they are here."""
-    from eyespot.weights.published import DIGESTS, MEGABYTES, is_cached, place_of
+    """What is known of a preset's published weights: size in MB, first digits of the SHA-256, whether they are here, where."""
+    from eyespot.weights.published import DIGESTS, MEGABYTES, location, place_of
 
-    path = place_of(preset)
-    state = "no"
-    if path.exists():
-        state = "yes" if is_cached(preset) else "damaged"
+    path = location(preset)
+    state = "damaged" if path is None and place_of(preset).exists() else "no" if path is None else "yes"
     return {
         "network": preset,
         "megabytes": MEGABYTES.get(preset, 0),
         "sha256": f"{DIGESTS[preset]}...",
         "cached": state,
-        "file": str(path),
+        "file": str(path or place_of(preset)),
     }
 
 

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from eyespot.console import say, track
-from eyespot.environment import cache_folder, offline
+from eyespot.environment import cache_folder, offline, torch_cache_folder
 from eyespot.errors import UserError
 from eyespot.files import appending, locked, make_folder, move_file, remove_files, write_file
 from eyespot.weights.progress import Progress, Stopped, Unavailable
@@ -25,7 +25,7 @@ BUSY = "another command is fetching weights into {}: wait until it has ended"
 
 
 def fetch(name: str, digest: str, progress: Progress | None = None) -> Path:
-    """The file of this name in the cache, fetched unless it is there; its SHA-256 begins with `digest`.
+    """The file of this name in our cache or torchvision's, or fetched; its SHA-256 begins with `digest`.
 
     It comes from torchvision's server, or from the address in $EYESPOT_WEIGHTS_URL.
 
@@ -33,9 +33,10 @@ def fetch(name: str, digest: str, progress: Progress | None = None) -> Path:
 
     Raises UserError where it cannot be had, and Stopped.
     """
+    present = cached(name, digest)
+    if present is not None:
+        return present
     path = place(name)
-    if is_intact(path, digest):
-        return path
     if offline():
         raise Unavailable(
             f"{path} is missing or damaged, and EYESPOT_OFFLINE is set: unset it, or copy the file there",
@@ -68,6 +69,14 @@ def _fetch(path: Path, digest: str, progress: Progress | None) -> None:
 def place(name: str) -> Path:
     """Where a file lies in the cache, or would."""
     return cache_folder() / "weights" / name
+
+
+def cached(name: str, digest: str) -> Path | None:
+    """The file of this name as it was published, where we or torchvision have kept it, if it is there."""
+    for path in (place(name), torch_cache_folder() / name):
+        if is_intact(path, digest):
+            return path
+    return None
 
 
 def address() -> str:

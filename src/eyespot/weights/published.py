@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eyespot.errors import UserError, nearest
 from eyespot.weights.attempt import MOST, in_time
-from eyespot.weights.download import fetch, is_intact, place
+from eyespot.weights.download import cached, fetch, place
 from eyespot.weights.progress import Unavailable as Unavailable
 
 IMAGENET = "imagenet"
@@ -56,6 +56,6 @@ def place_of(preset: str) -> Path:
     return place(file_name(preset))
 
 
-def is_cached(preset: str) -> bool:
-    """Whether the weights are in the cache, as they were published."""
-    return is_intact(place_of(preset), DIGESTS[preset])
+def location(preset: str) -> Path | None:
+    """The file of a preset's published weights, if it is in our cache or in torchvision's, as it was published."""
+    return cached(file_name(preset), DIGESTS[preset])
