@@ -206,12 +206,15 @@ def test_without_a_network_nothing_is_asked_for(server, model, monkeypatch, tmp_
     assert same(create("small", weights="imagenet"), model)
 
 
-@pytest.mark.parametrize("record", ["", "0" * 64])
+@pytest.mark.parametrize("record", ["", "0" * 64, "its own"])
 def test_a_damaged_record_does_not_pass_a_damaged_file(server, model, tmp_path, record):
     create("small", weights="imagenet")
+    if record == "its own":
+        record = hashlib.sha256(server.file + b"?").hexdigest()
     path_of(tmp_path).with_name(f"{path_of(tmp_path).name}.sha256").write_text(record)
     path_of(tmp_path).write_bytes(server.file + b"?")
     assert same(create("small", weights="imagenet"), model)
+    assert path_of(tmp_path).read_bytes() == server.file
 
 
 def test_two_commands_do_not_write_one_file(server, tmp_path):
