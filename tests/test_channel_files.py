@@ -62,7 +62,7 @@ def scans(root, pattern="scans/{i}_{kind}.png", kinds=("bf", "gfp"), n=N):
 )
 def test_one_path_names_all_files(paths, joined):
     path = joined_path([Path(p) for p in paths])
-    assert path == Path(joined)
+    assert path is not None and path == Path(joined)
     assert files_of(path) == [Path(p) for p in paths]
 
 

@@ -14,7 +14,14 @@ from conftest import one_sentence
 from eyespot.data.header import Unreadable
 from eyespot.data.mask_statistics import MaskValues
 from eyespot.data.masks import VOID, Mapping, mapping_of
-from eyespot.data.multilabel import folder_of, propose_multilabel, read_bits, read_channels, unpack
+from eyespot.data.multilabel import (
+    channel_values,
+    folder_of,
+    propose_multilabel,
+    read_bits,
+    read_channels,
+    unpack,
+)
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import Sample
@@ -471,3 +478,13 @@ def test_signals_and_volumes_of_several_labels(tmp_path):
         run = eyespot.train(root, epochs=2, batch=4, out=tmp_path / f"run{dim}")
         assert set(run.evaluation.scores["classes"]) == {"low", "high"}
         assert run.predict(root / "images" / "0.npy")[0].labels.shape == (2, *shape)
+
+
+def test_axes_say_which_pages_are_classes():
+    """Pages are not named: without --axes the five slices would be taken as classes."""
+    buffer = io.BytesIO()
+    stored = np.random.default_rng(0).integers(0, 2, (5, 2, 20, 24)).astype(np.uint8)
+    tifffile.imwrite(buffer, stored, photometric="minisblack")
+    channels = read_channels(buffer.getvalue(), 3, "ZCYX")
+    assert np.array_equal(channels, np.moveaxis(stored, 1, -1))
+    assert channel_values(buffer.getvalue(), 3, "ZCYX").channels == 2

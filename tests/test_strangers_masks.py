@@ -225,7 +225,8 @@ def test_255_is_not_void_where_hardly_anything_else_is_there(tmp_path):
     ):
         survey_data(tmp_path)
     assert survey_data(tmp_path, Config(void="none")).classes == ("0", "1", "255")
-    assert survey_data(tmp_path, Config(void="255")).mapping.void == 255
+    mapping = survey_data(tmp_path, Config(void="255")).mapping
+    assert mapping is not None and mapping.void == 255
 
 
 def test_white_and_nearly_white_are_no_two_classes(tmp_path):

@@ -110,7 +110,9 @@ def _decode_pair(
     try:
         image = preprocessing(load_bytes(sample.path))
         if mapping.multilabel:
-            return image, read_bits(sample, mapping, image.shape[:-1], preprocessing.align)
+            return image, read_bits(
+                sample, mapping, image.shape[:-1], preprocessing.align, preprocessing.axes
+            )
         assert sample.mask is not None
         values, _ = load_mask(sample, sample.mask, preprocessing.dim, mapping, preprocessing.axes)
         values = aligned(values, sample.mask, sample.path, preprocessing.align)

@@ -18,6 +18,7 @@ from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy
 from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
+from eyespot.data.formats.tiff_axes import stack_of
 from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite
 from eyespot.data.mask_checks import refuse_soft
 from eyespot.data.mask_meaning import Proposal, asked_void
@@ -31,30 +32,37 @@ MOST = 7
 """Classes of a set: bits of a byte but one, since VOID is all of them."""
 
 
-def read_channels(content: bytes, dim: int) -> Array:
-    """(*S, classes) of a TIFF (pages or channels), a NumPy or a NIfTI file. Raises Unreadable."""
+def read_channels(content: bytes, dim: int, axes: str = "") -> Array:
+    """(*S, classes) of a TIFF (pages or channels), a NumPy or a NIfTI file. Raises Unreadable.
+
+    axes   of TIFF stacks: see `ReadOptions`
+    """
     if not is_tiff(content):
         if is_numpy(content) or is_nifti(content):
             return decode(content, dim).array
         raise Unreadable(
             "a channel per class is read from TIFF and NumPy: or give a folder per class in masks/"
         )
-    values, axes = or_unreadable(_first_series, content)
-    named = [i for i, axis in enumerate(axes) if axis in "CS"] if values.ndim == dim + 1 else []
+    values, letters = or_unreadable(_first_series, content, axes)
+    named = [i for i, axis in enumerate(letters) if axis in "CS"] if values.ndim == dim + 1 else []
     return finite(as_depth(np.moveaxis(values, named[0], -1) if named else channels_last(values, dim)))
 
 
-def _first_series(content: bytes) -> tuple[Array, str]:
-    """The values of a TIFF's first series, and the letters of its axes."""
+def _first_series(content: bytes, axes: str) -> tuple[Array, str]:
+    """The values of a TIFF's first series, and the letters of its axes; of time points the first, where the user names axes."""
     with tifffile.TiffFile(io.BytesIO(content)) as file:
+        if axes:
+            stack = stack_of(file, axes)
+            check_size(stack.shape)
+            return stack.take("T")
         series = file.series[0]
         check_size(series.shape)
         return np.asarray(series.asarray()), series.axes
 
 
-def channel_values(content: bytes, dim: int) -> MaskValues:
+def channel_values(content: bytes, dim: int, axes: str = "") -> MaskValues:
     """Of all channels together."""
-    array = read_channels(content, dim)
+    array = read_channels(content, dim, axes)
     distinct, counts = np.unique(array, return_counts=True)
     if (distinct != np.rint(distinct)).any():
         raise Unreadable("it holds fractions, and the values of a mask are whole numbers")
@@ -63,15 +71,16 @@ def channel_values(content: bytes, dim: int) -> MaskValues:
 
 
 def read_bits(
-    sample: Sample, mapping: Mapping, shape: tuple[int, ...], align: str | None = None
+    sample: Sample, mapping: Mapping, shape: tuple[int, ...], align: str | None = None, axes: str = ""
 ) -> NDArray[np.uint8]:
     """(*S) bit k where class k is, VOID where nothing counts. Raises Unreadable for a mask that does not fit.
 
     align   see `data.alignment`
+    axes    see `ReadOptions`
     """
     bits = np.zeros(shape, np.uint8)
     void = np.zeros(shape, bool)
-    for name, path, values in _planes(sample, mapping, len(shape)):
+    for name, path, values in _planes(sample, mapping, len(shape), axes):
         values = aligned(values, path, sample.path, align)
         file = path.name if sample.mask else f"{name}/{path.name}"
         check_fit(values.shape, shape, file)
@@ -96,12 +105,12 @@ def _nearer_end(values: Array) -> Array:
     return np.where(2 * values.astype(np.int64) > top, top, 0)
 
 
-def _planes(sample: Sample, mapping: Mapping, dim: int) -> Iterator[tuple[str, Path, Array]]:
+def _planes(sample: Sample, mapping: Mapping, dim: int, axes: str) -> Iterator[tuple[str, Path, Array]]:
     """The class, the file of its mask, and its values (*S)"""
     for name, file in sample.masks:
-        yield name, file, load_mask(sample, file, dim)[0]
+        yield name, file, load_mask(sample, file, dim, axes=axes)[0]
     if sample.mask:
-        channels = read_channels(load_bytes(sample.mask), dim)
+        channels = read_channels(load_bytes(sample.mask), dim, axes)
         if channels.shape[-1] != len(mapping.classes):
             raise Unreadable(
                 f"its mask {sample.mask.name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"

@@ -146,7 +146,7 @@ def _read_masks(
     for mask in sample.mask_files:
         try:
             if multilabel and sample.mask:
-                values[str(mask)] = channel_values(load_bytes(mask), dim)
+                values[str(mask)] = channel_values(load_bytes(mask), dim, preprocessing.axes)
             else:
                 values[mask_name(sample, mask)] = mask_values(sample, mask, dim, mapping, preprocessing.axes)
         except Unreadable as reason:
