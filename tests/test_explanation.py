@@ -14,12 +14,15 @@ import eyespot
 from conftest import one_sentence
 from eyespot.anatomy.taps import taps
 from eyespot.errors import UserError
+from eyespot.evaluation.classes import ClassDetails
+from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.explain import Explainer, Request
+from eyespot.explanation.gallery import class_maps, maps_beside
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.page import content
 from eyespot.explanation.subject import read_subject
 from eyespot.explanation.top import collect, layers_to_show, stages_of
-from eyespot.models import create
+from eyespot.models import create, unregister
 from eyespot.prediction.load import make_predictor, torch_predictor
 from eyespot.weights.card import Card, write_model
 
@@ -355,3 +358,41 @@ def test_layer_cards_without_the_runs_images_are_refused(cli, run, tmp_path):
     lonely = tmp_path / "model.safetensors"
     lonely.write_bytes((folder / "model.safetensors").read_bytes())
     assert "split.csv" in one_sentence(cli("explain", lonely, "--layers", "-o", tmp_path / "x"))
+
+
+class InCorner(torch.nn.Module):
+    """Class 1 where the top left corner is bright, whatever else there is; class 0 by the mean."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 1, bias=False)
+        self.relu = torch.nn.ReLU()
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.eye(3)[..., None, None])
+
+    def forward(self, x):
+        x = self.relu(self.conv(x)).sum(1)
+        return torch.stack([x.mean((1, 2)), x[:, :4, :4].mean((1, 2))], 1)
+
+
+def test_a_class_that_is_told_by_its_corner_is_named():
+    eyespot.register("in_corner", InCorner)
+    try:
+        reading = READING | dict(mean=[0.0] * 3, std=[50.0] * 3)
+        predictor = torch_predictor(
+            Card("in_corner", {}, ["plain", "tagged"], reading), create("in_corner", classes=2)
+        )
+    finally:
+        unregister("in_corner")
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 60, (20, SIDE, SIDE, 3)).astype(np.uint8)
+    pixels[10:, :4, :4] = 255
+    labels = np.repeat([0, 1], 10)
+    probabilities = np.eye(2)[labels]
+    paths = [f"{k}.png" for k in range(20)]
+    details = ClassDetails(paths, pixels, labels, probabilities, ["plain", "tagged"])
+    evaluation = Evaluation({}, ["plain", "tagged"], details, {})
+    plain, tagged = class_maps(predictor, evaluation)
+    assert plain.suspect == "" and "at the top left" in tagged.suspect
+    maps = maps_beside(predictor, evaluation)
+    assert set(maps) <= set(paths) and all(m["src"].startswith("data:image/png") for m in maps.values())

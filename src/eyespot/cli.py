@@ -23,6 +23,7 @@ from eyespot.config import (
 )
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
+from eyespot.explaining import ExplainFolder, explain_evaluation
 from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.setting import value_type
@@ -204,6 +205,8 @@ def evaluate(
         ),
     ] = None,
     *,
+    explain: ExplainFolder = None,
+    force: Force = False,
     device: Device = "cpu",
     json: Json = False,
     full: Full = False,
@@ -213,7 +216,11 @@ def evaluate(
     """Compute metrics of RUN, each with n and a 95% interval."""
     from eyespot.run import evaluate
 
+    if explain:
+        refuse_existing(explain / "index.html", force)
     result = evaluate(run, data, device=device, **typed(settings))
+    if explain:
+        explain_evaluation(run, result, explain, device, force)
     _print_json(result.as_dict(full)) if json else print(result)
     _list_unread(result.errors)
     if result.errors:

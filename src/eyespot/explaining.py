@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 """Its command is added to those of the command line."""
 METHODS = "grad-cam, grad-cam++, gradient, smoothgrad, integrated-gradients, guided-backprop, deconvnet, occlusion, rise"
+ExplainFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--explain",
+        metavar="FOLDER",
+        help="Write a page of the worst images with maps, and the mean map of each class.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -117,3 +126,15 @@ def _explain_images(
     print(as_document(explained, folder) if json else f"{summary(explained)}\npage  {folder / PAGE}")
     if unread:
         raise typer.Exit(IN_PART)
+
+
+def explain_evaluation(run: str, evaluation: Any, folder: Path, device: str, force: bool) -> None:
+    """Write the page of `evaluate --explain`, and say where it is and what it suspects."""
+    from eyespot.console import say
+    from eyespot.explanation.explain import predictor_of
+    from eyespot.explanation.gallery import write_evaluation
+    from eyespot.explanation.write import PAGE
+
+    for sentence in write_evaluation(predictor_of(run, device), evaluation, folder, force):
+        say(f"warning: {sentence}")
+    say(f"page  {folder / PAGE}")

@@ -32,6 +32,7 @@ from eyespot.evaluation.evaluate import evaluate as evaluate_on
 from eyespot.evaluation.evaluate import finish
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.seen_by import check_seen
+from eyespot.explanation.gallery import maps_beside
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
@@ -349,5 +350,6 @@ def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)
-    write_report(folder / REPORT, evaluation, card, outcome, plan, survey)
+    maps = {} if outcome.interrupted else maps_beside(predictor, evaluation)
+    write_report(folder / REPORT, evaluation, card, outcome, plan, survey, maps)
     return Run(folder, evaluation=evaluation, ended=outcome.ended, interrupted=outcome.interrupted)

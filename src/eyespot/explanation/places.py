@@ -17,6 +17,7 @@ from eyespot.anatomy.description import largest
 from eyespot.anatomy.follow import Follower
 from eyespot.anatomy.state import mode, state
 from eyespot.errors import UserError
+from eyespot.models.foreign import ForeignNetwork
 
 GRID = 7
 """Places along each axis that a layer needs to be chosen for Grad-CAM, as in the paper's networks at 224 pixels."""
@@ -61,28 +62,31 @@ class Place:
     @property
     def step(self) -> float | None:
         """Samples of the image from one unit to the next; None where that is not known."""
-        steps = [float(a.grid.stride) for a in self.seen if a.grid is not None]
+        steps = [float(a.fields.stride) for a in self.seen if a.fields is not None]
         return max(steps) if len(steps) == len(self.grid) else None
 
     def centres(self) -> list[NDArray[np.float64]] | None:
         """Along each axis, the middle of what each unit sees; None where that is not known."""
-        if not self.seen or any(a.grid is None for a in self.seen):
+        if not self.seen or any(a.fields is None for a in self.seen):
             return None
-        ends = [[a.grid.at(i) for i in range(n)] for a, n in zip(self.seen, self.grid, strict=True) if a.grid]
+        ends = [
+            [a.fields.at(i) for i in range(n)] for a, n in zip(self.seen, self.grid, strict=True) if a.fields
+        ]
         middles = [np.array([(low + high) / 2 for low, high in axis]) for axis in ends]
         rising = all(np.isfinite(m).all() and (np.diff(m) > 0).all() for m in middles)
         return middles if rising else None
 
     def window(self, unit: tuple[int, ...]) -> tuple[tuple[int, int], ...] | None:
         """Along each axis, the first sample that a unit sees and the one after the last, also outside of the image."""
-        if not self.seen or any(a.grid is None for a in self.seen):
+        if not self.seen or any(a.fields is None for a in self.seen):
             return None
-        ends = [a.grid.at(i) for a, i in zip(self.seen, unit, strict=True) if a.grid]
+        ends = [a.fields.at(i) for a, i in zip(self.seen, unit, strict=True) if a.fields]
         return tuple((int(low), int(high) + 1) for low, high in ends)
 
 
 def places(network: nn.Module, shape: tuple[int, ...]) -> list[Place]:
     """The layers with places for an image (channels, *S), in the order in which they end; of several with one output the outermost."""
+    network = network.module if isinstance(network, ForeignNetwork) else network
     try:
         return _run(network, shape, torch.device("meta"))
     except UserError:

@@ -16,16 +16,19 @@ from eyespot.prediction.inputs import as_decoded
 
 @dataclass(frozen=True)
 class Subject:
-    """name of the file; shown (*S, C) its own samples; array (*S, C) what the network gets; placement from one to the other."""
+    """name of the file; shown (*S, C) its own samples; array (*S, C) what the network gets; placement from one to the other,
+    None where what the network gets is shown."""
 
     name: str
     shown: Array
     array: Array
-    placement: Placement
+    placement: Placement | None
     notes: tuple[str, ...] = ()
 
     def back(self, values: NDArray[Any], preprocessing: Preprocessing) -> NDArray[np.float32]:
         """A map (*S) of the network's input -> at the file's own samples; 0 where the network saw nothing"""
+        if self.placement is None:
+            return values.astype(np.float32)
         return preprocessing.undo(np.ascontiguousarray(values, np.float32), self.placement)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot.console import ENDS, MANY
@@ -27,11 +28,8 @@ def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
     """What the report of classes shows beside the frame."""
     scores = evaluation.scores
     details = evaluation.details
-    p_true = details.probabilities[np.arange(len(details.labels)), details.labels]
-    wrong = np.flatnonzero(details.probabilities.argmax(1) != details.labels)
-    worst = wrong[np.argsort(p_true[wrong])][:SHOWN]
-    ordered = np.sort(details.probabilities, axis=1)
-    uncertain = np.argsort(ordered[:, -1] - ordered[:, -2])[:SHOWN]
+    worst = worst_rows(details)[:SHOWN]
+    uncertain = uncertain_rows(details)[:SHOWN]
     rows = [
         (name, *(percent(of_class[k]) for k in ("recall", "precision", "f1")), of_class["recall"]["n"])
         for name, of_class in in_order_of(scores["classes"], "f1")
@@ -59,6 +57,19 @@ def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
             ),
         ],
     }
+
+
+def worst_rows(details: ClassDetails) -> NDArray[np.int64]:
+    """The mistakes, the one with the highest confidence first."""
+    p_true = details.probabilities[np.arange(len(details.labels)), details.labels]
+    wrong = np.flatnonzero(details.probabilities.argmax(1) != details.labels)
+    return wrong[np.argsort(p_true[wrong])]
+
+
+def uncertain_rows(details: ClassDetails) -> NDArray[np.int64]:
+    """All images, first those whose two most probable classes are nearly equal."""
+    ordered = np.sort(details.probabilities, axis=1)
+    return np.argsort(ordered[:, -1] - ordered[:, -2])
 
 
 def _matrix(matrix: list[list[int]]) -> list[list[tuple[int, float, bool]]]:

@@ -1,6 +1,7 @@
 """One self-contained HTML page about a run: its curves, plan and problems, around the part of its task."""
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,18 @@ from eyespot.weights.card import Card
 
 
 def write_report(
-    path: Path, evaluation: Evaluation, card: Card, outcome: Outcome, plan: Plan, survey: Survey
+    path: Path,
+    evaluation: Evaluation,
+    card: Card,
+    outcome: Outcome,
+    plan: Plan,
+    survey: Survey,
+    maps: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the page. It opens anywhere, without a network."""
+    """Write the page. It opens anywhere, without a network.
+
+    maps   by path, what the network looked at in an image: see `explanation.gallery`
+    """
     headline = [
         (title, percent(evaluation.scores[key]))
         for key, title in evaluation.details.titles.items()
@@ -37,6 +47,7 @@ def write_report(
         grouped=evaluation.details.groups is not None,
         body=f"{task.name}.html.j2",
         headline=headline,
+        maps=maps or {},
     )
     write_file(path, html)
 
