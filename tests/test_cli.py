@@ -17,6 +17,7 @@ from PIL import Image
 import eyespot
 from conftest import one_sentence, texture
 from eyespot.evaluation.run_split import split_rows
+from eyespot.training.timing import Timed
 
 
 def test_look_says_what_is_there(cli, photos, tmp_path):
@@ -259,9 +260,8 @@ def test_ctrl_c_in_the_first_step_keeps_nothing(cli, photos, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("eyespot.tasks.classification.Classification.batch", stopped)
-    monkeypatch.setattr(
-        "eyespot.training.networks.time_steps", lambda *_: {"float32 1": 100.0, "predict": 100.0}
-    )
+    timed = Timed({"float32 1": 100.0, "predict": 100.0})
+    monkeypatch.setattr("eyespot.training.networks.largest", lambda task, *_, **__: (task, timed, ""))
     result = cli("train", photos, "--epochs", 1, "--out", tmp_path / "run")
     assert result.code == 130 and "stopped before the first step" in result.err
 

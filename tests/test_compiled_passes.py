@@ -241,8 +241,9 @@ def test_without_a_compiler_nothing_is_said(compiler, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_training_says_who_compiled(used, tmp_path, capsys):
+def test_training_says_who_compiled(used, tmp_path, capsys, monkeypatch):
     fast.use_compiled(False)
+    monkeypatch.setattr("eyespot.training.plan.FEW_POSITIONS", 0)
     eyespot.train("digits", epochs=1, out=tmp_path / "run")
     said = " ".join(capsys.readouterr().err.split())
     assert f"compiled by {compiled.compiler()}" in said

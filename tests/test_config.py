@@ -46,7 +46,7 @@ EXAMPLES = {
     "align": "array", "nan": 0.5,
     "columns": "2", "decimal": "comma", "rate": 360.0,
     "axes": "ZYX", "scaling": "none", "background": "black",
-    "harden": True,
+    "harden": True, "lr": 0.1, "weight_decay": 0.0, "log": "jsonl",
     "images": "scans/*", "masks": "truth/*", "label_from": "(a)",
 }  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_the_options_of_the_shell_are_the_settings():
 
 def test_the_arguments_of_train_are_the_settings():
     parameters = inspect.signature(eyespot.train).parameters
-    own = {"data", "out", "config", "resume", "force", "elapsed"}
+    own = {"data", "out", "config", "resume", "force", "elapsed", "callback"}
     assert set(parameters) == set(DECLARED) | own and next(iter(parameters)) == "data"
     for name in set(DECLARED) - own:
         assert (

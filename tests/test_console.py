@@ -2,6 +2,8 @@
 
 import io
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -92,8 +94,30 @@ def test_quiet_silences_messages_and_progress(monkeypatch, said):
     assert list(console.track([1, 2], 2, "reading")) == [1, 2] and said() == ""
     console.quiet(False)
     console.say("a message")
-    assert list(console.track([1], 1, "reading")) == [1]
-    assert said() == "a message\nreading: 1 of 1, 0:00 remain\n"
+    monkeypatch.setattr(console, "FIRST_WORK", 0)
+    assert list(console.track([1, 2], 2, "reading")) == [1, 2]
+    assert said() == "a message\nreading: 2 of 2, 0:00 remain\n"
+
+
+def test_progress_says_what_remains_after_a_second_of_work(monkeypatch, said):
+    """The first item waits for all that is set up: 4.5 s for it and 0.5 s for each of the others."""
+    now = iter([0.0, 4.5, 5.0, 5.5])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(now))
+    items = console.track(range(101), 101, "reading")
+    for _ in range(3):
+        next(items)
+    assert said() == ""
+    next(items)
+    assert said() == "reading: 3 of 101, 0:49 remain\n"
+
+
+def test_a_bar_says_what_remains_after_a_second_of_work():
+    task: Any = SimpleNamespace(completed=2, elapsed=0.9, finished=False, total=9, time_remaining=5.0)
+    assert console.Remaining().render(task).plain == "-:--:--"
+    task.elapsed, task.completed = 1.1, 1
+    assert console.Remaining().render(task).plain == "-:--:--"
+    task.completed = 2
+    assert console.Remaining().render(task).plain == "0:00:05"
 
 
 def test_messages_are_no_markup(said):

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +18,10 @@ from eyespot.tasks.classification import usual_recipe
 from eyespot.tasks.growth import EPOCHS, GROWTH, mean_cost, side, usual_growth
 from eyespot.tasks.order import Draw
 from eyespot.training.loop import clock
-from eyespot.training.networks import batch_for, largest
+from eyespot.training.networks import Fit, batch_for, largest
 from eyespot.training.optimise import EMA, AdamW, Muon, optimisers
 from eyespot.training.plan import make_plan, reserve
-from eyespot.training.timing import fastest, images_per_second
+from eyespot.training.timing import Allowance, Timed, fastest
 
 
 def test_a_recipe_is_its_parts_and_says_what_it_does_not_know():
@@ -111,36 +110,37 @@ def test_the_network_is_the_widest_that_learns_enough_in_the_time(
     speed = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0, "small_w96": 40.0, "small_w128": 10.0}
     seen: list[str] = []
 
-    def time_steps(task, sample_indices):
-        seen.append(task.config.model)
-        return {"float32 1": speed[task.config.model], "predict": 1.0}
+    class Fake:
+        """A timer that knows the rates."""
 
-    def affordable(task, timed):
-        return min(most * images, seconds * timed["float32 1"])
+        def __init__(self, task, sample_indices, allowance):
+            self.model = task.config.model
+            seen.append(self.model)
 
+        def timed(self):
+            return Timed({"float32 1": speed[self.model], "predict": 1.0})
+
+        def quick(self, way=None):
+            return self.timed()
+
+        def compare(self):
+            return self.timed()
+
+        def finish(self, seconds):
+            return self.timed()
+
+    fit = Fit(
+        lambda task, timed: min(most * images, seconds * timed["float32 1"]), lambda task, timed: seconds
+    )
     task = planned(photos, model="small").task
-    monkeypatch.setattr("eyespot.training.networks.time_steps", time_steps)
-    task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=True)
+    monkeypatch.setattr("eyespot.training.networks.NetworkTimer", Fake)
+    rows = np.zeros(images, np.int64)
+    task, timed, why = largest(task, rows, fit, Allowance(seconds), free=True)
     assert task.config.model == chosen and timed["float32 1"] == speed[chosen]
     assert all(name in why for name in seen) and seen[0] == "small_w16"
     seen.clear()
-    task, timed, why = largest(task, np.zeros(images, np.int64), affordable, free=False)
-    assert task.config.model == chosen and why == ""
-
-
-def test_a_way_is_timed_for_as_long_as_asked_and_its_rate_is_the_median():
-    calls, seconds = [], iter([8.0, 0.5, 0.125, 0.25, 0.25, 0.25, 0.25])
-
-    def work():
-        calls.append(1)
-        clock.now += next(seconds)
-
-    clock = SimpleNamespace(now=0.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eyespot.training.timing.time.perf_counter", lambda: clock.now)
-        assert images_per_second({"a": work}, 10, "cpu") == {"a": 40.0} and len(calls) == 4
-        assert images_per_second({"a": work}, 10, "cpu", least=0.6, repeats=1) == {"a": 40.0}
-    assert len(calls) == 7
+    task, timed, why = largest(task, rows, fit, Allowance(seconds), free=False)
+    assert task.config.model == chosen and why == "" and seen == [chosen]
 
 
 def test_im2col_is_preferred_where_it_is_nearly_as_quick():

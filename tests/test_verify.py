@@ -13,6 +13,7 @@ from eyespot import fast
 from eyespot.fast import conv_gradients, enabled, verify, winograd
 from eyespot.fast.verify import Reference, departs
 from eyespot.models import create
+from eyespot.training.timing import Allowance, NetworkTimer
 
 PRECISIONS = ("float32", "winograd", "bfloat16", "im2col")
 NETWORKS = {
@@ -146,12 +147,15 @@ def test_a_network_is_left_as_it_was():
 
 
 @pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
-def test_a_rejected_precision_is_not_timed_and_the_plan_says_why(tmp_path, monkeypatch):
+def test_a_rejected_precision_is_not_used_and_the_plan_says_why(tmp_path, monkeypatch):
     right = Reference.departs
     monkeypatch.setattr("eyespot.training.timing.multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(Reference, "departs", lambda self, p: "planted" if p != "float32" else right(self, p))
+    seconds = {"im2col": 0.1, "bfloat16": 0.2, "float32": 0.3}  # so that each would be used if it could
+    monkeypatch.setattr(NetworkTimer, "_seconds", lambda self, way: seconds[way.split()[0]])
+    monkeypatch.setattr(Allowance, "fits", lambda self, seconds: True)
     run = eyespot.train("digits", epochs=0.1, model="tiny", out=tmp_path / "run")
     plan = tomllib.loads((run.folder / "plan.toml").read_text())
     assert plan["precision"] == "float32"
-    assert {name.split()[0] for name in plan["timed"]} == {"float32", "predict"}
-    assert "bfloat16 not used: planted; im2col not used: planted" in plan["reasons"]["precision"]
+    assert {name.split()[0] for name in plan["timed"]} == {"float32", "predict", "batch", "update"}
+    assert "im2col not used: planted; bfloat16 not used: planted" in plan["reasons"]["precision"]

@@ -12,10 +12,8 @@ from eyespot import __version__
 from eyespot.config import (
     DECLARED,
     TYPES,
-    add_parameters,
     declaration,
     help_text,
-    keyword,
     layout_settings,
     on_shell,
     option,
@@ -28,6 +26,7 @@ from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.setting import value_type
 from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath
+from eyespot.signature import add_parameters, keyword
 from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:

@@ -4,14 +4,12 @@ The options of the shell, the signature and docstring of `eyespot.train`, the ke
 docs/guide.md are derived from the fields of `Config`. `python -m eyespot.config` prints that table.
 """
 
-import inspect
 import os
-import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, get_type_hints
+from typing import Any, TypedDict, get_type_hints
 
 import tomli_w
 
@@ -23,6 +21,7 @@ from eyespot.setting import (
     ABOVE_0,
     FINITE,
     FRACTION,
+    FROM_0,
     SEED,
     Setting,
     matching,
@@ -157,6 +156,14 @@ class Config:
         "For masks: ce, dice, focal, tversky, border, or a sum: ce+dice; multi-label: bce, dice",
     )
     batch: int | None = setting(None, "Images per step", unit="images", check=ABOVE_0)
+    lr: float | None = setting(
+        None,
+        "Peak learning rate: of Muon where the recipe has it, of the head in fine-tuning, else of AdamW",
+        check=ABOVE_0,
+    )
+    weight_decay: float | None = setting(
+        None, "Weight decay of AdamW; filters that Muon trains keep their norm", check=FROM_0
+    )
     recipe: str | None = setting(
         None, "Parts of the training method, such as 'whiten|muon|ema'; none is plain AdamW"
     )
@@ -184,6 +191,11 @@ class Config:
         shell=False,
     )
     threads: int | None = setting(None, "Processor threads", check=ABOVE_0, shell=False)
+    log: str | None = setting(
+        None,
+        "The history also as jsonl (history.jsonl) or for tensorboard; csv is history.csv, which is always written",
+        check=one_of("csv", "jsonl", "tensorboard"),
+    )
     device: str | None = setting(None, "cpu, cuda, cuda:1 or mps; by default a GPU if there is one")
     start_from: str | None = setting(
         None,
@@ -240,6 +252,8 @@ class Settings(TypedDict, total=False):
     multilabel: bool | None
     loss: str | None
     batch: int | None
+    lr: float | None
+    weight_decay: float | None
     recipe: str | None
     augment: str | None
     group: str | None
@@ -247,6 +261,7 @@ class Settings(TypedDict, total=False):
     seed: int | None
     precision: str | None
     threads: int | None
+    log: str | None
     device: str | None
     start_from: str | os.PathLike[str] | None
     fine_tune: bool | None
@@ -269,7 +284,6 @@ TYPES: dict[str, Any] = get_type_hints(Config)
 RENAMED = {old: name for name, f in DECLARED.items() for old in f.metadata["setting"].old_names}
 Settle = Callable[[str, Any, str], Any]
 """settle(name, value, reason): the value that the user gave, or else this one; the reason is kept."""
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def declaration(f: Field) -> Setting:
@@ -322,37 +336,6 @@ def write_plan(path: Path, settings: Config, tables: dict[str, Any]) -> None:
     """The resolved settings, and tables that explain them: a file that repeats the run."""
     content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
     write_file(path, tomli_w.dumps(content | tables))
-
-
-def with_settings(*names: str) -> Callable[[Function], Function]:
-    """A decorator that puts the named settings in place of `**settings` in a function's signature and docstring."""
-
-    def decorate(function: Function) -> Function:
-        add_parameters(function, [keyword(name, TYPES[name], DECLARED[name].default) for name in names])
-        described = "\n".join(f"    {name:<12}  {_described(name)}" for name in names)
-        function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{described}\n    "
-        return function
-
-    return decorate
-
-
-def add_parameters(function: Callable, parameters: list[inspect.Parameter]) -> None:
-    """Show these parameters in place of `**settings`, before the function's own keyword arguments."""
-    signature = inspect.signature(function, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    first = [p for p in own if p.kind is not p.KEYWORD_ONLY]
-    last = [p for p in own if p.kind is p.KEYWORD_ONLY]
-    function.__signature__ = signature.replace(parameters=[*first, *parameters, *last])  # type: ignore[attr-defined]
-
-
-def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    """A parameter that is given by name."""
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _described(name: str) -> str:
-    lines = textwrap.wrap(help_text(name), 100)
-    return ("\n" + " " * 18).join(lines)
 
 
 def help_text(name: str) -> str:

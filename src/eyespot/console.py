@@ -15,7 +15,7 @@ from typing import IO, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +24,8 @@ FIRST_SECONDS, SECONDS = 2.0, 10.0
 """Until the first line of progress, and between the lines after it, where there is no terminal."""
 VALUE_WIDTH = 17
 """Columns of the value of a setting."""
+FIRST_WORK = 1.0
+"""Seconds of work before progress says how long the rest takes."""
 PIPE_WIDTH = 10_000
 """Columns where there is no terminal: nothing is wrapped, so that a row stays a line."""
 NUMBER = re.compile(r"[-+<>≤≥~]?\d[\d,. ]*\s?%?|")
@@ -92,20 +94,31 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         yield from _lines(items, total, what)
 
 
+class Remaining(TimeRemainingColumn):
+    """The time that the rest takes, after a second of work: the first item waits for all that is set up."""
+
+    def render(self, task: Task) -> Text:
+        is_known = task.completed > 1 and (task.elapsed or 0.0) >= FIRST_WORK
+        return super().render(task) if is_known else Text("-:--:--", style="progress.remaining")
+
+
 def _bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
     with Progress(*columns, console=stderr(), transient=True) as progress:
         yield from progress.track(items, total, description=what)
 
 
 def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Lines for a log."""
-    start = last = time.monotonic()
+    start = last = first = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - last > (FIRST_SECONDS if last == start else SECONDS):
-            say(f"{what}: {done:,} of {total:,}, {clock((now - start) / done * (total - done))} remain")
+        if done == 1:  # which waits for all that is set up
+            first = now
+        elif now - first >= FIRST_WORK and now - last > (FIRST_SECONDS if last == start else SECONDS):
+            rest = (now - first) / (done - 1) * (total - done)
+            say(f"{what}: {done:,} of {total:,}, {clock(rest)} remain")
             last = now
 
 

@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot import pictures
-from eyespot.config import Config, Settings, given_settings, reading_settings, with_settings
+from eyespot.config import (
+    Config,
+    Settings,
+    given_settings,
+    reading_settings,
+)
 from eyespot.console import MANY, both_ends, count
 from eyespot.data.findings import ERROR, Problem, Survey
 from eyespot.data.survey import survey_data
 from eyespot.files import check_not_input, refuse_existing
+from eyespot.signature import with_settings
 
 SOFTWARE = "eyespot look"
 """In the metadata of a contact sheet, which the next one may replace."""

@@ -16,7 +16,6 @@ from eyespot.config import (
     given_settings,
     layout_settings,
     read_config,
-    with_settings,
 )
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
@@ -45,6 +44,7 @@ from eyespot.run_folder import (
     CHECKPOINT,
     PLAN,
     REPORT,
+    Callback,
     Table,
     make_card,
     new_run,
@@ -53,6 +53,8 @@ from eyespot.run_folder import (
     show_plan,
     start_folder,
 )
+from eyespot.run_log import check_log
+from eyespot.signature import with_settings
 from eyespot.training.division import seen_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
@@ -122,6 +124,7 @@ def train(
     resume: str | os.PathLike | None = None,
     force: bool = False,
     elapsed: Callable[[], float] | None = None,
+    callback: Callback | None = None,
     **settings: Unpack[Settings],
 ) -> Run:
     """Train a network on a data set within the time given, evaluate it, and write a run folder.
@@ -133,6 +136,9 @@ def train(
                   settings, so no data and no settings can be given
     force         overwrite a run folder that exists
     elapsed       seconds since the command began, where that was before this call
+    callback      is called after each validation with a dict: the row of history.csv by column name. If it raises an
+                  error, the checkpoint is saved and the error passes through; KeyboardInterrupt stops training as
+                  Ctrl-C does
 
     Settings that are not given are chosen for the data and the machine; the plan gives the reasons.
     """
@@ -142,20 +148,30 @@ def train(
         others = {"out": out is not None, "config": config is not None, "force": force}
         folder = _resumable(Path(resume), [*given, *(name for name, is_given in others.items() if is_given)])
         with locked(folder):
-            return _guarded(lambda: _resume(folder, start))
+            return _guarded(lambda: _resume(folder, start, callback))
     return _start(
-        read_config(Path(config), given) if config is not None else Config(**given), out, force, start
+        read_config(Path(config), given) if config is not None else Config(**given),
+        out,
+        force,
+        start,
+        callback,
     )
 
 
-def _start(settings: Config, out: str | os.PathLike | None, force: bool, start: Callable[[], float]) -> Run:
+def _start(
+    settings: Config,
+    out: str | os.PathLike | None,
+    force: bool,
+    start: Callable[[], float],
+    callback: Callback | None,
+) -> Run:
     """Train in a new run folder."""
     if not settings.data:
         raise UserError(
             "no data was named: give a folder, a CSV, a built-in set such as digits, or --config FILE"
         )
     with new_run(out, settings.data, force) as folder:
-        return _guarded(lambda: _train(settings, folder, start))
+        return _guarded(lambda: _train(settings, folder, start, callback))
 
 
 def _resumable(folder: Path, given: list[str]) -> Path:
@@ -198,7 +214,8 @@ def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
     return Run(run, device=device).predict(images)
 
 
-def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
+def _train(settings: Config, folder: Path, elapsed: Callable[[], float], callback: Callback | None) -> Run:
+    check_log(settings.log)
     if settings.model is not None:
         check_preset(settings.model)
     if settings.weights not in (None, IMAGENET):
@@ -219,7 +236,7 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float]) -> Run:
     plan = make_plan(survey, settings, elapsed)
     show_plan(plan, survey)
     start_folder(folder, survey, plan)
-    return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed)), folder, survey)
+    return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed, callback)), folder, survey)
 
 
 def _survey(settings: Config) -> Survey:
@@ -230,7 +247,7 @@ def _survey(settings: Config) -> Survey:
     return survey
 
 
-def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
+def _resume(folder: Path, elapsed: Callable[[], float], callback: Callback | None) -> Run:
     """Continue a run that was stopped, exactly where its last checkpoint was."""
     checkpoint = folder / CHECKPOINT
     has_checkpoint = checkpoint.exists()
@@ -240,6 +257,7 @@ def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
         run.evaluation = run.evaluate()
         return run
     saved = read_plan(folder)
+    check_log(saved.config.log)
     spent = read_state(checkpoint)[0]["progress"]["seconds"] if has_checkpoint else 0.0
     survey = _survey(saved.config)
     saved.refuse_other_data(survey)
@@ -250,7 +268,7 @@ def _resume(folder: Path, elapsed: Callable[[], float]) -> Run:
     def total() -> float:
         return spent + elapsed()
 
-    table = Table(folder, survey, plan, total)
+    table = Table(folder, survey, plan, total, callback)
     loop = Loop(plan, total, table)
     if has_checkpoint:
         loop.resume(checkpoint)

@@ -14,8 +14,8 @@ from typing import Any
 
 from eyespot import pictures
 from eyespot.config import DECLARED, Config, read_config, write_plan
+from eyespot.console import FIRST_WORK, live, say, say_setting, stderr
 from eyespot.console import clock as as_clock
-from eyespot.console import live, say, say_setting, stderr
 from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
 from eyespot.data.seen import FILE
@@ -23,7 +23,16 @@ from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES
 from eyespot.errors import UserError
 from eyespot.evaluation.run_split import SPLIT
-from eyespot.files import claim_folder, locked, make_folder, remove_files, remove_if_empty, write_file
+from eyespot.files import (
+    claim_folder,
+    locked,
+    make_folder,
+    remove_files,
+    remove_folder,
+    remove_if_empty,
+    write_file,
+)
+from eyespot.run_log import JSON_LINES, TENSORBOARD, Log, new_log
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
@@ -31,7 +40,9 @@ from eyespot.weights.card import NAME, Card, versions, write_model
 PLAN = "plan.toml"
 CHECKPOINT = "checkpoint.safetensors"
 REPORT = "report.html"
-OURS = (NAME, *RUN_FILES, FILE, "history.csv", "first-batch.png", CHECKPOINT, REPORT)
+OURS = (NAME, *RUN_FILES, FILE, "history.csv", JSON_LINES, "first-batch.png", CHECKPOINT, REPORT)
+Callback = Callable[[dict[str, float]], object]
+"""What is called after each validation, with the row of history.csv."""
 
 
 def run_folder(out: str | os.PathLike | None, data: str) -> Path:
@@ -51,7 +62,7 @@ def refuse_content(folder: Path, force: bool) -> None:
     content = [p.name for p in folder.iterdir() if not p.name.startswith(".")]
     if content and not force:
         raise UserError(f"{folder} exists: name another folder with --out, or overwrite it with --force")
-    foreign = sorted(set(content) - set(OURS)) or content
+    foreign = sorted(set(content) - {*OURS, TENSORBOARD}) or content
     if content and not set(content) & {NAME, "plan.toml"}:
         raise UserError(
             f"{folder} holds {foreign[0]} and is not a run of eyespot, so --force leaves it alone: name another folder with --out"
@@ -121,6 +132,7 @@ def start_folder(folder: Path, survey: Survey, plan: Plan) -> None:
     """What is known before the first step: the plan, the split, and a picture of the first batch."""
     make_folder(folder)
     remove_files(*(folder / name for name in OURS))
+    remove_folder(folder / TENSORBOARD)
     tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, survey)}
     write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(survey, plan))
@@ -168,24 +180,37 @@ HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'val loss':>9}
 class Table:
     """The run folder while a network trains: the live table, history.csv, the best network so far, the checkpoint."""
 
-    def __init__(self, folder: Path, survey: Survey, plan: Plan, elapsed: Callable[[], float]):
+    def __init__(
+        self,
+        folder: Path,
+        survey: Survey,
+        plan: Plan,
+        elapsed: Callable[[], float],
+        callback: Callback | None = None,
+    ):
         self.folder = folder
+        self.callback = callback
         self.survey = survey
         self.plan = plan
         self.elapsed = elapsed
         self.shown = 0.0
         self.start = elapsed()
+        self.first: float | None = None
         self.has_head = False
+        self.log: Log | None = None
 
     def remain(self, fraction: float) -> str:
-        """The time until the command ends, by the progress so far and by the minutes that were given."""
+        """The time until the command ends, by the progress since it began or was resumed, and by the minutes given."""
         now = self.elapsed()
         minutes = self.plan.config.minutes
-        left = (now - self.start) * (1 / max(fraction, 1e-3) - 1) + self.plan.reserve
+        done = fraction - (self.first or 0.0)
+        if not minutes and (now - self.start < FIRST_WORK or done <= 0):
+            return "-:--"
+        left = (now - self.start) * (1 - fraction) / max(done, 1e-3) + self.plan.reserve
         return as_clock(min(left, 60 * minutes - now) if minutes else left)
 
-    def on_row(self, state: TrainState, is_best: bool) -> None:
-        """Print a row, rewrite history.csv, and save the network if it is the best so far."""
+    def on_row(self, state: TrainState, is_kept: bool) -> None:
+        """Print a row, rewrite history.csv, and save the network if it is the one to keep so far."""
         row = state.progress.history[-1]
         self.clear()
         if not self.has_head:
@@ -194,13 +219,34 @@ class Table:
         say(
             f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:9.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {self.remain(row.fraction):>7}"
         )
-        if is_best:
+        if is_kept:
             save(self.folder, state.best, make_card(self.survey, self.plan, row.size))
-        write_history(self.folder, state.progress.history)
+        self.write_history(state.progress.history)
+
+    def on_validated(self, row: Row) -> None:
+        """Call the callback, and name it where it fails."""
+        if self.callback is None:
+            return
+        try:
+            self.callback(asdict(row))
+        except Exception as error:
+            name = getattr(self.callback, "__name__", repr(self.callback))
+            error.add_note(
+                f"raised by the callback {name} of eyespot.train; the checkpoint is saved: eyespot train --resume {self.folder}"
+            )
+            raise
+
+    def write_history(self, history: list[Row]) -> None:
+        """history.csv, and the log that was asked for."""
+        write_history(self.folder, history)
+        if self.log is None:
+            per_epoch = len(self.plan.task.sample_indices(self.plan.train))
+            self.log = new_log(self.plan.config.log, self.folder, per_epoch)
+        self.log.write(history)
 
     def restore(self, state: TrainState) -> None:
         """Bring history.csv and the model file back to a checkpoint: a killed run may have written more."""
-        write_history(self.folder, state.progress.history)
+        self.write_history(state.progress.history)
         if state.best:
             save(
                 self.folder,
@@ -220,6 +266,7 @@ class Table:
 
     def on_step(self, fraction: float, per_second: float) -> None:
         """Twice a second, on a terminal, a line that the next one overwrites."""
+        self.first = fraction if self.first is None else self.first
         if stderr().is_terminal and self.elapsed() - self.shown > 0.5:
             self.shown = self.elapsed()
             live(f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain")
@@ -272,7 +319,7 @@ def read_plan(folder: Path) -> SavedPlan:
         )
     if budget["settings"] != settings_digest(config):
         raise UserError(
-            f"the settings in {path} were changed after the run was started: change them back, or train anew with --config {path}"
+            f"the settings in {path} were changed after the run was started, or it is of an older eyespot: change them back, or train anew with --config {path}"
         )
     if not Path(config.data).exists() and (beside := Path(budget["folder"]) / config.data).exists():
         config = replace(config, data=str(beside))

@@ -16,7 +16,7 @@ Everything here gives the results of plain PyTorch up to rounding. With EYESPOT_
 """
 
 from eyespot.fast.allocator import keep_freed, return_freed
-from eyespot.fast.compiled import compiled_by, use_compiled
+from eyespot.fast.compiled import compiled_by, is_compiling, use_compiled
 from eyespot.fast.conv_gradients import same_gradients
 from eyespot.fast.cuda_graphs import WARM_UP, recorded
 from eyespot.fast.norms import Chain, gelu, heard, max_pool, norm_gelu, norm_relu
@@ -36,6 +36,7 @@ __all__ = [
     "enabled",
     "gelu",
     "heard",
+    "is_compiling",
     "keep_freed",
     "max_pool",
     "norm_gelu",

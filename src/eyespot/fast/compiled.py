@@ -147,11 +147,19 @@ def passes(dtype: torch.dtype, act: str = "relu") -> Passes | None:
     """Those for maps of this type, if training asked for them and they could be compiled."""
     if not _wanted or not enabled():
         return None
-    if act not in _compiled:  # both types at the same time: most machines that have both time both
+    known = _compiled.setdefault(act, {})
+    if dtype not in known and dtype in TYPES:
+        # Both types at the same time, where the processor multiplies both: both will be timed.
+        types = TYPES if torch.cpu._is_avx512_bf16_supported() else [dtype]
         with ThreadPoolExecutor() as pool:
-            libraries = pool.map(partial(compile_passes, act=act), TYPES)
-            _compiled[act] = dict(zip(TYPES, libraries, strict=True))
-    return _compiled[act].get(dtype)
+            known |= zip(types, pool.map(partial(compile_passes, act=act), types), strict=True)
+    return known.get(dtype)
+
+
+def pooling_passes(dtype: torch.dtype) -> Passes | None:
+    """Those that are compiled already, if any are, as pooling is the same with each activation; else as `passes`."""
+    act = next((act for act, by_type in _compiled.items() if by_type.get(dtype)), "relu")
+    return passes(dtype, act)
 
 
 def use_compiled(wanted: bool = True) -> None:
@@ -160,9 +168,14 @@ def use_compiled(wanted: bool = True) -> None:
     _wanted = wanted
 
 
+def is_compiling() -> bool:
+    """Whether passes are compiled when a network is trained."""
+    return _wanted and enabled() and bool(compiler())
+
+
 def compiled_by(dtype: torch.dtype) -> str:
     """The compiler of the passes in use for maps of this type, or an empty string."""
-    compiled = _wanted and enabled() and any(by_type[dtype] for by_type in _compiled.values())
+    compiled = _wanted and enabled() and any(by_type.get(dtype) for by_type in _compiled.values())
     return compiler() if compiled else ""
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from eyespot.fast.compiled import Passes, passes
+from eyespot.fast.compiled import Passes, passes, pooling_passes
 
 POOLS = (nn.MaxPool2d, nn.MaxPool3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -72,18 +72,23 @@ def norm_act(norm: Any, x: Tensor, added: Tensor | None, compiled: Passes) -> Te
 def max_pool(pool: Any, x: Tensor) -> Tensor:
     """pool(x) for maps (B, C, *S), faster where windows are 2 wide and do not overlap"""
     plain = type(pool) in POOLS and {pool.kernel_size, pool.stride} == {2} and not pool.padding
-    compiled = usable_passes(pool, x) if plain and pool.dilation == 1 and not pool.ceil_mode else None
+    compiled = usable_passes(pool, x, "") if plain and pool.dilation == 1 and not pool.ceil_mode else None
     return pool(x) if compiled is None or min(x.shape[2:]) < 2 else Pool.apply(x, compiled)
 
 
 def usable_passes(layer: nn.Module | None, x: Tensor, act: str = "relu") -> Passes | None:
-    """The compiled passes, if they may replace a layer: in training, on a CPU, channels last, without hooks."""
+    """The compiled passes, if they may replace a layer: in training, on a CPU, channels last, without hooks.
+
+    act   the activation; empty for passes without one
+    """
     layout = LAYOUTS.get(x.dim())
     if x.device.type != "cpu" or layout is None or (layer and (heard(layer) or not layer.training)):
         return None
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return None
-    return passes(x.dtype, act) if x.is_contiguous(memory_format=layout) else None
+    if not x.is_contiguous(memory_format=layout):
+        return None
+    return passes(x.dtype, act) if act else pooling_passes(x.dtype)
 
 
 def passes_for(norm: Any, x: Tensor, act: str = "relu") -> Passes | None:

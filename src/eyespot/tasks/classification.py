@@ -34,6 +34,7 @@ class Classification:
     """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
 
     score = "accuracy"
+    counts_images = True
     muon = 0.15
     most_epochs = 100
     least_batch = 16

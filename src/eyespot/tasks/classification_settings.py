@@ -29,6 +29,8 @@ VALUES = 2**20
 """Positions in a batch, at the most."""
 TTA_SHARE = 0.03
 """The share of the time, at the most, that predictions for shifted images may take: more training is worth more."""
+TTA_FLIP_SHARE = 0.1
+"""The same for predictions for mirrored images."""
 
 
 def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
@@ -77,7 +79,7 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     parts += [growth] * bool(growth) + [EMA, LABEL_SMOOTHING]
     kinds = {type(operation) for operation in parse(config.augment or "")}
     mirrored = Flip in kinds
-    parts += [ALTERNATE, TTA_FLIP] * mirrored
+    parts += [ALTERNATE] * mirrored + [TTA_FLIP] * (mirrored and view <= TTA_FLIP_SHARE)
     # Three times the predictions are little of a long run's time; of a short one's, training is the better use.
     more = len(views(mirrored, True)) - len(views(mirrored, False))
     worth = growth != "grow_short" and more * view <= TTA_SHARE

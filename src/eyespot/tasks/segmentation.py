@@ -51,6 +51,7 @@ class Segmentation:
     """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
 
     score = "mean IoU"
+    counts_images = False
     muon = 0.24
     most_epochs = 400
     least_batch = 4

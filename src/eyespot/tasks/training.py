@@ -20,6 +20,8 @@ class TrainingTask(Protocol):
 
     score: str
     """The metric that validation gives, as it is called in the table."""
+    counts_images: bool
+    """Whether that is a share of images, which differs by chance as such shares do."""
     muon: float
     """The peak learning rate of Muon."""
     most_epochs: int

@@ -13,27 +13,28 @@ from torch import Tensor
 from eyespot.devices import arithmetic
 from eyespot.fast import recorded
 from eyespot.recipe import EMA as EMA_PART
-from eyespot.recipe import MUON, parse_recipe
+from eyespot.recipe import parse_recipe
 from eyespot.tasks.order import Order
+from eyespot.training import review
 from eyespot.training.division import MONITOR
-from eyespot.training.optimise import EMA, finetune_optimisers, on_gpu, optimisers, set_rates
+from eyespot.training.keeping import PATIENCE, is_stalled, is_to_be_kept, note_improvement
+from eyespot.training.optimise import EMA, new_optimisers, on_gpu, set_rates
 from eyespot.training.plan import Plan
 from eyespot.training.schedule import rate
 from eyespot.training.signals import StopSignal
 from eyespot.training.state import FINISHED, Mark, Progress, Row, TrainState
 from eyespot.training.statistics import estimate_statistics, is_lagging, samples_needed
 from eyespot.training.threads import Threads, options
+from eyespot.training.timing import PREDICT
 
 DIVERGED = "a loss or weight was not finite twice; the best network before that is kept"
 INTERRUPTED = "stopped by Ctrl-C"
 VALIDATIONS = 25
 """In a whole run, about."""
-PATIENCE = 0.4
-"""Stop early when this share of the run, past its half, brought no improvement."""
 SHARE = 30
 """Validations take at most one part in so many of the time."""
-LEAST_DROP = 0.01
-"""A final metric is below the best one by at least so much before that network is kept instead."""
+LEAST_VALIDATED = 200
+"""Validation images that are predicted while training, at the least."""
 CHECKPOINT_SHARE = 100
 """Checkpoints sooner than each minute take at most one part in so many of the time."""
 
@@ -45,8 +46,12 @@ class Watcher(Protocol):
         """After each step: the fraction done, and samples per second."""
         ...
 
-    def on_row(self, state: TrainState, is_best: bool) -> None:
+    def on_row(self, state: TrainState, is_kept: bool) -> None:
         """After each validation, whose row is the last of the history."""
+        ...
+
+    def on_validated(self, row: Row) -> None:
+        """After each validation, when the state may be saved; an error that is raised here ends training."""
         ...
 
     def on_checkpoint(self, state: TrainState) -> Path | None:
@@ -62,7 +67,7 @@ class Watcher(Protocol):
 class Outcome:
     """What training ended with.
 
-    tensors       the weights to keep: of the EMA network at the end, or of the best one where training was cut short;
+    tensors       the weights to keep: of the EMA network as last validated, unless an earlier one was clearly better;
                   None where there are none
     side          samples along an axis at which they were last trained
     """
@@ -87,11 +92,12 @@ class Loop:
         assert self.config.device
         self.device = self.config.device
         self.order = Order(self.task.sample_indices(plan.train), self.config.batch, self.config.seed)
-        validated = np.random.default_rng(self.config.seed).permutation(plan.val)[:MONITOR]
+        validated = np.random.default_rng(self.config.seed).permutation(plan.val)[: validation_size(plan)]
         self.validation_rows = np.sort(validated)
         self.threads = Threads(options(self.device) if self.config.minutes else [1], elapsed())
         self.checkpoint: Path | None = None
         self.checkpoint_mark = Mark(elapsed())
+        self.reported = 0
         self._start()
 
     def _start(self) -> None:
@@ -100,11 +106,7 @@ class Loop:
         network = self.task.network().to(self.device).train()
         self.task.prepare(network)
         recipe = parse_recipe(config.recipe or "")
-        assert config.batch
-        if config.fine_tune:
-            chosen = finetune_optimisers(network, config.batch)
-        else:
-            chosen = optimisers(network, config.batch, self.task.muon if MUON in recipe else 0.0)
+        chosen = new_optimisers(network, self.task)
         if self.device.startswith("cuda"):
             on_gpu(chosen, self.device)
         now = self.elapsed()
@@ -117,6 +119,7 @@ class Loop:
         self.state.load(checkpoint)
         self.checkpoint = checkpoint
         progress = self.state.progress
+        self.reported = len(progress.history)
         mark = progress.mark
         pause = self.elapsed() - progress.seconds
         progress.mark = Mark(mark.seconds + pause, mark.fraction, mark.seen, mark.cost)
@@ -127,6 +130,7 @@ class Loop:
             with StopSignal() as stop:
                 while not self.state.progress.ended:
                     self._one_step()
+                    self._report_validation()
                     if stop.received and not self.state.progress.ended:
                         self._save()
                         stop.exit_if_terminated(self.watcher.on_message)
@@ -159,6 +163,7 @@ class Loop:
         progress.steps += 1
         progress.seen += len(draw.rows)
         self._tell_step(fraction)
+        self._review_speed(fraction)
         # 4. validate and save now and then
         if self._validation_is_due(fraction):
             self._validate(fraction)
@@ -182,6 +187,16 @@ class Loop:
         mark = self.state.progress.mark
         seconds = max(self.elapsed() - mark.seconds, 1e-9)
         self.watcher.on_step(fraction, (self.state.progress.seen - mark.seen) / seconds)
+
+    def _review_speed(self, fraction: float) -> None:
+        """Once, say so if the run is much faster or slower than planned."""
+        progress = self.state.progress
+        if progress.is_reviewed or fraction < review.AT:
+            return
+        progress.is_reviewed = True
+        note = review.speed_note(self.plan, progress, self.elapsed())
+        if note is not None:
+            self.watcher.on_message(note)
 
     def _validation_is_due(self, fraction: float) -> bool:
         """After another 25th of the run; by the clock, if there is one, for at most a thirtieth of the time."""
@@ -211,19 +226,30 @@ class Loop:
         cost = self.elapsed() - now
         progress.validation_costs.append(cost / progress.side**self.task.survey.preprocessing.dim)
         progress.history.append(self._row(fraction, loss, metric, now))
-        is_best = metric >= progress.best
-        if metric > progress.best:
-            progress.best = metric
-            progress.best_at = fraction
-        if is_best:
-            state.keep_best()
-            progress.kept_at = fraction
-            progress.kept_side = progress.side
-        self.watcher.on_row(state, is_best)
+        note_improvement(progress, fraction, loss, metric)
+        is_kept = is_to_be_kept(
+            progress, metric, len(self.validation_rows) if self.task.counts_images else None
+        )
+        if is_kept:
+            state.keep()
+            progress.kept_at, progress.kept_side = fraction, progress.side
+            progress.kept_score = metric
+        self.watcher.on_row(state, is_kept)
         state.losses = []
         progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
-        if 1 > fraction > 0.5 and fraction - progress.best_at > PATIENCE:
+        if is_stalled(progress, fraction, self.task.side(1.0)):
             progress.ended = f"no improvement for {PATIENCE:.0%} of the run, so it stopped early"
+
+    def _report_validation(self) -> None:
+        """Let the watcher know of a new row. Where it raises an error the work is saved."""
+        history = self.state.progress.history
+        if len(history) > self.reported:
+            try:
+                self.watcher.on_validated(history[-1])
+            except Exception:
+                self._save()
+                raise
+        self.reported = len(history)
 
     def _row(self, fraction: float, loss: float, metric: float, now: float) -> Row:
         """What a validation that began at `now` adds to the history."""
@@ -297,30 +323,27 @@ class Loop:
         self.checkpoint_mark = Mark(self.elapsed(), cost=self.elapsed() - now)
 
     def _outcome(self, interrupted: bool) -> Outcome:
+        """The network that is kept; where none was validated yet, the present one."""
         progress = self.state.progress
-        at_end = (progress.ended == FINISHED and not self._is_below_best()) or not self.state.best
         tensors: Mapping[str, Tensor] | None = self.state.best or None
         side = progress.kept_side or progress.side
-        if at_end:
+        if tensors is None:
             finite = progress.steps > 0 and self._is_finite()
             tensors = self.state.ema.network.state_dict() if finite else None
-            side = progress.side
+        elif progress.history[-1].fraction > progress.kept_at:
+            self.watcher.on_message(
+                f"the network at the end was validated with {progress.history[-1].score:.1%}, and that after "
+                f"{progress.kept_at:.0%} of the run with {progress.kept_score:.1%}: the better one is kept"
+            )
         return Outcome(tensors, side, progress.history, progress.ended or INTERRUPTED, interrupted)
 
-    def _is_below_best(self) -> bool:
-        """Whether the last validation is below the best one by more than chance; if so, it is said."""
-        progress = self.state.progress
-        if not progress.history:
-            return False
-        last = progress.history[-1].score
-        best = progress.best
-        if best - last <= max(LEAST_DROP, 2 * (best * (1 - best) / len(self.validation_rows)) ** 0.5):
-            return False
-        self.watcher.on_message(
-            f"the network at the end was validated with {last:.1%}, and that after {progress.kept_at:.0%} of the run with "
-            f"{best:.1%}: the better one is kept"
-        )
-        return True
+
+def validation_size(plan: Plan) -> int:
+    """How many validation images are predicted while training: fewer where these would take much of a short run."""
+    if plan.config.minutes is None:
+        return MONITOR
+    in_time = plan.timed.get(PREDICT, float("inf")) * 60 * plan.config.minutes / SHARE
+    return int(min(MONITOR, max(LEAST_VALIDATED, in_time)))
 
 
 def checkpoint_seconds() -> float:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from eyespot.devices import multiplies_bfloat16
+from eyespot.recipe import MUON, parse_recipe
+from eyespot.tasks.training import TrainingTask
 from eyespot.training.schedule import HEAD_ALONE, rate
 from eyespot.weights.adapt import ends, within
 
@@ -15,6 +17,8 @@ ADAM_RATE, USUAL_BATCH = 0.02, 512
 """Peak rates at the usual batch; they scale with the root of the batch."""
 ALL_ADAM_RATE = 0.003
 """The same where AdamW trains the filters too."""
+ALL_ADAM_DECAY = 0.01
+"""Its weight decay there."""
 HEAD_RATE, BODY_RATE = 0.05, 0.02
 """The same for fine-tuning, of the head and of the layers before it."""
 LEVELS, FALL = 6, 0.7
@@ -105,29 +109,85 @@ def _orthogonal(matrices: list[Tensor], steps: int) -> list[Tensor]:
     ]
 
 
-def optimisers(network: nn.Module, batch: int, muon: float = 0.15) -> Sequence[torch.optim.Optimizer]:
-    """Muon, at this rate, for what has a kernel, AdamW for matrices, norms and biases; for all, where the rate is 0."""
+def new_optimisers(network: nn.Module, task: TrainingTask) -> Sequence[torch.optim.Optimizer]:
+    """Those of a task's settings, for its network."""
+    config = task.config
+    assert config.batch
+    rates = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.fine_tune:
+        return finetune_optimisers(network, config.batch, **rates)
+    return optimisers(network, config.batch, muon_rate(task), **rates)
+
+
+def muon_rate(task: TrainingTask) -> float:
+    """The rate of Muon at the usual batch; 0 where the recipe does without it."""
+    return task.muon if MUON in parse_recipe(task.config.recipe or "") else 0.0
+
+
+def usual_lr(task: TrainingTask) -> tuple[float, str]:
+    """The peak learning rate for the batch of a task, and what it is of."""
+    batch = task.config.batch or USUAL_BATCH
+    scale = (batch / USUAL_BATCH) ** 0.5
+    muon = muon_rate(task)
+    if task.config.fine_tune:
+        peak, of = HEAD_RATE, f"of the head; layers before it have at most {BODY_RATE / HEAD_RATE:.0%} of it"
+    elif muon:
+        peak, of = muon, f"of Muon, for filters; AdamW has {ADAM_RATE / muon:.0%} of it for the rest"
+    else:
+        peak, of = ALL_ADAM_RATE, "of AdamW"
+    return float(f"{peak * scale:.4g}"), f"{of}; by the root of the batch, {batch}"
+
+
+def usual_weight_decay(task: TrainingTask) -> tuple[float, str]:
+    """The weight decay of AdamW, and why."""
+    if task.config.fine_tune:
+        return 0.0, "none in fine-tuning"
+    if muon_rate(task):
+        return 0.0, "filters keep their norm (Muon), and the rest is small"
+    return ALL_ADAM_DECAY, "usual for AdamW"
+
+
+def optimisers(
+    network: nn.Module,
+    batch: int,
+    muon: float = 0.15,
+    *,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+) -> Sequence[torch.optim.Optimizer]:
+    """Muon, at this rate, for what has a kernel, AdamW for matrices, norms and biases; for all, where the rate is 0.
+
+    lr   the peak rate of Muon, or of AdamW where it trains all; by the batch if not given
+    """
     learned = [p for p in network.parameters() if p.requires_grad]
     scale = (batch / USUAL_BATCH) ** 0.5
     if not muon:
-        return [AdamW(learned, ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.01)]
+        decay = ALL_ADAM_DECAY if weight_decay is None else weight_decay
+        return [AdamW(learned, lr or ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=decay)]
     filters = [p for p in learned if p.dim() > 2]
     rest = [p for p in learned if p.dim() <= 2]
-    adam = AdamW(rest, ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=0.0)
-    return [Muon(filters, muon * scale), adam] if filters else [adam]
+    factor = lr / muon if lr else scale
+    adam = AdamW(rest, ADAM_RATE * factor, betas=(0.9, 0.95), weight_decay=weight_decay or 0.0)
+    return [Muon(filters, muon * factor), adam] if filters else [adam]
 
 
-def finetune_optimisers(network: nn.Module, batch: int) -> Sequence[torch.optim.Optimizer]:
-    """AdamW for weights that know something already: the head alone at first, then all, the early layers least."""
-    head, scale = ends(network)[1], (batch / USUAL_BATCH) ** 0.5
+def finetune_optimisers(
+    network: nn.Module, batch: int, *, lr: float | None = None, weight_decay: float | None = None
+) -> Sequence[torch.optim.Optimizer]:
+    """AdamW for weights that know something already: the head alone at first, then all, the early layers least.
+
+    lr   the peak rate of the head; by the batch if not given
+    """
+    head = ends(network)[1]
+    scale = lr / HEAD_RATE if lr else (batch / USUAL_BATCH) ** 0.5
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     body = [p for name, p in named if not within(head, name)]
     groups: list[dict] = [{"params": [p for name, p in named if within(head, name)], "lr": HEAD_RATE * scale}]
     for level in range(LEVELS):
         layers = body[len(body) * level // LEVELS : len(body) * (level + 1) // LEVELS]
-        lr = BODY_RATE * scale * FALL ** (LEVELS - 1 - level)
-        groups.append({"params": layers, "lr": lr, "start": HEAD_ALONE})
-    return [AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)]
+        peak = BODY_RATE * scale * FALL ** (LEVELS - 1 - level)
+        groups.append({"params": layers, "lr": peak, "start": HEAD_ALONE})
+    return [AdamW(groups, betas=(0.9, 0.95), weight_decay=weight_decay or 0.0)]
 
 
 def on_gpu(steppers: Sequence[torch.optim.Optimizer], device: str) -> None:

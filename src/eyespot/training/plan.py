@@ -14,15 +14,16 @@ from eyespot.data.findings import Survey
 from eyespot.data.seen import SeenImages
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
-from eyespot.fast import compiled_by
+from eyespot.fast import compiled_by, is_compiling, use_compiled
 from eyespot.tasks.batches import measure
 from eyespot.tasks.registry import task_of_survey
 from eyespot.tasks.training import TrainingTask
 from eyespot.training import networks
 from eyespot.training.division import Division, split_rows
 from eyespot.training.inherited import Inherited, inherited, resumed, seen_of
+from eyespot.training.optimise import usual_lr, usual_weight_decay
 from eyespot.training.schedule import HEAD_ALONE
-from eyespot.training.timing import fastest
+from eyespot.training.timing import COMPILED, PREDICT, Allowance, Timed, fastest, samples_per_second, ways
 
 DEFAULT_MINUTES = 10.0
 """Without --minutes."""
@@ -33,6 +34,8 @@ CARE = 1.3
 ASKED = "as you asked"
 LEAST_EPOCHS, LEAST_IMAGES = 2, 3000
 """With less, at full size, published weights are not started from: a narrower network learns more from nothing."""
+FEW_MINUTES, FEW_POSITIONS = 1.0, 2**22
+"""A run of fewer minutes, or of fewer positions of all samples that it trains on, is over before compiling pays."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class Planner:
         self.asked = config
         self.config = config
         self.elapsed = elapsed
+        self.read = elapsed()
         self.reasons = dict(survey.reasons)
         self.kind = task_of_survey(survey).training
         self.before = inherited(survey, config)
@@ -151,14 +155,26 @@ class Planner:
         self.reasons["class weights"] = task.class_weights_reason
         return task
 
-    def choose_network(self, task: TrainingTask) -> tuple[TrainingTask, dict[str, float]]:
+    def choose_network(self, task: TrainingTask) -> tuple[TrainingTask, Timed]:
         """The largest network that sees enough samples in the time, as timed here, and the fastest precision."""
         asked = self.asked
         samples = task.sample_indices(self.division.train)
         free = asked.model is None and asked.weights is None and self.config.minutes is not None
+        is_short = is_compiling() and self.is_short(task, len(samples))
+        if is_short:
+            use_compiled(False)
         task, timed, reason = networks.largest(
-            task, samples, lambda task, timed: self.affordable(task, timed, len(samples)), free
+            task,
+            samples,
+            networks.Fit(
+                lambda task, timed: self.affordable(task, timed, len(samples)),
+                lambda task, timed: self.run_seconds(task, timed, len(samples)),
+            ),
+            Allowance(60 * (self.config.minutes or 0)),
+            free,
         )
+        if is_short:
+            timed.rejected[COMPILED] = "the run is too short for compiling them"
         self.reasons["model"] = reason or self.reasons["model"]
         self.config = replace(
             self.config, model=task.config.model, **precision_and_threads(self, timed, task.config)
@@ -166,15 +182,22 @@ class Planner:
         torch.set_num_threads(self.config.threads or 1)
         return task, timed
 
-    def affordable(self, task: TrainingTask, timed: dict[str, float], per_epoch: int) -> float:
+    def is_short(self, task: TrainingTask, per_epoch: int) -> bool:
+        """Whether the run is over before compiled passes pay; by what is known without timing, so that it repeats."""
+        assert task.config.size
+        epochs = task.config.epochs or task.most_epochs
+        positions = epochs * per_epoch * task.config.size**task.survey.preprocessing.dim
+        return (task.config.minutes or FEW_MINUTES) < FEW_MINUTES or positions < FEW_POSITIONS
+
+    def affordable(self, task: TrainingTask, timed: Timed, per_epoch: int) -> float:
         """Samples at full size that the time or else the epochs allow."""
         most = float(per_epoch * (task.config.epochs or task.most_epochs))
         if task.config.minutes is None:
             return most
         left = 60 * task.config.minutes - reserve(task, self.division.final, timed) - self.elapsed()
-        return min(most, max(0.0, left) * timed[fastest(timed)])
+        return min(most, max(0.0, left) * samples_per_second(timed, task.config.batch or 1))
 
-    def too_slow(self, task: TrainingTask, timed: dict[str, float]) -> str:
+    def too_slow(self, task: TrainingTask, timed: Timed) -> str:
         """Why the time is too short for the weights that nobody asked for; nothing if it is not."""
         if self.config.weights is None or self.asked.start_from is not None or self.config.minutes is None:
             return ""
@@ -186,13 +209,19 @@ class Planner:
             f"the time is too short for published weights: {task.config.model} would see {images:,.0f} images"
         )
 
-    def choose_recipe(self, task: TrainingTask, timed: dict[str, float]) -> TrainingTask:
+    def run_seconds(self, task: TrainingTask, timed: Timed, per_epoch: int) -> float:
+        """How long training takes at these rates, at the most."""
+        most = per_epoch * (task.config.epochs or task.most_epochs)
+        seconds = most / samples_per_second(timed, task.config.batch or 1)
+        return min(seconds, 60 * task.config.minutes) if task.config.minutes else seconds
+
+    def choose_recipe(self, task: TrainingTask, timed: Timed) -> TrainingTask:
         """The parts of training, and the batch, for as many samples as fit."""
         samples = task.sample_indices(self.division.train)
         images = self.affordable(task, timed, len(samples))
         minutes = self.config.minutes
         epochs = min(images / len(samples), (self.config.epochs or task.most_epochs) / 2)
-        view = CARE * len(self.division.final) / timed["predict"] / (60 * minutes) if minutes else 0.0
+        view = CARE * len(self.division.final) / timed[PREDICT] / (60 * minutes) if minutes else 0.0
         recipe = self.settle("recipe", *self.kind.usual_recipe(self.config, epochs, view))
         self.config = replace(self.config, recipe=recipe)
         task = task.planned(self.config)
@@ -201,16 +230,19 @@ class Planner:
             self.config = replace(self.config, batch=batch)
             task = task.planned(self.config)
             self.reasons["batch"] = reason or self.reasons["batch"]
-        return task
+        lr = self.settle("lr", *usual_lr(task))
+        decay = self.settle("weight_decay", *usual_weight_decay(task))
+        self.config = replace(self.config, lr=lr, weight_decay=decay)
+        return task.planned(self.config)
 
-    def budget(self, task: TrainingTask, timed: dict[str, float]) -> Budget:
+    def budget(self, task: TrainingTask, timed: Timed) -> Budget:
         """When the run ends."""
         config = self.config
         per_epoch = len(task.sample_indices(self.division.train))
         after = 0.0 if config.minutes is None else reserve(task, self.division.final, timed)
-        seconds = training_end(config.minutes, after, self.elapsed())
+        seconds = training_end(config.minutes, after, self.read, self.elapsed())
         epochs = config.epochs if config.epochs is not None else task.most_epochs
-        per_second = timed[fastest(timed)] / task.cost()
+        per_second = samples_per_second(timed, config.batch or 1, task.cost())
         self.reasons["epochs"] = (
             ASKED
             if config.epochs is not None
@@ -231,6 +263,7 @@ def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> P
     """Choose what was left open. `elapsed` gives the seconds since the command began."""
     planner = Planner(survey, config, elapsed)
     planner.choose_settings()
+    planner.read = elapsed()
     task, timed = planner.choose_network(planner.new_task())
     if reason := planner.too_slow(task, timed):
         task, timed = planner.choose_network(planner.start_anew(reason))
@@ -262,18 +295,20 @@ def restore_plan(
     )
 
 
-def precision_and_threads(planner: Planner, timed: dict[str, float], config: Config) -> dict[str, Any]:
+def precision_and_threads(planner: Planner, timed: Timed, config: Config) -> dict[str, Any]:
     """Precision and threads of the fastest steps, or as typed, with their reasons."""
     reasons = planner.reasons
     fastest_setting = fastest(timed)
-    slowest = min(rate for setting, rate in timed.items() if setting != "predict")
-    reason = f"{timed[fastest_setting]:,.0f} images/s trained; the slowest of {len(timed) - 1} settings {slowest:,.0f}"
+    rates = [timed[way] for way in ways(timed)]
+    reason = f"{timed[fastest_setting]:,.0f} images/s trained"
+    if len(rates) > 1:
+        reason += f"; the slowest of {len(rates)} settings {min(rates):,.0f}"
     name, threads = fastest_setting.split()
     precision = planner.settle("precision", name, reason)
     maps = torch.bfloat16 if precision in HALF else torch.float32
     if config.device == "cpu" and config.dim != 1 and (compiler := compiled_by(maps)):
         reasons["precision"] += f"; norms, activations and pooling compiled by {compiler}"
-    for rejected, departure in getattr(timed, "rejected", {}).items():
+    for rejected, departure in timed.rejected.items():
         outcome = "used as you asked" if config.precision == rejected else "not used"
         reasons["precision"] += f"; {rejected} {outcome}: {departure}"
     if precision in HALF and not multiplies_bfloat16(config.device or "cpu"):
@@ -281,14 +316,18 @@ def precision_and_threads(planner: Planner, timed: dict[str, float], config: Con
     return {"precision": precision, "threads": planner.settle("threads", int(threads), reason)}
 
 
-def training_end(minutes: float | None, after: float, now: float) -> float | None:
-    """Second of the clock at which training has to end, `after` of them before the command does."""
+def training_end(minutes: float | None, after: float, read: float, now: float) -> float | None:
+    """Second of the clock at which training has to end, `after` of them before the command does.
+
+    read   second at which the data were read and timing began
+    """
     if minutes is None:
         return None
     if 60 * minutes - after <= now + 1:
-        enough = (now + after) / 60 * 1.5 + 0.2
+        enough = (read + after) / 60 * 1.5 + 0.2
         raise UserError(
-            f"--minutes {minutes:g} is not enough: reading took {now:.0f} s and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
+            f"--minutes {minutes:g} is not enough: starting and reading took {read:.0f} s, timing {now - read:.0f} s, "
+            f"and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
         )
     return 60 * minutes - after
 
@@ -297,7 +336,7 @@ def reserve(task: TrainingTask, rows: NDArray[np.int64], timed: dict[str, float]
     """Seconds kept for what comes after training: predictions of these rows at the last size, and the report."""
     assert task.config.size
     share = (task.side(1.0) / task.config.size) ** task.survey.preprocessing.dim
-    predictions = task.views() * share * len(task.sample_indices(rows)) / timed["predict"]
+    predictions = task.views() * share * len(task.sample_indices(rows)) / timed[PREDICT]
     return REPORT + CARE * (predictions + task.scoring(rows))
 
 

@@ -1,6 +1,7 @@
 """All that a training run carries from step to step, saved and loaded as one document without pickle."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from eyespot.errors import UserError
 from eyespot.training.optimise import EMA
 
-FORMAT = 1
+FORMAT = 2
 FINISHED = "the schedule is complete"
 
 
@@ -49,9 +50,13 @@ class Progress:
     seen, steps        samples drawn, optimiser steps taken
     side               samples along an axis of the last batch
     resized_at         the step at which the image size last changed; 0 for never
-    best, best_at      the best validation metric, and the fraction of the run at which it was first reached
-    kept_at, kept_side  the last fraction at which it was reached, whose network is kept, and the image size there
+    best               the best validation metric
+    least_loss         the smallest validation loss
+    improved_at, improved_step  the fraction of the run and the step at which one of the two last became better
+    kept_at, kept_side  the fraction at which the network that is kept was validated, and the image size there
+    kept_score          its validation metric
     rate_factor        1, or a half after training was taken back because a loss or weight was not finite
+    is_reviewed        whether the speed was compared with the planned one
     ended              why training ended; empty while it runs
     seconds            of the run, when this was saved
     """
@@ -63,10 +68,14 @@ class Progress:
     steps: int = 0
     resized_at: int = 0
     best: float = -1.0
-    best_at: float = 0.0
+    least_loss: float = math.inf
+    improved_at: float = 0.0
+    improved_step: int = 0
     kept_at: float = 0.0
     kept_side: int = 0
+    kept_score: float = -1.0
     rate_factor: float = 1.0
+    is_reviewed: bool = False
     ended: str = ""
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
@@ -86,8 +95,8 @@ class TrainState:
         self.losses: list[Tensor] = []
         self.best: dict[str, Tensor] = {}
 
-    def keep_best(self) -> None:
-        """Remember the EMA network as the best so far."""
+    def keep(self) -> None:
+        """Remember the EMA network as the one to keep so far."""
         self.best = {name: value.cpu().clone() for name, value in self.ema.network.state_dict().items()}
 
     def is_finite(self) -> bool:
@@ -134,7 +143,7 @@ class TrainState:
     def load(self, path: Path) -> None:
         """Continue from a saved state. Raises UserError for a file that is damaged or of another network."""
         numbers, tensors = read_state(path)
-        fields = numbers["progress"]
+        fields = present_fields(numbers["progress"])
         fields["mark"] = Mark(**fields["mark"])
         fields["history"] = [Row(**row) for row in fields["history"]]
         self.progress = Progress(**fields)
@@ -187,11 +196,27 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(
             f"the checkpoint {path} cannot be read ({error}): train anew with --config"
         ) from error
-    if numbers.get("format") != FORMAT:
+    if numbers.get("format") not in range(1, FORMAT + 1):
         raise UserError(
             f"the checkpoint {path} has the format {numbers.get('format')}, and this eyespot reads {FORMAT}: update eyespot"
         )
     return numbers, tensors
+
+
+def present_fields(progress: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a checkpoint; those of format 1, which kept the last network with the best metric, completed."""
+    if "best_at" not in progress:
+        return progress
+    fields = {name: value for name, value in progress.items() if name != "best_at"}
+    kept = [row for row in fields["history"] if row["score"] == fields["best"]]
+    fields |= {
+        "improved_at": progress["best_at"],
+        "improved_step": round(progress["best_at"] * fields["steps"]),
+    }
+    if kept:
+        least = min(row["loss"] for row in fields["history"])
+        fields |= {"kept_score": fields["best"], "least_loss": least}
+    return fields
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -28,8 +28,11 @@ def samples_needed(seen: int, available: int) -> int:
 
 
 def is_lagging(steps: int, resized_at: int) -> bool:
-    """Whether statistics still remember the image size before the last change, which was at this step; 0 for none."""
-    return resized_at > 0 and steps - resized_at < LAG * steps + LAG_STEPS
+    """Whether statistics still remember what was before the last change of the image size, which was at this step.
+
+    At step 0 that is the network without any training.
+    """
+    return steps - resized_at < LAG * steps + LAG_STEPS
 
 
 @torch.no_grad()
