@@ -396,3 +396,22 @@ def test_a_class_that_is_told_by_its_corner_is_named():
     assert plain.suspect == "" and "at the top left" in tagged.suspect
     maps = maps_beside(predictor, evaluation)
     assert set(maps) <= set(paths) and all(m["src"].startswith("data:image/png") for m in maps.values())
+
+
+def test_an_image_larger_than_memory_is_refused_before_anything_is_computed(masks):
+    with pytest.raises(UserError, match=r"4096 x 4096 samples.*EYESPOT_MEMORY_MB"):
+        eyespot.explain(masks, np.zeros((4096, 4096, 1), np.uint8), target="object")
+
+
+def test_a_report_is_written_without_maps_where_none_can_be_made(predictor, monkeypatch, capsys):
+    def fails(*arguments):
+        raise RuntimeError("not enough memory")
+
+    details = ClassDetails(
+        ["a.png"], image(0, (1, SIDE, SIDE, 3)), np.array([0]), np.array([[0.2, 0.5, 0.3]]), CLASSES
+    )
+    evaluation = Evaluation({}, CLASSES, details, {})
+    assert set(maps_beside(predictor, evaluation)) == {"a.png"}
+    monkeypatch.setattr("eyespot.explanation.gallery.explained", fails)
+    assert maps_beside(predictor, evaluation) == {}
+    assert "the report has no maps: not enough memory" in capsys.readouterr().err

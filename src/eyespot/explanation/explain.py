@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from math import prod
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -35,7 +36,11 @@ from eyespot.explanation.target import (
     whole_target,
 )
 from eyespot.prediction.load import load
+from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.predictor import Predictor
+
+KEPT = 4
+"""How many times the memory of a prediction a gradient takes, since every layer's output is kept."""
 
 
 class Options(TypedDict, total=False):
@@ -175,6 +180,7 @@ class Explainer:
 
     def of_subject(self, subject: Subject) -> Explanation:
         """The map of an image that was read."""
+        self.refuse_larger_than_memory(subject)
         target, predicted = self.target_of(subject)
         work = self.work(subject, target)
         values = self.method.compute(work)
@@ -194,6 +200,19 @@ class Explainer:
             trust=self.trust_of(work, target, flat) if self.request.check else None,
             notes=(*subject.notes, *self.notes(work, values)),
         )
+
+    def refuse_larger_than_memory(self, subject: Subject) -> None:
+        """Masks are predicted in tiles, and explained whole: what a gradient keeps has to fit."""
+        if not self.of_positions:
+            return
+        shape = subject.array.shape[:-1]
+        needed = KEPT * self.engine.facts.bytes_per_sample * prod(shape) / 2**20
+        if needed > MEMORY_MB:
+            size = " x ".join(map(str, shape))
+            raise UserError(
+                f"{subject.name} has {size} samples, whose map takes about {needed:,.0f} MB and {MEMORY_MB:,} are allowed: explain a "
+                "part of it, or set EYESPOT_MEMORY_MB"
+            )
 
     def target_of(self, subject: Subject) -> tuple[Target, str]:
         """What is explained, and what is predicted, for people."""

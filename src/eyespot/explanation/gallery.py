@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from eyespot.console import track
+from eyespot.console import say, track
 from eyespot.data.header import Array
-from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.colours import coloured, pictures, scale_of, shown
 from eyespot.explanation.explain import Explainer, Request
@@ -57,12 +56,15 @@ def explained(predictor: Predictor, arrays: Iterable[tuple[str, Array]], total: 
 def maps_beside(predictor: Predictor, evaluation: Evaluation) -> dict[str, dict[str, str]]:
     """For the worst and the most uncertain images of an evaluation: the picture and its description, by path.
 
-    Empty where the network has no layer that a map could be made of.
+    Empty where none can be made: a report is written all the same, and says nothing of maps.
     """
     chosen = shown_images(evaluation)
     try:
         made = explained(predictor, chosen, len(chosen))
-    except UserError:
+    except (
+        Exception
+    ) as error:  # of a user's own network, or of the memory: training is done and must end well
+        say(f"the report has no maps: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
         return {}
     limit = scale_of(e.map for e in made)
     drawn = {}
