@@ -43,6 +43,21 @@ def test_dev_is_a_split(tmp_path):
     assert {s.split for s in find_samples(tmp_path).samples} == {"train", "val"}
 
 
+def test_evaluation_is_a_split_and_no_class(tmp_path):
+    fill(tmp_path, *(f"{split}/{c}_{{i}}.jpg" for split in ("training", "evaluation") for c in (0, 1)))
+    assert "no folder per class" in refusal(tmp_path)
+    source = find_samples(tmp_path, Config(label_from="^([0-9]+)_"))
+    assert source.classes == ("0", "1") and source.splits == ("train", "test")
+
+
+def test_annotations_beside_the_classes_are_notes(tmp_path):
+    fill(tmp_path, "set/categories/ant/{i}.jpg", "set/categories/bee/{i}.jpg")
+    for c in ("ant", "bee"):
+        (tmp_path / "set" / "Annotations" / c).mkdir(parents=True)
+        (tmp_path / "set" / "Annotations" / c / "1.mat").write_bytes(b"MATLAB 5.0")
+    assert find_samples(tmp_path).classes == ("ant", "bee")
+
+
 def test_folders_of_notes_beside_the_images_are_no_classes(tmp_path):
     fill(tmp_path, "set/images/001.owl/{i}.jpg", "set/images/002.kite/{i}.jpg")
     for name in ("attributes/a.txt", "parts/p.csv", "LICENSE"):
@@ -101,6 +116,7 @@ IDS = [
     ("TCGA_CS_4941_1996", "TCGA_CS_4942_1997", "TCGA_CS_4943_2000"),
     ("P001", "P002", "P003"),
     ("SA01", "SA02", "SE01"),
+    ("Actor_01", "Actor_02", "Actor_03"),
     ("0f3a2b1c", "77aa01bd", "99ab12cd"),
     ("00000000-0000-029d-42b6-4e76714244cb", "00000000-0000-053a-856c-9cece2848996", "10000000-0000-053a-856c-9cece2848996"),
 ]  # fmt: skip

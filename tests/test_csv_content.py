@@ -170,3 +170,39 @@ def test_names_in_any_bytes_are_kept(tmp_path, cli):
     (tmp_path / "t.csv").write_bytes(b"path,label\n" + rows)
     look = cli("look", tmp_path / "t.csv", "--json")
     assert look.code == 0 and json.loads(look.out)["images"] == 6
+
+
+@pytest.mark.parametrize(
+    "header,train,val",
+    [
+        ("usage", "Training", "PublicTest"),
+        ("is_train", "1", "0"),
+        ("Is Training", "True", "False"),
+        ("phase", "train", "dev"),
+    ],
+)
+def test_splits_in_other_words_are_kept(tmp_path, header, train, val):
+    path = table(tmp_path, f"path,label,{header}", "im/{i}.png,{c},")
+    lines = path.read_text().splitlines()
+    path.write_text(
+        "\n".join([lines[0], *(f"{line}{train if i < 8 else val}" for i, line in enumerate(lines[1:]))])
+    )
+    source = find_samples(path)
+    assert [s.split == "train" for s in source.samples] == [True] * 8 + [False] * 4
+    assert "split is" in guess_of(source, "columns").value
+
+
+def test_the_table_of_a_split_means_the_files_of_that_split(tmp_path):
+    path = table(tmp_path, "id,label", "{i},{c}", name="train_labels.csv")
+    (tmp_path / "im").rename(tmp_path / "train")
+    save(tmp_path / "test" / "0.png")
+    assert {s.path.parent.name for s in find_samples(path).samples} == {"train"}
+
+
+def test_zeros_that_a_spreadsheet_dropped(tmp_path):
+    path = table(tmp_path, "id,label", "{i},{c}")
+    for i in range(N):
+        (tmp_path / "im" / f"{i}.png").rename(tmp_path / "im" / f"{i:05}.png")
+    source = find_samples(path)
+    assert [s.path.name for s in source.samples] == [f"{i:05}.png" for i in range(N)]
+    assert guess_of(source, "paths").value.endswith("00000.png")

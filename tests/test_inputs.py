@@ -43,3 +43,12 @@ def test_a_folder_without_masks_is_predicted_whole(tmp_path, capsys):
         save(tmp_path / f"{i}.png", i)
     assert names(tmp_path, leave_out_masks=True) == [f"{i}.png" for i in range(5)]
     assert not capsys.readouterr().err
+
+
+def test_an_image_of_one_value_is_said(trained, tmp_path):
+    run, _ = trained
+    white = np.full((20, 20, 4), 255, np.uint8)
+    white[:, :, 3] = np.random.default_rng(0).integers(0, 255, (20, 20))
+    Image.fromarray(white).save(tmp_path / "white.png")
+    with pytest.warns(UserWarning, match=r"one value everywhere \(transparency is laid on white\)"):
+        list(eyespot.predict(run.folder, tmp_path / "white.png"))

@@ -204,13 +204,13 @@ def test_a_single_row_is_one_channel(delimiter, decimal, header):
         ("1;1.#QNAN\n1;2\n1;4\n", r"line 1 has no value \(1.#QNAN\)"),
         ("1,x\n2,3\n4,5\n6,7\n", r"line 1 has a value that is not numeric: x"),
         ("t,b,kind\n1,2,good\n2,4,bad\n3,6,bad\n", r"column 3 \(kind\) is text \(good\): .* --columns 2$"),
-        ("1,2\n2,3\nend\n", "line 3 has 1 columns and not 2"),
+        ("1,2\n2,3\nend\n", "line 3 has 1 column and not 2"),
         ("1_0\n2_0\n3_0\n4\n5\n6\n7\n", "not numeric|thousands"),
         ("1e300\n2e300\n", "too large"),
         ("time,v\n0,1\n1,2\n0.5,3\n", r"times of its column 1 \(time\) do not rise from line 3 on"),
         ("2024-01-01 10:00,1\n2024-01-01 09:00,2\n", "do not rise"),
         ("2024-02-30 10:00,1\n2024-02-31 10:00,2\n", "date that does not exist"),
-        ("time\n10:00:00,3\n10:00:01\n10:00:02,4\n", "columns and not 2"),
+        ("time\n10:00:00,3\n10:00:01\n10:00:02,4\n", "column and not 2"),
     ],
 )
 def test_what_is_no_table_of_samples_is_named(text, pattern):
@@ -361,6 +361,34 @@ def test_the_user_names_the_columns(asked, channels):
     np.testing.assert_allclose(got, VALUES[:, channels], rtol=1e-6)
     refused(text, "has 4 columns, and you asked for 5", columns="5")
     refused(text, r"no column named 'd', which you asked for \(names: a, b, c, kind\)", columns="d")
+
+
+def test_an_axis_that_falls_is_no_channel():
+    content = "".join(f"{4000 - 1.5 * i:.2f}\t{i * i % 7}.25\n" for i in range(60)).encode()
+    header = read_header(content)
+    assert header.channels == 1 and "falls evenly, by 1.5" in header.guesses[-1].reason
+
+
+def test_names_before_rows_of_channels_are_refused_with_the_cause():
+    content = "".join(
+        f"ch{c}," + ",".join(f"{c * i % 7}.5" for i in range(99)) + "\n" for c in range(3)
+    ).encode()
+    with pytest.raises(Unreadable, match=r"99 columns of numbers in 3 rows: write a row per sample"):
+        read_header(content)
+
+
+def test_columns_of_numbers_are_named_as_ranges():
+    content = "".join(f"{i * 7 % 5},{i},{-i},run,{i % 3},{i % 4}\n" for i in range(40)).encode()
+    with pytest.raises(
+        Unreadable, match=r"is text \(run\): give the columns of numbers by --columns 1-3,5,6"
+    ):
+        read_header(content)
+    assert read_header(content, ReadOptions(columns="1-3,5,6")).channels == 5
+
+
+def test_a_line_below_the_numbers_is_named():
+    with pytest.raises(Unreadable, match=r"line 42 has 1 column and not 2: delete it"):
+        read_header(b"t,v\n" + b"".join(b"%d,%d\n" % (i, i % 7) for i in range(40)) + b"end\n")
 
 
 def test_single_quotes_around_cells():

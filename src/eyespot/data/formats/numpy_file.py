@@ -24,7 +24,14 @@ def is_numpy(content: bytes) -> bool:
 
 def load_numpy(content: bytes) -> Array:
     """The array of an .npy file, or the only one of an .npz; Unreadable where there is not just one."""
-    loaded = np.load(io.BytesIO(content), allow_pickle=False)
+    try:
+        loaded = np.load(io.BytesIO(content), allow_pickle=False)
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise Unreadable(
+                "it holds Python objects, which are not read: save an array of numbers"
+            ) from error
+        raise
     if isinstance(loaded, np.ndarray):
         return loaded
     arrays = [

@@ -208,6 +208,9 @@ class Preprocessing:
         remarks = [*decoded.remarks, *self.header_remarks(array.dtype, array.shape[-1], decoded.spacing)]
         if self._is_grey_stored_as_colour(array):
             remarks.append("its three channels are equal, and the images trained on are grey: one is used")
+        if array.size and bool((array == array.flat[0]).all()):
+            ground = f" (transparency is laid on {self.background})" if self.dim == 2 else ""
+            remarks.append(f"it has one value everywhere{ground}, so that its prediction says nothing")
         return remarks
 
     def header_remarks(self, dtype: Any, channels: int, spacing: tuple[float, ...]) -> list[str]:

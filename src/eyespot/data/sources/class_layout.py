@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.samples import SPLITS, TABLES, folders, is_known, is_table, visible, walk
-from eyespot.data.sources.words import split_of
+from eyespot.data.sources.words import names_mask, split_of
 from eyespot.errors import UserError
 
 OTHERWISE = "--label-from REGEX, or a CSV with path, label and split"
@@ -67,9 +67,10 @@ def unwrapped(folder: Path) -> Path:
 
 
 def _is_notes(folder: Path) -> bool:
-    """Whether a folder holds texts, tables and documents only."""
+    """Whether a folder holds texts, tables and documents only; or annotations, if it is called so."""
+    endings = NOTES | {".mat"} if names_mask(folder.name) else NOTES
     return all(
-        path.suffix.lower() in NOTES or path.name.lower() in NOTE_NAMES
+        path.suffix.lower() in endings or path.name.lower() in NOTE_NAMES
         for path in islice(walk(folder), LOOKED_AT)
     )
 

@@ -20,6 +20,7 @@ from eyespot.data.sources.csv_rows import Row
 from eyespot.data.sources.csv_words import (
     BOXES,
     FOLDS,
+    IS_TRAIN,
     LABELS,
     MASKS,
     PATHS,
@@ -27,8 +28,8 @@ from eyespot.data.sources.csv_words import (
     means_class,
     means_group,
     plain,
+    split_of_cell,
 )
-from eyespot.data.sources.samples import SPLITS
 from eyespot.errors import UserError
 
 MASK_OF = "mask:"
@@ -139,9 +140,9 @@ def _split_column(names: dict[str, str], rows: list[Row]) -> str | None:
     """The column `split`, or one of a similar name that holds splits only."""
     if "split" in names:
         return names["split"]
-    for name in SPLIT_COLUMNS:
+    for name in (*SPLIT_COLUMNS, *sorted(IS_TRAIN)):
         column = names.get(name)
-        if column and all((row[column] or "").strip().lower() in SPLITS for row in rows):
+        if column and all(split_of_cell(column, cell) for cell in values(rows, column)):
             return column
     return None
 

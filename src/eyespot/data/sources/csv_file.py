@@ -10,7 +10,9 @@ from eyespot.data.sources.csv_content import values
 from eyespot.data.sources.csv_labels import check_labels, check_one_hot
 from eyespot.data.sources.csv_paths import Finder
 from eyespot.data.sources.csv_rows import Row, Rows, read_rows
-from eyespot.data.sources.samples import SPLITS, Sample, Source, class_names
+from eyespot.data.sources.csv_words import split_of_cell
+from eyespot.data.sources.samples import Sample, Source, class_names
+from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
 
 MISSING = frozenset("nan #n/a <na> null".split())
@@ -22,7 +24,7 @@ def source_of_csv(path: Path, options: Config = Config()) -> Source:
     """The samples that a CSV lists. Raises UserError for a table that is incomplete, or whose meaning is not plain."""
     _refuse_options(path, options)
     table = read_rows(path)
-    finder = Finder(path.parent)
+    finder = Finder(path.parent, split_of(path.stem))
     columns = understand(path, table.header, table.rows, options, finder.has)
     if columns.one_hot:
         check_one_hot(path, [_ones(row, columns) for row in table.rows])
@@ -76,7 +78,7 @@ def _without_group(csv_path: Path, line: int, row: Row, columns: Columns, finder
     name = row[columns.path] or ""
     if not name.strip():
         raise UserError(f"{where} has no {columns.path}: fill it in or delete the line")
-    split = _split(where, row[columns.split] if columns.split else None)
+    split = _split(where, columns.split, row[columns.split]) if columns.split else ""
     path = finder.find(name, where)
     if columns.mask_of:
         named = {column.removeprefix(MASK_OF): row[column] for column in columns.mask_of}
@@ -98,11 +100,12 @@ def _ones(row: Row, columns: Columns) -> list[str]:
     return [column.strip() for column in columns.one_hot if (row[column] or "").strip() in ("1", "1.0")]
 
 
-def _split(where: str, text: str | None) -> str:
-    split = (text or "").strip()
-    if split and split.lower() not in SPLITS:
-        raise UserError(f"{where} has the split {split!r}; known: train, val, test")
-    return SPLITS.get(split.lower(), "")
+def _split(where: str, column: str, text: str | None) -> str:
+    cell = (text or "").strip()
+    split = split_of_cell(column, cell)
+    if cell and not split:
+        raise UserError(f"{where} has the split {cell!r}; known: train, val, test")
+    return split
 
 
 def _check_unique(path: Path, samples: list[Sample], lines: list[int]) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path, PureWindowsPath
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.samples import KNOWN, TABLES, is_known, is_table, visible, walk
 from eyespot.data.sources.stems import stem_of
-from eyespot.data.sources.words import names_images, names_mask
+from eyespot.data.sources.words import names_images, names_mask, split_of_path
 from eyespot.errors import UserError
 
 
 class Finder:
     """Finds the files that a CSV names, and remembers how, so that it can be said."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, split: str = ""):
+        """split   that the name of the CSV means: of files with equal names those of this split are meant"""
         self.folder = folder
+        self.split = split
         self.by_windows: list[str] = []
         self.by_search: dict[str, Path] = {}
 
@@ -65,8 +67,14 @@ class Finder:
     def _by_name(self, name: str, where: str, is_mask: bool) -> Path | None:
         """The one file below the folder with this name, or with this name and an ending."""
         unlike = names_images if is_mask else names_mask
-        folders = ((path, path.relative_to(self.folder).parts[:-1]) for path in self._files.get(name, []))
+        folders = (
+            (path, path.relative_to(self.folder).parts[:-1])
+            for path in self._files.get(name) or self._numbered.get(name, [])
+        )
         matches = [path for path, names in folders if not any(map(unlike, names))]
+        if len(matches) > 1 and self.split:
+            folder_of = {path: path.relative_to(self.folder).parent for path in matches}
+            matches = [path for path in matches if split_of_path(folder_of[path]) == self.split] or matches
         if len(matches) > 1:
             raise UserError(
                 f"{where} names {name}, and {len(matches)} files below {self.folder} are called so ({matches[0]}, {matches[1]}): "
@@ -112,6 +120,16 @@ class Finder:
             if is_known(path) and not is_table(path):
                 for name in {path.name, stem_of(path)}:
                     files[name].append(path)
+        return files
+
+    @cached_property
+    def _numbered(self) -> dict[str, list[Path]]:
+        """The files whose names are numbers with zeros before them, which spreadsheets drop, by the number."""
+        files: dict[str, list[Path]] = defaultdict(list)
+        for path in {path for paths in self._files.values() for path in paths}:
+            stem = stem_of(path)
+            if stem.isdecimal() and stem.isascii() and stem[0] == "0" and len(stem) > 1:
+                files[str(int(stem))].append(path)
         return files
 
     def guesses(self) -> list[Guess]:

@@ -2,6 +2,9 @@
 
 import re
 
+from eyespot.data.sources.samples import SPLITS
+from eyespot.data.sources.words import split_of
+
 PATHS = (
     "path file filename file_name filepath file_path fname image image_path imagepath image_file image_name imagename image_id "
     "imageid img img_path img_name img_id id_code image_index slice_file_name"
@@ -17,8 +20,11 @@ CLASS_WORDS = frozenset(
 """Words that mean the class, of which the names of other tables consist."""
 BESIDE_CLASS = frozenset("id name code label class category text index nr no number num finding true".split())
 """Words beside them that change nothing."""
+IS_TRAIN = frozenset("is_train is_training train training is_training_image is_train_set".split())
+"""Names of columns that are true where an image is for training."""
+FLAGS = {**dict.fromkeys("1 1.0 true yes".split(), "train"), **dict.fromkeys("0 0.0 false no".split(), "val")}
 MASKS = "mask mask_path mask_file mask_name segmentation".split()
-SPLIT_COLUMNS = "split set subset partition dataset".split()
+SPLIT_COLUMNS = "split set subset partition dataset usage phase".split()
 GROUP_WORDS = frozenset(
     "group patient subject participant person individual donor animal mouse rat case study speaker writer slide specimen scan "
     "session plate well site hospital family lesion nodule tumor tumour recording video clip series volunteer".split()
@@ -38,6 +44,13 @@ def plain(column: str) -> str:
 def words(column: str) -> tuple[str, ...]:
     """The words of a name in lower case: `ClassId` is class, id."""
     return tuple(re.findall(r"[^\W\d_]+", CAMEL.sub("_", column).lower()))
+
+
+def split_of_cell(column: str, cell: str) -> str:
+    """The split that a cell of a column means; "" for none."""
+    if plain(column) in IS_TRAIN and cell.lower() in FLAGS:
+        return FLAGS[cell.lower()]
+    return SPLITS.get(cell.lower(), "") or split_of(cell)
 
 
 def means_class(column: str) -> bool:

@@ -34,7 +34,7 @@ SYSTEM = frozenset(
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("test", "testing", "evaluation", "eval"), "test"),
 }
 """Folder names that mean a split, and the name it gets here."""
 

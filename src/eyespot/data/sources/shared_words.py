@@ -11,7 +11,7 @@ from eyespot.data.sources.stems import stem_of
 
 UNIT = re.compile(
     r"(patient|pat|subject|subj|sub|case|donor|mouse|rat|animal|slide|plate|well|scan|session|ses|visit|specimen|participant|"
-    r"person|proband|experiment|exp|run|batch|day|date|week|site|center|centre|hospital)s?[\W_]*\d+([\W_]+\w+)*",
+    r"person|proband|actor|speaker|singer|volunteer|user|writer|driver|experiment|exp|run|batch|day|date|week|site|center|centre|hospital)s?[\W_]*\d+([\W_]+\w+)*",
     re.IGNORECASE,
 )
 """Folders that are called like a patient, an animal, a plate or a day, with a number."""

@@ -1,11 +1,12 @@
 """Which columns of a table are channels; which count the rows or are the time, that gives the sampling rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.console import count
 from eyespot.data.formats.tables.cells import GROUPED, TEXT, TIME, numbers
 from eyespot.data.formats.tables.clock import is_clock, is_date, seconds
 from eyespot.data.formats.tables.rows import Table
@@ -123,15 +124,33 @@ def asked_columns(asked: str, table: Table) -> Iterator[int]:
 def _refuse_text(table: Table) -> None:
     numeric = [i for i, kind in enumerate(table.kinds) if kind not in (TEXT, TIME)]
     values = [i for i in numeric if not table.names or not _is_axis_name(table.names[i])]
-    asked = ",".join(str(i + 1) for i in values or numeric)
+    asked = _ranges(values or numeric)
     for i, kind in enumerate(table.kinds):
         if kind == TEXT:
             cell = table.rows[0][i]
             if GROUPED.fullmatch(cell):
                 numbers([cell], table.lines[:1], table.notation.decimal, table.called(i))
+            if len(numeric) > len(table.rows):
+                raise Unreadable(
+                    f"its {table.called(i)} is text ({cell[:20]}), and it has {len(numeric)} columns of numbers in {count(len(table.rows), 'row')}: "
+                    "write a row per sample"
+                )
             raise Unreadable(
                 f"its {table.called(i)} is text ({cell[:20]}): give the columns of numbers by --columns {asked}"
             )
+
+
+def _ranges(places: Sequence[int]) -> str:
+    """The places as --columns takes them: 2-4,7."""
+    runs: list[list[int]] = []
+    for place in places:
+        if runs and place == runs[-1][-1] + 1:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return ",".join(
+        f"{run[0] + 1}-{run[-1] + 1}" if len(run) > 2 else ",".join(str(i + 1) for i in run) for run in runs
+    )
 
 
 def _is_axis_name(name: str) -> bool:
@@ -197,15 +216,16 @@ def _check_first(columns: Columns, free: list[int]) -> None:
             columns.leave_out(0, "counts the rows", "it rises by 1")
         return
     others = [i for i in free[1:] if i not in columns.others]
-    if columns.axis or len(table.rows) < SHORT or not rises_evenly(columns[0]):
+    falls = rises_evenly(-columns[0])
+    if columns.axis or len(table.rows) < SHORT or not (falls or rises_evenly(columns[0])):
         return
     if not others or all(rises_evenly(columns[i]) for i in others):
         return
     unit = table.units[0] if table.units else ""
     factor = time_unit(table.names[0] if table.names else "", unit)[1]
     step = (columns[0][-1] - columns[0][0]) / (len(table.rows) - 1)
-    if factor is not None or (not name and step != round(step)):
+    if not falls and (factor is not None or (not name and step != round(step))):
         columns.axis = time_axis(columns[0] * (factor or 1.0))
         columns.leave_out(0, f"is the time{'' if factor else ' in seconds'}", "it rises evenly")
     else:
-        columns.leave_out(0, "is an axis", f"it rises evenly, by {step:.6g}")
+        columns.leave_out(0, "is an axis", f"it {'falls' if falls else 'rises'} evenly, by {abs(step):.6g}")

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from eyespot.console import count
 from eyespot.data.formats.tables.cells import MISSING, NUMBER, TEXT, TIME, kind_of
 from eyespot.data.formats.tables.delimiter import NONE, SAMPLED, Notation, choose_notation
 from eyespot.data.formats.tables.text import Line, content_lines
@@ -179,7 +180,9 @@ def _with_empty_lines(
 def _check_lengths(rows: list[list[str]], lines: list[int], columns: int) -> None:
     for row, line in zip(rows, lines, strict=True):
         if len(row) != columns:
-            raise Unreadable(f"its line {line} has {len(row)} columns and not {columns}")
+            raise Unreadable(
+                f"its line {line} has {count(len(row), 'column')} and not {columns}: delete it, or begin comments with #"
+            )
 
 
 def _refuse_leading_zeros(rows: list[list[str]], lines: list[int]) -> None:
