@@ -1,8 +1,10 @@
 """Which files of a folder are predicted."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
+import eyespot
 from eyespot.prediction.inputs import expand
 
 

@@ -67,13 +67,13 @@ def setting_lines(name: str, value: str, reason: str, width: int) -> list[str]:
 
 
 def _wrapped(indent: str, text: str, width: int) -> list[str]:
-    options = {"break_long_words": False, "break_on_hyphens": False}
     return textwrap.wrap(
         text,
         max(width, len(indent) + 20),
         initial_indent=indent,
         subsequent_indent=" " * len(indent),
-        **options,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
