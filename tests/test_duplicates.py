@@ -1,5 +1,6 @@
 """Copies of an image stay on one side of the split; images of one scene are not copies."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 from PIL import Image
 
 import eyespot
+from eyespot.config import Config
 from eyespot.data.duplicate_detail import TURNS, Detail, upright
-from eyespot.data.duplicates import thumbnails
+from eyespot.data.duplicates import clusters, near, thumbnails
 from eyespot.data.survey import survey_data
+from eyespot.errors import UserError
+from eyespot.training.division import split_rows
 
 SIDE = 64
 
@@ -162,3 +166,126 @@ def test_a_few_copies_of_one_picture_are_grouped_however_they_were_saved(tmp_pat
     for quality in (95, 80, 60, 40, 30):
         save(tmp_path / "a" / f"q{quality}.jpg", photo(3), quality=quality)
     assert len(np.unique(survey_data(tmp_path).alike)) == 24
+
+
+def test_copies_are_recognised_in_a_large_set():
+    """Thumbnails of small images that were saved again differ by noise; in a large set they are no neighbours in any one direction."""
+    rng = np.random.default_rng(0)
+    coarse = rng.normal(size=(6000, 6, 6)).repeat(3, 1).repeat(3, 2)[:, :16, :16].reshape(6000, 256)
+    unit = (coarse / np.linalg.norm(coarse, axis=1, keepdims=True)).astype(np.float32)
+    again = unit[:200] + rng.normal(0, 0.0045, (200, 256)).astype(np.float32)
+    again /= np.linalg.norm(again, axis=1, keepdims=True)
+    assert ((unit[:200] * again).sum(1) < 0.9985).all()
+    pairs = set(map(tuple, near(np.concatenate([unit, again]), 32).tolist()))
+    assert pairs == {(i, 6000 + i) for i in range(200)}
+
+
+def test_many_equal_images_are_one_group():
+    rng = np.random.default_rng(0)
+    thumbs = rng.normal(size=(300, 256)).astype(np.float32)
+    thumbs[100:] = thumbs[100]
+    thumbs /= np.linalg.norm(thumbs, axis=1, keepdims=True)
+    assert len(np.unique(clusters(300, near(thumbs, 32).tolist()))) == 101
+
+
+def lamp(seed, colour, noise=0.0):
+    """(64, 64, 3) a scene with a lamp: green and red of the same brightness."""
+    rng = np.random.default_rng(seed)
+    image = np.full((SIDE, SIDE, 3), 90.0)
+    image[:, 30:] = 140
+    image[20:36, 20:36] = colour
+    return np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+
+
+def test_images_that_differ_in_colour_only_are_no_copies(tmp_path):
+    fill(tmp_path)
+    for i in range(2):
+        save(tmp_path / "a" / f"red{i}.png", lamp(i, (220, 60, 60), 2))
+        save(tmp_path / "b" / f"green{i}.png", lamp(9 + i, (60, 220, 60), 2))
+    survey = survey_data(tmp_path)
+    assert together(survey, "red0.png", "red1.png") and together(survey, "green0.png", "green1.png")
+    assert not together(survey, "red0.png", "green0.png")
+
+
+def test_smooth_signals_of_one_kind_are_no_copies(tmp_path):
+    """Spectra of one substance are nearly proportional."""
+    x = np.linspace(0, 6, 200)
+    for i in range(30):
+        rng = np.random.default_rng(i)
+        values = np.exp(-((x - 2) ** 2)) + 0.6 * np.exp(-((x - 4) ** 2)) + rng.normal(0, 0.002, 200)
+        values[120:135] += 0.03 * (i % 2)
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        np.save(tmp_path / "ab"[i % 2] / f"{i}.npy", values.astype(np.float32)[:, None])
+    assert len(np.unique(survey_data(tmp_path).alike)) == 30
+
+
+def test_periodic_signals_are_not_mirrored_copies(tmp_path):
+    t = np.arange(512)
+    for i in range(24):
+        rng = np.random.default_rng(i)
+        values = np.sin(2 * np.pi * (t + 0.5) / 32 + (0, np.pi)[i % 2]) + rng.normal(0, 0.05, 512)
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        np.save(tmp_path / "ab"[i % 2] / f"{i}.npy", values.astype(np.float32)[:, None])
+    assert not any("mirrored" in p.text for p in survey_data(tmp_path).problems)
+
+
+def near_alike(folder, n=6):
+    """Few images, all of which look alike."""
+    for i in range(n):
+        save(folder / "ab"[i % 2] / f"{i}.png", frame(i, 2))
+    return folder
+
+
+def test_duplicates_can_be_kept(tmp_path):
+    near_alike(tmp_path / "d")
+    with pytest.raises(UserError, match="take them as independent with --duplicates keep"):
+        split_rows(survey_data(tmp_path / "d"), Config(str(tmp_path / "d")))
+    config = Config(str(tmp_path / "d"), duplicates="keep")
+    survey = survey_data(tmp_path / "d", config)
+    division = split_rows(survey, config)
+    assert (
+        set(survey.labels[division.val].tolist()) == {0, 1} and "duplicates as independent" in division.reason
+    )
+    assert any("taken as independent (--duplicates keep)" in p.text for p in survey.problems)
+
+
+def test_duplicates_can_be_dropped(tmp_path, cli):
+    fill(tmp_path / "d")
+    save(tmp_path / "d" / "a" / "copy.jpg", photo(3), quality=85)
+    save(tmp_path / "d" / "a" / "same.png", photo(3))
+    save(tmp_path / "d" / "b" / "mirrored.png", np.ascontiguousarray(photo(105)[:, ::-1]))
+    save(tmp_path / "d" / "b" / "contradiction.png", photo(7))
+    survey = survey_data(tmp_path / "d", Config(duplicates="drop"))
+    kept = {Path(path).name: Path(original).name for path, original in survey.dropped.items()}
+    assert kept == {"copy.jpg": "03.png", "same.png": "03.png", "mirrored.png": "05.png"}
+    assert len(survey.labels) == 25 == len(survey.images.pixels[:]) and survey.counts("") == {
+        "a": 12,
+        "b": 13,
+    }
+    listed = json.loads(cli("look", tmp_path / "d", "--duplicates", "drop", "--json").out)
+    assert len(listed["dropped"]) == 3 and listed["images"] == 25
+    assert any(p["text"].startswith("3 images dropped as duplicates") for p in listed["problems"])
+
+
+def test_of_duplicates_across_splits_the_test_image_is_kept(tmp_path):
+    for side, first in (("train", 0), ("test", 50)):
+        for k, name in enumerate("ab"):
+            for i in range(4):
+                save(tmp_path / side / name / f"{i}.png", photo(100 * k + first + i))
+    save(tmp_path / "test" / "a" / "copy.jpg", photo(2), quality=90)
+    survey = survey_data(tmp_path, Config(duplicates="drop"))
+    assert [Path(path).parts[-3:] for path in survey.dropped] == [("train", "a", "2.png")]
+
+
+def test_dropped_pairs_are_gone_with_their_masks(tmp_path):
+    for i in range(8):
+        image = photo(i)
+        save(tmp_path / "images" / f"{i}.png", image)
+        save(tmp_path / "masks" / f"{i}.png", ((image[..., 0] > 128) * 255).astype(np.uint8))
+    save(tmp_path / "images" / "8.jpg", photo(2), quality=90)
+    save(tmp_path / "masks" / "8.png", ((photo(2)[..., 0] > 128) * 255).astype(np.uint8))
+    survey = survey_data(tmp_path, Config(duplicates="drop"))
+    assert len(survey.dropped) == 1 and len(survey.labels) == 8 == len(survey.shares) == len(
+        survey.images.labels
+    )
+    assert survey.mask(7).shape == (SIDE, SIDE)

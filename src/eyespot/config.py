@@ -176,6 +176,13 @@ class Config:
         metavar="REGEX",
         layout=True,
     )
+    duplicates: str = setting(
+        "group",
+        "Images that occur twice, exactly or nearly: group keeps them on one side of the split, keep takes them as independent, drop "
+        "uses one of each",
+        check=one_of("group", "keep", "drop"),
+        reads=True,
+    )
     val_fraction: float | None = setting(
         None,
         "Share of the validation set, if the data has none of its own",
@@ -257,6 +264,7 @@ class Settings(TypedDict, total=False):
     recipe: str | None
     augment: str | None
     group: str | None
+    duplicates: str | None
     val_fraction: float | None
     seed: int | None
     precision: str | None

@@ -62,6 +62,7 @@ class Look:
             "formats": _table(h.kind for h in headers),
             "value_range": [float(s.images.low.min()), float(s.images.high.max())] if headers else None,
             "unreadable": {str(samples[i].path): reason for i, reason in sorted(s.images.errors.items())},
+            "dropped": s.dropped,
             "checks": list(s.checks),
             "problems": [{"level": p.level, "text": p.text, "files": list(p.files)} for p in s.problems],
             "preprocessing": s.preprocessing.as_dict(),

@@ -29,18 +29,30 @@ class Duplicates:
     scene      how many rows look alike without being copies, as images of a fixed camera do
     """
 
-    def __init__(self, headers: list[Header], thumbs: NDArray[np.float32], detail: int, pixels: Store):
-        """detail   the images' own size in pixels; see `duplicates.near`"""
+    def __init__(
+        self,
+        headers: list[Header],
+        thumbs: NDArray[np.float32],
+        detail: int,
+        pixels: Store,
+        joined: bool = True,
+    ):
+        """detail   the images' own size in pixels; see `duplicates.near`
+        joined   whether they stay together; else each row is on its own
+        """
         n = len(headers)
         self.exact = exact(dict(enumerate(headers)))
         near_pairs = near(thumbs, detail)
-        turned_pairs = near(upright(thumbs), detail)
+        are_images = len(pixels) > 0 and len(pixels.shapes[0]) == 3
+        turned_pairs = near(upright(thumbs) if are_images else thumbs[:0], detail)
         groups = clusters(n, [*near_pairs.tolist(), *turned_pairs.tolist()])
         self.near = near_pairs[confirmed(near_pairs, groups, pixels, turned=False)]
         known = set(map(tuple, near_pairs.tolist()))
         turned_pairs = turned_pairs[[pair not in known for pair in map(tuple, turned_pairs.tolist())]]
         self.mirrored = turned_pairs[confirmed(turned_pairs, groups, pixels, turned=True)]
-        self.alike = clusters(n, [*self.exact, *self.near.tolist(), *self.mirrored.tolist()])
+        pairs = [*self.exact, *self.near.tolist(), *self.mirrored.tolist()]
+        self.joined = joined
+        self.alike = clusters(n, pairs if joined else [])
         copies = {*self.near.ravel().tolist(), *self.mirrored.ravel().tolist()}
         self.scene = len(set(near_pairs.ravel().tolist()) - copies)
 
@@ -113,7 +125,12 @@ def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
             text = f"{count(len(contradicting), nearly + survey.word)} {appear} in two classes; keep one"
             yield Problem(WARNING, text, names(contradicting))
         if within:
-            side = "" if any(survey.source.splits) else "; kept on one side of the split"
+            side = (
+                "; kept on one side of the split"
+                if duplicates.joined
+                else "; taken as independent (--duplicates keep)"
+            )
+            side = "" if any(survey.source.splits) and duplicates.joined else side
             text = f"{count(len(within), f'{kind} duplicate')} within the {survey.word}s{side}"
             yield Problem(NOTE, text, names(within))
     if duplicates.scene:

@@ -34,7 +34,9 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     headers = [scan.headers[int(i)] for i in images.rows]
     position = {name: k for k, name in enumerate(source.classes)}
     detail = int(np.median([min(h.shape) for h in headers])) if headers else 0
-    duplicates = Duplicates(headers, images.thumbs, min(detail, preprocessing.size), images.pixels)
+    duplicates = Duplicates(
+        headers, images.thumbs, min(detail, preprocessing.size), images.pixels, options.duplicates != "keep"
+    )
     survey = Survey(
         source=source,
         scan=scan,

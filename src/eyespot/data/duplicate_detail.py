@@ -13,17 +13,23 @@ from eyespot.data.header import Array
 from eyespot.data.store import Store
 
 LARGE = 12
-"""From so many images that look alike on, detail decides; a few are taken as copies."""
+"""From so many images that look alike on, detail decides; a few of the same colours are taken as copies."""
 SHARED = 0.8
 """Noise of the difference over noise of the image below which both have the same noise; independent noise gives 1.4."""
 QUIET = 0.002
-"""Noise, as a share of the range of values, below which an image has none, and its content decides."""
+"""Noise, as a share of the range of 8-bit values, below which an image has none, and its content decides."""
+QUIET_FINE = 1e-5
+"""The same of values with more bits."""
 CORRELATED = 0.3
 """Correlation of the grain of two images, without what all images of the scene share, from which they are copies."""
+CHANCE = 6.0
+"""Standard deviations of the correlation of noise within which it is chance, where there are few positions."""
 SCENE = 64
 """Most images from which the grain of the scene is taken."""
 LOCAL = 0.008
 """Difference of the means of two cells, as a share of the range, from which the content differs there."""
+COLOURED = 0.2
+"""The same from which two cells have different colours, also in strongly compressed images."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 POINTS = 4096
 """Most positions at which noise is compared."""
@@ -43,7 +49,7 @@ TURNS: tuple[Callable[[Array], Array], ...] = (
 
 
 class Detail:
-    """The grain of an image (H, W, C), and the means of its cells."""
+    """The grain of an image, signal or volume (*S, C), and the means of its cells."""
 
     def __init__(self, image: Array):
         values = image.astype(np.float32)
@@ -51,11 +57,18 @@ class Detail:
         self.range = (
             float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else float(np.ptp(values)) or 1.0
         )
+        self.quiet = self.range * (QUIET if image.dtype == np.uint8 else QUIET_FINE)
         # Of the brightness: JPEG averages colours over 2 x 2 pixels, and with them their noise.
         grey = values @ LUMA if values.shape[-1] == 3 else values
-        inner = grey[1:-1, 1:-1]
-        around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-        grain = (inner - around / 4).reshape(-1)
+        axes = range(image.ndim - 1)
+        inner = grey[tuple(slice(1, -1) for _ in axes)]
+        neighbours = [
+            tuple(slice(1 + step * (a == k), grey.shape[a] - 1 + step * (a == k)) for a in axes)
+            for k in axes
+            for step in (-1, 1)
+        ]
+        around = sum(grey[shifted] for shifted in neighbours) / len(neighbours)
+        grain = (inner - around).reshape(-1)
         self.grain = grain[:: max(1, len(grain) // POINTS)]
         self.cells = _cell_means(values) / self.range
 
@@ -69,11 +82,17 @@ class Detail:
         mine = self.own_grain(scene)
         theirs = other.own_grain(scene)
         noise = min(_typical(mine, mine != 0), _typical(theirs, theirs != 0))
-        if noise < QUIET * self.range:
+        if noise < self.quiet:
             return bool(np.abs(self.cells - other.cells).max() < LOCAL)
         if _typical(mine - theirs, (mine != 0) | (theirs != 0)) < SHARED * noise:
             return True
-        return scene is not None and _correlation(mine, theirs) > CORRELATED
+        return scene is not None and _correlation(mine, theirs) > max(CORRELATED, CHANCE / len(mine) ** 0.5)
+
+    def has_colours_of(self, other: "Detail") -> bool:
+        """Whether no cell has another colour, however strongly the images were compressed."""
+        return self.cells.shape != other.cells.shape or bool(
+            np.abs(self.cells - other.cells).max() < COLOURED
+        )
 
     def own_grain(self, scene: Array | None) -> Array:
         """The grain without that of the scene, at the image's brightness; edges that stay are cut to the noise."""
@@ -95,11 +114,10 @@ def _typical(grain: Array, where: NDArray[np.bool_]) -> float:
 
 
 def _cell_means(values: Array) -> Array:
-    for axis in (0, 1):
-        n = values.shape[axis]
+    for axis, n in enumerate(values.shape[:-1]):
         edges = np.linspace(0, n, min(CELLS, n) + 1).astype(int)
         sums = np.add.reduceat(values, edges[:-1], axis)
-        values = sums / np.diff(edges).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
+        values = sums / np.diff(edges).reshape([-1 if k == axis else 1 for k in range(values.ndim)])
     return values
 
 
@@ -142,18 +160,20 @@ class Groups:
 def confirmed(
     pairs: NDArray[np.int64], groups: NDArray[np.int64], pixels: Store, turned: bool
 ) -> NDArray[np.bool_]:
-    """(P,) which pairs of rows are copies: all in small groups of look-alikes, and by their detail in large ones.
+    """(P,) which pairs of rows are copies: by their colours in small groups of look-alikes, and by their detail in large ones.
 
     groups   (N,) equal for rows that are joined by the pairs
-    pixels   (H, W, C) of each row
+    pixels   (*S, C) of each row
     turned   whether the second of a pair may be mirrored or turned
     """
     sizes = np.bincount(groups, minlength=len(groups))[groups]
     details = Groups(groups, pixels)
     result = np.ones(len(pairs), bool)
     for k, (a, b) in enumerate(pairs.tolist()):
-        if sizes[a] >= LARGE and np.asarray(pixels[a]).ndim == 3:
+        if sizes[a] >= LARGE:
             result[k] = details.are_copies(a, b, turned)
+        elif not turned:  # thumbnails are grey
+            result[k] = details.detail(a).has_colours_of(details.detail(b))
     return result
 
 

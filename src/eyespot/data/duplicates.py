@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.header import Array, Header
+from eyespot.parallel import cores
 
 CELLS = {1: 256, 2: 16, 3: 16}
 """Cells of a thumbnail along each axis, at the most, by the number of axes."""
@@ -14,6 +15,10 @@ ALIKE = 0.995
 """Correlation of two thumbnails above which two images count as nearly the same."""
 CLOSE = 2.02 * (1 - ALIKE)
 """The squared distance of two such thumbnails, at the most, with a margin for rounding."""
+NEIGHBOURS = 8
+"""Nearest thumbnails with which each is compared."""
+DIRECTIONS = 16
+"""Numbers by which the nearest are looked up."""
 FLAT = 0.02
 """Below this spread of grey values, of a range of 1, thumbnails of different images look alike."""
 
@@ -62,31 +67,48 @@ def exact(headers: dict[int, Header]) -> list[list[int]]:
 def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
     """Pairs (P, 2) of rows that show nearly the same picture.
 
-    Rows are sorted by each of 16 random projections in turn and compared with their 8 neighbours in that order, so
-    the cost grows as N log N; a pair this alike is next to itself in almost every order.
+    Each row is compared with its 8 nearest neighbours in the 16 directions in which the thumbnails differ most, where no
+    pair is further apart than the thumbnails; and, so that many equal ones form a chain, with 8 in the order of one of
+    these directions.
     detail   the images' own size in pixels: below 12, different images have equal thumbnails, and none is reported
     """
-    if len(thumbs) < 2 or detail < 12:
-        return np.empty((0, 2), np.int64)
-    directions = np.random.default_rng(0).standard_normal((thumbs.shape[1], 16)).astype(np.float32)
-    keys = thumbs @ directions  # (N, 16)
-    places = (
-        thumbs @ np.linalg.qr(directions)[0]
-    )  # (N, 16): never further apart than the thumbnails, and cheaper
-    pairs = []
-    for key in keys.T:
-        order = np.argsort(key, kind="stable")
-        sorted_key = key[order]
-        sorted_places = places[order]
-        for step in range(1, min(9, len(order))):
-            apart = sorted_places[step:] - sorted_places[:-step]
-            close = np.einsum("ij,ij->i", apart, apart) < CLOSE
-            close &= sorted_key[step:] - sorted_key[:-step] < 0.2  # alike thumbnails differ by less than 0.1
-            a = order[:-step][close]
-            b = order[step:][close]
-            alike = _alike(thumbs, a, b)
-            pairs.append(np.sort(np.stack([a[alike], b[alike]], 1), axis=1))
-    return np.unique(np.concatenate(pairs), axis=0)
+    none = np.empty((0, 2), np.int64)
+    rows = np.flatnonzero(thumbs.any(1))  # those without contrast are not compared
+    if len(rows) < 2 or detail < 12:
+        return none
+    compared = thumbs[rows]
+    places = _main_directions(compared)
+    pairs = np.concatenate([_nearest(places), _in_order(places[:, -1])])
+    alike = _alike(compared, *pairs.T)
+    pairs = rows[pairs[alike]]
+    return np.unique(np.sort(pairs, axis=1), axis=0) if len(pairs) else none
+
+
+def _main_directions(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, T) -> (N, 16) projected on their first principal axes, the most important last"""
+    centred = thumbs - thumbs.mean(0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return centred @ axes[:, -DIRECTIONS:]
+
+
+def _nearest(places: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(P, 2) each row and its nearest neighbours, as far as they are close enough to be alike"""
+    from scipy.spatial import KDTree
+
+    tree = KDTree(places)
+    neighbours = np.asarray(
+        tree.query(places, NEIGHBOURS + 1, distance_upper_bound=CLOSE**0.5, workers=cores())[1]
+    )
+    rows, k = np.nonzero(neighbours < len(places))
+    pairs = np.stack([rows, neighbours[rows, k]], 1)
+    return pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
+
+
+def _in_order(keys: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(P, 2) each row and those that follow it in the order of keys"""
+    order = np.argsort(keys, kind="stable")
+    steps = range(1, min(NEIGHBOURS + 1, len(order)))
+    return np.concatenate([np.stack([order[:-step], order[step:]], 1) for step in steps])
 
 
 def _alike(thumbs: NDArray[np.float32], a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -56,6 +56,8 @@ class Survey:
     """The plausibility checks that ran."""
     guesses: list[Guess] = field(default_factory=list)
     """What the files do not state: each can be overruled."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Files that were dropped as duplicates, and what each is a duplicate of."""
     mapping: Mapping | None = None
     """From the values of masks to classes; None where samples have classes."""
 

@@ -55,7 +55,9 @@ def survey_pairs(source: Source, options: Config) -> PairSurvey:
     shares, overlap = _shares(pairs, proposal.mapping)
     several = f"; {overlap:.1%} of the pixels belong to several" if multilabel else ""
     headers = [scan.headers[int(i)] for i in pairs.rows]
-    duplicates = Duplicates(headers, pairs.thumbs, min(min(h.shape) for h in headers), pairs.pixels)
+    duplicates = Duplicates(
+        headers, pairs.thumbs, min(min(h.shape) for h in headers), pairs.pixels, options.duplicates != "keep"
+    )
     survey = PairSurvey(
         source=source,
         scan=scan,

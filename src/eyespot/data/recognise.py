@@ -80,7 +80,7 @@ def _copies(looked: Looked, seen: SeenImages, rows: Rows) -> tuple[list[tuple[in
         return [], 0
     both = np.concatenate([seen.thumbs[known], looked.thumbs[rows]])
     detail = min(int(np.median([min(h.shape) for h in looked.headers])), *looked.pixels.shapes[0][:-1])
-    upright_both = upright(both)
+    upright_both = upright(both) if len(looked.pixels.shapes[0]) == 3 else both[:0]
     straight = near(both, detail)
     turned = near(upright_both, detail)
     groups = clusters(len(both), [*straight.tolist(), *turned.tolist()])

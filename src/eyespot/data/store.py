@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 
@@ -91,3 +92,26 @@ class RaggedStore:
             return [self[int(row)] for row in np.arange(len(self))[rows]]
         row = range(len(self))[int(rows)]
         return self.values[self.starts[row] : self.starts[row + 1]].reshape(self.shapes[row])
+
+
+class ChosenRows:
+    """Some rows of another store, in the order of their positions there."""
+
+    def __init__(self, store: Store, rows: NDArray[np.int64]):
+        self.store = store
+        self.rows = rows
+        self.shapes = [store.shapes[int(row)] for row in rows]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.store.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.shapes) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        return self.store[self.rows[rows]]

@@ -4,6 +4,7 @@ import os
 
 from eyespot.config import Config
 from eyespot.data.class_survey import survey_classes
+from eyespot.data.drop import without_duplicates
 from eyespot.data.findings import Survey
 from eyespot.data.pair_survey import survey_pairs
 from eyespot.data.plausibility.checks import check_plausibility
@@ -25,6 +26,8 @@ def survey_data(
     """
     source = data if isinstance(data, Source) else find_samples(data, options)
     survey = _survey(source, options, largest)
+    if options.duplicates == "drop":
+        survey = without_duplicates(survey)
     check_plausibility(survey, grouped=bool(options.group or source.groups))
     return survey
 

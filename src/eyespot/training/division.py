@@ -21,6 +21,13 @@ SHARE = 0.2
 MONITOR = 2000
 """Images, at the most, that are validated during training: where others test the network, as many are enough."""
 
+DUPLICATES = {
+    "group": "duplicates on one side",
+    "keep": "duplicates as independent",
+    "drop": "one of each duplicate",
+}
+"""How a split treats them, by --duplicates."""
+
 Rows = NDArray[np.int64]
 
 
@@ -108,7 +115,7 @@ def _described(division: Division) -> Division:
 
 def _description(survey: Survey, config: Config, share: float, tested: bool) -> str:
     of = f"of the {survey.word}s" if survey.source.has_masks else "of each class"
-    text = f"{of} for validation, duplicates on one side"
+    text = f"{of} for validation, {DUPLICATES[config.duplicates]}"
     if share < SHARE and tested and not config.val_fraction:
         text += f"; a smaller share is enough, since the test {survey.word}s measure the result"
     return text + (f"; whole groups by {_by(config)}" if config.group or survey.source.groups else "")
@@ -128,7 +135,11 @@ def _by(config: Config) -> str:
 def _refuse_one_group(survey: Survey, config: Config, n: int) -> None:
     grouped = config.group or survey.source.groups
     cause = f"{_by(config)} puts" if grouped else "duplicates put"
-    remedy = "choose another --group" if grouped else "add others"
+    remedy = (
+        "choose another --group"
+        if grouped
+        else "add others, or take them as independent with --duplicates keep"
+    )
     raise UserError(
         f"{cause} all {n} {survey.word}s of {survey.source.name} into one group, so that none is left for validation: {remedy}"
     )
