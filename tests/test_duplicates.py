@@ -1,6 +1,7 @@
 """Copies of an image stay on one side of the split; images of one scene are not copies."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from eyespot.data.duplicate_detail import TURNS, Detail, upright
 from eyespot.data.duplicates import clusters, near, thumbnails
 from eyespot.data.survey import survey_data
 from eyespot.errors import UserError
-from eyespot.training.division import split_rows
+from eyespot.training.division import class_problems, split_rows
 
 SIDE = 64
 
@@ -289,3 +290,40 @@ def test_dropped_pairs_are_gone_with_their_masks(tmp_path):
         survey.images.labels
     )
     assert survey.mask(7).shape == (SIDE, SIDE)
+
+
+def test_a_class_that_cannot_be_validated_is_said_beside_the_score(tmp_path, capsys):
+    """Its images are copies of one; and duplicates that are kept are said too."""
+    fill(tmp_path / "d", 6)
+    for i in range(5):
+        save(tmp_path / "d" / "c" / f"{i}.jpg", photo(700), quality=70 + i)
+    fast = {"model": "small", "epochs": 1, "precision": "float32", "threads": 1, "batch": 8}
+    run = eyespot.train(tmp_path / "d", out=tmp_path / "run", **fast)
+    text = "class 'c' is not validated: none of its 5 images measures the result, so the scores say nothing of it"
+    assert f"warning: {text}" in capsys.readouterr().err and text in str(run.evaluation)
+    assert any(text in note for note in run.evaluation.as_dict()["notes"])
+    assert "not validated: none of its 5 images" in (run.folder / "report.html").read_text()
+    kept = eyespot.train(tmp_path / "d", out=tmp_path / "kept", duplicates="keep", **fast)
+    assert "not validated" not in capsys.readouterr().err and "not validated" not in str(kept.evaluation)
+    for evaluation in (kept.evaluation, kept.evaluate()):
+        assert any(
+            "duplicates count as independent images (--duplicates keep)" in n for n in evaluation.notes
+        )
+
+
+def test_a_class_of_masks_that_is_not_validated_is_said(tmp_path):
+    for i in range(10):
+        save(tmp_path / "images" / f"{i}.png", photo(i))
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[:20, :20] = 1
+        mask[40:, 40:] = 2 * (i == 3)
+        save(tmp_path / "masks" / f"{i}.png", mask)
+    config = Config(str(tmp_path), objects=False)
+    survey = survey_data(tmp_path, config)
+    texts = [
+        [p.text for p in class_problems(survey, split_rows(survey, replace(config, seed=seed)))]
+        for seed in range(4)
+    ]
+    assert all(len(problems) == 1 for problems in texts)
+    kinds = {problem.split(":")[0].rsplit(" is ")[1] for problems in texts for problem in problems}
+    assert "not validated" in kinds

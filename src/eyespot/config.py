@@ -178,8 +178,7 @@ class Config:
     )
     duplicates: str = setting(
         "group",
-        "Images that occur twice, exactly or nearly: group keeps them on one side of the split, keep takes them as independent, drop "
-        "uses one of each",
+        "Images that occur twice: group keeps them on one side of the split, keep takes them as independent, drop uses one",
         check=one_of("group", "keep", "drop"),
         reads=True,
     )

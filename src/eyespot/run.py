@@ -1,7 +1,7 @@
 """`eyespot train`, from a folder to a run: survey, plan, loop, model file, evaluation, report."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -55,7 +55,7 @@ from eyespot.run_folder import (
 )
 from eyespot.run_log import check_log
 from eyespot.signature import with_settings
-from eyespot.training.division import seen_problems
+from eyespot.training.division import class_problems, seen_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import read_state
@@ -283,6 +283,7 @@ def _resume(folder: Path, elapsed: Callable[[], float], callback: Callback | Non
 def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     """Train to the end, save the network, evaluate and report it."""
     _warn_of_seen(survey, loop.plan)
+    _warn(survey, class_problems(survey, loop.plan.division))
     _warn_of_few_groups(survey, loop.plan)
     outcome = loop.run()
     loop.watcher.on_message(f"{outcome.ended} after {as_clock(loop.elapsed())}")
@@ -300,7 +301,12 @@ def _warn_of_seen(survey: Survey, plan: Plan) -> None:
     if plan.before is None:
         _warn_of_imagenet(survey, plan)
         return
-    problems = list(seen_problems(survey, plan.division, plan.before, plan.seen.unknown))
+    _warn(survey, seen_problems(survey, plan.division, plan.before, plan.seen.unknown))
+
+
+def _warn(survey: Survey, problems: Iterable[Problem]) -> None:
+    """Print problems of the split, and keep them for the report."""
+    problems = list(problems)
     survey.add_problems(problems)
     for problem in problems:
         say(f"{problem.level}: {problem.text}")
@@ -365,6 +371,8 @@ def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     looked = Looked(headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing)
     paths = [survey.path(row) for row in rows.tolist()]
     evaluation = check_seen(evaluation, folder, predictor.card, looked, paths)
+    lacking = [f"{problem.level}: {problem.text}" for problem in class_problems(survey, plan.division)]
+    evaluation = replace(evaluation, notes=(*evaluation.notes, *lacking))
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}
     card = replace(predictor.card, scores=evaluation.single(), network_facts=facts, **fitted)
     save(folder, predictor.network.state_dict(), card)

@@ -81,6 +81,11 @@ class Survey:
         """(N,) the split that the user put each decoded row in, "" if none."""
         return np.array([self.source.samples[i].split for i in self.images.rows], dtype="<U5")
 
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(N, classes) whether a row is of a class; of masks, whether they have some of it."""
+        return self.labels[:, None] == np.arange(len(self.classes))
+
     def path(self, row: int) -> str:
         """The file of a decoded row."""
         return str(self.source.samples[int(self.images.rows[row])].path)
@@ -125,8 +130,12 @@ class PairSurvey(Survey):
     def classes(self) -> tuple[str, ...]:
         return self.mapping.classes
 
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        return self.shares > 0
+
     def counts(self, split: str) -> dict[str, int]:
-        present = self.shares[self.splits == split] > 0
+        present = self.present[self.splits == split]
         return dict(zip(self.classes, present.sum(0).tolist(), strict=True))
 
     def mask_summary(self) -> dict[str, Any]:

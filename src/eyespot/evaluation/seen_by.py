@@ -84,7 +84,8 @@ def check_seen(evaluation: Evaluation, run: Path, card: Card, looked: Looked, pa
     if seen is None:
         text = f"note: it is not known on which {word}s this network was trained, so some of these may be among them"
         return replace(evaluation, notes=(*evaluation.notes, text))
-    recognised = recognise(looked, seen, with_copies=card.plan.get("duplicates") != "keep")
+    with_copies = card.plan.get("duplicates") != "keep"
+    recognised = recognise(looked, seen, with_copies)
     files = {
         path: seen.paths[i] if is_copy and seen.paths[i] != path else ""
         for path, i, is_trained, is_copy in zip(
@@ -93,6 +94,10 @@ def check_seen(evaluation: Evaluation, run: Path, card: Card, looked: Looked, pa
         if is_trained
     }
     notes = [*_seen_notes(files, recognised, word), *_doubts(seen, recognised, word)]
+    if not with_copies:
+        notes.append(
+            f"note: duplicates count as independent {word}s (--duplicates keep): some may be copies of training {word}s"
+        )
     beside: dict[str, Any] = {"n": len(files), "of": len(paths), "files": files}
     scores = evaluation.scores
     if files:

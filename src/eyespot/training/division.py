@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.config import Config
+from eyespot.console import count
 from eyespot.data.duplicates import clusters
 from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import CLUSTER, Grouping, grouping, share_of_groups
@@ -184,3 +185,25 @@ def seen_problems(
     for weights in unknown:
         text = f"it is not known on which {survey.word}s {weights} was trained: if some are for validation here, the metrics are too good"
         yield Problem(WARNING, text)
+
+
+def class_problems(survey: Survey, division: Division) -> Iterator[Problem]:
+    """Classes of which no image measures the result, or none is trained on."""
+    names = np.array(survey.classes)
+    present = survey.present
+    sides = (
+        (division.final, "not validated: none", "measures the result", "the scores say nothing of it"),
+        (division.train, "not trained: none", "is for training", "the network cannot know it"),
+    )
+    for rows, lacking, purpose, consequence in sides:
+        for k in np.flatnonzero(present.any(0) & ~present[rows].any(0)).tolist():
+            n = int(present[:, k].sum())
+            text = f"class {str(names[k])!r} is {lacking} of its {count(n, survey.word)} {purpose}, so {consequence}"
+            yield Problem(WARNING, text + _cause(division, np.flatnonzero(present[:, k])))
+
+
+def _cause(division: Division, rows: Rows) -> str:
+    """Why the rows of a class are on one side, where they have to be, and what could be done."""
+    if len(rows) < 2 or len(np.unique(division.clusters[rows])) > 1:
+        return ""
+    return "; they are duplicates or of one group, which stay together (otherwise: --duplicates keep, or another --group)"
