@@ -19,22 +19,18 @@ from eyespot.recipe import parse_recipe
 from eyespot.renamed import report_renamed
 from eyespot.setting import (
     ABOVE_0,
+    AXES,
     FINITE,
     FRACTION,
     FROM_0,
     SEED,
     Setting,
-    matching,
     one_of,
     setting,
     type_problem,
     value_type,
 )
 
-AXES = matching(
-    r"(?!.*(.).*\1)[TZCS]*Y[TZC]*X[SC]?",
-    "give T (time), Z (depth), C (channels), Y (rows) and X (columns) in the order of the file, such as TZCYX",
-)
 PRECISIONS = ["float32", "bfloat16", "winograd", "im2col"]
 NO_WEIGHTS = "none"
 """The value of start_from for a new network, where None leaves the choice to the plan."""
@@ -178,7 +174,7 @@ class Config:
     )
     duplicates: str = setting(
         "group",
-        "Images that occur twice: group keeps them on one side of the split, keep takes them as independent, drop uses one",
+        "What occurs twice: group (on one side of the split), keep (as independent) or drop (to one)",
         check=one_of("group", "keep", "drop"),
         reads=True,
     )

@@ -81,3 +81,9 @@ def one_of(*choices: Any, also: tuple[Any, ...] = ()) -> Check:
     """One of these; `also` has values that a plan may hold and that are not offered."""
     words = [str(choice) for choice in choices]
     return Check(lambda value: value in (*choices, *also), lambda value: nearest(str(value), words))
+
+
+AXES = matching(
+    r"(?!.*(.).*\1)[TZCS]*Y[TZC]*X[SC]?",
+    "give T (time), Z (depth), C (channels), Y (rows) and X (columns) in the order of the file, such as TZCYX",
+)
