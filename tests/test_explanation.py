@@ -17,7 +17,7 @@ from eyespot.errors import UserError
 from eyespot.evaluation.classes import ClassDetails
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.explain import Explainer, Request
-from eyespot.explanation.gallery import class_maps, maps_beside
+from eyespot.explanation.gallery import class_maps, maps_beside, sameness, suspicion
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.page import content
 from eyespot.explanation.subject import read_subject
@@ -415,3 +415,16 @@ def test_a_report_is_written_without_maps_where_none_can_be_made(predictor, monk
     monkeypatch.setattr("eyespot.explanation.gallery.explained", fails)
     assert maps_beside(predictor, evaluation) == {}
     assert "the report has no maps: not enough memory" in capsys.readouterr().err
+
+
+def test_an_object_that_differs_from_image_to_image_is_no_watermark():
+    mean = np.full((16, 16), 0.01)
+    mean[:4, :4] = 1
+    rng = np.random.default_rng(0)
+    varied = rng.integers(0, 256, (20, 16, 16, 1)).astype(np.uint8)
+    others = np.zeros((20, 16, 16, 1), np.uint8)
+    assert suspicion(mean, sameness(varied, others)) == ""
+    tagged = varied.copy()
+    tagged[2:, :4, :4] = 255  # nine tenths of them
+    assert "at the top left" in suspicion(mean, sameness(tagged, others))
+    assert suspicion(-mean, sameness(tagged, others)) == ""

@@ -102,15 +102,33 @@ def class_maps(predictor: Predictor, evaluation: Evaluation) -> list[ClassMap]:
             continue
         made = explained(predictor, [(details.paths[r], details.pixels[r]) for r in rows], len(rows))
         mean = np.asarray(np.mean(np.stack([e.map for e in made]), 0), np.float64)
+        others = np.flatnonzero(predicted != k)
+        others = others[:: max(1, -(-len(others) // OF_CLASS))]
+        alike = (
+            sameness(details.pixels[rows], details.pixels[others]) if len(others) else np.zeros(mean.shape)
+        )
         image = np.mean(details.pixels[rows], 0)
-        results.append(ClassMap(name, mean, image, len(rows), suspicion(mean)))
+        results.append(ClassMap(name, mean, image, len(rows), suspicion(mean, alike)))
     return results
 
 
-def suspicion(mean: NDArray[Any]) -> str:
-    """Where most of what speaks for a class lies in a small window away from the middle; empty where it does not."""
+def sameness(images: Array, others: Array) -> NDArray[np.float64]:
+    """(*S) by how much the images (N, *S, C) of a class differ from others, less how much they differ from each other
+
+    A tag is the same in nearly all images of a class and not there in others: positive. Objects differ among themselves.
+    """
+    median = np.median(images, 0)
+    spread = np.median(np.abs(images - median), 0)
+    return (np.abs(median - np.median(others, 0)) - 4 * spread).mean(-1)
+
+
+def suspicion(mean: NDArray[Any], alike: NDArray[np.float64]) -> str:
+    """Where much of a class's map lies in a small window away from the middle, and the images are alike there; else empty.
+
+    alike   see `sameness`
+    """
     positive = np.clip(mean, 0, None)
-    total = positive.sum()
+    total = np.abs(mean).sum()
     window = [max(1, round(n / WINDOW)) for n in mean.shape]
     sums = positive
     for axis, n in enumerate(window):
@@ -118,15 +136,16 @@ def suspicion(mean: NDArray[Any]) -> str:
     corner = np.unravel_index(int(sums.argmax()), sums.shape)
     share = float(sums[corner] / total) if total > 0 else 0.0
     middle = [(int(c) + n / 2) / m for c, n, m in zip(corner, window, mean.shape, strict=True)]
-    if share < SUSPECT or all(1 / 4 < m < 3 / 4 for m in middle):
+    place = tuple(slice(int(c), int(c) + n) for c, n in zip(corner, window, strict=True))
+    if share < SUSPECT or all(1 / 4 < m < 3 / 4 for m in middle) or alike[place].mean() <= 0:
         return ""
     words = {1: (("start", "middle", "end"),), 2: (("top", "middle", "bottom"), ("left", "centre", "right"))}
     known = words.get(mean.ndim, (("first slices", "middle slices", "last slices"), *words[2]))
     where = " ".join(w[min(2, int(3 * m))] for w, m in zip(known, middle, strict=True))
     area = float(np.prod([n / m for n, m in zip(window, mean.shape, strict=True)]))
     return (
-        f"{share:.0%} of what speaks for it lies in the same {area:.0%} of the image, at the {where}: "
-        "look for a tag, a watermark or a border there"
+        f"{share:.0%} of its map lies in the same {area:.0%} of the image, at the {where}, where its images are alike and "
+        "unlike those of other classes: look for a tag, a watermark or a border there"
     )
 
 
