@@ -127,7 +127,7 @@ def _no_files(path: Path, header: list[str], rows: list[Row]) -> str:
             "folder named after its class"
         )
     return (
-        f"{path} has no column path, and none that names files beside it or below: its columns are {_listed(header)}; "
+        f"{path} has no column path, and none that names files that are read, beside it or below: its columns are {_listed(header)}; "
         "name one path"
     )
 
