@@ -428,3 +428,11 @@ def test_an_object_that_differs_from_image_to_image_is_no_watermark():
     tagged[2:, :4, :4] = 255  # nine tenths of them
     assert "at the top left" in suspicion(mean, sameness(tagged, others))
     assert suspicion(-mean, sameness(tagged, others)) == ""
+
+
+def test_maps_of_one_backward_pass_are_compared_with_random_parameters(predictor):
+    before = [p.clone() for p in predictor.network.parameters()]
+    made = eyespot.explain(predictor, image(), method="gradient")
+    assert made.trust is not None and abs(made.trust.randomised) < 0.9
+    assert all(torch.equal(a, b) for a, b in zip(before, predictor.network.parameters(), strict=True))
+    assert eyespot.explain(predictor, image(), method="occlusion").trust.randomised is None

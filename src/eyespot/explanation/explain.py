@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -253,7 +254,22 @@ class Explainer:
         probability = score_of(
             self.engine, self.preprocessing, _Probability(target, self.multilabel, temperature)
         )
-        return trust.measure(probability, work.x, work.baseline, blurred(work.x), flat, self.request.seed)
+        measured = trust.measure(probability, work.x, work.baseline, blurred(work.x), flat, self.request.seed)
+        return replace(measured, randomised=self.randomised(work, target, flat))
+
+    def randomised(self, work: Work, target: Target, flat: NDArray[Any]) -> float | None:
+        """The rank correlation of a map with that of random parameters; None where that would take long, or has no ReLU."""
+        if self.method.name not in trust.RANDOMISED:
+            return None
+        engine = self.random_engine
+        score = score_of(engine, self.preprocessing, target)
+        other = self.method.compute(replace(work, score=score, engine=engine))
+        return trust.rank_correlation(flat, self.flat(other.values))
+
+    @cached_property
+    def random_engine(self) -> Any:
+        """The engine around a copy of the network with random parameters."""
+        return self.engine.with_network(trust.randomised(self.predictor.network, self.request.seed))
 
     def notes(self, work: Work, values: Values) -> list[str]:
         notes = []

@@ -19,6 +19,8 @@ from eyespot.explanation.gradients import batch_of
 STEPS = 16
 ORDERS = 3
 """Random orders, of which the mean is taken."""
+RANDOMISED = ("grad-cam", "grad-cam++", "gradient", "guided-backprop", "deconvnet")
+"""Methods of one backward pass, which are repeated with random parameters."""
 NAMES = {"random": "a random order", "centre": "distance from the centre", "edges": "an edge filter"}
 Probability = Callable[[Tensor], Tensor]
 
