@@ -41,7 +41,7 @@ GUIDE = Path(__file__).parent.parent / "docs" / "guide.md"
 EXAMPLES = {
     "data": "x", "minutes": 3.5, "epochs": 2.0, "model": "small", "size": 32, "fit": "pad", "dim": 2,
     "view": "samples", "void": "none", "multilabel": True, "loss": "ce", "batch": 16, "recipe": "none",
-    "augment": "flip", "duplicates": "drop", "group": "a", "val_fraction": 0.3, "seed": 7, "precision": "float32", "threads": 1,
+    "augment": "flip", "duplicates": "drop", "group": "a", "val_fraction": 0.3, "folds": 5, "fold": 2, "seed": 7, "precision": "float32", "threads": 1,
     "device": "cpu", "start_from": "w.pth", "fine_tune": True, "task": "segmentation", "objects": True,
     "align": "array", "nan": 0.5,
     "columns": "2", "decimal": "comma", "rate": 360.0,

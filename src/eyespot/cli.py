@@ -185,8 +185,10 @@ def _print_run(run: "Run") -> None:
     if examples := run.evaluation.examples():
         print(f"\nsome of these images and their predictions:\n{examples}")
     named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
-    print(f"\nmodel   {run.folder / 'model.safetensors'}")
-    print(f"report  {run.folder / 'report.html'}")
+    models = [*run.folder.glob("model.safetensors"), *sorted(run.folder.glob("fold-*/model.safetensors"))]
+    print(f"\nmodel   {', '.join(map(str, models))}")
+    if (run.folder / "report.html").exists():
+        print(f"report  {run.folder / 'report.html'}")
     print(f"predict eyespot predict {named} FILE...")
     if run.interrupted:
         print(f"resume  eyespot train --resume {named}")

@@ -19,6 +19,7 @@ from eyespot.recipe import parse_recipe
 from eyespot.renamed import report_renamed
 from eyespot.setting import (
     ABOVE_0,
+    AT_LEAST_2,
     AXES,
     FINITE,
     FRACTION,
@@ -185,6 +186,13 @@ class Config:
         shell=False,
         old_names=("held_out",),
     )
+    folds: int | None = setting(
+        None,
+        "Cross-validation: so many networks, each validated on its own share of the images",
+        unit="networks",
+        check=AT_LEAST_2,
+    )
+    fold: int | None = setting(None, "Of a run in a cross-validation: its fold", check=ABOVE_0, shell=False)
     seed: int = setting(0, "For the split, the initial weights and the order of the images", check=SEED)
     precision: str | None = setting(
         None,
@@ -214,6 +222,8 @@ class Config:
                 remedy = declared.check.remedy(value)
             if remedy:
                 raise UserError(f"{name} is {value!r}; {remedy}")
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            raise UserError(f"fold is {self.fold}; give it with folds, and from 1 to that number")
         parse_recipe(self.recipe or "")
         if self.fine_tune and self.weights is None:
             raise UserError(
@@ -261,6 +271,8 @@ class Settings(TypedDict, total=False):
     group: str | None
     duplicates: str | None
     val_fraction: float | None
+    folds: int | None
+    fold: int | None
     seed: int | None
     precision: str | None
     threads: int | None

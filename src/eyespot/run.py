@@ -19,25 +19,25 @@ from eyespot.config import (
 )
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
+from eyespot.cross_validation import Ended, Steps, resume_folds, train_folds
 from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import FEW, few_groups
 from eyespot.data.photographs import imagenet_name
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
-from eyespot.data.recognise import Looked
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate as evaluate_on
-from eyespot.evaluation.evaluate import finish
+from eyespot.evaluation.evaluate import finish_run
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.evaluation.seen_by import check_seen
+from eyespot.evaluation.run_split import run_of
 from eyespot.explanation.gallery import maps_beside
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
-from eyespot.prediction.load import load, model_file
+from eyespot.prediction.load import load
 from eyespot.prediction.predictor import Predictor
 from eyespot.report.page import write_report
 from eyespot.run_folder import (
@@ -100,7 +100,7 @@ class Run:
         self, data: str | os.PathLike | None = None, **settings: Unpack[LayoutSettings]
     ) -> Evaluation:
         """Metrics on a data set, or on the run's own test or validation set."""
-        return evaluate_on(self.predictor, model_file(self.folder).parent, data, dict(settings))
+        return evaluate_on(self.predictor, run_of(self.folder), data, dict(settings))
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
@@ -233,10 +233,18 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float], callbac
             say(f"{problem.level}: {problem.text}" + f" ({names})" * bool(names))
     keep_freed()
     use_compiled()
+    if settings.folds and settings.fold is None:
+        return _of_folds(
+            folder, train_folds(survey, settings, folder, elapsed, Steps(_fit, _continue, callback))
+        )
     plan = make_plan(survey, settings, elapsed)
     show_plan(plan, survey)
     start_folder(folder, survey, plan)
     return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed, callback)), folder, survey)
+
+
+def _of_folds(folder: Path, ended: Ended) -> Run:
+    return Run(folder, evaluation=ended.evaluation, ended=ended.ended, interrupted=ended.interrupted)
 
 
 def _survey(settings: Config) -> Survey:
@@ -249,18 +257,30 @@ def _survey(settings: Config) -> Survey:
 
 def _resume(folder: Path, elapsed: Callable[[], float], callback: Callback | None) -> Run:
     """Continue a run that was stopped, exactly where its last checkpoint was."""
-    checkpoint = folder / CHECKPOINT
-    has_checkpoint = checkpoint.exists()
-    if not has_checkpoint and (folder / REPORT).exists():
+    if not (folder / CHECKPOINT).exists() and (folder / REPORT).exists():
         say(f"{folder} is complete: there is nothing to resume")
         run = Run(folder, ended="complete")
         run.evaluation = run.evaluate()
         return run
     saved = read_plan(folder)
     check_log(saved.config.log)
-    spent = read_state(checkpoint)[0]["progress"]["seconds"] if has_checkpoint else 0.0
     survey = _survey(saved.config)
     saved.refuse_other_data(survey)
+    if saved.config.folds and saved.config.fold is None:
+        keep_freed()
+        use_compiled(saved.compiled)
+        return _of_folds(
+            folder, resume_folds(saved, survey, folder, elapsed, Steps(_fit, _continue, callback))
+        )
+    return _continue(folder, survey, elapsed, callback)
+
+
+def _continue(folder: Path, survey: Survey, elapsed: Callable[[], float], callback: Callback | None) -> Run:
+    """Continue a run whose data have been read, from its last checkpoint."""
+    checkpoint = folder / CHECKPOINT
+    has_checkpoint = checkpoint.exists()
+    saved = read_plan(folder)
+    spent = read_state(checkpoint)[0]["progress"]["seconds"] if has_checkpoint else 0.0
     keep_freed()
     use_compiled(saved.compiled)
     plan = saved.restore(survey)
@@ -364,13 +384,11 @@ def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:
 
 def _finish(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> Run:
     """Evaluate and report the network as it will be loaded."""
+    # As `evaluate` does later: compiled passes round otherwise, and it is to repeat the metrics.
+    use_compiled(False)
     predictor = load(folder, device=plan.config.device or "cpu")
     rows = plan.division.final
-    evaluation, fitted = finish(predictor, survey, plan.val, rows, plan.division.grouping(rows))
-    headers = [survey.headers[row] for row in rows.tolist()]
-    looked = Looked(headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing)
-    paths = [survey.path(row) for row in rows.tolist()]
-    evaluation = check_seen(evaluation, folder, predictor.card, looked, paths)
+    evaluation, fitted = finish_run(predictor, survey, folder, plan.division, rows)
     lacking = [f"{problem.level}: {problem.text}" for problem in class_problems(survey, plan.division)]
     evaluation = replace(evaluation, notes=(*evaluation.notes, *lacking))
     facts = predictor.engine.facts.as_dict() if predictor.output.of_positions else {}

@@ -20,8 +20,9 @@ from eyespot.data.findings import Survey
 from eyespot.data.scan import fingerprint
 from eyespot.data.seen import FILE
 from eyespot.data.sources.csv_file import MASK_OF
-from eyespot.data.sources.samples import RUN_FILES
+from eyespot.data.sources.samples import RUN_FILES, is_run
 from eyespot.errors import UserError
+from eyespot.evaluation.out_of_fold import PREDICTIONS
 from eyespot.evaluation.run_split import SPLIT
 from eyespot.files import (
     claim_folder,
@@ -36,11 +37,23 @@ from eyespot.run_log import JSON_LINES, TENSORBOARD, Log, new_log
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
+from eyespot.weights.ensemble_file import ENSEMBLE, FOLD
 
 PLAN = "plan.toml"
 CHECKPOINT = "checkpoint.safetensors"
 REPORT = "report.html"
-OURS = (NAME, *RUN_FILES, FILE, "history.csv", JSON_LINES, "first-batch.png", CHECKPOINT, REPORT)
+OURS = (
+    NAME,
+    *RUN_FILES,
+    FILE,
+    "history.csv",
+    JSON_LINES,
+    "first-batch.png",
+    CHECKPOINT,
+    REPORT,
+    ENSEMBLE,
+    PREDICTIONS,
+)
 Callback = Callable[[dict[str, float]], object]
 """What is called after each validation, with the row of history.csv."""
 
@@ -133,6 +146,8 @@ def start_folder(folder: Path, survey: Survey, plan: Plan) -> None:
     make_folder(folder)
     remove_files(*(folder / name for name in OURS))
     remove_folder(folder / TENSORBOARD)
+    for of_fold in filter(is_run, folder.glob(f"{FOLD}*")):
+        remove_folder(of_fold)
     tables = {"reasons": plan.reasons, "timed": plan.timed, "budget": budget_table(plan, survey)}
     write_plan(folder / PLAN, plan.config, tables)
     write_file(folder / SPLIT, split_csv(survey, plan))
@@ -163,6 +178,8 @@ def show_plan(plan: Plan, survey: Survey) -> None:
     """Every choice with its reason, on standard error."""
     config = plan.config
     sizes = [f"{len(plan.train):,} {survey.word}s for training", f"{len(plan.val):,} for validation"]
+    if config.folds and config.fold is None:
+        sizes = [f"{len(plan.train):,} {survey.word}s in {config.folds} folds, each for validation once"]
     sizes += [f"{len(plan.test):,} for testing"] * bool(len(plan.test))
     say("")
     say(f"plan      {', '.join(sizes)}")
@@ -349,5 +366,10 @@ def budget_table(plan: Plan, survey: Survey) -> dict[str, Any]:
         "content": fingerprint(survey.scan),
         "folder": os.getcwd(),
         "settings": settings_digest(plan.config),
-        "compiled": "compiled passes" not in getattr(plan.timed, "rejected", {}),
+        "compiled": agrees_compiled(plan),
     }
+
+
+def agrees_compiled(plan: Plan) -> bool:
+    """Whether compiled passes agreed with plain PyTorch when the steps were timed."""
+    return "compiled passes" not in getattr(plan.timed, "rejected", {})

@@ -67,6 +67,7 @@ def type_problem(value: Any, annotation: Any) -> str | None:
 
 ABOVE_0 = Check(lambda value: 0 < value < float("inf"), lambda _: "give a number above 0")
 FROM_0 = Check(lambda value: 0 <= value < float("inf"), lambda _: "give 0 or a number above 0")
+AT_LEAST_2 = Check(lambda value: value >= 2, lambda _: "give a whole number from 2 on")
 FINITE = Check(lambda value: abs(value) < float("inf"), lambda _: "give a finite number, such as 0")
 SEED = Check(lambda value: 0 <= value < 2**63, lambda _: "give a whole number from 0 on")
 FRACTION = Check(lambda value: 0 < value < 1, lambda _: "give a share between 0 and 1, such as 0.2")

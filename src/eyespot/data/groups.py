@@ -11,6 +11,8 @@ FEW = 5
 """Groups below which intervals over them are a rough guide only."""
 CLUSTER = "cluster"
 """The column of split.csv that is equal for rows of one group, duplicates, and what is joined by both."""
+VALIDATED_IN = "validated_in"
+"""The column of split.csv with the folder of the fold that each row validates; empty in the test set."""
 PURPOSE = {"val": "validation", "test": "testing"}
 
 

@@ -115,3 +115,38 @@ class ChosenRows:
 
     def __getitem__(self, rows: Any, /) -> Any:
         return self.store[self.rows[rows]]
+
+
+class RowStore:
+    """Some rows of a store, or of several one after the other, which are read when they are asked for."""
+
+    def __init__(self, store: Store, rows: Sequence[int] | NDArray[np.int64]):
+        self.pieces: list[tuple[Store, int]] = [(store, int(row)) for row in rows]
+
+    @classmethod
+    def joined(cls, stores: Sequence["RowStore"]) -> "RowStore":
+        """The rows of several, in their order."""
+        store = cls(stores[0], [])
+        store.pieces = [piece for each in stores for piece in each.pieces]
+        return store
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, ...]]:
+        return [self[row].shape for row in range(len(self))]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.pieces[0][0].dtype
+
+    @property
+    def nbytes(self) -> int:
+        return sum(self[row].nbytes for row in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        if np.ndim(rows) or isinstance(rows, slice):
+            return [self[int(row)] for row in np.arange(len(self))[rows]]
+        store, row = self.pieces[int(rows)]
+        return store[row]

@@ -1,5 +1,6 @@
 """Predicted classes compared with the labels."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ from numpy.typing import NDArray
 from eyespot.console import both_ends, count, track
 from eyespot.data.findings import Survey
 from eyespot.data.groups import Grouping
-from eyespot.data.header import WORD, Array
+from eyespot.data.header import WORD
 from eyespot.data.images import load_images
 from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
-from eyespot.data.store import Store
+from eyespot.data.store import RowStore, Store
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
+from eyespot.evaluation.evaluation import (
+    Evaluation,
+    all_errors,
+    groups_by_path,
+    in_order_of,
+    nothing_usable,
+    of_sources,
+    over_what,
+)
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.seen_by import check_seen
 from eyespot.metrics.class_groups import widened
@@ -36,10 +45,10 @@ POSITIONS = 2**21
 
 @dataclass(frozen=True)
 class ClassDetails:
-    """By image: paths (N,), pixels (N, *S, C), labels (N,), probabilities (N, classes)."""
+    """By image: paths (N,), pixels (*S, C) each, labels (N,), probabilities (N, classes)."""
 
     paths: list[str]
-    pixels: Array
+    pixels: RowStore
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     classes: list[str]
@@ -54,7 +63,7 @@ class ClassDetails:
 
     @property
     def _word(self) -> str:
-        return WORD[self.pixels.ndim - 2]
+        return WORD[self.pixels[0].ndim - 1]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         width = max(8, *(len(name) for name in self.classes))
@@ -73,6 +82,13 @@ class ClassDetails:
 
     def as_dict(self) -> dict[str, Any]:
         return {}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        few = len(self.classes) <= LARGEST_MATRIX
+        for path, label, p in zip(self.paths, self.labels.tolist(), self.probabilities, strict=True):
+            row = {"path": path, "label": self.classes[label], "predicted": self.classes[int(p.argmax())]}
+            row |= {"probability": f"{p.max():.6f}"}
+            yield row | {f"p:{c}": f"{v:.6f}" for c, v in zip(self.classes, p.tolist(), strict=True) if few}
 
     def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
         """The metrics with the most frequent confusions in place of a large matrix."""
@@ -123,13 +139,29 @@ class ClassEvaluator:
         errors = {str(samples[i].path): reason for i, reason in survey.images.errors.items()}
         details = ClassDetails(
             [str(samples[int(i)].path) for i in survey.images.rows[rows]],
-            pixels[rows],
+            RowStore(pixels, rows),
             survey.labels[rows],
             probabilities_of(logits, fitted),
             predictor.classes,
             groups,
         )
         return evaluation_of(details, errors), {"temperature": fitted}
+
+    def pool(
+        self, evaluations: Sequence[Evaluation], names: Mapping[str, str] | None, share: str
+    ) -> Evaluation:
+        """See `Evaluator`."""
+        pieces: list[ClassDetails] = [evaluation.details for evaluation in evaluations]
+        paths = [path for piece in pieces for path in piece.paths]
+        details = ClassDetails(
+            paths,
+            RowStore.joined([piece.pixels for piece in pieces]),
+            np.concatenate([piece.labels for piece in pieces]),
+            np.concatenate([piece.probabilities for piece in pieces]),
+            evaluations[0].classes,
+            groups_by_path(paths, names, share),
+        )
+        return evaluation_of(details, all_errors(evaluations))
 
     def reading(self, predictor: Predictor) -> dict[str, Any]:
         return {}
@@ -149,7 +181,7 @@ class ClassEvaluator:
         logits = logits_of(predictor, images.pixels, np.arange(len(labels)))
         details = ClassDetails(
             [str(s.path) for s in samples],
-            images.pixels[:],
+            RowStore(images.pixels, np.arange(len(labels))),
             labels,
             probabilities_of(logits, predictor.card.temperature),
             predictor.classes,

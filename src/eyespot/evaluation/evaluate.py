@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from eyespot.config import Config, given_settings, option
 from eyespot.data.findings import Survey
 from eyespot.data.groups import Grouping, with_groups
+from eyespot.data.recognise import Looked
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.out_of_fold import evaluate_folds
 from eyespot.evaluation.run_split import in_splits, share_held_out, untrained
+from eyespot.evaluation.seen_by import check_seen
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
+from eyespot.weights.ensemble_file import is_ensemble
 
 
 def finish(
@@ -31,6 +35,17 @@ def finish(
 ) -> tuple[Evaluation, dict[str, Any]]:
     """Evaluate rows of a survey after training; and the card's fields that come from the validation rows."""
     return task_of_card(predictor.card).evaluator().finish(predictor, survey, val, rows, groups)
+
+
+def finish_run(
+    predictor: Predictor, survey: Survey, run: Path, division: Any, rows: NDArray[np.int64]
+) -> tuple[Evaluation, dict[str, Any]]:
+    """`finish` for a run folder, with what the network had been trained on. division   a `training.division.Division`"""
+    evaluation, fitted = finish(predictor, survey, division.val, rows, division.grouping(rows))
+    headers = [survey.headers[row] for row in rows.tolist()]
+    looked = Looked(headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing)
+    paths = [survey.path(row) for row in rows.tolist()]
+    return check_seen(evaluation, run, predictor.card, looked, paths), fitted
 
 
 def evaluate(
@@ -55,6 +70,8 @@ def evaluate(
             raise UserError(
                 f"{option(name)} says how a data set is read, and none was named: name one after {run}"
             )
+        if is_ensemble(run):
+            return evaluate_folds(predictor, run)
         return evaluator.on_source(predictor, untrained(run), run, str(run), share_held_out(run))
     given = given_settings(layout or {})
     options = Config(task=predictor.card.task, **evaluator.reading(predictor) | given)

@@ -1,5 +1,6 @@
 """What an evaluation is, and what a task has to provide for one."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from eyespot.console import MANY, count
 from eyespot.data.groups import Grouping, grouping
 from eyespot.data.sources.samples import Source
+from eyespot.evaluation.fold_scores import FoldScores
 from eyespot.metrics.intervals import percent
 from eyespot.prediction.predictor import Predictor
 
@@ -24,6 +26,7 @@ class Details(Protocol):
         """How many samples, and what the intervals are."""
         ...
 
+    paths: list[str]
     groups: Grouping | None
     """What belongs together among the samples."""
 
@@ -47,6 +50,10 @@ class Details(Protocol):
         """A line each for a few samples; empty where lines say nothing."""
         ...
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """For each sample what was predicted, by the columns of a CSV."""
+        ...
+
     def as_dict(self) -> dict[str, Any]:
         """What JSON has beside the metrics."""
         ...
@@ -62,6 +69,7 @@ class Evaluation:
     notes     warnings about the metrics, each one line
     seen      how many of the samples ("of") the network has been trained on ("n"), and these files, each with its original
               where it is a copy; empty where that is not known
+    folds     of a cross-validation, the metrics of each fold
     """
 
     scores: dict[str, Any]
@@ -70,10 +78,13 @@ class Evaluation:
     errors: dict[str, str]
     notes: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
+    folds: FoldScores | None = None
 
     def as_dict(self, full: bool = True) -> dict[str, Any]:
         """The metrics, ready for JSON. full   also what is large where there are many classes"""
-        rest = {"unreadable": self.errors, "notes": list(self.notes), "seen": self.seen}
+        rest: dict[str, Any] = {"unreadable": self.errors, "notes": list(self.notes), "seen": self.seen}
+        if self.folds is not None:
+            rest["folds"] = self.folds.as_dict()
         scores = self.scores if full else self.details.brief(self.scores)
         return scores | self.details.as_dict() | rest
 
@@ -83,7 +94,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         titles = {key: title for key, title in self.details.titles.items() if key in self.scores}
-        lines = [self.details.heading(), ""]
+        lines = [self.details.heading(), *(self.folds.lines() if self.folds else ()), ""]
         lines += [f"{title:<20}{percent(self.scores[key])}" for key, title in titles.items()]
         lines += ["", *self.details.table(self.scores), *self.details.remarks(self.scores)]
         return "\n".join([*lines, *self.notes])
@@ -109,6 +120,16 @@ class Evaluator(Protocol):
         """Evaluate rows of a survey after training; and what the card learns from the validation rows."""
         ...
 
+    def pool(
+        self, evaluations: Sequence[Evaluation], names: Mapping[str, str] | None, share: str
+    ) -> Evaluation:
+        """The metrics of the samples of several evaluations together.
+
+        names   the group of each sample by its path; None where each is on its own
+        share   what these groups are of all, in words
+        """
+        ...
+
     def reading(self, predictor: Predictor) -> dict[str, Any]:
         """The settings with which data have to be read for this model, besides the task."""
         ...
@@ -124,6 +145,16 @@ def of_sources(source: Source, rows: NDArray[np.int64], share: str) -> Grouping 
     """The groups of the samples that were read, where the data set has groups."""
     groups = source.groups
     return None if groups is None else grouping([groups[int(i)] for i in rows], share)
+
+
+def groups_by_path(paths: list[str], names: Mapping[str, str] | None, share: str) -> Grouping | None:
+    """The groups of samples by their paths."""
+    return None if names is None else grouping([names[path] for path in paths], share)
+
+
+def all_errors(evaluations: Sequence[Evaluation]) -> dict[str, str]:
+    """The reasons for files that could not be read, of several evaluations."""
+    return {path: reason for evaluation in evaluations for path, reason in evaluation.errors.items()}
 
 
 def over_what(groups: Grouping | None, word: str) -> str:

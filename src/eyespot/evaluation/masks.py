@@ -1,7 +1,7 @@
 """Predicted label maps compared with the masks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,21 @@ from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
-from eyespot.evaluation.evaluation import Evaluation, in_order_of, nothing_usable, of_sources, over_what
+from eyespot.evaluation.evaluation import (
+    Evaluation,
+    all_errors,
+    groups_by_path,
+    in_order_of,
+    nothing_usable,
+    of_sources,
+    over_what,
+)
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.seen_by import check_seen
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
-from eyespot.metrics.intervals import percent
+from eyespot.metrics.intervals import Float, percent
 from eyespot.prediction.mask_output import MaskOutput
 from eyespot.prediction.predictor import Predictor
 
@@ -49,11 +57,14 @@ KEPT = 24
 class Case:
     """One image of an evaluation: its mean IoU over the classes that occur in it, and the maps if it is kept.
 
-    Maps are class positions, or bit fields of multi-label masks.
+    `counts`, `objects` and `sizes` (of the true and the predicted objects) are what the metrics are made of. Maps are class positions, or bit fields of multi-label masks.
     """
 
     path: str
     iou: float
+    counts: masks.Counts
+    objects: Float | None = None
+    sizes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     image: Array | None = None
     truth: NDArray[np.uint8] | None = None
     predicted: NDArray[np.uint8] | None = None
@@ -61,10 +72,11 @@ class Case:
 
 @dataclass(frozen=True)
 class MaskDetails:
-    """The images of an evaluation, the worst first; and their groups, where they have groups, in the order of the scores."""
+    """The images of an evaluation, the worst first; the classes; and their groups, where they have groups, in the order of the scores."""
 
     cases: list[Case]
     word: str
+    classes: list[str]
     groups: Grouping | None = None
     titles = TITLES
 
@@ -103,6 +115,19 @@ class MaskDetails:
     def as_dict(self) -> dict[str, Any]:
         return {"worst": [{"path": case.path, "mean_iou": case.iou} for case in self.cases]}
 
+    @property
+    def paths(self) -> list[str]:
+        return [case.path for case in self.cases]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        for case in self.cases:
+            hits, there, predicted = case.counts.regions.T
+            union = there + predicted - hits
+            of_class = np.where(there > 0, hits / np.maximum(union, 1), np.nan)
+            named = zip(self.classes, of_class.tolist(), strict=True)
+            row = {"path": case.path, "mean_iou": f"{case.iou:.6f}"}
+            yield row | {f"iou:{name}": "" if np.isnan(iou) else f"{iou:.6f}" for name, iou in named}
+
     def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
         return scores
 
@@ -126,6 +151,15 @@ class MaskEvaluator:
         paths = [str(samples[int(i)].path) for i in survey.images.rows[rows]]
         errors = {str(samples[i].path): reason for i, reason in sorted(survey.images.errors.items())}
         return compare(predictor.output, survey.images, rows, paths, groups, errors), {}
+
+    def pool(
+        self, evaluations: Sequence[Evaluation], names: Mapping[str, str] | None, share: str
+    ) -> Evaluation:
+        """See `Evaluator`."""
+        pieces: list[MaskDetails] = [evaluation.details for evaluation in evaluations]
+        cases = [case for piece in pieces for case in piece.cases]
+        groups = groups_by_path([case.path for case in cases], names, share)
+        return evaluation_of(cases, pieces[0].classes, pieces[0].word, groups, all_errors(evaluations))
 
     def reading(self, predictor: Predictor) -> dict[str, Any]:
         return {"objects": predictor.output.mapping.objects}
@@ -166,34 +200,44 @@ def compare(
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
     """Predict each row's whole image and compare it with its mask."""
-    counts = []
-    objects = []
-    sizes = []
     cases = []
     for i, path in zip(track(iter(rows), len(rows), "evaluating"), paths, strict=True):
         image = pairs.pixels[i]
         labels = pairs.labels[i]
         predicted = output.labels(image)
-        counts.append(_count(labels, predicted, output))
+        counts = _count(labels, predicted, output)
+        objects = None
+        sizes = None
         if output.mapping.has_objects:
             true_ids = components(_truth(labels))
             ids = output.ids(predicted)
-            objects.append(instances.compare(true_ids, ids))
-            sizes.append((instances.sizes(true_ids), instances.sizes(ids)))
-        cases.append(Case(path, _iou(counts[-1]), image, labels, predicted))
+            objects = instances.compare(true_ids, ids)
+            sizes = (instances.sizes(true_ids), instances.sizes(ids))
+        cases.append(Case(path, _iou(counts), counts, objects, sizes, image, labels, predicted))
+    word = WORD[output.preprocessing.dim]
+    return evaluation_of(cases, output.classes, word, groups, errors or {}, notes)
+
+
+def evaluation_of(
+    cases: list[Case],
+    classes: list[str],
+    word: str,
+    groups: Grouping | None,
+    errors: dict[str, str],
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """The metrics of images that were compared; the maps of the worst are kept."""
     names = groups.names if groups else None
-    scores = masks.score(counts, output.classes, names)
+    scores = masks.score([case.counts for case in cases], classes, names)
+    objects = [case.objects for case in cases if case.objects is not None]
     if objects:
         scores |= instances.score(objects, names)
     order = np.argsort([case.iou for case in cases], kind="stable")
-    worst = [cases[i] if k < KEPT else Case(cases[i].path, cases[i].iou) for k, i in enumerate(order)]
-    details = MaskDetails(worst, WORD[output.preprocessing.dim], groups)
-    notes = (
-        *notes,
-        *_about_specks(sizes, WORD[output.preprocessing.dim]),
-        *(groups.notes() if groups else ()),
-    )
-    return Evaluation(scores, output.classes, details, errors or {}, notes)
+    worst = [cases[i] if k < KEPT else without_maps(cases[i]) for k, i in enumerate(order)]
+    details = MaskDetails(worst, word, classes, groups)
+    sizes = [case.sizes for case in cases if case.sizes is not None]
+    notes = (*notes, *_about_specks(sizes, word), *(groups.notes() if groups else ()))
+    return Evaluation(scores, classes, details, errors, notes)
 
 
 def _about_specks(sizes: list[tuple[NDArray[np.int64], NDArray[np.int64]]], word: str) -> Iterator[str]:
@@ -214,6 +258,11 @@ def _about_specks(sizes: list[tuple[NDArray[np.int64], NDArray[np.int64]]], word
             f"note: {specks:,} of {count(len(predicted), 'predicted object')} {are} under half the size of the smallest true one "
             f"({smallest:,} {unit}), so none of them can match: object F1 counts them"
         )
+
+
+def without_maps(case: Case) -> Case:
+    """The case without what takes memory."""
+    return replace(case, image=None, truth=None, predicted=None)
 
 
 def _truth(labels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -33,16 +33,24 @@ def split_rows(run: Path) -> list[dict[str, str]]:
 
 def untrained(run: Path) -> Source:
     """The images that a run did not train on: its test set, or its validation set."""
+    return in_splits(_listed(run), "test", "val")
+
+
+def of_split(run: Path, split: str) -> Source:
+    """The images of one split of a run."""
+    return in_splits(_listed(run), split)
+
+
+def _listed(run: Path) -> Source:
+    """The images of a run's split.csv, with the names of those that stay together."""
     source = find_samples(run / SPLIT) if (run / SPLIT).exists() else None
     if source is None:
         raise UserError(
             f"{run} has no {SPLIT}, so the images of the validation set are not known: name a data set to evaluate on"
         )
-    clusters = [row.get(CLUSTER) for row in split_rows(run)]
-    if all(clusters):
-        samples = zip(source.samples, clusters, strict=True)
-        source = replace(source, samples=tuple(replace(sample, group=name) for sample, name in samples))
-    return in_splits(source, "test", "val")
+    names = [row.get(CLUSTER) or row.get("group") or "" for row in split_rows(run)]
+    samples = zip(source.samples, names, strict=True)
+    return replace(source, samples=tuple(replace(sample, group=name) for sample, name in samples))
 
 
 def share_held_out(run: Path) -> str:

@@ -10,16 +10,29 @@ from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.models import PRESETS, create
 from eyespot.prediction.engine import Engine
+from eyespot.prediction.ensemble import EnsembleEngine
 from eyespot.prediction.predictor import Predictor
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
+from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
 
 
 def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
-    """A predictor from a run folder or a model file. Raises UserError for an unknown device or a damaged file."""
+    """A predictor from a run folder or a model file; of a cross-validation, with all its networks.
+
+    Raises UserError for an unknown device or a damaged file.
+    """
+    if is_ensemble(run):
+        return _load_ensemble(Path(run), choose_device(device))
     card, network = load_network(run)
     return torch_predictor(card, network, choose_device(device))
+
+
+def _load_ensemble(run: Path, device: str) -> Predictor:
+    card, folds = read_ensemble(run)
+    members = [load(fold_folder(run, fold), device=device) for fold in folds]
+    return make_predictor(card, EnsembleEngine([m.engine for m in members], [m.card for m in members]))
 
 
 def torch_predictor(card: Card, network: torch.nn.Module, device: str = "cpu") -> Predictor:
@@ -37,6 +50,12 @@ def model_file(run: str | os.PathLike) -> Path:
     """The model file of a run folder, or the file itself."""
     path = Path(run)
     if path.is_dir() and not (path / NAME).exists():
+        if is_ensemble(path):
+            raise UserError(
+                f"{path} holds several networks: give the folder of one of them, such as {fold_folder(path, read_ensemble(path)[1][0])}"
+            )
+        if fold_folder(path, 1).is_dir():
+            raise UserError(f"{path} has no complete fold yet: continue with eyespot train --resume {path}")
         raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
     return path / NAME if path.is_dir() else path
 

@@ -70,5 +70,6 @@ class Predictor:
         card = self.card
         key, name = self.output.metric
         value = card.scores.get(key)
-        metric = f", {name} {100 * value['value']:.1f}% (n = {value['n']:,})" if value else ""
+        of = f"{card.data['metrics']} " if "metrics" in card.data else ""
+        metric = f", {of}{name} {100 * value['value']:.1f}% (n = {value['n']:,})" if value else ""
         return f"Predictor({card.preset}, {len(card.classes)} classes{metric})"

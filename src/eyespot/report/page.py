@@ -45,6 +45,8 @@ def write_report(
         seen=any(SEEN in note for note in evaluation.notes),
         over=evaluation.details.over(),
         grouped=evaluation.details.groups is not None,
+        folds=evaluation.folds,
+        percent=percent,
         body=f"{task.name}.html.j2",
         headline=headline,
         maps=maps or {},

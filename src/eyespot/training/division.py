@@ -11,7 +11,8 @@ from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.duplicates import clusters
 from eyespot.data.findings import WARNING, Problem, Survey
-from eyespot.data.groups import CLUSTER, Grouping, grouping, share_of_groups
+from eyespot.data.folds import assign_folds, check_folds, check_training
+from eyespot.data.groups import CLUSTER, VALIDATED_IN, Grouping, grouping, share_of_groups
 from eyespot.data.seen import NEW
 from eyespot.data.split import groups_of, hold_out
 from eyespot.errors import UserError
@@ -38,6 +39,7 @@ class Division:
 
     groups     the group of each row, if groups were asked for
     clusters   (N,) equal for rows that stay together: those of one group, duplicates, and what is joined by both
+    folds      (N,) of a cross-validation: the fold of each row, from 1, or 0 in the test set
     """
 
     train: Rows
@@ -46,11 +48,20 @@ class Division:
     reason: str
     groups: list[str] | None
     clusters: Rows
+    folds: Rows | None = None
 
     @property
     def final(self) -> Rows:
         """The rows that measure the result: the test set, or the validation set where there is none."""
         return self.test if len(self.test) else self.val
+
+    def whole(self) -> "Division":
+        """That of a cross-validation as a whole: each row outside the test set trains, whatever fold it is in."""
+        assert self.folds is not None
+        train = np.flatnonzero(self.folds)
+        of_fold = self.reason.removesuffix(f"; {self.share_of_groups()}")
+        reason = f"{self.folds.max()} folds{of_fold.partition(' of ')[2].lstrip('0123456789')}"
+        return replace(self, train=train, val=train[:0], reason=reason)
 
     @property
     def sides(self) -> list[str]:
@@ -64,6 +75,8 @@ class Division:
         """What split.csv says of each row beside its split: its group, and what it stays together with."""
         columns: dict[str, list[Any]] = {"group": self.groups} if self.groups is not None else {}
         clusters = self.clusters.tolist()
+        if self.folds is not None:
+            columns[VALIDATED_IN] = [f"fold-{fold}" if fold else "" for fold in self.folds.tolist()]
         return columns | ({CLUSTER: clusters} if len(set(clusters)) < len(clusters) else {})
 
     def share_of_groups(self) -> str:
@@ -87,6 +100,8 @@ def split_rows(survey: Survey, config: Config, before: Inherited | None = None) 
     groups = groups_of(names, config.group) if config.group else _groups_of_source(survey)
     joined = survey.alike if groups is None else _join(survey.alike, groups)
     test = rows[splits == "test"]
+    if config.folds:
+        return _described(_fold(survey, config, groups, joined))
     if "val" in survey.source.splits:
         own = rows[splits == "train"], rows[splits == "val"], test
         return _described(Division(*own, "your own folders", groups, joined))
@@ -108,6 +123,41 @@ def split_rows(survey: Survey, config: Config, before: Inherited | None = None) 
     return _described(Division(rest[~chosen], rest[chosen], test, reason, groups, joined))
 
 
+def _fold(survey: Survey, config: Config, groups: list[str] | None, joined: Rows) -> Division:
+    """The division in which one fold validates and the others train."""
+    folds = fold_numbers(survey, config, joined, grouped=groups is not None)
+    number = config.fold or 1
+    rows = np.arange(len(folds))
+    of = "" if survey.source.has_masks else ", classes spread evenly"
+    reason = f"fold {number} of {config.folds}{of}, duplicates on one side{_by_groups(survey, config)}, seed {config.seed}"
+    train = rows[(folds != number) & (folds > 0)]
+    return Division(train, rows[folds == number], rows[folds == 0], reason, groups, joined, folds)
+
+
+def fold_numbers(survey: Survey, config: Config, joined: Rows, grouped: bool) -> Rows:
+    """(N,) the fold of each row, from 1; 0 in the user's own test set. Raises UserError where folds cannot be made."""
+    assert config.folds
+    if "val" in survey.source.splits:
+        raise UserError(
+            f"{survey.source.name} has a validation set of its own, and --folds makes one for each network: leave out --folds, "
+            "or move the validation set into the training set"
+        )
+    if config.val_fraction is not None:
+        raise UserError(
+            "val_fraction is for a single split, and folds are of equal size: leave one of them out"
+        )
+    rest = np.flatnonzero(survey.splits != "test")
+    labels = survey.labels[rest]
+    what = "groups" if grouped else f"{survey.word}s that are no duplicates of each other"
+    classes = () if survey.source.has_masks else survey.classes
+    check_folds(labels, joined[rest], config.folds, classes, what)
+    folds = np.zeros(len(joined), np.int64)
+    folds[rest] = 1 + assign_folds(labels, joined[rest], config.folds, config.seed)
+    if classes:
+        check_training(labels, folds[rest], classes)
+    return folds
+
+
 def _described(division: Division) -> Division:
     """With how many groups are held out in its reason."""
     share = division.share_of_groups()
@@ -119,7 +169,11 @@ def _description(survey: Survey, config: Config, share: float, tested: bool) -> 
     text = f"{of} for validation, {DUPLICATES[config.duplicates]}"
     if share < SHARE and tested and not config.val_fraction:
         text += f"; a smaller share is enough, since the test {survey.word}s measure the result"
-    return text + (f"; whole groups by {_by(config)}" if config.group or survey.source.groups else "")
+    return text + _by_groups(survey, config)
+
+
+def _by_groups(survey: Survey, config: Config) -> str:
+    return f"; whole groups by {_by(config)}" if config.group or survey.source.groups else ""
 
 
 def _groups_of_source(survey: Survey) -> list[str] | None:

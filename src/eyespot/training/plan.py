@@ -38,6 +38,14 @@ FEW_MINUTES, FEW_POSITIONS = 1.0, 2**22
 """A run of fewer minutes, or of fewer positions of all samples that it trains on, is over before compiling pays."""
 
 
+class TooLittleTime(UserError):
+    """The time is not enough for a run, which needs so many seconds."""
+
+    def __init__(self, message: str, needed: float):
+        super().__init__(message)
+        self.needed = needed
+
+
 @dataclass(frozen=True)
 class Budget:
     """What ends a run.
@@ -325,9 +333,10 @@ def training_end(minutes: float | None, after: float, read: float, now: float) -
         return None
     if 60 * minutes - after <= now + 1:
         enough = (read + after) / 60 * 1.5 + 0.2
-        raise UserError(
+        raise TooLittleTime(
             f"--minutes {minutes:g} is not enough: starting and reading took {read:.0f} s, timing {now - read:.0f} s, "
-            f"and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}"
+            f"and the evaluation takes {after:.0f} s; give at least --minutes {enough:.1f}",
+            now + after,
         )
     return 60 * minutes - after
 

@@ -91,10 +91,11 @@ def read_card(path: Path) -> Card:
         raise UserError(
             f"{path} holds weights but no eyespot card: it was written by another program; give a file that eyespot wrote"
         )
-    return _card(text, path)
+    return card_of(text, path)
 
 
-def _card(text: str, path: Path) -> Card:
+def card_of(text: str, path: Path) -> Card:
+    """The card of a JSON document. Raises UserError for one that is damaged, newer or not ours."""
     try:
         content = json.loads(text)
         number = content.get("format")
