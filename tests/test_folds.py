@@ -259,6 +259,26 @@ def test_forcing_leaves_no_older_fold(tmp_path):
     assert not list((tmp_path / "run").glob("fold-*")) and eyespot.load(tmp_path / "run").network is not None
 
 
+def test_masks_have_folds_too(tmp_path, cli):
+    for i in range(9):
+        rng = np.random.default_rng(i)
+        mask = np.zeros((32, 32), np.uint8)
+        mask[6:20, 4 + i : 16 + i] = 255
+        image = (rng.integers(0, 90, mask.shape) + (mask > 0) * 100).astype(np.uint8)
+        for folder, values in (("images", image), ("masks", mask)):
+            (tmp_path / "data" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values).save(tmp_path / "data" / folder / f"{i}.png")
+    data = tmp_path / "data"
+    run = eyespot.train(data, folds=3, epochs=1, model="unet_narrow", size=16, out=tmp_path / "run")
+    assert run.evaluation.scores["mean_iou"]["n"] == 9
+    rows = rows_of(run.folder / "predictions.csv")
+    assert len(rows) == 9 and {row["fold"] for row in rows} == {"1", "2", "3"}
+    assert eyespot.evaluate(run.folder).scores == run.evaluation.scores
+    assert "has not been measured" in (run.folder / "report.html").read_text()
+    written = cli("predict", run.folder, data / "images", "--out", tmp_path / "masks")
+    assert written.code == 0 and len(list((tmp_path / "masks").glob("*.png"))) == 9
+
+
 class Logits:
     """An engine that gives what it was made with."""
 

@@ -49,7 +49,12 @@ class FoldPlans:
         division = self.first.division.whole()
         reasons = self.first.reasons | {"split": division.reason}
         seen = seen_of(self.survey, division.sides, self.first.before)
-        return replace(self.first, config=self.config, division=division, reasons=reasons, seen=seen)
+        # Masks are sampled from rows that the task has been given, and the first fold's has not been given all.
+        kind = task_of_survey(self.survey).training
+        task = kind(self.survey, self.first.config, self.first.task.normal, division.train)
+        return replace(
+            self.first, config=self.config, division=division, reasons=reasons, seen=seen, task=task
+        )
 
     def share(self, fold: int, elapsed: float) -> float | None:
         """Seconds for this fold: an equal share of what is left for it and those after it."""
