@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import eyespot
+from eyespot.anatomy import describe
 from eyespot.errors import UserError
 from eyespot.models import create, presets, unregister
 from eyespot.models.network import Network
@@ -79,6 +80,38 @@ def test_names_in_the_network_are_the_modules_own(mine):
     x = torch.randn(2, 2, 9, 8)
     assert torch.equal(network.eval()(x), module.eval()(x))
     assert not any(m.training for m in network.modules()) and isinstance(network, Network)
+
+
+def test_it_is_inspected_as_the_module_itself_is(mine):
+    torch.manual_seed(0)
+    module = Mine(3, 2, 16)
+    network = create("mine", classes=3, channels=2)
+    network.load_state_dict(module.state_dict())
+    expected = describe(module, (2, 9, 8), name="mine", effective=True)
+    assert expected.parameters == sum(p.numel() for p in module.parameters())
+    assert describe(network, (2, 9, 8), name="mine", effective=True).as_dict() == expected.as_dict()
+    inspected = eyespot.inspect("mine", classes=3, channels=2, size=(9, 8))
+    assert inspected.as_dict() == expected.as_dict() | {"effective_field": None}
+    assert "ForeignNetwork" not in str(inspected)
+    eyespot.register("mine", lambda classes: nn.Sequential(nn.Flatten(), nn.Linear(12, classes)))
+    with pytest.raises(UserError, match=r"this Sequential cannot take an image of shape \(3, 4, 4\)"):
+        eyespot.inspect("mine", size=4)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_one_within_another_module_is_measured_too(mine, wrapped):
+    network = create("mine", classes=3, channels=2)
+    outer = nn.Sequential(network if wrapped else network.module, nn.Linear(3, 2))
+    measured = describe(outer, (2, 9, 8))
+    assert measured.parameters == sum(p.numel() for p in Mine(3, 2, 16).parameters()) + 8
+    assert [layer.name for layer in measured.layers] == [
+        "",
+        "0",
+        "0.body",
+        *(f"0.body.{k}" for k in range(3)),
+        "0.head",
+        "1",
+    ]
 
 
 def test_a_function_gets_what_it_accepts(mine):

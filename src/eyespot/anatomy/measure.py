@@ -18,7 +18,7 @@ from eyespot.anatomy.axes import LOST
 from eyespot.anatomy.description import Description, Layer, dense_parameters
 from eyespot.anatomy.effective import effective_field
 from eyespot.anatomy.follow import Follower, tensors
-from eyespot.anatomy.state import mode, state
+from eyespot.anatomy.state import mode, named_modules, state
 from eyespot.errors import UserError
 
 
@@ -68,7 +68,7 @@ class Record:
     """The layers of one run, written by hooks on every module."""
 
     def __init__(self, model: nn.Module, follower: Follower | None = None, meter: Meter | None = None):
-        self.names = {module: name for name, module in model.named_modules()}
+        self.names = {module: name for name, module in named_modules(model).items()}
         self.follower = follower
         self.meter = meter
         self.layers: list[Layer] = []
@@ -117,7 +117,7 @@ class Record:
     @contextmanager
     def of(self, model: nn.Module) -> Iterator[None]:
         hooks = []
-        for module in model.modules():
+        for module in self.names:
             hooks.append(module.register_forward_pre_hook(self.enter))
             hooks.append(module.register_forward_hook(self.leave))
         try:
@@ -175,7 +175,7 @@ def on_some_device(model: nn.Module, run: Callable, shape: tuple[int, ...]) -> A
             if device is devices[-1]:
                 reason = str(error).strip().split("\n")[0]
                 raise UserError(
-                    f"this {type(model).__name__} cannot take an image of shape {shape}: {reason}"
+                    f"this {type(named_modules(model)['']).__name__} cannot take an image of shape {shape}: {reason}"
                 ) from error
     raise AssertionError
 

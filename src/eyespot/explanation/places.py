@@ -17,7 +17,6 @@ from eyespot.anatomy.description import largest
 from eyespot.anatomy.follow import Follower
 from eyespot.anatomy.state import mode, state
 from eyespot.errors import UserError
-from eyespot.models.foreign import ForeignNetwork
 
 GRID = 7
 """Places along each axis that a layer needs to be chosen for Grad-CAM, as in the paper's networks at 224 pixels."""
@@ -86,7 +85,6 @@ class Place:
 
 def places(network: nn.Module, shape: tuple[int, ...]) -> list[Place]:
     """The layers with places for an image (channels, *S), in the order in which they end; of several with one output the outermost."""
-    network = network.module if isinstance(network, ForeignNetwork) else network
     try:
         return _run(network, shape, torch.device("meta"))
     except UserError:
