@@ -52,7 +52,7 @@ def test_a_users_network_trains_loads_and_predicts(mine, tmp_path):
     assert names == set(Mine(10, 1).state_dict())
     predictor = eyespot.load(run.folder)
     size = predictor.preprocessing.size
-    images = [Image.new("L", (size, size), value) for value in (0, 100, 200)]
+    images = [Image.linear_gradient("L").resize((size, size)).rotate(angle) for angle in (0, 90, 180)]
     assert len(predictor(images)) == 3
     unregister("mine")
     sentence = (
