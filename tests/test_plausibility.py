@@ -171,3 +171,26 @@ def test_folders_of_pairs_that_may_be_patients_are_doubted(tmp_path):
             save(tmp_path / "d" / f"P{patient}" / f"P{patient}_{i}.png", photo(10 * patient + i, 32, 32))
             save(tmp_path / "d" / f"P{patient}" / f"P{patient}_{i}_mask.png", mask)
     assert doubts(tmp_path / "d", "4 folders such as P0")
+
+
+class TestSplitLists:
+    @pytest.mark.parametrize("line", ["{}/{}.png", "{}/{}", "./d/{}/{}.png 1", '"{}\\{}.png",a'])
+    @pytest.mark.parametrize("name", ["testing_list.txt", "meta/test.csv", "../ImageSets/Main/val.txt"])
+    def test_lists_of_a_split_are_doubted(self, tmp_path, name, line):
+        folder = plain(tmp_path / "d")
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("\n".join(line.format(c, i) for c in ("heron", "stork") for i in range(4)))
+        assert doubts(folder, "1 list such as", file.name, "path, label and split")
+
+    @pytest.mark.parametrize("text", ["", "one line\n", "a note\nabout the test\nof the images\n"])
+    def test_other_text_is_not(self, tmp_path, text):
+        folder = plain(tmp_path / "d")
+        (folder / "test.txt").write_text(text)
+        assert not doubts(folder, "list")
+
+    def test_nor_are_lists_beside_splits_of_the_user(self, tmp_path):
+        for split in ("train", "test"):
+            plain(tmp_path / "d" / split)
+        (tmp_path / "d" / "test.txt").write_text("heron/1.png\nheron/2.png\n")
+        assert not doubts(tmp_path / "d", "list")

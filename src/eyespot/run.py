@@ -358,8 +358,9 @@ def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
     first = next((row for row in outcome.history if row.epoch >= 1), None)
     if plan.config.weights or first is None or first.epoch > 1.5 or first.score < PERFECT:
         return
+    epochs = f"{first.epoch:.2g}"
     text = (
-        f"the network was perfect on the validation set after {first.epoch:.2g} epoch{'' if first.epoch == 1 else 's'}: check that "
+        f"the network was perfect on the validation set after {epochs} epoch{'' if epochs == '1' else 's'}: check that "
         "only the content tells the classes apart, and that no image is in both sets"
     )
     survey.add_problems([Problem(WARNING, text)])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from eyespot.data.findings import Problem, Survey
 from eyespot.data.plausibility.groups import folders_of_images, groups_across_splits
+from eyespot.data.plausibility.lists import split_lists
 from eyespot.data.plausibility.names import (
     numbers_as_classes,
     same_folders_in_classes,
@@ -21,6 +22,7 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     same_words_in_classes,
     numbers_as_classes,
     groups_across_splits,
+    split_lists,
     class_from_file,
     class_from_border,
     objects_too_large,
