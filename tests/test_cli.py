@@ -81,7 +81,7 @@ def test_train_leaves_everything_that_was_promised(cli, photos, tmp_path):
     assert result.code == 0, result.err
     assert "as you asked" in result.err and "val loss" in result.err and "accuracy" in result.out
     assert {p.name for p in run.iterdir()} == {
-        "model.safetensors", "plan.toml", "history.csv", "split.csv", "first-batch.png", "report.html",
+        "model.safetensors", "plan.toml", "history.csv", "split.csv", "seen.npz", "first-batch.png", "report.html",
     }  # fmt: skip
     plan = tomllib.loads((run / "plan.toml").read_text())
     assert (

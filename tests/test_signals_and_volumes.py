@@ -92,7 +92,7 @@ def test_tables_are_signals_with_a_column_per_channel(text, values, spacing):
 @pytest.mark.parametrize(
     "content,reason",
     [
-        (b"1,2\n3\n", "line 2 has 1 columns and not 2"),
+        (b"1,2\n3\n", "line 2 has 1 column and not 2"),
         (b"a,b\n1,2\n3,x\n", r"line 3 has a value that is not numeric: x in column 2 \(b\)"),
         (wav(np.zeros(100, np.int16))[:20], "damaged or cut short"),
         (wav(np.zeros(0, np.int16)), "no samples"),

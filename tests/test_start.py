@@ -38,7 +38,7 @@ def low(tmp_path_factory):
 
 
 def test_training_goes_on_from_the_weights(low, tmp_path):
-    """More images of the classes that the network knows: its head is kept, and it is far ahead of a new network."""
+    """More images of the classes that the network knows: its head is kept, and after a step it is far ahead of a new network."""
     more = digits(tmp_path / "more", range(5), slice(60, 120))
     kinds = {
         "scratch": {},
@@ -47,16 +47,16 @@ def test_training_goes_on_from_the_weights(low, tmp_path):
     }
     loss = {}
     for kind, start in kinds.items():
-        trained = eyespot.train(more, epochs=0.7, batch=32, augment="none", out=tmp_path / kind, **start)
+        trained = eyespot.train(more, epochs=0.1, batch=32, augment="none", out=tmp_path / kind, **start)
         assert trained.evaluation is not None
         loss[kind] = trained.evaluation.scores["log_loss"]["value"]
-    assert max(loss["started"], loss["tuned"]) < 0.8 * loss["scratch"], loss
+    assert max(loss["started"], loss["tuned"]) < 0.25 * loss["scratch"], loss
 
 
 def test_the_plan_tells_what_became_of_the_weights_and_repeats(cli, low, tmp_path):
     run, high = low
     typed = ["--epochs", 1, "--batch", 64, "--start-from", run, "--fine-tune", "--out", tmp_path / "a"]
-    said = cli("train", high, *typed).err
+    said = " ".join(cli("train", high, *typed).err.split())
     assert f"40 tensors of {run / 'model.safetensors'}" in said
     assert f"the network of {run / 'model.safetensors'}" in said
     assert "the head alone for 15% of the run, then all layers, early ones at the lowest rate" in said
@@ -68,7 +68,8 @@ def test_the_plan_tells_what_became_of_the_weights_and_repeats(cli, low, tmp_pat
 
 
 def test_colour_photographs_start_from_grey_digits(cli, low, photos, tmp_path):
-    said = cli("train", photos, "--epochs", 1, "--start-from", low[0], "--out", tmp_path / "run").err
+    result = cli("train", photos, "--epochs", 1, "--start-from", low[0], "--out", tmp_path / "run")
+    said = " ".join(result.err.split())
     assert "adapted to other channels: stem.weight; new for other classes: fc.weight, fc.bias" in said
 
 

@@ -382,7 +382,7 @@ def test_after_one_infinite_loss_training_continues_from_the_checkpoint_at_half_
     outcome = training.run()
     assert outcome.ended != DIVERGED
     assert training.state.progress.rate_factor == 0.5
-    assert "infinite at step 8" in watcher.messages[0] and "half the learning rate" in watcher.messages[0]
+    assert "not finite at step 8" in watcher.messages[0] and "half the learning rate" in watcher.messages[0]
     assert all(value.isfinite().all() for value in outcome.tensors.values())
 
 
