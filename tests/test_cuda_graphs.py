@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eyespot.fast import cuda_graphs, enabled
-from eyespot.fast.cuda_graphs import AHEAD, WARM_UP, Recorded, recorded
+from eyespot.fast.cuda_graphs import AHEAD, WARM_UP, Recorded, with_cuda_graph
 
 pytestmark = pytest.mark.skipif(not enabled(), reason="EYESPOT_FAST=0: the fast code is switched off")
 
@@ -81,5 +81,5 @@ def test_elsewhere_than_on_such_a_gpu_work_is_left_alone(monkeypatch):
 
     waited: list[int] = []
     monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append(1))
-    assert recorded(work, [], "cpu") is work
-    assert recorded(work, [], "mps")(torch.ones(1), torch.ones(1)) == 2 and waited == [1]
+    assert with_cuda_graph(work, [], "cpu") is work
+    assert with_cuda_graph(work, [], "mps")(torch.ones(1), torch.ones(1)) == 2 and waited == [1]

@@ -49,7 +49,7 @@ def test_switched_off_everything_takes_the_plain_path(switched_off, monkeypatch)
         assert torch.equal(fast.gelu(x), F.gelu(x))
         assert "Pool" in str(fast.max_pool(nn.MaxPool2d(2), x.requires_grad_()).grad_fn)
         assert not fast.compiled_by(torch.float32) and not fast.keep_freed() and not fast.enabled()
-        fast.recorded(lambda x, y: x, [], "cuda")
+        fast.with_cuda_graph(lambda x, y: x, [], "cuda")
     finally:
         fast.use_compiled(False)
 

@@ -482,7 +482,7 @@ def test_test_images_are_not_watched(tmp_path):
 
 
 def test_beside_test_images_no_more_are_held_out_than_are_watched(tmp_path, monkeypatch):
-    monkeypatch.setattr("eyespot.training.division.MONITOR", 3)
+    monkeypatch.setattr("eyespot.training.division.MOST_VALIDATED", 3)
     for split in ("train", "test"):
         write_set(tmp_path / split, per_class=10)
     for data, config, held in (

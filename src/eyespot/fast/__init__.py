@@ -8,7 +8,7 @@ Everything here gives the results of plain PyTorch up to rounding. With EYESPOT_
     use_compiled, compiled_by              nothing is compiled
     arithmetic                             autocast alone, with PyTorch's own gradients
     same_gradients                         nothing is changed
-    recorded                               the step itself
+    with_cuda_graph                        the step itself
     keep_freed, return_freed               memory is left to the C library
 
 `departs` and `Reference` compare a precision with plain float32 on a batch, before it is used.
@@ -18,7 +18,7 @@ Everything here gives the results of plain PyTorch up to rounding. With EYESPOT_
 from eyespot.fast.allocator import keep_freed, return_freed
 from eyespot.fast.compiled import compiled_by, is_compiling, use_compiled
 from eyespot.fast.conv_gradients import same_gradients
-from eyespot.fast.cuda_graphs import WARM_UP, recorded
+from eyespot.fast.cuda_graphs import WARM_UP, with_cuda_graph
 from eyespot.fast.norms import Chain, gelu, heard, max_pool, norm_gelu, norm_relu
 from eyespot.fast.precision import CONVOLUTIONS, HALF, arithmetic
 from eyespot.fast.switch import enabled, plain
@@ -42,8 +42,8 @@ __all__ = [
     "norm_gelu",
     "norm_relu",
     "plain",
-    "recorded",
     "return_freed",
     "same_gradients",
     "use_compiled",
+    "with_cuda_graph",
 ]

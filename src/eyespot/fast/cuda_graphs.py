@@ -82,7 +82,7 @@ class Recorded:
             self.waiting.popleft().synchronize()
 
 
-def recorded(work: Work, parameters: Iterable[Tensor], device: str) -> Work:
+def with_cuda_graph(work: Work, parameters: Iterable[Tensor], device: str) -> Work:
     """The work, recorded on a GPU of NVIDIA's; elsewhere as it is, waiting for a GPU, so that clocks are right."""
     if device.startswith("cuda") and enabled():
         return Recorded(work, parameters)

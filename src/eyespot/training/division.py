@@ -20,7 +20,7 @@ from eyespot.training.inherited import Inherited, check_sides, hold_out_unseen
 
 SHARE = 0.2
 """Of each class, for validation."""
-MONITOR = 2000
+MOST_VALIDATED = 2000
 """Images, at the most, that are validated during training: where others test the network, as many are enough."""
 
 DUPLICATES = {
@@ -106,7 +106,7 @@ def split_rows(survey: Survey, config: Config, before: Inherited | None = None) 
         own = rows[splits == "train"], rows[splits == "val"], test
         return _described(Division(*own, "your own folders", groups, joined))
     rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
-    share = config.val_fraction or min(SHARE, MONITOR / len(rest) if len(test) else 1)
+    share = config.val_fraction or min(SHARE, MOST_VALIDATED / len(rest) if len(test) else 1)
     earlier = before.only(rest) if before and (before.trained | before.held)[rest].any() else None
     if earlier:
         chosen = hold_out_unseen(survey.labels[rest], joined[rest], share, config.seed, earlier)

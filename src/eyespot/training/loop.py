@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from eyespot.devices import arithmetic
-from eyespot.fast import recorded
-from eyespot.recipe import EMA as EMA_PART
+from eyespot.fast import with_cuda_graph
+from eyespot.recipe import EMA as EMA_RECIPE
 from eyespot.recipe import parse_recipe
 from eyespot.tasks.order import Order
 from eyespot.training import review
-from eyespot.training.division import MONITOR
+from eyespot.training.division import MOST_VALIDATED
 from eyespot.training.keeping import PATIENCE, is_stalled, is_to_be_kept, note_improvement
 from eyespot.training.optimise import EMA, new_optimisers, on_gpu, set_rates
 from eyespot.training.plan import Plan
@@ -31,7 +31,7 @@ DIVERGED = "a loss or weight was not finite twice; the best network before that 
 INTERRUPTED = "stopped by Ctrl-C"
 VALIDATIONS = 25
 """In a whole run, about."""
-SHARE = 30
+VALIDATION_DIVISOR = 30
 """Validations take at most one part in so many of the time."""
 LEAST_VALIDATED = 200
 """Validation images that are predicted while training, at the least."""
@@ -111,8 +111,8 @@ class Loop:
             on_gpu(chosen, self.device)
         now = self.elapsed()
         progress = Progress(now, config.size or 0, Mark(now))
-        self.state = TrainState(network, EMA(network, EMA_PART in recipe), chosen, progress)
-        self.step = recorded(self._learn, network.parameters(), self.device)
+        self.state = TrainState(network, EMA(network, EMA_RECIPE in recipe), chosen, progress)
+        self.step = with_cuda_graph(self._train_step, network.parameters(), self.device)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue from a checkpoint. The time since then does not count for the speed that is shown."""
@@ -149,19 +149,19 @@ class Loop:
             return
         set_rates(self.state.optimisers, fraction, progress.rate_factor)
         # 2. a batch
-        draw = self.order.at(progress.seen)
+        batch = self.order.at(progress.seen)
         side = self.task.side(fraction)
         if side != progress.side and progress.steps:
             progress.resized_at = progress.steps
         progress.side = side
-        x, y = self.task.batch(draw, progress.side)
+        x, y = self.task.batch(batch, progress.side)
         # 3. a step
         with arithmetic(self.device, self.config.precision):
             self.threads.adjust(self.state.network, x, self.elapsed())
         self.state.losses.append(self.step(x, y))
         self.state.ema.update()
         progress.steps += 1
-        progress.seen += len(draw.rows)
+        progress.seen += len(batch.rows)
         self._tell_step(fraction)
         self._review_speed(fraction)
         # 4. validate and save now and then
@@ -170,7 +170,7 @@ class Loop:
         if self._checkpoint_is_due():
             self._save()
 
-    def _learn(self, x: Tensor, y: Any) -> Tensor:
+    def _train_step(self, x: Tensor, y: Any) -> Tensor:
         """Forward pass, backward pass, and the optimisers' steps; the loss."""
         state = self.state
         with arithmetic(self.device, self.config.precision):
@@ -201,15 +201,15 @@ class Loop:
     def _validation_is_due(self, fraction: float) -> bool:
         """After another 25th of the run; by the clock, if there is one, for at most a thirtieth of the time."""
         mark = self.state.progress.mark
-        in_time = not self.config.minutes or self.elapsed() - mark.seconds >= SHARE * mark.cost
+        in_time = not self.config.minutes or self.elapsed() - mark.seconds >= VALIDATION_DIVISOR * mark.cost
         return fraction - mark.fraction >= 1 / VALIDATIONS and in_time
 
     def _estimate_statistics(self) -> None:
         """Compute the batch-norm statistics of the averaged network anew, from the first samples of the order."""
         progress = self.state.progress
         needed = samples_needed(progress.seen, len(self.order.rows))
-        draws = [self.order.at(position) for position in range(0, needed, self.order.batch)]
-        batches = (self.task.batch(draw, progress.side)[0] for draw in draws)
+        batches_of_rows = [self.order.at(position) for position in range(0, needed, self.order.batch)]
+        batches = (self.task.batch(batch, progress.side)[0] for batch in batches_of_rows)
         with arithmetic(self.device, self.config.precision):
             estimate_statistics(self.state.ema.network, batches)
 
@@ -217,7 +217,7 @@ class Loop:
         state = self.state
         progress = state.progress
         if not self._is_finite():
-            self._take_back()
+            self._roll_back()
             return
         now = self.elapsed()
         if fraction >= 1 or is_lagging(progress.steps, progress.resized_at):
@@ -280,13 +280,13 @@ class Loop:
     def _end(self, why: str) -> None:
         """Validate the network as it will be saved; where a weight is not finite, go back instead."""
         progress = self.state.progress
-        taken_back = progress.rate_factor
+        rate_before = progress.rate_factor
         if progress.steps:
             self._validate(1.0)
-        if not progress.ended and progress.rate_factor == taken_back:
+        if not progress.ended and progress.rate_factor == rate_before:
             progress.ended = why
 
-    def _take_back(self) -> None:
+    def _roll_back(self) -> None:
         """Go back to the last checkpoint, whose weights are finite, and continue at half the learning rate: once."""
         before = self.state.progress
         if before.rate_factor < 1:
@@ -341,9 +341,9 @@ class Loop:
 def validation_size(plan: Plan) -> int:
     """How many validation images are predicted while training: fewer where these would take much of a short run."""
     if plan.config.minutes is None:
-        return MONITOR
-    in_time = plan.timed.get(PREDICT, float("inf")) * 60 * plan.config.minutes / SHARE
-    return int(min(MONITOR, max(LEAST_VALIDATED, in_time)))
+        return MOST_VALIDATED
+    in_time = plan.timed.get(PREDICT, float("inf")) * 60 * plan.config.minutes / VALIDATION_DIVISOR
+    return int(min(MOST_VALIDATED, max(LEAST_VALIDATED, in_time)))
 
 
 def checkpoint_seconds() -> float:

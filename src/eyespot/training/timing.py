@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eyespot.config import Config
 from eyespot.devices import arithmetic, multiplies_bfloat16, prediction_precision, wait
-from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, recorded, use_compiled
+from eyespot.fast import WARM_UP, Reference, compiled_by, enabled, use_compiled, with_cuda_graph
 from eyespot.tasks.order import Order
 from eyespot.tasks.training import TrainingTask
 from eyespot.training.optimise import new_optimisers, set_rates
@@ -174,7 +174,7 @@ class NetworkTimer:
         torch.set_num_threads(int(threads))
         if way not in self.steps:
             step = partial(_step, self.task, self.network, precision)
-            self.steps[way] = recorded(step, self.network.parameters(), self.device)
+            self.steps[way] = with_cuda_graph(step, self.network.parameters(), self.device)
             first = [self._seconds(way) for _ in range(1 if self.device == "cpu" else WARM_UP + 2)]
             self.seconds[way] = []
             if not self.allowance.fits(first[-1]):
