@@ -1,7 +1,10 @@
 """What `predict` writes for masks: ids of objects, probabilities, and the rest of what a killed run left."""
 
+import importlib
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -115,49 +118,59 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     assert sorted(os.listdir(tmp_path / "out"))[0].startswith("in") and len(os.listdir(tmp_path / "out")) == 2
 
 
-def predict(predictor, tmp_path, out, stop=0):
-    """The two files' bytes; or, in a process of its own that is killed at that write, the signal that ended it."""
+SMALL = {"mask_files.LARGE": 1, "tiled_file.SIDE": 64, "segmenter.MEMORY_MB": 152}
+"""Limits in `eyespot.prediction` that make an image of 500 x 150 pixels a large one."""
 
-    def work():
-        write_maps(predictor.output, [tmp_path / "in.tif"], tmp_path / out, None, None, True)
 
+def set_limits(limits, change=setattr):
+    for name, value in limits.items():
+        room, attribute = name.split(".")
+        change(importlib.import_module(f"eyespot.prediction.{room}"), attribute, value)
+
+
+def predict(predictor, tmp_path, out):
+    """The bytes of the two files."""
+    write_maps(predictor.output, [tmp_path / "in.tif"], tmp_path / out, None, None, True)
     names = ["in.tif", "in_probabilities.tif"]
-    if not stop:
-        work()
-        assert sorted(os.listdir(tmp_path / out)) == names
-        return [(tmp_path / out / name).read_bytes() for name in names]
-    child = os.fork()
-    if child:
-        return os.WTERMSIG(os.waitpid(child, 0)[1])
-    load_strict, left = TiledFile._put, iter(range(stop))
+    assert sorted(os.listdir(tmp_path / out)) == names
+    return [(tmp_path / out / name).read_bytes() for name in names]
+
+
+def predict_killed(tmp_path, out, stop):
+    """The signal that ended a process of its own, which is killed at that write."""
+    code = f"import test_mask_outputs as t; t.predict_until({str(tmp_path)!r}, {out!r}, {stop})"
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode < 0, done.stderr
+    return -done.returncode
+
+
+def predict_until(folder, out, stop):
+    """In a process of its own: predict, and be killed at a write."""
+    put, left = TiledFile._put, iter(range(stop))
 
     def counted(self, at, content):
         if next(left, None) is None:
             self.file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
-        load_strict(self, at, content)
+        put(self, at, content)
 
     TiledFile._put = counted
-    work()
-    os._exit(0)
+    set_limits(SMALL)
+    predict(load(Path(folder) / "run"), Path(folder), out)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # newer Pythons warn of forks beside threads
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
     """Exact tiles and blended ones; the bytes are those of a run that was not stopped."""
-    for name, attribute, value in (
-        ("mask_files", "LARGE", 1),
-        ("tiled_file", "SIDE", 64),
-        ("segmenter", "MEMORY_MB", 152),
-    ):
-        monkeypatch.setattr(f"eyespot.prediction.{name}.{attribute}", value)
+    set_limits(SMALL, monkeypatch.setattr)
     predictor = make(tmp_path / "run", width=8, norm=norm)
     tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)), resolution=(300.0, 200.0), resolutionunit=3)
     plan = predictor.output.plan((500, 150), True)
     assert plan.rows > 3 and bool(plan.why) == (norm == "group")
     whole = predict(predictor, tmp_path, "whole")
-    assert predict(predictor, tmp_path, "out", 60) == signal.SIGKILL
+    assert predict_killed(tmp_path, "out", 60) == signal.SIGKILL
     for name in ("in.tif", "in_probabilities.tif"):  # readable, and as far as it is right
         half, full = (tifffile.imread(tmp_path / p) for p in (f"out/{name}.partial", f"whole/{name}"))
         assert (half[..., :64, :] == full[..., :64, :]).all() and not half[..., -64:, :].any()
@@ -165,7 +178,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path, monkeypatch, capsys, norm):
     assert predict(predictor, tmp_path, "out") == whole
     assert "of 500 rows are there from a run that was stopped" in " ".join(capsys.readouterr().err.split())
     # Of another image nothing is kept.
-    assert predict(predictor, tmp_path, "other", 60) == signal.SIGKILL
+    assert predict_killed(tmp_path, "other", 60) == signal.SIGKILL
     tifffile.imwrite(tmp_path / "in.tif", blobs((500, 150)))
     assert predict(predictor, tmp_path, "other") == predict(predictor, tmp_path, "again") != whole
     assert "are there from" not in capsys.readouterr().err
