@@ -21,6 +21,8 @@ DIRECTIONS = 16
 """Numbers by which the nearest are looked up."""
 FLAT = 0.02
 """Below this spread of grey values, of a range of 1, thumbnails of different images look alike."""
+SAMPLED = 512
+"""Rows from which the main directions of thumbnails with more cells are computed."""
 
 
 def thumbnail(array: Array) -> NDArray[np.float32]:
@@ -87,8 +89,16 @@ def near(thumbs: NDArray[np.float32], detail: int) -> NDArray[np.int64]:
 def _main_directions(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N, T) -> (N, 16) projected on their first principal axes, the most important last"""
     centred = thumbs - thumbs.mean(0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return centred @ axes[:, -DIRECTIONS:]
+    if centred.shape[1] <= SAMPLED:
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        return centred @ axes[:, -DIRECTIONS:]
+    # The axes of volumes are those of some of them: a matrix of some rows is much smaller than one of all cells.
+    some = centred[np.unique(np.linspace(0, len(centred) - 1, SAMPLED).astype(int))]
+    _, combinations = np.linalg.eigh(some @ some.T)
+    axes = some.T @ combinations[:, -DIRECTIONS:]
+    lengths = np.linalg.norm(axes, axis=0)
+    is_long = lengths > 1e-3 * lengths.max()  # others are rounding errors, and not orthogonal
+    return centred @ np.where(is_long, axes / np.where(is_long, lengths, 1), 0)
 
 
 def _nearest(places: NDArray[np.float32]) -> NDArray[np.int64]:
