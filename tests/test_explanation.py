@@ -404,17 +404,27 @@ def test_an_image_larger_than_memory_is_refused_before_anything_is_computed(mask
 
 
 def test_a_report_is_written_without_maps_where_none_can_be_made(predictor, monkeypatch, capsys):
-    def fails(*arguments):
-        raise RuntimeError("not enough memory")
+    def failing(error):
+        def fails(*arguments):
+            raise error
+
+        return fails
 
     details = ClassDetails(
         ["a.png"], image(0, (1, SIDE, SIDE, 3)), np.array([0]), np.array([[0.2, 0.5, 0.3]]), CLASSES
     )
     evaluation = Evaluation({}, CLASSES, details, {})
     assert set(maps_beside(predictor, evaluation)) == {"a.png"}
-    monkeypatch.setattr("eyespot.explanation.gallery.explained", fails)
-    assert maps_beside(predictor, evaluation) == {}
-    assert "the report has no maps: not enough memory" in capsys.readouterr().err
+    for error, said in (
+        (
+            RuntimeError("not enough memory"),
+            "the report has no maps: the memory of this machine is too small",
+        ),
+        (KeyError("x"), "this is a bug in eyespot, and not in your data (KeyError"),
+    ):
+        monkeypatch.setattr("eyespot.explanation.gallery.explained", failing(error))
+        assert maps_beside(predictor, evaluation) == {}
+        assert said in capsys.readouterr().err
 
 
 def test_an_object_that_differs_from_image_to_image_is_no_watermark():

@@ -1,7 +1,7 @@
 """`eyespot train`, from a folder to a run: survey, plan, loop, model file, evaluation, report."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -20,9 +20,7 @@ from eyespot.config import (
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.cross_validation import Ended, Steps, resume_folds, train_folds
-from eyespot.data.findings import WARNING, Problem, Survey
-from eyespot.data.groups import FEW, few_groups
-from eyespot.data.photographs import imagenet_name
+from eyespot.data.findings import Survey
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.survey import survey_data
 from eyespot.devices import choose_device
@@ -54,8 +52,9 @@ from eyespot.run_folder import (
     start_folder,
 )
 from eyespot.run_log import check_log
+from eyespot.run_warnings import after_training, before_training, warn
 from eyespot.signature import with_settings
-from eyespot.training.division import class_problems, seen_problems
+from eyespot.training.division import class_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import read_state
@@ -65,8 +64,6 @@ from eyespot.weights.start import find
 
 NAMED = 3
 """Files that are named with a warning; `look` names all."""
-PERFECT = 0.999
-"""The validation metric that is doubted where the first epoch reaches it."""
 
 
 class Run:
@@ -302,69 +299,16 @@ def _continue(folder: Path, survey: Survey, elapsed: Callable[[], float], callba
 
 def _fit(loop: Loop, folder: Path, survey: Survey) -> Run:
     """Train to the end, save the network, evaluate and report it."""
-    _warn_of_seen(survey, loop.plan)
-    _warn(survey, class_problems(survey, loop.plan.division))
-    _warn_of_few_groups(survey, loop.plan)
+    warn(survey, before_training(survey, loop.plan))
     outcome = loop.run()
     loop.watcher.on_message(f"{outcome.ended} after {as_clock(loop.elapsed())}")
     plan = loop.plan
-    _doubt_first_epoch(survey, plan, outcome)
+    warn(survey, after_training(plan, outcome))
     _keep(survey, plan, folder, outcome)
     run = _finish(survey, plan, folder, outcome)
     if not outcome.interrupted:
         remove_files(folder / CHECKPOINT)
     return run
-
-
-def _warn_of_seen(survey: Survey, plan: Plan) -> None:
-    """Say how many validation and test images the weights to start from have been trained on, or that it is not known."""
-    if plan.before is None:
-        _warn_of_imagenet(survey, plan)
-        return
-    _warn(survey, seen_problems(survey, plan.division, plan.before, plan.seen.unknown))
-
-
-def _warn(survey: Survey, problems: Iterable[Problem]) -> None:
-    """Print problems of the split, and keep them for the report."""
-    problems = list(problems)
-    survey.add_problems(problems)
-    for problem in problems:
-        say(f"{problem.level}: {problem.text}")
-
-
-def _warn_of_few_groups(survey: Survey, plan: Plan) -> None:
-    """Say in the plan where the scores will come from a few groups only."""
-    groups = plan.division.grouping(plan.division.final)
-    if groups is not None and groups.n < FEW:
-        survey.add_problems([Problem(WARNING, few_groups(groups.n))])
-        say(f"{WARNING}: {few_groups(groups.n)}")
-
-
-def _warn_of_imagenet(survey: Survey, plan: Plan) -> None:
-    """Say where images may be those that the published weights were trained on."""
-    example = imagenet_name(survey)
-    if plan.config.weights is None or not example:
-        return
-    text = (
-        f"{example} is a name of ImageNet, whose images the published weights have been trained on: "
-        "the metrics may be too good (otherwise: --start-from none)"
-    )
-    survey.add_problems([Problem(WARNING, text)])
-    say(f"{WARNING}: {text}")
-
-
-def _doubt_first_epoch(survey: Survey, plan: Plan, outcome: Outcome) -> None:
-    """A network that is perfect at once may have learned something that gives the classes away."""
-    first = next((row for row in outcome.history if row.epoch >= 1), None)
-    if plan.config.weights or first is None or first.epoch > 1.5 or first.score < PERFECT:
-        return
-    epochs = f"{first.epoch:.2g}"
-    text = (
-        f"the network was perfect on the validation set after {epochs} epoch{'' if epochs == '1' else 's'}: check that "
-        "only the content tells the classes apart, and that no image is in both sets"
-    )
-    survey.add_problems([Problem(WARNING, text)])
-    say(f"{WARNING}: {text}")
 
 
 def _keep(survey: Survey, plan: Plan, folder: Path, outcome: Outcome) -> None:

@@ -102,11 +102,6 @@ def _signal(image: Array, values: NDArray[Any], limit: float) -> dict[str, Image
     return {"image": curves, "map": band, "both": both}
 
 
-def spectrum_picture(values: NDArray[Any], limit: float) -> Image.Image:
-    """(C, frames) of a sound's spectrum -> time to the right, frequency upwards"""
-    return shown(Image.fromarray(coloured(values[::-1], limit)))
-
-
 def thumbnail(array: Array, tile: int = 96) -> Image.Image:
     """A small image (*S, C) for a grid."""
     return enlarged(to_display(array), tile)

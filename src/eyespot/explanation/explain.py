@@ -226,8 +226,10 @@ class Explainer:
             shares = predicted_positions(logits, self.multilabel).reshape(len(classes), -1).mean(1)
             present = [f"{name} in {s:.0%}" for name, s in zip(classes, shares, strict=True) if s > 0]
             return target, ", ".join(present[:6]) + ", ..." * (len(present) > 6) or "nothing"
+        from scipy.special import softmax
+
         target = whole_target(logits, classes, self.request.target, self.request.against)
-        p = softmax(logits / self.predictor.card.temperature)
+        p = softmax(logits.astype(np.float64) / self.predictor.card.temperature)
         best = int(p.argmax())
         return target, f"{classes[best]} ({p[best]:.0%})"
 
@@ -297,8 +299,3 @@ class _Probability:
 
     def of(self, logits: Any) -> Any:
         return self.target.probability(logits, self.multilabel, self.temperature)
-
-
-def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    values = np.exp(logits.astype(np.float64) - logits.max())
-    return values / values.sum()

@@ -12,13 +12,14 @@ from PIL import Image
 from eyespot.console import say, track
 from eyespot.data.header import Array
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.explanation.colours import coloured, pictures, scale_of, shown
+from eyespot.explanation.colours import coloured, pictures, scale_of, shown, strongest_slice
 from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
 from eyespot.explanation.subject import Subject
 from eyespot.explanation.write import PAGE, refuse_taken
 from eyespot.files import make_folder, write_file
+from eyespot.guard import as_sentence, report_bug
 from eyespot.pictures import embedded, to_display
 from eyespot.prediction.predictor import Predictor
 from eyespot.report.classes import uncertain_rows, worst_rows
@@ -61,10 +62,11 @@ def maps_beside(predictor: Predictor, evaluation: Evaluation) -> dict[str, dict[
     chosen = shown_images(evaluation)
     try:
         made = explained(predictor, chosen, len(chosen))
-    except (
-        Exception
-    ) as error:  # of a user's own network, or of the memory: training is done and must end well
-        say(f"the report has no maps: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+    except Exception as error:  # training is done, and its report is written in any case
+        sentence = as_sentence(error)
+        if sentence is None:
+            report_bug(error)
+        say(f"the report has no maps{f': {sentence}' if sentence else ''}")
         return {}
     limit = scale_of(e.map for e in made)
     drawn = {}
@@ -193,7 +195,7 @@ def mean_pictures(of_class: ClassMap, limit: float) -> dict[str, Any]:
         else of_class.image.astype(np.float32)
     )
     if mean.ndim == 3:
-        k = int(np.abs(mean).reshape(len(mean), -1).max(1).argmax())
+        k = strongest_slice(mean)
         mean, image = mean[k], image[k]
     if mean.ndim == 1:
         mean = np.repeat(mean[None], max(1, len(mean) // 8), 0)

@@ -140,11 +140,11 @@ def edges(x: Tensor) -> NDArray[np.float64]:
 
 def rank_correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Spearman's correlation of two maps; 0 where one is constant."""
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    return float(spearmanr(a.ravel(), b.ravel())[0])  # type: ignore[arg-type]
 
 
 def relevance_mass(values: NDArray[Any], truth: NDArray[np.bool_]) -> float:
