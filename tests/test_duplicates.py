@@ -88,7 +88,8 @@ def test_a_copy_in_another_class_is_a_warning(tmp_path):
     save(tmp_path / "b" / "copy.jpg", photo(3), quality=85)
     problems = survey_data(tmp_path).problems
     assert any(
-        p.level == "warning" and "1 nearly the same image appears in two classes" in p.text for p in problems
+        p.level == "warning" and "1 pair of nearly equal images is in two classes; keep one of each" in p.text
+        for p in problems
     )
 
 

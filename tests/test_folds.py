@@ -213,7 +213,8 @@ def test_a_test_set_stays_one(tmp_path):
     ("data", "options", "expected"),
     [
         ("plain", ("--folds", 1), "give a whole number from 2 on"),
-        ("plain", ("--folds", 9), "--folds 9 needs 9 images that are no duplicates of each other with class 'columns', and there are 4: give --folds 4"),
+        ("plain", ("--folds", 9), "--folds 9 needs 9 images that are no duplicates of each other with class 'columns', and there are 4: give --folds 4 or fewer"),
+        ("uneven", ("--folds", 5), "with class 'rows', and there are 3: give --folds 3 or fewer"),
         ("plain", ("--folds", 4, "--group", "/(00[01])|/00."), "give --folds"),
         ("own", ("--folds", 2), "has a validation set of its own"),
         ("plain", ("--folds", 2, "--minutes", 0.01), "is not enough for 2 folds"),
@@ -221,6 +222,8 @@ def test_a_test_set_stays_one(tmp_path):
 )  # fmt: skip
 def test_folds_that_cannot_be_are_refused(cli, tmp_path, data, options, expected):
     write_set(tmp_path / "plain", per_class=4)
+    write_set(tmp_path / "uneven", per_class=4)
+    next((tmp_path / "uneven" / "rows").iterdir()).unlink()
     write_set(tmp_path / "own" / "train", per_class=4)
     write_set(tmp_path / "own" / "val", per_class=4, seed=1)
     result = cli(

@@ -120,10 +120,9 @@ def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
             text = f"{count(len(across), f'{kind} duplicate')} across splits: metrics would be too good; remove one of each"
             yield Problem(WARNING, text, names(across))
         if contradicting and kind != "mirrored":
-            appear = "appears" if len(contradicting) == 1 else "appear"
-            nearly = "" if kind == "exact" else "nearly the same "
-            text = f"{count(len(contradicting), nearly + survey.word)} {appear} in two classes; keep one"
-            yield Problem(WARNING, text, names(contradicting))
+            yield Problem(
+                WARNING, _in_two_classes(len(contradicting), kind, survey.word), names(contradicting)
+            )
         if within:
             side = (
                 "; kept on one side of the split"
@@ -136,3 +135,10 @@ def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
     if duplicates.scene:
         text = f"{count(duplicates.scene, survey.word)} show one scene and differ in details: not taken as duplicates"
         yield Problem(NOTE, text)
+
+
+def _in_two_classes(n: int, kind: str, word: str) -> str:
+    if kind == "exact":
+        return f"{count(n, word)} {'appears' if n == 1 else 'appear'} in two classes; keep one"
+    pairs = count(n, f"pair of nearly equal {word}s", f"pairs of nearly equal {word}s")
+    return f"{pairs} {'is' if n == 1 else 'are'} in two classes; keep one of each"

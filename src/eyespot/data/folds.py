@@ -59,12 +59,10 @@ def check_folds(labels: Rows, clusters: Rows, k: int, classes: tuple[str, ...], 
     n = len(np.unique(clusters))
     if n < k:
         raise UserError(f"--folds {k} needs {k} {what}, and there are {n}: {_remedy(n)}")
-    for label, name in enumerate(classes):
-        n = len(np.unique(clusters[labels == label]))
-        if 0 < n < k:
-            raise UserError(
-                f"--folds {k} needs {k} {what} with class {name!r}, and there are {n}: {_remedy(n)}"
-            )
+    sizes = [(len(np.unique(clusters[labels == label])), name) for label, name in enumerate(classes)]
+    n, name = min(((n, name) for n, name in sizes if n), default=(k, ""))
+    if n < k:
+        raise UserError(f"--folds {k} needs {k} {what} with class {name!r}, and there are {n}: {_remedy(n)}")
 
 
 def check_training(labels: Rows, fold: Rows, classes: tuple[str, ...]) -> None:
@@ -77,4 +75,4 @@ def check_training(labels: Rows, fold: Rows, classes: tuple[str, ...]) -> None:
 
 
 def _remedy(n: int) -> str:
-    return f"give --folds {n}" if n > 1 else "add others, or leave --folds out"
+    return f"give --folds {n}{' or fewer' * (n > 2)}" if n > 1 else "add others, or leave --folds out"
