@@ -46,7 +46,7 @@ def test_no_such_data(cli):
 
 def test_images_without_class_folders(cli, tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "a.png")
-    assert "has 1 files but no folder per class" in refused(cli, tmp_path)
+    assert "has 1 file but no folder per class" in refused(cli, tmp_path)
 
 
 def test_one_class_only(cli, tmp_path):

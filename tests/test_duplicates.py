@@ -88,7 +88,7 @@ def test_a_copy_in_another_class_is_a_warning(tmp_path):
     save(tmp_path / "b" / "copy.jpg", photo(3), quality=85)
     problems = survey_data(tmp_path).problems
     assert any(
-        p.level == "warning" and "1 pair of nearly equal images is in two classes; keep one of each" in p.text
+        p.level == "warning" and "1 pair of near duplicates is in two classes; keep one of each" in p.text
         for p in problems
     )
 

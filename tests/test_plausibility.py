@@ -185,7 +185,11 @@ class TestSplitLists:
         file.write_text("\n".join(line.format(c, i) for c in ("heron", "stork") for i in range(4)))
         assert doubts(folder, "1 list such as", file.name, "path, label and split")
 
-    @pytest.mark.parametrize("text", ["", "one line\n", "a note\nabout the test\nof the images\n"])
+    def test_one_path_is_a_list_too(self, tmp_path):
+        (plain(tmp_path / "d") / "testing_list.txt").write_text("heron/3.png\n")
+        assert doubts(tmp_path / "d", "1 list such as testing_list.txt")
+
+    @pytest.mark.parametrize("text", ["", "3\n", "one line\n", "a note\nabout the test\nof the images\n"])
     def test_other_text_is_not(self, tmp_path, text):
         folder = plain(tmp_path / "d")
         (folder / "test.txt").write_text(text)

@@ -140,5 +140,5 @@ def repeated(survey: Survey, duplicates: Duplicates) -> Iterator[Problem]:
 def _in_two_classes(n: int, kind: str, word: str) -> str:
     if kind == "exact":
         return f"{count(n, word)} {'appears' if n == 1 else 'appear'} in two classes; keep one"
-    pairs = count(n, f"pair of nearly equal {word}s", f"pairs of nearly equal {word}s")
+    pairs = count(n, "pair of near duplicates", "pairs of near duplicates")
     return f"{pairs} {'is' if n == 1 else 'are'} in two classes; keep one of each"

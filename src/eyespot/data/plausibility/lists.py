@@ -67,7 +67,8 @@ def _names_samples(path: Path, names: set[str]) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
         lines = [line for _, line in zip(range(LINES), file, strict=False) if line.strip()]
     named = sum(_sample_name(line) in names for line in lines)
-    return len(lines) > 1 and 2 * named >= len(lines)
+    is_list = len(lines) > 1 or any("/" in line for line in lines)  # a single name may be a word of a note
+    return is_list and 2 * named >= len(lines)
 
 
 def _sample_name(line: str) -> str:

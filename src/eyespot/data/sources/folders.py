@@ -260,7 +260,7 @@ def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
             remedy = "a file is one sample, so if each holds many, save each of these as a file in a folder named after its class"
         unread = "" if table else _unread_labels(root)
         return (
-            f"{root} has {len(files.known)} files but no folder per class{where}: {remedy}; if their names tell the class, give --label-from REGEX, "
+            f"{root} has {count(len(files.known), 'file')} but no folder per class{where}: {remedy}; if their names tell the class, give --label-from REGEX, "
             f"whose first group is the class{unread}"
         )
     if kind := _foreign_file(root):
