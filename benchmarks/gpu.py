@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey import Survey
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.evaluation.classes import logits_of
 from eyespot.prediction.load import torch_predictor
 from eyespot.run_folder import make_card

@@ -77,7 +77,7 @@ def eyespot(o: argparse.Namespace) -> Iterator[int]:
     """Batch sizes, as they are made."""
 
     from eyespot.config import Config
-    from eyespot.data.survey import survey_data
+    from eyespot.data.surveys.survey_data import survey_data
     from eyespot.tasks.batches import measure
     from eyespot.tasks.classification import Classification, choose
     from eyespot.tasks.order import Order

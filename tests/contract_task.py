@@ -16,7 +16,7 @@ from PIL import Image
 from conftest import write_set
 from eyespot.config import Config
 from eyespot.data.header import Array
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate, finish
 from eyespot.prediction.load import make_predictor

@@ -13,10 +13,10 @@ from conftest import one_sentence
 from eyespot.config import Config
 from eyespot.data.annotations.fill import fill_polygons, lengths_of_text
 from eyespot.data.annotations.yolo import names_in
-from eyespot.data.mask_source import load_mask
-from eyespot.data.masks import VOID
+from eyespot.data.masks.mapping import VOID
+from eyespot.data.masks.source import load_mask
 from eyespot.data.sources.find import find_samples
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 
 

@@ -18,7 +18,7 @@ from eyespot.data.formats.channel_files import (
 from eyespot.data.formats.read import decode, load_bytes, read_header
 from eyespot.data.header import Unreadable
 from eyespot.data.sources.find import find_samples
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.prediction.channel_groups import grouped
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from eyespot.config import Config
 from eyespot.data.sources.find import find_samples
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from eyespot.config import Config
-from eyespot.data.mask_meaning import propose
-from eyespot.data.mask_pixels import read_mask
-from eyespot.data.mask_statistics import describe
+from eyespot.data.masks.meaning import propose
+from eyespot.data.masks.pixels import read_mask
+from eyespot.data.masks.statistics import describe
 from eyespot.errors import UserError
 
 COLOURS = np.array([[0, 0, 0], [230, 20, 30], [20, 200, 40], [240, 230, 20]], np.uint8)

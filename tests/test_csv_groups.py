@@ -7,7 +7,7 @@ from PIL import Image
 import eyespot
 from eyespot.config import Config
 from eyespot.data.sources.csv_file import source_of_csv
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 
 
 def table(folder, header, cells, n=24):

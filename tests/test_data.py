@@ -13,13 +13,13 @@ from PIL import Image
 
 from conftest import write_set
 from eyespot.data import cache, images
-from eyespot.data.duplicates import clusters, near, thumbnail, thumbnails
+from eyespot.data.duplicates.pairs import clusters, near, thumbnail, thumbnails
 from eyespot.data.images import load_images
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import scan
 from eyespot.data.sources.find import find_samples
 from eyespot.data.split import groups_of, hold_out
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError
 from eyespot.parallel import in_order

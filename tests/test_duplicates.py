@@ -10,9 +10,9 @@ from PIL import Image
 
 import eyespot
 from eyespot.config import Config
-from eyespot.data.duplicate_detail import TURNS, Detail, upright
-from eyespot.data.duplicates import clusters, near, thumbnails
-from eyespot.data.survey import survey_data
+from eyespot.data.duplicates.detail import TURNS, Detail, upright
+from eyespot.data.duplicates.pairs import clusters, near, thumbnails
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.training.division import class_problems, split_rows
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from eyespot.config import Config
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.training.keeping import is_stalled, is_to_be_kept, note_improvement
 from eyespot.training.loop import INTERRUPTED, Loop, clock
 from eyespot.training.plan import make_plan

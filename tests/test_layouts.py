@@ -12,7 +12,7 @@ from conftest import one_sentence
 from eyespot.config import Config
 from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.sources.find import find_samples
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 
 N = 6

@@ -15,7 +15,7 @@ import eyespot
 from conftest import one_sentence, write_set
 from eyespot import run_log
 from eyespot.config import Config
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.run_folder import settings_digest
 from eyespot.run_log import JsonLines, TensorBoard, check_log, new_log

@@ -16,7 +16,7 @@ from PIL import Image
 
 from conftest import one_sentence
 from eyespot.data.formats.read import decode
-from eyespot.data.masks import Mapping
+from eyespot.data.masks.mapping import Mapping
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.models import create

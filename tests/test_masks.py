@@ -14,12 +14,12 @@ from PIL import Image
 import eyespot
 from eyespot.config import Config
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_meaning import propose
-from eyespot.data.mask_pixels import read_mask
-from eyespot.data.mask_statistics import MaskValues
-from eyespot.data.masks import COLOUR, VOID, Mapping, mapping_of
+from eyespot.data.masks.mapping import COLOUR, VOID, Mapping, mapping_of
+from eyespot.data.masks.meaning import propose
+from eyespot.data.masks.pixels import read_mask
+from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.pairs import source_of_pairs
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.metrics import masks as overlap
 from eyespot.prediction.mask_files import target, write_map

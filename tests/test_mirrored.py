@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.tasks.classification_settings import usual_augment
 
 

@@ -12,9 +12,8 @@ from PIL import Image
 import eyespot
 from conftest import one_sentence
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_statistics import MaskValues
-from eyespot.data.masks import VOID, Mapping, mapping_of
-from eyespot.data.multilabel import (
+from eyespot.data.masks.mapping import VOID, Mapping, mapping_of
+from eyespot.data.masks.multilabel import (
     channel_values,
     folder_of,
     propose_multilabel,
@@ -22,6 +21,7 @@ from eyespot.data.multilabel import (
     read_channels,
     unpack,
 )
+from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.pairs import source_of_pairs
 from eyespot.data.sources.samples import Sample

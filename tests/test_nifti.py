@@ -14,12 +14,12 @@ import tifffile
 
 from conftest import one_sentence
 from eyespot.config import Config
-from eyespot.data.alignment import aligned
 from eyespot.data.formats.nifti import nifti_grid
 from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import ReadOptions, Unreadable
+from eyespot.data.masks.alignment import aligned
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.prediction.mask_files import target, write_map, write_maps
 from test_mask_outputs import make
 

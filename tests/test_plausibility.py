@@ -10,7 +10,7 @@ import eyespot
 from eyespot.config import Config
 from eyespot.data.plausibility.checks import CHECKS, OF_GROUPS
 from eyespot.data.sources.builtin import BUILTIN
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.looking import look
 
 

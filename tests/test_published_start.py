@@ -14,8 +14,8 @@ from PIL import Image
 import eyespot
 from conftest import write_set
 from eyespot.config import Config
-from eyespot.data.photographs import not_photographs
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.photographs import not_photographs
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.models import create
 from eyespot.run_warnings import before_training

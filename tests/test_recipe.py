@@ -11,7 +11,7 @@ import torch
 
 import eyespot
 from eyespot.config import Config
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.recipe import GROW, PARTS, parse_recipe
 from eyespot.tasks.classification import usual_recipe

@@ -18,7 +18,7 @@ from scipy.io import wavfile
 
 import eyespot
 from eyespot.config import Config
-from eyespot.data.duplicates import thumbnail
+from eyespot.data.duplicates.pairs import thumbnail
 from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import Decoded, Unreadable
 from eyespot.data.preprocess.choose import LARGEST, choose_preprocessing, settle_axes

@@ -8,13 +8,13 @@ from PIL import Image
 
 import eyespot
 from eyespot.config import Config
-from eyespot.data.mask_meaning import propose
-from eyespot.data.mask_pixels import read_mask
-from eyespot.data.mask_statistics import describe
-from eyespot.data.masks import COLOUR
-from eyespot.data.multilabel import propose_multilabel, read_bits
+from eyespot.data.masks.mapping import COLOUR
+from eyespot.data.masks.meaning import propose
+from eyespot.data.masks.multilabel import propose_multilabel, read_bits
+from eyespot.data.masks.pixels import read_mask
+from eyespot.data.masks.statistics import describe
 from eyespot.data.sources.samples import Sample
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 
 

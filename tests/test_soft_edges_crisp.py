@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from eyespot.data.mask_checks import soft_masks
-from eyespot.data.mask_statistics import describe
+from eyespot.data.masks.checks import soft_masks
+from eyespot.data.masks.statistics import describe
 
 MASKS = 8
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import eyespot
-from eyespot.data.seen import FILE
+from eyespot.data.duplicates.seen import FILE
 from eyespot.errors import UserError
 from eyespot.evaluation.run_split import split_rows
 from eyespot.evaluation.seen_by import seen_by

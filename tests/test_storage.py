@@ -15,7 +15,7 @@ from conftest import one_sentence, texture
 from eyespot.config import Config
 from eyespot.data.header import Decoded, Unreadable
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.prediction.windows import in_depth, open_windows
 

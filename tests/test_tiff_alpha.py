@@ -10,7 +10,7 @@ from PIL import Image
 from eyespot.config import Config
 from eyespot.data.formats.read import decode, read_header
 from eyespot.data.header import ReadOptions
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.prediction.windows import open_windows
 
 RNG = np.random.default_rng(5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eyespot.config import Config
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.fast import compiled
 from eyespot.training import networks, timing

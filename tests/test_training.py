@@ -15,7 +15,7 @@ from torch import nn
 import eyespot
 from conftest import write_set
 from eyespot.config import Config, read_config, write_plan
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.fast import enabled
 from eyespot.run_folder import Table

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from eyespot.config import Config
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.training.division import split_rows
 
 HASHES = [f"{k:032x}" for k in range(7, 4000, 13)]

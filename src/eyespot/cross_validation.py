@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from eyespot.config import Config
 from eyespot.console import count, say
-from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.evaluation.evaluate import finish_run
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.out_of_fold import pooled, write_predictions

@@ -22,8 +22,8 @@ from eyespot.config import (
     reading_settings,
 )
 from eyespot.console import MANY, both_ends, count
-from eyespot.data.findings import ERROR, Problem, Survey
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey import ERROR, Problem, Survey
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.files import check_not_input, refuse_existing
 from eyespot.signature import with_settings
 

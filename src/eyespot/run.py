@@ -20,9 +20,9 @@ from eyespot.config import (
 from eyespot.console import clock as as_clock
 from eyespot.console import count, say
 from eyespot.cross_validation import Ended, Steps, resume_folds, train_folds
-from eyespot.data.findings import Survey
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
-from eyespot.data.survey import survey_data
+from eyespot.data.surveys.survey import Survey
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.devices import choose_device
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate as evaluate_on

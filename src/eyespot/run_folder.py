@@ -16,11 +16,11 @@ from eyespot import pictures
 from eyespot.config import DECLARED, Config, read_config, write_plan
 from eyespot.console import FIRST_WORK, live, say, say_setting, stderr
 from eyespot.console import clock as as_clock
-from eyespot.data.findings import Survey
+from eyespot.data.duplicates.seen import FILE
 from eyespot.data.scan import fingerprint
-from eyespot.data.seen import FILE
 from eyespot.data.sources.csv_file import MASK_OF
 from eyespot.data.sources.samples import RUN_FILES, is_run
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.out_of_fold import PREDICTIONS
 from eyespot.evaluation.run_split import SPLIT

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from eyespot.console import say
-from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.groups import FEW, few_groups
-from eyespot.data.photographs import imagenet_name
+from eyespot.data.surveys.photographs import imagenet_name
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.training.division import class_problems, seen_problems
 from eyespot.training.loop import Outcome
 from eyespot.training.plan import Plan

@@ -30,11 +30,11 @@ def split_touching(inside: Mask) -> NDArray[np.int64]:
     if inside.all() or not inside.any():
         return components(inside)
     distance: Any = ndimage.distance_transform_edt(inside)
-    depth: Any = ndimage.gaussian_filter(distance.astype(np.float32), SMOOTH)
-    top = _summits(depth, inside)
+    smoothed: Any = ndimage.gaussian_filter(distance.astype(np.float32), SMOOTH)
+    top = _summits(smoothed, inside)
     summits = np.flatnonzero(inside.ravel() & (top == np.arange(top.size)))
     ids = np.zeros(top.size, np.int64)
-    ids[summits] = _joined(summits, depth.ravel(), _passes(depth, inside, top))
+    ids[summits] = _joined(summits, smoothed.ravel(), _passes(smoothed, inside, top))
     return np.where(inside, ids[top].reshape(inside.shape), 0)
 
 
@@ -50,13 +50,15 @@ def keeps_whole(masks: Iterable[Mask], most: float = 0.01) -> bool:
     return cut <= most * total
 
 
-def _summits(depth: NDArray[np.float32], inside: Mask) -> Flat:
+def _summits(smoothed: NDArray[np.float32], inside: Mask) -> Flat:
     """(n,) for each sample the place of the summit above it; of equal neighbours, the one of the later place is higher."""
-    place = np.arange(depth.size, dtype=np.int32 if depth.size < 2**31 else np.int64).reshape(depth.shape)
-    height = np.where(inside, depth, -1)
+    place = np.arange(smoothed.size, dtype=np.int32 if smoothed.size < 2**31 else np.int64).reshape(
+        smoothed.shape
+    )
+    height = np.where(inside, smoothed, -1)
     to = place.copy()
     best = height.copy()
-    for one, other in chain.from_iterable((pair, pair[::-1]) for pair in neighbours(depth.ndim)):
+    for one, other in chain.from_iterable((pair, pair[::-1]) for pair in neighbours(smoothed.ndim)):
         up = (height[other] > best[one]) | ((height[other] == best[one]) & (place[other] > to[one]))
         up &= inside[one] & inside[other]
         best[one][up] = height[other][up]
@@ -67,13 +69,13 @@ def _summits(depth: NDArray[np.float32], inside: Mask) -> Flat:
     return to
 
 
-def _passes(depth: NDArray[np.float32], inside: Mask, top: Flat) -> list[tuple[int, int, float]]:
+def _passes(smoothed: NDArray[np.float32], inside: Mask, top: Flat) -> list[tuple[int, int, float]]:
     """(summit, summit, height) of the highest place where the slopes of two summits touch, the highest pair first."""
-    tops = top.reshape(depth.shape)
+    tops = top.reshape(smoothed.shape)
     touching = []
-    for one, other in neighbours(depth.ndim):
+    for one, other in neighbours(smoothed.ndim):
         meet = inside[one] & inside[other] & (tops[one] != tops[other])
-        height = np.minimum(depth[one][meet], depth[other][meet])
+        height = np.minimum(smoothed[one][meet], smoothed[other][meet])
         touching.append((tops[one][meet], tops[other][meet], height))
     first, second, heights = (np.concatenate(column) for column in zip(*touching, strict=True))
     order = np.lexsort((-heights, second, first))
@@ -86,7 +88,7 @@ def _passes(depth: NDArray[np.float32], inside: Mask, top: Flat) -> list[tuple[i
 
 
 def _joined(
-    summits: Flat, depth: NDArray[np.float32], passes: list[tuple[int, int, float]]
+    summits: Flat, smoothed: NDArray[np.float32], passes: list[tuple[int, int, float]]
 ) -> NDArray[np.int64]:
     """Ids 1, 2, ... of the summits, in their order, the same for those that no low pass separates."""
     under = {int(s): int(s) for s in summits}
@@ -97,8 +99,8 @@ def _joined(
         return s
 
     for one, other, height in passes:
-        high, low = sorted((highest(one), highest(other)), key=lambda s: (-depth[s], s))
-        if depth[low] - height < max(LEAST, (1 - PASS) * depth[low]):
+        high, low = sorted((highest(one), highest(other)), key=lambda s: (-smoothed[s], s))
+        if smoothed[low] - height < max(LEAST, (1 - PASS) * smoothed[low]):
             under[low] = high
     _, ids = np.unique([highest(int(s)) for s in summits], return_inverse=True)
     return ids + 1

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.data.alignment import aligned
 from eyespot.data.cache import Index, Key, cached, load_index
-from eyespot.data.duplicates import thumbnail
+from eyespot.data.duplicates.pairs import thumbnail
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Unreadable
 from eyespot.data.images import Images
-from eyespot.data.mask_source import load_mask, mask_digest
-from eyespot.data.masks import Mapping
-from eyespot.data.multilabel import check_fit, read_bits
+from eyespot.data.masks.alignment import aligned
+from eyespot.data.masks.mapping import Mapping
+from eyespot.data.masks.multilabel import check_fit, read_bits
+from eyespot.data.masks.source import load_mask, mask_digest
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import Scan
 from eyespot.data.sources.samples import Sample, Source

@@ -10,7 +10,7 @@ import numpy as np
 
 from eyespot.console import track
 from eyespot.data.cache import Index, Key, cached, load_index
-from eyespot.data.duplicates import thumbnails
+from eyespot.data.duplicates.pairs import thumbnails
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import SMALL, Scan, chunk_length, value_or_reason

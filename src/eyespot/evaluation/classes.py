@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import both_ends, count, track
-from eyespot.data.findings import Survey
+from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD
 from eyespot.data.images import load_images
-from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.store import RowStore, Store
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import (
     Evaluation,

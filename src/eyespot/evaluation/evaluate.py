@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.config import Config, given_settings, option
-from eyespot.data.findings import Survey
+from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping, with_groups
-from eyespot.data.recognise import Looked
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.out_of_fold import evaluate_folds

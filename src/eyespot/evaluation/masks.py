@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import both_ends, count, track
-from eyespot.data.findings import PairSurvey
+from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Array
 from eyespot.data.image_pairs import Pairs, load_pairs
-from eyespot.data.masks import VOID
-from eyespot.data.multilabel import unpack
+from eyespot.data.masks.mapping import VOID
+from eyespot.data.masks.multilabel import unpack
 from eyespot.data.preprocess.choose import settle_axes
-from eyespot.data.recognise import Looked
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.survey import PairSurvey
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import (
     Evaluation,

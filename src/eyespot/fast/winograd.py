@@ -41,39 +41,39 @@ def gradients_of(
     x: Tensor, weight: Tensor, padding: Padding, gradient: Tensor, need_x: bool = True
 ) -> tuple[Tensor | None, Tensor]:
     """Those of x, where needed, and of the weight (K, C, 3, ...), from that of the result (B, K, *)."""
-    grid = Grid(x, padding)
+    tiling = Tiling(x, padding)
     k, c = weight.shape[:2]
     filters = filters_of(weight)
     samples, _, back = transforms(x.dtype)
-    one, two, three = (Workspace(x, IN**grid.axes * grid.most * max(c, k)) for _ in range(3))
-    padded = grid.zeros(x, c, IN - OUT)
-    dpadded = grid.zeros(x, c, IN - OUT)
-    dresult = grid.zeros(x, k)
+    one, two, three = (Workspace(x, IN**tiling.axes * tiling.most * max(c, k)) for _ in range(3))
+    padded = tiling.zeros(x, c, IN - OUT)
+    dpadded = tiling.zeros(x, c, IN - OUT)
+    dresult = tiling.zeros(x, k)
     x = x.movedim(1, -1)
     gradient = gradient.movedim(1, -1)
     dx = torch.empty_like(x) if need_x else None
-    sums = x.new_zeros(IN**grid.axes, k, c)
-    for images in grid.groups():
+    sums = x.new_zeros(IN**tiling.axes, k, c)
+    for images in tiling.groups():
         n = images.stop - images.start
-        grid.inside(padded[:n]).copy_(x[images])
-        grid.result(dresult[:n]).copy_(gradient[images])
+        tiling.inside(padded[:n]).copy_(x[images])
+        tiling.result(dresult[:n]).copy_(gradient[images])
         dpadded.zero_()
-        for rows in grid.row_blocks():
-            tiles = grid.tiled(padded[:n], IN, rows)
+        for rows in tiling.row_blocks():
+            tiles = tiling.tiled(padded[:n], IN, rows)
             v, here, free = transformed(samples, one.of(tiles.shape).copy_(tiles), one, two)
-            tiles = grid.tiled(dresult[:n], OUT, rows)
+            tiles = tiling.tiled(dresult[:n], OUT, rows)
             g, _, free = transformed(back.T, free.of(tiles.shape).copy_(tiles), free, three)
             sums.baddbmm_(flat(g).transpose(1, 2), flat(v))
             if need_x:
                 d = torch.bmm(flat(g), filters, out=here.of(flat(v).shape)).view(v.shape)
                 d = transformed(samples.T, d, here, free)[0]
-                add(grid.tiled(dpadded[:n], IN, rows), d, grid.axes)
+                add(tiling.tiled(dpadded[:n], IN, rows), d, tiling.axes)
         if dx is not None:
-            dx[images] = grid.inside(dpadded[:n])
-    return (None if dx is None else dx.movedim(-1, 1)), taps_of(sums, grid.axes)
+            dx[images] = tiling.inside(dpadded[:n])
+    return (None if dx is None else dx.movedim(-1, 1)), taps_of(sums, tiling.axes)
 
 
-class Grid:
+class Tiling:
     """How maps (B, *S, C) lie in tiles: a few images at a time, and of a large image a few rows of tiles."""
 
     def __init__(self, x: Tensor, padding: Padding):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.header import Array
-from eyespot.data.masks import mapping_of
+from eyespot.data.masks.mapping import mapping_of
 from eyespot.errors import UserError
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.tiles import NetworkFacts

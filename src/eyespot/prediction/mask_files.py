@@ -15,7 +15,7 @@ from PIL import Image
 from eyespot.console import say, track
 from eyespot.data.formats.channel_files import files_of, name_without_channels
 from eyespot.data.header import Array, Decoded, Unreadable
-from eyespot.data.multilabel import folder_of
+from eyespot.data.masks.multilabel import folder_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
@@ -197,9 +197,9 @@ def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks, instances
     if instances:
         _check_memory_for_ids(file, prod(windows.shape))
     middle = tuple(slice(max(0, n // 2 - SEEN), n // 2 + SEEN) for n in windows.shape)
-    sample = windows(middle)
-    notes = preprocessing.remarks(Decoded(sample, windows.spacing, windows.remarks))
-    remarks.of(str(file), [*notes, preprocessing.value_remark(sample)])
+    values = windows(middle)
+    notes = preprocessing.remarks(Decoded(values, windows.spacing, windows.remarks))
+    remarks.of(str(file), [*notes, preprocessing.value_remark(values)])
     return windows
 
 

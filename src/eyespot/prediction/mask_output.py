@@ -6,7 +6,7 @@ from typing import Any
 
 from eyespot.console import count
 from eyespot.data.header import Array
-from eyespot.data.multilabel import unpack
+from eyespot.data.masks.multilabel import unpack
 from eyespot.errors import UserError
 from eyespot.prediction.mask_files import write_maps
 from eyespot.prediction.output import WriteRequest, Written

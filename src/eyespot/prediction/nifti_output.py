@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.data.alignment import HEAD, grid_of
 from eyespot.data.formats.channel_files import files_of
 from eyespot.data.formats.nifti import nifti_head, nifti_kind, read_grid
 from eyespot.data.formats.read import load_bytes, or_unreadable
 from eyespot.data.header import Array, Unreadable
+from eyespot.data.masks.alignment import HEAD, grid_of
 
 ENDING = ".nii.gz"
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])

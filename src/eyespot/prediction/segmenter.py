@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eyespot.console import say
 from eyespot.data.header import Array, Decoded
-from eyespot.data.masks import mapping_of
+from eyespot.data.masks.mapping import mapping_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.labels import components

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot.console import ENDS, MANY
-from eyespot.data.findings import Survey
 from eyespot.data.header import Array
+from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.classes import ClassDetails, confusions
 from eyespot.evaluation.evaluation import Evaluation, in_order_of
 from eyespot.metrics.intervals import percent

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyespot.data.masks import VOID
+from eyespot.data.masks.mapping import VOID
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.masks import Case
 from eyespot.metrics.intervals import percent

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eyespot.data.findings import Survey
 from eyespot.data.preprocess.preprocessing import OWN
+from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.run_split import SEEN
 from eyespot.files import write_file

@@ -14,7 +14,7 @@ from eyespot import pictures
 from eyespot.augment.geometry import Flip
 from eyespot.augment.pipeline import augment, parse
 from eyespot.config import Config
-from eyespot.data.findings import Survey
+from eyespot.data.surveys.survey import Survey
 from eyespot.devices import arithmetic
 from eyespot.kit import sent
 from eyespot.models import WHITENED

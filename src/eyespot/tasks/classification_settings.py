@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from eyespot.augment.geometry import Flip, Shift
 from eyespot.augment.pipeline import parse
 from eyespot.config import Config, Settle
-from eyespot.data.class_survey import IMBALANCE
-from eyespot.data.findings import Survey
+from eyespot.data.surveys.classes import IMBALANCE
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.models import WHITENED
 from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_SHIFT, WHITEN

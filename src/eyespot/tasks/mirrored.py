@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.findings import Survey
+from eyespot.data.surveys.survey import Survey
 
 MOST = 2000
 """Images that are compared, at the most."""

@@ -3,7 +3,7 @@
 import torch
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.kit import MEMORY
 from eyespot.models import create

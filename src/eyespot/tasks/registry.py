@@ -9,7 +9,7 @@ from eyespot.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from eyespot.data.findings import Survey
+    from eyespot.data.surveys.survey import Survey
     from eyespot.evaluation.evaluation import Evaluation, Evaluator
     from eyespot.prediction.output import Output
     from eyespot.tasks.training import TrainingTask

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from eyespot import pictures
 from eyespot.augment.pipeline import augment, augment_pair, parse
 from eyespot.config import Config
-from eyespot.data.findings import PairSurvey
 from eyespot.data.header import Array
-from eyespot.data.masks import VOID
-from eyespot.data.multilabel import unpack as unpack_bits
+from eyespot.data.masks.mapping import VOID
+from eyespot.data.masks.multilabel import unpack as unpack_bits
+from eyespot.data.surveys.survey import PairSurvey
 from eyespot.devices import arithmetic
 from eyespot.kit import MEMORY, sent
 from eyespot.labels import VOID as IGNORED

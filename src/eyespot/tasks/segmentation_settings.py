@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from eyespot.augment.pipeline import parse
 from eyespot.config import Config, Settle
-from eyespot.data.findings import PairSurvey
+from eyespot.data.surveys.survey import PairSurvey
 from eyespot.errors import UserError
 from eyespot.recipe import EMA, MUON, parse_recipe
 from eyespot.tasks.classification_settings import usual_model

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from eyespot.config import NO_WEIGHTS, Config
 from eyespot.console import say
-from eyespot.data.findings import Survey
-from eyespot.data.photographs import is_decided, not_photographs
+from eyespot.data.surveys.photographs import is_decided, not_photographs
+from eyespot.data.surveys.survey import Survey
 from eyespot.environment import offline
 from eyespot.errors import UserError
 from eyespot.weights.attempt import MOST

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from eyespot.config import Config
 from eyespot.console import count
-from eyespot.data.duplicates import clusters
-from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.duplicates.pairs import clusters
+from eyespot.data.duplicates.seen import NEW
 from eyespot.data.folds import assign_folds, check_folds, check_training
 from eyespot.data.groups import CLUSTER, VALIDATED_IN, Grouping, grouping, share_of_groups
-from eyespot.data.seen import NEW
 from eyespot.data.split import groups_of, hold_out
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
 from eyespot.training.inherited import Inherited, check_sides, hold_out_unseen
 

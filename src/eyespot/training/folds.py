@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.tasks.batches import measure
 from eyespot.tasks.registry import task_of_survey

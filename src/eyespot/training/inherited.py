@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
+from eyespot.data.duplicates.recognise import NOT_SEEN, Looked, recognise
+from eyespot.data.duplicates.seen import COPY, FILE, NEW, SAME_FILE, SeenImages, of_digests, read_seen, short
 from eyespot.data.images import load_images
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.data.recognise import NOT_SEEN, Looked, recognise
-from eyespot.data.seen import COPY, FILE, NEW, SAME_FILE, SeenImages, of_digests, read_seen, short
 from eyespot.data.split import hold_out
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.run_split import split_rows
 from eyespot.evaluation.seen_by import card_of, seen_by

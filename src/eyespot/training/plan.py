@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from eyespot.config import NO_WEIGHTS, Config
-from eyespot.data.findings import Survey
-from eyespot.data.seen import SeenImages
+from eyespot.data.duplicates.seen import SeenImages
+from eyespot.data.surveys.survey import Survey
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by, is_compiling, use_compiled

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.header import Unreadable
-from eyespot.data.masks import Mapping
+from eyespot.data.masks.mapping import Mapping
 from eyespot.data.sources.samples import Sample
 
 OBJECT = "object"

@@ -8,7 +8,7 @@ from eyespot.data.annotations.fill import area_of
 from eyespot.data.annotations.outlines import AnnotatedImage, AnnotationFile, common_end
 from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.header import Unreadable, check_size
-from eyespot.data.masks import Mapping
+from eyespot.data.masks.mapping import Mapping
 from eyespot.data.sources.samples import PICTURES, Sample
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from eyespot.data.annotations.draw import OBJECT, Area, Contents, Drawn, draw, image_shape
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_pixels import read_mask
-from eyespot.data.masks import COLOUR, Mapping
+from eyespot.data.masks.mapping import COLOUR, Mapping
+from eyespot.data.masks.pixels import read_mask
 from eyespot.data.sources.samples import TABLES, Sample, is_known, visible
 
 ANY_NUMBER = "_*"

@@ -76,7 +76,7 @@ def unpacked_head(content: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Grid:
+class VoxelGrid:
     """Where the voxels of a file lie.
 
     shape   voxels along each axis of the file (I, J, K)
@@ -119,7 +119,7 @@ class Grid:
         return "".join(str(code) for code in aff2axcodes(self.affine))
 
 
-def read_grid(head: Any, affine: Any = None) -> Grid:
+def read_grid(head: Any, affine: Any = None) -> VoxelGrid:
     """The grid of a header that nibabel read. Raises Unreadable for other than three axes, or four with channels.
 
     affine   where it is not the header's own
@@ -137,10 +137,10 @@ def read_grid(head: Any, affine: Any = None) -> Grid:
         raise Unreadable(
             "its affine has no inverse, so its orientation is unknown: correct its sform or qform, or the size of its voxels"
         )
-    return Grid(stored[:3], affine)
+    return VoxelGrid(stored[:3], affine)
 
 
-def nifti_grid(content: bytes) -> Grid:
+def nifti_grid(content: bytes) -> VoxelGrid:
     """The grid of a file, of whose content the first 64 kB are enough. Raises Unreadable."""
     return read_grid(nifti_head(content))
 
@@ -162,7 +162,7 @@ def nifti_header(content: bytes, digest: bytes) -> Header:
     return Header(digest, "NIfTI", grid.body_shape, channels, depth, spacing=spacing, guesses=guesses)
 
 
-def _guesses(head: Any, grid: Grid, channels: int) -> Iterator[Guess]:
+def _guesses(head: Any, grid: VoxelGrid, channels: int) -> Iterator[Guess]:
     """What the header leaves open."""
     if channels > 1:
         yield TIME_AXIS if int(head["xyzt_units"]) & 56 in TIME_UNITS else FOURTH_AXIS
@@ -226,7 +226,7 @@ def nifti_kind(content: bytes) -> Any:
     return nibabel.Nifti2Image if unpacked_head(content)[4:8] == b"n+2\0" else nibabel.Nifti1Image
 
 
-def _spacing(grid: Grid, head: Any) -> tuple[float, ...]:
+def _spacing(grid: VoxelGrid, head: Any) -> tuple[float, ...]:
     """Millimetres from voxel to voxel along (D, H, W), by the affine."""
     unit = int(head["xyzt_units"]) & 7 if "xyzt_units" in head else 2
     sizes = np.sqrt((grid.affine[:3, :3] ** 2).sum(0)) * UNITS.get(unit, 1.0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 
-from eyespot.data.findings import Problem, Survey
 from eyespot.data.plausibility.groups import folders_of_images, groups_across_splits
 from eyespot.data.plausibility.lists import split_lists
 from eyespot.data.plausibility.names import (
@@ -15,6 +14,7 @@ from eyespot.data.plausibility.shortcuts import class_from_border, class_from_fi
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
 from eyespot.data.plausibility.variants import augmented_copies, channels_as_images
 from eyespot.data.plausibility.volumes import orientation_unknown, voxel_sizes_apart
+from eyespot.data.surveys.survey import Problem, Survey
 
 CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     split_like_names,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eyespot.console import count
-from eyespot.data.findings import WARNING, Problem, Survey
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 
 FEWEST = 3
 """Folders from which they are more than a way to sort files."""

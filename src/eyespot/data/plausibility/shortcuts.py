@@ -7,8 +7,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.header import Array, Header
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 
 TOLD = 0.95
 """Recall and precision from which a class counts as told by a feature."""

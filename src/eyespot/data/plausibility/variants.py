@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from eyespot.console import count
-from eyespot.data.findings import WARNING, Problem, Survey
 from eyespot.data.sources.words import CHANNEL, COPY
 from eyespot.data.split import groups_of
+from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
 
 ENDING = re.compile(r"(\.nii|\.ome)?\.[^.]*$")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from eyespot.console import count
-from eyespot.data.findings import WARNING, PairSurvey, Problem, Survey
 from eyespot.data.preprocess.preprocessing import unlike_voxels
+from eyespot.data.surveys.survey import WARNING, PairSurvey, Problem, Survey
 
 
 def voxel_sizes_apart(survey: Survey) -> Iterator[Problem]:

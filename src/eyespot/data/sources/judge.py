@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_pixels import read_mask
+from eyespot.data.masks.pixels import read_mask
 
 MOST_COLOURS = 12
 NEAR = 2

@@ -8,7 +8,7 @@ from eyespot.data.annotations.object_files import ANY_NUMBER, object_files, stem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_pixels import read_mask
+from eyespot.data.masks.pixels import read_mask
 from eyespot.data.sources.samples import TABLES, Sample, Source, folders, is_known, walk
 from eyespot.data.sources.splits import with_splits
 from eyespot.data.sources.stems import ENOUGH, stem_of

@@ -74,9 +74,11 @@ def choose_notation(lines: Sequence[str], decimal: str) -> Notation:
     Raises Unreadable where no line is, and where it cannot be decided whether commas are decimals.
     """
     places = sorted(set(np.linspace(0, len(lines) - 1, SAMPLED).astype(int).tolist()))
-    sample = [lines[int(i)] for i in places]
-    text = "\n".join(sample)
-    fits = {notation: _fit(notation, sample) if notation.may_fit(text) else (0, 0) for notation in NOTATIONS}
+    chosen_lines = [lines[int(i)] for i in places]
+    text = "\n".join(chosen_lines)
+    fits = {
+        notation: _fit(notation, chosen_lines) if notation.may_fit(text) else (0, 0) for notation in NOTATIONS
+    }
     best = max(fits, key=lambda notation: fits[notation])  # the first of equals
     if fits[best] == (0, 0):
         raise Unreadable("it is text without rows of numbers")
@@ -90,12 +92,12 @@ def choose_notation(lines: Sequence[str], decimal: str) -> Notation:
     return Notation(chosen.delimiter, chosen.decimal, reason)
 
 
-def _fit(notation: Notation, sample: Sequence[str]) -> tuple[int, int]:
+def _fit(notation: Notation, lines: Sequence[str]) -> tuple[int, int]:
     """Lines of the same number of cells that are all numbers, and those of which some are."""
     whole: Counter[int] = Counter()
     partly: Counter[int] = Counter()
     commas = False
-    for line in sample:
+    for line in lines:
         cells = notation.cells(line)
         kinds = [kind_of(cell, notation.decimal) for cell in cells]
         if NUMBER not in kinds or (notation.delimiter != NONE and len(cells) == 1):

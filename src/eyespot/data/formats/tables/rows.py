@@ -83,8 +83,8 @@ def read_table(text: str, decimal: str) -> Table:
 def _columns(rows: list[list[str]], notation: Notation) -> tuple[int, tuple[str, ...]]:
     """How many columns the rows have, and what most cells of each hold."""
     step = max(1, len(rows) // SAMPLED)
-    sample = [(row, [kind_of(cell, notation.decimal) for cell in row]) for row in rows[::-1][::step]]
-    of_numbers = [kinds for _, kinds in sample if NUMBER in kinds]
+    with_kinds = [(row, [kind_of(cell, notation.decimal) for cell in row]) for row in rows[::-1][::step]]
+    of_numbers = [kinds for _, kinds in with_kinds if NUMBER in kinds]
     lengths = Counter(map(len, of_numbers))
     columns = max(lengths, key=lambda n: (lengths[n], n))
     cells = zip(*(kinds for kinds in of_numbers if len(kinds) == columns), strict=True)

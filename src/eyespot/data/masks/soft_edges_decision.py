@@ -7,7 +7,7 @@ value, such as the liver around a tumour or a cell between two cells, fills area
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from eyespot.data.soft_edges import Edges, Span
+from eyespot.data.masks.soft_edges import Edges, Span
 
 CRISP = 0.5
 """Values of which at least this share of pixels lies within areas are labels."""

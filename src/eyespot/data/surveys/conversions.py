@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from eyespot.console import count
-from eyespot.data.checks import matching
-from eyespot.data.findings import NOTE, WARNING, Problem, Survey
 from eyespot.data.formats.read import decode_any, load_bytes, read_header
 from eyespot.data.formats.tables.table import CONSTANT, CONSTANT_CHANNEL, UNEVEN, UNEVEN_TIMES
 from eyespot.data.header import Header, ReadOptions, Unreadable
+from eyespot.data.surveys.checks import matching
+from eyespot.data.surveys.survey import NOTE, WARNING, Problem, Survey
 
 LOOKED_AT = 256
 """Most files whose alpha channel is looked at."""

@@ -8,17 +8,17 @@ import numpy as np
 
 from eyespot.config import Config
 from eyespot.console import count
-from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
-from eyespot.data.conversions import converted
-from eyespot.data.findings import ERROR, NOTE, WARNING, Problem, Survey
 from eyespot.data.guesses import summarise_guesses
 from eyespot.data.images import load_images
-from eyespot.data.near_labels import near_equal_classes
-from eyespot.data.photographs import about_photographs
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
 from eyespot.data.preprocess.values import choose_values
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.checks import Duplicates, ignored_files, matching, repeated, unreadable
+from eyespot.data.surveys.conversions import converted
+from eyespot.data.surveys.near_labels import near_equal_classes
+from eyespot.data.surveys.photographs import about_photographs
+from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, Problem, Survey
 
 IMBALANCE = 3.0
 """The largest class over the smallest, from which class weights are used."""

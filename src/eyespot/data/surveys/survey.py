@@ -12,8 +12,8 @@ from eyespot.data.guesses import Guess
 from eyespot.data.header import WORD, Array, Header
 from eyespot.data.image_pairs import Pairs
 from eyespot.data.images import Images
-from eyespot.data.masks import Mapping
-from eyespot.data.multilabel import unpack
+from eyespot.data.masks.mapping import Mapping
+from eyespot.data.masks.multilabel import unpack
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.scan import Scan
 from eyespot.data.sources.samples import Source

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eyespot.console import count
-from eyespot.data.findings import WARNING, PairSurvey, Problem
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_pixels import orientation
-from eyespot.data.mask_source import reader_of
+from eyespot.data.masks.pixels import orientation
+from eyespot.data.masks.source import reader_of
 from eyespot.data.sources.samples import Sample
+from eyespot.data.surveys.survey import WARNING, PairSurvey, Problem
 from eyespot.parallel import in_order
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.masks import COLOUR, GREY, VOID
-from eyespot.data.soft_edges import Edges, edges_of
+from eyespot.data.masks.mapping import COLOUR, GREY, VOID
+from eyespot.data.masks.soft_edges import Edges, edges_of
 from eyespot.errors import UserError
 from eyespot.labels import are_small, neighbours
 

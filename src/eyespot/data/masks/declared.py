@@ -7,13 +7,13 @@ from pathlib import Path
 from eyespot.config import Config
 from eyespot.console import count
 from eyespot.data.annotations.draw import BACKGROUND, IGNORED, OBJECT, Contents
-from eyespot.data.findings import ERROR, NOTE, WARNING, Problem
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_source import DrawnValues, reader_of
-from eyespot.data.mask_statistics import MaskValues
-from eyespot.data.masks import VOID, Mapping
+from eyespot.data.masks.mapping import VOID, Mapping
+from eyespot.data.masks.source import DrawnValues, reader_of
+from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, Problem
 from eyespot.errors import UserError
 
 LARGEST_ID = 65_535

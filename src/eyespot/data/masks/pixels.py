@@ -12,7 +12,7 @@ from eyespot.data.formats.numpy_file import is_numpy, load_numpy
 from eyespot.data.formats.read import decode_any, or_unreadable
 from eyespot.data.formats.tiff import JPEG, PALETTE, is_tiff, opened
 from eyespot.data.header import Array, ReadOptions, Unreadable, channels_last
-from eyespot.data.masks import COLOUR
+from eyespot.data.masks.mapping import COLOUR
 
 Values = NDArray[np.int64]
 MOST_COLOURS = 64

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from eyespot.config import Config
-from eyespot.data.findings import Survey
 from eyespot.data.guesses import Guess
 from eyespot.data.store import Store
+from eyespot.data.surveys.survey import Survey
 from eyespot.weights.published import DIGESTS
 
 LEAST_SIDE = 64
@@ -64,14 +64,14 @@ def not_photographs(survey: Survey) -> str:
 def _unnatural(pixels: Store) -> str:
     """Why the values are not a photograph's. The middle of each image is looked at, since the edges may be padded."""
     rows = np.unique(np.linspace(0, len(pixels) - 1, SAMPLE).astype(int))
-    sample = pixels[rows].astype(np.int16)
-    side = sample.shape[1]
+    values = pixels[rows].astype(np.int16)
+    side = values.shape[1]
     middle = slice(side // 4, side - side // 4)
-    sample = sample[:, middle, middle]
-    colour = np.ptp(sample, axis=3).mean((1, 2))
+    values = values[:, middle, middle]
+    colour = np.ptp(values, axis=3).mean((1, 2))
     if np.median(colour) < COLOUR:
         return "most images are grey, and published weights are for colour photographs"
-    flat = (np.diff(sample, axis=2) == 0).all(3).mean((1, 2))
+    flat = (np.diff(values, axis=2) == 0).all(3).mean((1, 2))
     if np.median(flat) > FLAT:
         return "most images have large flat areas, as drawings and charts do: published weights are for photographs"
     return ""

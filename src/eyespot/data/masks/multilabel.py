@@ -12,7 +12,6 @@ import tifffile
 from numpy.typing import NDArray
 
 from eyespot.console import count
-from eyespot.data.alignment import aligned
 from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy
@@ -20,11 +19,12 @@ from eyespot.data.formats.read import decode, load_bytes
 from eyespot.data.formats.tiff import is_tiff
 from eyespot.data.formats.tiff_axes import stack_of
 from eyespot.data.header import Array, Unreadable, as_depth, channels_last, check_size, finite
-from eyespot.data.mask_checks import refuse_soft
-from eyespot.data.mask_meaning import Proposal, asked_void
-from eyespot.data.mask_source import load_mask
-from eyespot.data.mask_statistics import MaskValues
-from eyespot.data.masks import VOID, Mapping, shown
+from eyespot.data.masks.alignment import aligned
+from eyespot.data.masks.checks import refuse_soft
+from eyespot.data.masks.mapping import VOID, Mapping, shown
+from eyespot.data.masks.meaning import Proposal, asked_void
+from eyespot.data.masks.source import load_mask
+from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.duplicate_detail import LARGE, confirmed, upright
-from eyespot.data.duplicates import ALIKE, clusters, near
+from eyespot.data.duplicates.detail import LARGE, confirmed, upright
+from eyespot.data.duplicates.pairs import ALIKE, clusters, near
+from eyespot.data.duplicates.seen import SeenImages, Thumbs, short
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Array, Header, Unreadable
-from eyespot.data.seen import SeenImages, Thumbs, short
 from eyespot.data.store import Store
 
 NOT_SEEN = -1

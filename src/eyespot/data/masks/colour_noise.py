@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.data.masks import COLOUR, shown
+from eyespot.data.masks.mapping import COLOUR, shown
 from eyespot.errors import UserError
 
 NEAR = 48

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.formats.channel_files import files_of
-from eyespot.data.formats.nifti import Grid, is_nifti, nifti_grid
+from eyespot.data.formats.nifti import VoxelGrid, is_nifti, nifti_grid
 from eyespot.data.formats.read import or_unreadable
 from eyespot.data.formats.tiff import is_tiff
 from eyespot.data.header import Array, Unreadable
@@ -20,7 +20,7 @@ AFFINE = "affine"
 ARRAY = "array"
 
 
-def grid_of(path: Path) -> Grid | None:
+def grid_of(path: Path) -> VoxelGrid | None:
     """Where the voxels of a NIfTI file lie; None for other files. Raises Unreadable."""
     head = _head(path)
     return or_unreadable(nifti_grid, head) if is_nifti(head) else None
@@ -62,7 +62,10 @@ def _head(path: Path) -> bytes:
 
 
 def _without_affine(
-    values: Array, mask: tuple[Path, Grid | None], image: tuple[Path, Grid | None], align: str | None
+    values: Array,
+    mask: tuple[Path, VoxelGrid | None],
+    image: tuple[Path, VoxelGrid | None],
+    align: str | None,
 ) -> Array:
     """Where one of the two files has no affine, only the order of the arrays is known."""
     (mask_path, of_mask), (image_path, of_image) = mask, image
@@ -80,24 +83,24 @@ def _without_affine(
     return of_image.to_body(values.transpose(2, 1, 0) if is_tiff(_head(mask_path)) else values)
 
 
-def _to_mask(of_mask: Grid, of_image: Grid) -> NDArray[np.float64]:
+def _to_mask(of_mask: VoxelGrid, of_image: VoxelGrid) -> NDArray[np.float64]:
     """(4, 4) from voxel indices of the image to those of the mask"""
     return np.linalg.solve(of_mask.affine, of_image.affine).astype(np.float64)
 
 
-def _corners(of_mask: Grid, of_image: Grid) -> NDArray[np.float64]:
+def _corners(of_mask: VoxelGrid, of_image: VoxelGrid) -> NDArray[np.float64]:
     """(8, 2, 3) the outermost voxels of the image: their indices, and the places that they have in the mask"""
     own = np.array(list(product(*((0, n - 1) for n in of_image.shape))), float)
     there = own @ _to_mask(of_mask, of_image)[:3, :3].T + _to_mask(of_mask, of_image)[:3, 3]
     return np.stack([own, there], 1)
 
 
-def _differ(of_mask: Grid, of_image: Grid) -> bool:
+def _differ(of_mask: VoxelGrid, of_image: VoxelGrid) -> bool:
     own, there = _corners(of_mask, of_image).transpose(1, 0, 2)
     return of_mask.shape != of_image.shape or bool(np.abs(own - there).max() > SMALL)
 
 
-def _difference(name: str, of_mask: Grid, of_image: Grid) -> str:
+def _difference(name: str, of_mask: VoxelGrid, of_image: VoxelGrid) -> str:
     """What differs, and which options there are."""
     own, there = _corners(of_mask, of_image).transpose(1, 0, 2)
     if of_mask.axis_codes != of_image.axis_codes:
@@ -110,7 +113,7 @@ def _difference(name: str, of_mask: Grid, of_image: Grid) -> str:
     return f"its mask {name} has another affine or size than the image ({what}); {_remedy(of_mask, of_image)}"
 
 
-def _remedy(of_mask: Grid, of_image: Grid) -> str:
+def _remedy(of_mask: VoxelGrid, of_image: VoxelGrid) -> str:
     """The options that bring a mask to its image, as far as its affine and its shape allow."""
     options = []
     if _covers(of_mask, of_image):
@@ -121,18 +124,18 @@ def _remedy(of_mask: Grid, of_image: Grid) -> str:
     return known + (", or ".join(options) or "save a mask of all of the image")
 
 
-def _sizes(grid: Grid) -> str:
+def _sizes(grid: VoxelGrid) -> str:
     return " x ".join(map(str, grid.shape))
 
 
-def _covers(of_mask: Grid, of_image: Grid) -> bool:
+def _covers(of_mask: VoxelGrid, of_image: VoxelGrid) -> bool:
     """Whether every voxel of the image lies in one of the mask."""
     there = _corners(of_mask, of_image)[:, 1]
     ends = np.array(of_mask.shape) - 0.5
     return bool((there > -0.5 - SMALL).all() and (there < ends + SMALL).all())
 
 
-def _nearest(stored: Array, name: str, of_mask: Grid, of_image: Grid) -> Array:
+def _nearest(stored: Array, name: str, of_mask: VoxelGrid, of_image: VoxelGrid) -> Array:
     """(I, J, K) the value of the mask's nearest voxel at each voxel of the image; exact for turned and reversed axes"""
     from scipy.ndimage import affine_transform
 

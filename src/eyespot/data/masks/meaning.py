@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from eyespot.config import Config
 from eyespot.data.guesses import Guess
-from eyespot.data.mask_checks import (
+from eyespot.data.masks.checks import (
     hardened,
     refuse_alpha,
     refuse_mixed,
@@ -13,9 +13,9 @@ from eyespot.data.mask_checks import (
     refuse_noise,
     refuse_soft,
 )
-from eyespot.data.mask_statistics import MaskValues, as_colours, total_counts
-from eyespot.data.masks import COLOUR, MOST_CLASSES, VOID, Mapping, number_of, shown
-from eyespot.data.objects_or_classes import Reading, even_levels, evidence_of, read_values
+from eyespot.data.masks.mapping import COLOUR, MOST_CLASSES, VOID, Mapping, number_of, shown
+from eyespot.data.masks.objects_or_classes import Reading, even_levels, evidence_of, read_values
+from eyespot.data.masks.statistics import MaskValues, as_colours, total_counts
 from eyespot.errors import UserError
 
 UNLABELLED = (-1, VOID)

@@ -4,8 +4,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from eyespot.data.findings import WARNING, Problem
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.survey import WARNING, Problem
 
 
 def near_equal(names: Iterable[str]) -> list[list[str]]:

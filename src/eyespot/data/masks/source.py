@@ -22,9 +22,9 @@ from eyespot.data.annotations.object_files import (
 )
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
-from eyespot.data.mask_pixels import read_mask
-from eyespot.data.mask_statistics import MaskValues, describe
-from eyespot.data.masks import Mapping
+from eyespot.data.masks.mapping import Mapping
+from eyespot.data.masks.pixels import read_mask
+from eyespot.data.masks.statistics import MaskValues, describe
 from eyespot.data.sources.samples import Sample
 from eyespot.labels import value_counts
 

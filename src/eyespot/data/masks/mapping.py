@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.header import Array, Unreadable
-from eyespot.data.soft_edges import harden
+from eyespot.data.masks.soft_edges import harden
 from eyespot.labels import neighbours
 
 VOID = 255

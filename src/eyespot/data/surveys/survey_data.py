@@ -3,14 +3,14 @@
 import os
 
 from eyespot.config import Config
-from eyespot.data.class_survey import survey_classes
-from eyespot.data.drop import without_duplicates
-from eyespot.data.findings import Survey
-from eyespot.data.pair_survey import survey_pairs
+from eyespot.data.duplicates.drop import without_duplicates
 from eyespot.data.plausibility.checks import check_plausibility
 from eyespot.data.preprocess.choose import LARGEST
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import Source
+from eyespot.data.surveys.classes import survey_classes
+from eyespot.data.surveys.pairs import survey_pairs
+from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 
 

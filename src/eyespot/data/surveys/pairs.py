@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from eyespot.config import Config
 from eyespot.console import count, track
-from eyespot.data.checks import Duplicates, ignored_files, matching, repeated, unreadable
-from eyespot.data.conversions import converted, mask_pages_left_out
-from eyespot.data.declared import Declared, declared_masks, drawn_problems
-from eyespot.data.findings import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import summarise_guesses
 from eyespot.data.header import Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
-from eyespot.data.mask_meaning import Proposal, propose
-from eyespot.data.mask_orientation import turned_problems
-from eyespot.data.mask_source import mask_name, mask_values
-from eyespot.data.mask_statistics import MaskValues
-from eyespot.data.masks import VOID, Mapping
-from eyespot.data.multilabel import channel_values, propose_multilabel
+from eyespot.data.masks.declared import Declared, declared_masks, drawn_problems
+from eyespot.data.masks.mapping import VOID, Mapping
+from eyespot.data.masks.meaning import Proposal, propose
+from eyespot.data.masks.multilabel import channel_values, propose_multilabel
+from eyespot.data.masks.orientation import turned_problems
+from eyespot.data.masks.source import mask_name, mask_values
+from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.preprocess.choose import scan_one_kind
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.data.preprocess.values import choose_values
 from eyespot.data.scan import Scan
 from eyespot.data.sources.samples import Sample, Source
+from eyespot.data.surveys.checks import Duplicates, ignored_files, matching, repeated, unreadable
+from eyespot.data.surveys.conversions import converted, mask_pages_left_out
+from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.errors import UserError
 from eyespot.parallel import in_order
 

@@ -1,0 +1,1 @@
+"""What the pixels of masks mean, and arrays of classes from them."""

@@ -1,0 +1,1 @@
+"""What is in a data set, what was guessed about it, and what would spoil a result."""
