@@ -6,8 +6,8 @@ import pytest
 
 from eyespot.config import Config
 from eyespot.data.surveys.survey_data import survey_data
-from eyespot.training.keeping import is_stalled, is_to_be_kept, note_improvement
-from eyespot.training.loop import INTERRUPTED, Loop, clock
+from eyespot.training.keeping import LAST_SHARE, is_stalled, is_to_be_kept, note_improvement, shortened
+from eyespot.training.loop import INTERRUPTED, STALLED, Loop, clock
 from eyespot.training.plan import make_plan
 from eyespot.training.state import FINISHED, Mark, Progress, Row, present_fields
 
@@ -94,9 +94,9 @@ class Watcher:
         self.messages.append(text)
 
 
-def outcome(photos, monkeypatch, scores, stop_after=None):
-    """How a run of eight validations with these (loss, metric) ends, and what its watcher remembers."""
-    config = Config(str(photos), model="tiny", size=16, epochs=8, batch=16, device="cpu", threads=1)
+def outcome(photos, monkeypatch, scores, stop_after=None, epochs=8.0):
+    """How a run with these (loss, metric) at its validations ends, and what its watcher remembers."""
+    config = Config(str(photos), model="tiny", size=16, epochs=epochs, batch=16, device="cpu", threads=1)
     plan = make_plan(survey_data(photos), config, clock())
     given = iter(scores)
     monkeypatch.setattr(plan.task, "validate", lambda *_: next(given))
@@ -133,6 +133,31 @@ def test_a_clearly_better_earlier_network_is_kept_and_named(photos, monkeypatch)
     finished, watcher, _ = outcome(photos, monkeypatch, scores)
     assert watcher.kept.count(True) == 2 and "with 100.0%: the better one is kept" in watcher.messages[0]
     assert finished.tensors is not None
+
+
+@pytest.mark.parametrize(
+    ("fraction", "stalled_at", "expected"),
+    [
+        (0.7, None, 0.7),
+        (0.6, 0.6, 0.6),
+        (0.65, 0.6, 0.8),
+        (0.7, 0.6, 1.0),
+        (0.8, 0.6, 1.0),
+        (0.97, 0.95, 0.97),
+    ],
+)
+def test_after_a_stall_the_rest_of_the_schedule_takes_a_tenth_of_the_run(fraction, stalled_at, expected):
+    assert shortened(fraction, stalled_at) == pytest.approx(expected)
+
+
+def test_a_stalled_run_ends_early_with_a_learning_rate_that_has_fallen_to_nothing(photos, monkeypatch):
+    finished, watcher, training = outcome(photos, monkeypatch, [(0.5, 0.7)] * 60, epochs=60)
+    progress = training.state.progress
+    assert finished.ended == STALLED and len(watcher.messages) == 1 and "it ends early" in watcher.messages[0]
+    assert 0.5 < progress.stalled_at < 0.55
+    assert progress.seen / training.plan.images == pytest.approx(progress.stalled_at + LAST_SHARE, abs=0.01)
+    assert training.state.optimisers[0].param_groups[0]["lr"] < 0.06 * training.plan.config.lr
+    assert finished.history[-1].fraction == 1.0
 
 
 def test_a_checkpoint_of_format_1_is_completed():

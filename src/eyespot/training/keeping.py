@@ -1,10 +1,12 @@
-"""Which network of a run is kept, and when training stops early: neither by luck nor because the machine is busy."""
+"""Which network of a run is kept, and when training ends early: neither by luck nor because the machine is busy."""
 
 from eyespot.training.state import Progress
 from eyespot.training.statistics import is_lagging
 
 PATIENCE = 0.4
-"""Stop early when this share of the run, past its half, improved neither the metric nor the loss."""
+"""End early when this share of the run, past its half, improved neither the metric nor the loss."""
+LAST_SHARE = 0.1
+"""The share of the run in which the rest of the schedule is then completed: a falling rate still improves the weights."""
 LEAST_GAIN = 0.005
 """A validation loss is better where it is smaller by at least this share of itself."""
 LEAST_DROP = 0.01
@@ -37,6 +39,14 @@ def is_to_be_kept(progress: Progress, metric: float, images: int | None) -> bool
         return drop <= MASK_DROP
     mean = (metric + progress.best) / 2
     return drop <= max(LEAST_DROP, 2 * (max(mean * (1 - mean), 0.0) / images) ** 0.5)
+
+
+def shortened(fraction: float, stalled_at: float | None) -> float:
+    """The fraction of the schedule at this fraction of the run: what is left of it is faster after a stall."""
+    if stalled_at is None:
+        return fraction
+    speed = max(1.0, (1 - stalled_at) / LAST_SHARE)
+    return min(1.0, stalled_at + speed * (fraction - stalled_at))
 
 
 def is_stalled(progress: Progress, fraction: float, last_side: int) -> bool:

@@ -17,7 +17,7 @@ from eyespot.recipe import parse_recipe
 from eyespot.tasks.order import Order
 from eyespot.training import review
 from eyespot.training.division import MOST_VALIDATED
-from eyespot.training.keeping import PATIENCE, is_stalled, is_to_be_kept, note_improvement
+from eyespot.training.keeping import PATIENCE, is_stalled, is_to_be_kept, note_improvement, shortened
 from eyespot.training.optimise import EMA, new_optimisers, on_gpu, set_rates
 from eyespot.training.plan import Plan
 from eyespot.training.schedule import rate
@@ -28,6 +28,7 @@ from eyespot.training.threads import Threads, options
 from eyespot.training.timing import PREDICT
 
 DIVERGED = "a loss or weight was not finite twice; the best network before that is kept"
+STALLED = f"no improvement for {PATIENCE:.0%} of the run, so it ended early"
 INTERRUPTED = "stopped by Ctrl-C"
 VALIDATIONS = 25
 """In a whole run, about."""
@@ -145,7 +146,7 @@ class Loop:
         # 1. how far the run is, by the clock or by the samples, whichever is further
         fraction = fraction_done(self.elapsed(), self.plan, progress)
         if fraction >= 1:
-            self._end(FINISHED)
+            self._end(FINISHED if progress.stalled_at is None else STALLED)
             return
         set_rates(self.state.optimisers, fraction, progress.rate_factor)
         # 2. a batch
@@ -237,8 +238,11 @@ class Loop:
         self.watcher.on_row(state, is_kept)
         state.losses = []
         progress.mark = Mark(self.elapsed(), fraction, progress.seen, cost)
-        if is_stalled(progress, fraction, self.task.side(1.0)):
-            progress.ended = f"no improvement for {PATIENCE:.0%} of the run, so it stopped early"
+        if progress.stalled_at is None and is_stalled(progress, fraction, self.task.side(1.0)):
+            progress.stalled_at = fraction
+            self.watcher.on_message(
+                f"no improvement for {PATIENCE:.0%} of the run: it ends early, after the learning rate has fallen to 0"
+            )
 
     def _report_validation(self) -> None:
         """Let the watcher know of a new row. Where it raises an error the work is saved."""
@@ -359,8 +363,8 @@ def slowdown(costs: list[float]) -> float:
 
 
 def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
-    """The fraction of the run. On a machine that has become slower, what comes after training takes longer, so training
-    ends sooner.
+    """The fraction of the schedule. On a machine that has become slower, what comes after training takes longer, so
+    training ends sooner; after a stall too.
     """
     by_time = 0.0
     if plan.seconds is not None:
@@ -368,7 +372,7 @@ def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
         end = plan.seconds - progress.mark.cost - later  # the last validation is still to come
         by_time = (now - progress.start) / max(end - progress.start, 1e-9)
     by_samples = progress.seen / plan.images if plan.images is not None else 0.0
-    return max(by_time, by_samples)
+    return shortened(max(by_time, by_samples), progress.stalled_at)
 
 
 def clock(spent: float = 0.0) -> Callable[[], float]:

@@ -180,4 +180,4 @@ def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:
     batch = usual
     while images < STEPS * batch and batch >= 2 * least:
         batch //= 2
-    return batch, f"less than {usual}, for {STEPS} steps in the time" if batch < usual else ""
+    return batch, f"less than {usual}, for {STEPS} steps in the run" if batch < usual else ""

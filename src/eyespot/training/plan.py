@@ -233,7 +233,7 @@ class Planner:
         recipe = self.settle("recipe", *self.kind.usual_recipe(self.config, epochs, view))
         self.config = replace(self.config, recipe=recipe)
         task = task.planned(self.config)
-        if self.asked.batch is None and minutes is not None:
+        if self.asked.batch is None:
             batch, reason = networks.batch_for(self.config.batch or 1, images / task.cost(), task.least_batch)
             self.config = replace(self.config, batch=batch)
             task = task.planned(self.config)

@@ -55,6 +55,7 @@ class Progress:
     improved_at, improved_step  the fraction of the run and the step at which one of the two last became better
     kept_at, kept_side  the fraction at which the network that is kept was validated, and the image size there
     kept_score          its validation metric
+    stalled_at         the fraction at which nothing had improved for long, so that the run ends early; None before
     rate_factor        1, or a half after training was taken back because a loss or weight was not finite
     is_reviewed        whether the speed was compared with the planned one
     ended              why training ended; empty while it runs
@@ -74,6 +75,7 @@ class Progress:
     kept_at: float = 0.0
     kept_side: int = 0
     kept_score: float = -1.0
+    stalled_at: float | None = None
     rate_factor: float = 1.0
     is_reviewed: bool = False
     ended: str = ""
