@@ -7,5 +7,6 @@ cam.py        Grad-CAM and Grad-CAM++, and the layer that they look at
 occlusion.py  occlusion and RISE, which need no gradients
 methods.py    the one list of methods
 result.py     a map, and a list of them; both show themselves
+watermark.py  whether one small place is enough for a class
 trust.py      insertion and deletion against baselines, randomised parameters
 """

@@ -17,6 +17,7 @@ from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
 from eyespot.explanation.subject import Subject
+from eyespot.explanation.watermark import suspicion
 from eyespot.explanation.write import PAGE, refuse_taken
 from eyespot.files import make_folder, write_file
 from eyespot.guard import as_sentence, report_bug
@@ -28,15 +29,11 @@ SHOWN = 12
 """Images of each gallery that have a map."""
 OF_CLASS = 40
 """Images of each class in its mean map."""
-WINDOW = 4
-"""The window that is looked at for a watermark is this share of each axis."""
-SUSPECT = 0.3
-"""Share of what speaks for a class that makes a window away from the middle suspect."""
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """The mean map (*S) of a class over images that are predicted as it; `suspect` says where it looks like a watermark."""
+    """The mean map (*S) of a class over images that are predicted as it; `suspect` says where a small place decides."""
 
     name: str
     mean: NDArray[np.float64]
@@ -98,63 +95,33 @@ def class_maps(predictor: Predictor, evaluation: Evaluation) -> list[ClassMap]:
     predicted = details.probabilities.argmax(1)
     results = []
     for k, name in enumerate(details.classes):
-        rows = np.flatnonzero(predicted == k)
-        rows = rows[:: max(1, -(-len(rows) // OF_CLASS))]
+        rows = spread(np.flatnonzero(predicted == k))
         if not len(rows):
             continue
-        made = explained(predictor, [(details.paths[r], details.pixels[r]) for r in rows], len(rows))
-        mean = np.asarray(np.mean(np.stack([e.map for e in made]), 0), np.float64)
-        others = np.flatnonzero(predicted != k)
-        others = others[:: max(1, -(-len(others) // OF_CLASS))]
-        alike = (
-            sameness(details.pixels[rows], details.pixels[others]) if len(others) else np.zeros(mean.shape)
+        images = np.stack([details.pixels[row] for row in rows])
+        made = explained(
+            predictor, [(details.paths[r], x) for r, x in zip(rows, images, strict=True)], len(rows)
         )
-        image = np.mean(details.pixels[rows], 0)
-        results.append(ClassMap(name, mean, image, len(rows), suspicion(mean, alike)))
+        mean = np.asarray(np.mean(np.stack([e.map for e in made]), 0), np.float64)
+        others = [details.pixels[row] for row in spread(np.flatnonzero(predicted != k))]
+
+        def predict(batch: Array) -> NDArray[np.int64]:
+            return predictor.logits(batch).argmax(1)
+
+        suspect = suspicion(predict, k, name, mean, images, np.stack(others)) if others else ""
+        results.append(ClassMap(name, mean, images.mean(0), len(rows), suspect))
     return results
 
 
-def sameness(images: Array, others: Array) -> NDArray[np.float64]:
-    """(*S) by how much the images (N, *S, C) of a class differ from others, less how much they differ from each other
-
-    A tag is the same in nearly all images of a class and not there in others: positive. Objects differ among themselves.
-    """
-    median = np.median(images, 0)
-    spread = np.median(np.abs(images - median), 0)
-    return (np.abs(median - np.median(others, 0)) - 4 * spread).mean(-1)
-
-
-def suspicion(mean: NDArray[Any], alike: NDArray[np.float64]) -> str:
-    """Where much of a class's map lies in a small window away from the middle, and the images are alike there; else empty.
-
-    alike   see `sameness`
-    """
-    positive = np.clip(mean, 0, None)
-    total = np.abs(mean).sum()
-    window = [max(1, round(n / WINDOW)) for n in mean.shape]
-    sums = positive
-    for axis, n in enumerate(window):
-        sums = np.lib.stride_tricks.sliding_window_view(sums, n, axis).sum(-1)
-    corner = np.unravel_index(int(sums.argmax()), sums.shape)
-    share = float(sums[corner] / total) if total > 0 else 0.0
-    middle = [(int(c) + n / 2) / m for c, n, m in zip(corner, window, mean.shape, strict=True)]
-    place = tuple(slice(int(c), int(c) + n) for c, n in zip(corner, window, strict=True))
-    if share < SUSPECT or all(1 / 4 < m < 3 / 4 for m in middle) or alike[place].mean() <= 0:
-        return ""
-    words = {1: (("start", "middle", "end"),), 2: (("top", "middle", "bottom"), ("left", "centre", "right"))}
-    known = words.get(mean.ndim, (("first slices", "middle slices", "last slices"), *words[2]))
-    where = " ".join(w[min(2, int(3 * m))] for w, m in zip(known, middle, strict=True))
-    area = float(np.prod([n / m for n, m in zip(window, mean.shape, strict=True)]))
-    return (
-        f"{share:.0%} of its map lies in the same {area:.0%} of the image, at the {where}, where its images are alike and "
-        "unlike those of other classes: look for a tag, a watermark or a border there"
-    )
+def spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most OF_CLASS of them, evenly spread"""
+    return rows[:: max(1, -(-len(rows) // OF_CLASS))]
 
 
 def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path, force: bool) -> list[str]:
     """Write a page of the worst and the most uncertain images with their maps, and the mean map of each class.
 
-    Returns a sentence for each class whose maps look like a watermark. Raises UserError where the page exists.
+    Returns a sentence for each class that a small place away from the middle is enough for. Raises UserError where the page exists.
     """
     refuse_taken(folder, [], force)
     chosen = shown_images(evaluation)
@@ -170,7 +137,7 @@ def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path,
         class_limit=f"{scale_of(m.mean for m in of_classes):.3g}",
     )
     write_file(folder / PAGE, html)
-    return [f"class {c.name}: {c.suspect}" for c in of_classes if c.suspect]
+    return [c.suspect for c in of_classes if c.suspect]
 
 
 def drawn(explanation: Explanation, limit: float) -> dict[str, Any]:
