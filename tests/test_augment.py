@@ -67,7 +67,7 @@ def test_pipelines_are_parsed_strictly():
         ("flop", "did you mean 'flip'"),
         ("shift(0.1", "did you mean|not a transform"),
         ("shift(2)", "between 0 and 0.5"),
-        ("flip(1)", "not a transform with its numbers"),
+        ("flip(1, '', 3)", "not a transform with its numbers"),
         ("shift(__import__('os'))", "not a transform with its numbers"),
     ):
         with pytest.raises(UserError, match=message):

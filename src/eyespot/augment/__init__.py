@@ -9,9 +9,25 @@
 `register(name, transform)` makes a transform of your own known to `parse` and to `eyespot train --augment`.
 """
 
+from importlib import import_module
+
 from eyespot.augment.colour import Linear
 from eyespot.augment.geometry import Geometric
+from eyespot.augment.mixing import Mixing
 from eyespot.augment.pipeline import Pipeline, augment, augment_pair, parse
 from eyespot.augment.transform import Transform, register
 
-__all__ = ["Geometric", "Linear", "Pipeline", "Transform", "augment", "augment_pair", "parse", "register"]
+for _module in ("views", "photo", "quality", "signals", "policies"):
+    import_module(f"eyespot.augment.{_module}")  # each registers its transforms
+
+__all__ = [
+    "Geometric",
+    "Linear",
+    "Mixing",
+    "Pipeline",
+    "Transform",
+    "augment",
+    "augment_pair",
+    "parse",
+    "register",
+]

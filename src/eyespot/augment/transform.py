@@ -6,6 +6,7 @@ they can be kept and the same change can be replayed on the images, their label 
 
 import re
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +20,21 @@ Shape = tuple[int, ...] | torch.Size
 class Transform:
     """Base of the transforms; a subclass is a frozen dataclass whose fields are its numbers.
 
-    least_axes  spatial axes that an image needs at least
-    geometric   whether pixels change place, so that their labels have to follow
+    least_axes, most_axes  spatial axes that an image needs at least, and may have at most
+    geometric              whether pixels change place, so that their labels have to follow
+    of_file_values         whether it means values as files have them, and not normalised ones
+    mixes                  whether it mixes each image of a batch with another, and their labels: see `Mixing`
+    channels, depths, view numbers of channels, types of values, and the view that it is for; empty for any
     """
 
     least_axes = 1
+    most_axes = 3
     geometric = False
+    of_file_values = False
+    mixes = False
+    channels: tuple[int, ...] = ()
+    depths: tuple[str, ...] = ()
+    view = ""
 
     def sample(self, generator: torch.Generator, shape: Shape) -> Tensor:
         """Parameters (B, ...) for images of this shape (B, C, *S), on the CPU."""
@@ -42,15 +52,22 @@ class Transform:
         """The parameters that undo these; None where nothing does."""
         return None
 
+    def exchanges(self, parameters: Tensor) -> tuple[Tensor, tuple[tuple[str, str], ...]]:
+        """(B,) which images exchange labels, and the pairs of classes that they exchange."""
+        return torch.zeros(len(parameters), dtype=torch.bool), ()
+
     def __str__(self) -> str:
-        """As a pipeline names it, for example "rotate(degrees=15.0)"."""
-        settings = fields(self) if is_dataclass(self) else ()
-        inside = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in settings)
+        """As a pipeline names it, for example "rotate(degrees=15.0)"; without p=1 and other settings that do nothing."""
+        settings = {f.name: getattr(self, f.name) for f in fields(self)} if is_dataclass(self) else {}
+        shown = {k: v for k, v in settings.items() if v != "" and v is not False and (k, v) != ("p", 1)}
+        inside = ", ".join(f"{k}={v!r}" for k, v in shown.items())
         return name_of(type(self)) + (f"({inside})" if inside else "")
 
 
 TRANSFORMS: dict[str, type[Transform]] = {}
 RENAMED = {"bright": "brightness", "flips": "flip_axes", "turn": "rotate90"}
+OTHER_NAMES = {"hflip": "flip", "time_shift": "shift", "stretch": "scale"}
+"""What a transform is also called: of images, and of signals."""
 
 
 def register(name: str, transform: type[Transform]) -> None:
@@ -70,7 +87,7 @@ def register(name: str, transform: type[Transform]) -> None:
         )
     taken = TRANSFORMS.get(name)
     same_class = taken is None or _origin(taken) == _origin(transform)
-    if name in RENAMED or not same_class:
+    if name in RENAMED or name in OTHER_NAMES or not same_class:
         raise UserError(f"a transform called {name!r} exists already: choose another name")
     TRANSFORMS[name] = transform
 
@@ -79,9 +96,9 @@ def lookup(name: str) -> type[Transform]:
     """The transform of this name. An old name is accepted, and announced once. Raises UserError for an unknown one."""
     if name in RENAMED:
         report_renamed("transform", name, RENAMED[name])
-    name = RENAMED.get(name, name)
+    name = RENAMED.get(name, OTHER_NAMES.get(name, name))
     if name not in TRANSFORMS:
-        raise UserError(f"{name!r}; {nearest(name, list(TRANSFORMS))}")
+        raise UserError(f"{name!r}; {nearest(name, [*TRANSFORMS, *OTHER_NAMES])}")
     return TRANSFORMS[name]
 
 
@@ -93,6 +110,15 @@ def name_of(transform: type[Transform]) -> str:
 
 def _origin(transform: type) -> tuple[str, str]:
     return transform.__module__, transform.__qualname__
+
+
+def sometimes(parameters: Tensor, neutral: Any, p: float, generator: torch.Generator) -> Tensor:
+    """Parameters (B, ...) of about a share p of the images, and neutral ones of the others; with p = 1 nothing is drawn."""
+    if p == 1:
+        return parameters
+    applied = torch.rand(len(parameters), generator=generator) < p
+    still = torch.as_tensor(neutral, dtype=parameters.dtype)
+    return torch.where(per_image(applied, parameters), parameters, still)
 
 
 def per_image(values: Tensor, x: Tensor) -> Tensor:

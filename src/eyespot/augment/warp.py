@@ -1,10 +1,13 @@
 """Where each pixel of an image comes from, as one matrix per image and a smooth displacement, applied at once.
 
+A matrix whose last row is not 0 ... 0 1 is one of perspective: positions are divided by what that row gives.
+
 Positions are offsets from the middle of the image in pixels along its axes. Outside its edges an image is continued
 by reflection about its outermost pixels: [1 2 3] goes on with 2 1. Maps of whole pixels to whole pixels (flips, quarter
 turns, shifts) copy values; everything else interpolates, once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +16,15 @@ from torch.nn import functional
 
 from eyespot.kit import sent
 
+HORIZON = 0.05
+"""The least that positions in perspective are divided by: what is nearer to the horizon is further than any image."""
+
 
 @dataclass(frozen=True)
 class Warp:
     """The origin of each pixel: `matrix` times its own position, plus the displacement there.
 
-    matrix         (B, dim + 1, dim + 1), homogeneous
+    matrix         (B, dim + 1, dim + 1), homogeneous, times a pixel's position and a 1
     displacements  (B, dim, 3, ..., 3) pixels at both ends and in the middle of each axis, cubic in between; or None
     """
 
@@ -42,16 +48,37 @@ class Warp:
                 moved_labels[rows] = take(labels[rows][:, None], index)[:, 0]
         return moved, moved_labels
 
+    def points(self, points: Tensor, shape: Sequence[int]) -> Tensor:
+        """Where points (B, N, dim) are afterwards, in samples from the first along each axis; without displacements.
+
+        An image is asked where each of its pixels comes from; points go the other way, so by the inverse matrix.
+        """
+        middle = (torch.tensor(shape, dtype=torch.float64) - 1) / 2
+        inverse = torch.linalg.inv(self.matrix.double())
+        centred = functional.pad(points.double() - middle, (0, 1), value=1.0)
+        moved = centred @ inverse.mT
+        return (moved[..., :-1] / moved[..., -1:] + middle).to(points.dtype)
+
     def copies(self, shape: torch.Size) -> Tensor:
         """(B,) whether the map takes whole pixels to whole pixels, so that values are copied and not interpolated."""
         if self.displacements is not None:
             return torch.zeros(len(self.matrix), dtype=torch.bool)
         linear = self.matrix[:, :-1, :-1]
+        affine = (self.matrix[:, -1, :-1] == 0).all(1)
         ones = linear.abs() == 1
         signed = (ones | (linear == 0)).flatten(1).all(1)
         permutation = (ones.sum(1) == 1).all(1) & (ones.sum(2) == 1).all(1)
         starts = first_source(self.matrix, shape)
-        return signed & permutation & (starts == starts.round()).all(1)
+        return affine & signed & permutation & (starts == starts.round()).all(1)
+
+    def _depths(self, sizes: torch.Size, device: torch.device) -> Tensor:
+        """(B, *S, 1) what the positions in perspective are divided by, where that is far enough from the horizon"""
+        row = sent(self.matrix[:, -1], device)
+        depths = row[:, -1].view(-1, *[1] * (len(sizes) + 1))
+        for axis, n in enumerate(sizes):
+            along = (torch.arange(n, device=device) - (n - 1) / 2) * row[:, axis, None]
+            depths = depths + along.view(len(row), *[n if k == axis else 1 for k in range(len(sizes))], 1)
+        return depths.clamp_min(HORIZON)
 
     def places(self, x: Tensor) -> Tensor:
         """(B, *S, dim) where each pixel of images (B, C, *S) comes from, as grid_sample has it.
@@ -67,6 +94,8 @@ class Warp:
         ):  # sums and no matrix product, which some devices round to fewer digits
             along = (torch.arange(n, device=x.device) - (n - 1) / 2)[:, None] * rows[:, None, :, axis]
             places = places + along.view(len(rows), *[n if k == axis else 1 for k in range(len(sizes))], -1)
+        if self.matrix[:, -1, :-1].any():
+            places = places / self._depths(sizes, x.device)
         if self.displacements is None:
             return places
         points = self.displacements * to_places.view(-1, *[1] * len(sizes))

@@ -33,6 +33,17 @@ class Normal:
         x.flatten(-2).sub_(mean).div_(std)
         return x.movedim(-1, 1)
 
+    def undo(self, x: Tensor) -> Tensor:
+        """(B, C, *S) normalised -> the files' own values"""
+        return x * self._channels(self.std, x) + self._channels(self.mean, x)
+
+    def of_channels(self, x: Tensor) -> Tensor:
+        """(B, C, *S) of the files' own values -> normalised"""
+        return (x - self._channels(self.mean, x)) / self._channels(self.std, x)
+
+    def _channels(self, values: tuple[float, ...], x: Tensor) -> Tensor:
+        return torch.tensor(values, dtype=x.dtype, device=x.device).view(-1, *[1] * (x.dim() - 2))
+
 
 def as_tensor(images: Array) -> Tensor:
     """The array's own memory where torch can use it."""

@@ -11,8 +11,10 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from eyespot import pictures
+from eyespot.augment.exchange import exchanged_labels
 from eyespot.augment.geometry import Flip
-from eyespot.augment.pipeline import augment, parse
+from eyespot.augment.mixing import Mixing
+from eyespot.augment.pipeline import augment, sampled_steps
 from eyespot.config import Config
 from eyespot.data.surveys.survey import Survey
 from eyespot.devices import arithmetic
@@ -20,8 +22,9 @@ from eyespot.kit import sent
 from eyespot.models import WHITENED
 from eyespot.models.network import Network
 from eyespot.recipe import ALTERNATE, GROW, LABEL_SMOOTHING, TTA_FLIP, TTA_SHIFT, WHITEN, parse_recipe
+from eyespot.tasks.augmentation import apply_to_normalised, transforms_for
 from eyespot.tasks.batches import Images, Normal, resized, views
-from eyespot.tasks.classification_settings import choose, class_weights, usual_recipe
+from eyespot.tasks.classification_settings import choose, class_weights, usual_augment, usual_recipe
 from eyespot.tasks.growth import mean_cost, side
 from eyespot.tasks.network import new_network
 from eyespot.tasks.order import Draw
@@ -40,6 +43,7 @@ class Classification:
     least_batch = 16
     choose = staticmethod(choose)
     usual_recipe = staticmethod(usual_recipe)
+    usual_augment = staticmethod(usual_augment)
 
     def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
@@ -47,16 +51,19 @@ class Classification:
         self.weights, self.class_weights_reason = class_weights(
             survey.labels[train], len(survey.source.classes)
         )
-        self.operations, self.parts = parse(config.augment or ""), parse_recipe(config.recipe or "")
+        transforms = transforms_for(config.augment or "", survey)
+        self.operations = [transform for transform in transforms if not transform.mixes]
+        self.mixing = [transform for transform in transforms if isinstance(transform, Mixing)]
+        self.parts = parse_recipe(config.recipe or "")
         self.mirrored_first = self._mirrored_first() if ALTERNATE in self.parts else None
         self.growth = next((name for name in GROW if name in self.parts), "")
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
     def _mirrored_first(self) -> Tensor | None:
         """(N,) which images are mirrored in even epochs, and the others in odd ones (Jordan 2024); None if none may be."""
-        if not any(isinstance(operation, Flip) for operation in self.operations):
+        if Flip() not in self.operations:
             return None
-        self.operations = [o for o in self.operations if not isinstance(o, Flip)]
+        self.operations = [o for o in self.operations if o != Flip()]
         generator = torch.Generator().manual_seed(self.config.seed)
         return torch.rand(len(self.labels), generator=generator) < 0.5
 
@@ -125,7 +132,8 @@ class Classification:
         pixels = self.pixels[chosen]
         floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
         generator = torch.Generator().manual_seed(self.config.seed)
-        augmented = augment(floats, parse(self.config.augment or ""), generator).movedim(1, -1).numpy()
+        transforms = transforms_for(self.config.augment or "", self.survey)
+        augmented = augment(floats, transforms, generator).movedim(1, -1).numpy()
         if pixels.dtype.kind == "u":
             augmented = augmented.round().clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
         title = f"augmented: {self.config.augment or 'none'}"
@@ -134,14 +142,28 @@ class Classification:
         )
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
-        """Augmented images (B, C, side, ...), and their labels (B,)"""
+        """Augmented images (B, C, side, ...), and their labels (B,), or shares of classes (B, K) of mixed ones"""
         device = self.config.device or "cpu"
         x = self.normal(self.images[draw.rows], device)
         if self.mirrored_first is not None:
             odd = torch.from_numpy(draw.epochs % 2 == 1)
             x = Flip().apply(x, self.mirrored_first[draw.rows] ^ odd)
-        x = augment(x, self.operations, draw.torch_generator())
-        return resized(x, side), sent(self.labels[draw.rows], device)
+        generator = draw.torch_generator()
+        steps = sampled_steps(self.operations, x.shape, generator)
+        x, _ = apply_to_normalised(x, None, steps, self.normal)
+        y = sent(exchanged_labels(self.labels[draw.rows], steps, self.survey.classes), device)
+        if self.mixing:
+            x, y = self._mixed(x, y, generator)
+        return resized(x, side), y
+
+    def _mixed(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Images mixed with others of the batch, and their shares of the classes (B, K)"""
+        shares = F.one_hot(y, len(self.survey.classes)).float()
+        for transform in self.mixing:
+            parameters = transform.sample(generator, x.shape)
+            x = transform.apply(x, parameters)
+            shares = transform.mix_targets(shares, parameters, x.shape[2:])
+        return x, shares
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         smoothing = SMOOTHING if LABEL_SMOOTHING in self.parts else 0.0

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from eyespot.augment.geometry import Flip, Shift
 from eyespot.augment.pipeline import parse
+from eyespot.augment.transform import Transform
 from eyespot.config import Config, Settle
 from eyespot.data.surveys.classes import IMBALANCE
 from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.models import WHITENED
-from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_SHIFT, WHITEN
+from eyespot.recipe import ALTERNATE, EMA, LABEL_SMOOTHING, MUON, TTA_FLIP, TTA_SHIFT, WHITEN, parse_recipe
+from eyespot.tasks.augmentation import sided_classes, transforms_for
 from eyespot.tasks.batches import views
 from eyespot.tasks.growth import usual_growth
 from eyespot.tasks.mirrored import mirroring_changes_class
@@ -46,7 +48,7 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
     config = replace(config, start_from=start_from, fine_tune=config.fine_tune or start.fine_tune)
     model = settle("model", *usual_model(preprocessing.size, None if config.model else config.weights))
     augment = settle("augment", *usual_augment(survey, train))
-    parse(augment)  # a mistake in it is said before anything is timed
+    _check_views(transforms_for(augment, survey), config)  # a mistake is said before anything is timed
     usual = min(512 if model in WHITENED else 64, max(16, VALUES // preprocessing.size**preprocessing.dim))
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
     why = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
@@ -56,11 +58,22 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
     )
 
 
+def _check_views(transforms: list[Transform], config: Config) -> None:
+    """Raises UserError where predictions would be averaged over a mirror image that is of another class."""
+    swaps = any(isinstance(transform, Flip) and transform.swaps for transform in transforms)
+    if swaps and TTA_FLIP in parse_recipe(config.recipe or ""):
+        raise UserError(
+            f"recipe part {TTA_FLIP!r} averages mirror images, whose classes are swapped: leave it out"
+        )
+
+
 def usual_augment(survey: Survey, train: NDArray[np.int64]) -> tuple[str, str]:
     """Transforms that keep the class, and why: mirroring for colour photographs whose classes it leaves alone."""
     photo = survey.preprocessing.channels == 3 and survey.preprocessing.dim == 2
     if not photo:
         return "shift(0.06)", f"a mirrored {survey.word} may mean something else"
+    if sides := sided_classes(survey.classes):
+        return "shift(0.06)", f"a mirrored {survey.word} of {sides[0]} is one of {sides[1]}"
     if mirroring_changes_class(survey, train):
         return "shift(0.06)", "mirrored images look like another class"
     return "flip|shift(0.06)", "mirrored images do not look like another class"
@@ -77,8 +90,9 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     )  # weights that know something keep their first layer, and tuning has its own rates
     parts = [WHITEN] * (new and config.model in WHITENED) + [MUON] * (not config.fine_tune)
     parts += [growth] * bool(growth) + [EMA, LABEL_SMOOTHING]
-    kinds = {type(operation) for operation in parse(config.augment or "")}
-    mirrored = Flip in kinds
+    operations = parse(config.augment or "")
+    kinds = {type(operation) for operation in operations}
+    mirrored = Flip() in operations
     parts += [ALTERNATE] * mirrored + [TTA_FLIP] * (mirrored and view <= TTA_FLIP_SHARE)
     # Three times the predictions are little of a long run's time; of a short one's, training is the better use.
     more = len(views(mirrored, True)) - len(views(mirrored, False))

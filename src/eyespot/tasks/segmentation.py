@@ -12,7 +12,8 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from eyespot import pictures
-from eyespot.augment.pipeline import augment, augment_pair, parse
+from eyespot.augment.exchange import exchanged_channels, exchanged_labels
+from eyespot.augment.pipeline import Spacing, sampled_steps
 from eyespot.config import Config
 from eyespot.data.header import Array
 from eyespot.data.masks.mapping import VOID
@@ -25,11 +26,12 @@ from eyespot.labels import border_weights, components
 from eyespot.metrics import instances as partition
 from eyespot.metrics import masks as overlap
 from eyespot.models.network import Network, run_whole
+from eyespot.tasks.augmentation import apply_to_normalised, transforms_for
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.losses import binary_cross_entropy, cross_entropy, parse_loss, pixel_weights, unpack
 from eyespot.tasks.network import new_network
 from eyespot.tasks.order import Draw, first_draw
-from eyespot.tasks.segmentation_settings import choose, usual_loss, usual_recipe
+from eyespot.tasks.segmentation_settings import choose, usual_augment, usual_loss, usual_recipe
 from eyespot.watershed import keeps_whole, split_touching
 
 RARE, KEPT = 1 / 3, 64
@@ -58,11 +60,12 @@ class Segmentation:
     class_weights_reason = "none"
     choose = staticmethod(choose)
     usual_recipe = staticmethod(usual_recipe)
+    usual_augment = staticmethod(usual_augment)
 
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey, self.config, self.normal, self.train = survey, config, normal, train
         self.pixels, self.maps = survey.images.pixels, survey.images.labels
-        transforms = parse(config.augment or "", survey.preprocessing.dim)
+        transforms = transforms_for(config.augment or "", survey)
         self.geometric = [transform for transform in transforms if transform.geometric]
         self.of_values = [transform for transform in transforms if not transform.geometric]
         self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
@@ -147,12 +150,22 @@ class Segmentation:
         y = sent(torch.from_numpy(np.stack([labels for _, labels, _ in crops])), x.device)
         borders = sent(torch.from_numpy(np.stack([border for _, _, border in crops])), x.device)
         both = torch.cat([x, borders[:, None]], 1) if self.borders else x  # moved alike
-        both, moved = augment_pair(both, y, self.geometric, generator)
+        steps = sampled_steps(self.geometric, x.shape, generator)
+        both, moved = apply_to_normalised(both, y, steps, self.normal, self._spacing(draw.rows))
         x, borders = (both[:, :-1], both[:, -1]) if self.borders else (both, None)
-        x = augment(x, self.of_values, generator)
+        x, _ = apply_to_normalised(x, None, sampled_steps(self.of_values, x.shape, generator), self.normal)
         assert moved is not None
         targets = unpack(moved, self.k) if self.multilabel else moved
+        exchanged = exchanged_channels if self.multilabel else exchanged_labels
+        targets = exchanged(targets, steps, self.survey.classes)
         return x.contiguous(memory_format=MEMORY[x.dim() - 2]), Targets(targets, borders)
+
+    def _spacing(self, rows: NDArray[np.int64]) -> Spacing:
+        """(B, 3) of volumes, from voxel to voxel in mm, 1 where a file does not have it; else None"""
+        spacings = [self.survey.headers[int(row)].spacing for row in rows]
+        if self.survey.preprocessing.dim < 3 or not any(spacings):
+            return None
+        return torch.tensor([spacing or (1.0, 1.0, 1.0) for spacing in spacings])
 
     def _crop(
         self, i: int, side: int, rng: np.random.Generator

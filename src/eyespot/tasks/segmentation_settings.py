@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.augment.pipeline import parse
+from eyespot.augment.mixing import Mixup
+from eyespot.augment.policies import Trivial
 from eyespot.config import Config, Settle
 from eyespot.data.surveys.survey import PairSurvey
 from eyespot.errors import UserError
 from eyespot.recipe import EMA, MUON, parse_recipe
+from eyespot.tasks.augmentation import sided_classes, transforms_for
 from eyespot.tasks.classification_settings import usual_model
 from eyespot.tasks.losses import parse_loss
 
@@ -41,6 +43,32 @@ def usual_loss(survey: PairSurvey) -> tuple[str, str]:
     return "ce+dice", "every pixel, and every class"
 
 
+def usual_augment(survey: PairSurvey, train: NDArray[np.int64]) -> tuple[str, str]:
+    """Transforms that keep what the masks say, and why."""
+    dim = survey.preprocessing.dim
+    photo = survey.preprocessing.channels == 3
+    usual = USUAL["photo" if photo and dim == 2 else dim]
+    reason = "photographs: mirrored, nearer or further, in other light" if photo else WHY
+    if sides := sided_classes(survey.classes):
+        usual = "|".join(name for name in usual.split("|") if name not in ("flip", "flip_axes"))
+        reason = f"not mirrored, as {sides[0]} would become {sides[1]}; otherwise as usual for scans"
+    return usual, reason
+
+
+def _check_augment(augment: str, loss: str, survey: PairSurvey) -> None:
+    """Raises UserError for transforms that masks do not have."""
+    transforms = transforms_for(augment, survey)
+    if any(isinstance(transform, Mixup) for transform in transforms):
+        raise UserError(
+            "augment 'mixup' mixes classes, and a pixel of a mask has one: use cutmix, or leave it out"
+        )
+    if any(isinstance(transform, Trivial) for transform in transforms) and "border" in loss:
+        raise UserError(
+            f"augment 'trivial' changes places and values at once, which the border weights of the loss {loss} cannot "
+            "follow: give --loss ce+dice, or name the transforms"
+        )
+
+
 def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np.int64]) -> Config:
     """The network, the crop, the changes and the batch, each as typed or with its reason."""
     dim = survey.preprocessing.dim
@@ -61,12 +89,8 @@ def choose(survey: PairSurvey, config: Config, settle: Settle, train: NDArray[np
     size = settle("size", min(CROP[dim], -(-longest // 16) * 16), "crops of this size from the images")
     loss = settle("loss", *usual_loss(survey))
     parse_loss(loss, survey.mapping.multilabel)
-    photo = survey.preprocessing.channels == 3
-    kind = "photo" if photo and dim == 2 else dim
-    augment = settle(
-        "augment", USUAL[kind], "photographs: mirrored, nearer or further, in other light" if photo else WHY
-    )
-    parse(augment, dim)
+    augment = settle("augment", *usual_augment(survey, train))
+    _check_augment(augment, loss, survey)
     batch = settle("batch", max(2, min(16, 2**19 // size**dim)), "crops per step")
     return replace(
         config, model=model, size=size, fit=survey.preprocessing.fit, augment=augment, batch=batch, loss=loss

@@ -43,6 +43,11 @@ class TrainingTask(Protocol):
         """The parts of training for so many epochs at full size, and the reason."""
         ...
 
+    @staticmethod
+    def usual_augment(survey: Any, train: Rows) -> tuple[str, str]:
+        """The transforms that keep the labels of these data, as far as is known, and the reason."""
+        ...
+
     def planned(self, config: Config) -> "TrainingTask":
         """The same task with other settings; what was read from the data is kept."""
         ...

@@ -15,6 +15,7 @@ from eyespot.data.surveys.survey import Survey
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by, is_compiling, use_compiled
+from eyespot.tasks.augmentation import AUTO
 from eyespot.tasks.batches import measure
 from eyespot.tasks.registry import task_of_survey
 from eyespot.tasks.training import TrainingTask
@@ -114,6 +115,7 @@ class Planner:
 
     def __init__(self, survey: Survey, config: Config, elapsed: Callable[[], float]):
         self.survey = survey
+        config = replace(config, augment=None) if config.augment == AUTO else config
         self.asked = config
         self.config = config
         self.elapsed = elapsed

@@ -1,0 +1,47 @@
+"""What training does with a pipeline of transforms: checked against the data, and applied to normalised images."""
+
+import re
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from eyespot.augment.exchange import check_classes
+from eyespot.augment.pipeline import Spacing, Step, apply_steps, check_fit, parse
+from eyespot.augment.transform import Transform
+from eyespot.data.surveys.survey import Survey
+from eyespot.tasks.batches import Normal
+
+AUTO = "auto"
+"""The pipeline that stands for what is chosen where none is given: what is known to keep the labels."""
+SIDES = ("left", "right"), ("links", "rechts"), ("gauche", "droite"), ("l", "r"), ("sinister", "dexter")
+"""Words of which the first becomes the second in a mirror."""
+
+
+def transforms_for(text: str, survey: Survey) -> list[Transform]:
+    """The transforms that a string names. Raises UserError for those that these data do not have."""
+    read = survey.preprocessing
+    transforms = parse(text, read.dim)
+    check_fit(transforms, read.channels, read.depth, read.view)
+    check_classes(transforms, survey.classes)
+    return transforms
+
+
+def sided_classes(classes: Sequence[str]) -> tuple[str, str] | None:
+    """Two classes that differ in a word for left and right only, so that a mirror exchanges them."""
+    words = {tuple(re.findall(r"[^\W\d_]+|\d+", name.lower())): name for name in classes}
+    for name, original in words.items():
+        for left, right in SIDES:
+            mirrored = tuple(right if word == left else word for word in name)
+            if mirrored != name and mirrored in words:
+                return original, words[mirrored]
+    return None
+
+
+def apply_to_normalised(
+    x: Tensor, labels: Tensor | None, steps: Sequence[Step], normal: Normal, spacing: Spacing = None
+) -> tuple[Tensor, Tensor | None]:
+    """Normalised images (B, C, *S) and the labels of their pixels; transforms that mean the values of files get these."""
+    if not any(transform.of_file_values for transform, _ in steps):
+        return apply_steps(x, labels, steps, spacing)
+    changed, labels = apply_steps(normal.undo(x), labels, steps, spacing)
+    return normal.of_channels(changed), labels
