@@ -398,11 +398,6 @@ def test_a_class_that_is_told_by_its_corner_is_named():
     assert set(maps) <= set(paths) and all(m["src"].startswith("data:image/png") for m in maps.values())
 
 
-def test_an_image_larger_than_memory_is_refused_before_anything_is_computed(masks):
-    with pytest.raises(UserError, match=r"4096 x 4096 samples.*EYESPOT_MEMORY_MB"):
-        eyespot.explain(masks, np.zeros((4096, 4096, 1), np.uint8), target="object")
-
-
 def test_a_report_is_written_without_maps_where_none_can_be_made(predictor, monkeypatch, capsys):
     def failing(error):
         def fails(*arguments):

@@ -2,6 +2,7 @@
 
 target.py     the number that is explained: a class, a difference of two, a region of a mask
 score.py      that number as a function of the network's input
+tiled.py      the same of masks larger than memory, tile by tile
 gradients.py  gradient, SmoothGrad, integrated gradients, guided backprop, deconvnet
 cam.py        Grad-CAM and Grad-CAM++, and the layer that they look at
 occlusion.py  occlusion and RISE, which need no gradients

@@ -4,14 +4,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import track
+from eyespot.console import count, track
 from eyespot.data.header import Unreadable
 from eyespot.errors import UserError, nearest
 from eyespot.explanation import trust
@@ -26,7 +25,7 @@ from eyespot.explanation.methods import (
 )
 from eyespot.explanation.places import Place, choose_layer, named_layer, places
 from eyespot.explanation.result import Explanation, Explanations
-from eyespot.explanation.score import has_gradients, normalised, refuse_without_gradients, score_of
+from eyespot.explanation.score import has_gradients, logits_of, normalised, refuse_without_gradients, score_of
 from eyespot.explanation.subject import Subject, read_subject
 from eyespot.explanation.target import (
     Target,
@@ -36,12 +35,17 @@ from eyespot.explanation.target import (
     region_target,
     whole_target,
 )
+from eyespot.explanation.tiled import TiledScore, predicted_in_tiles
 from eyespot.prediction.load import load
 from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.predictor import Predictor
+from eyespot.prediction.tiles import Plan
+from eyespot.prediction.tiles import plan as plan_tiles
 
 KEPT = 4
 """How many times the memory of a prediction a gradient takes, since every layer's output is kept."""
+COPIES = 4
+"""Of an image that is explained in tiles: itself, what covers it, its gradient and the sum of the gradients."""
 
 
 class Options(TypedDict, total=False):
@@ -181,9 +185,9 @@ class Explainer:
 
     def of_subject(self, subject: Subject) -> Explanation:
         """The map of an image that was read."""
-        self.refuse_larger_than_memory(subject)
-        target, predicted = self.target_of(subject)
-        work = self.work(subject, target)
+        plan = self.plan_of(subject)
+        target, predicted = self.target_of(subject, plan)
+        work = self.work(subject, target, plan)
         values = self.method.compute(work)
         flat = self.flat(values.values)
         return Explanation(
@@ -198,47 +202,70 @@ class Explainer:
             image=subject.shown,
             predicted=predicted,
             layer=work.place.name if work.place else None,
-            trust=self.trust_of(work, target, flat) if self.request.check else None,
+            trust=self.trust_of(work, target, flat) if self.request.check and plan is None else None,
             notes=(*subject.notes, *self.notes(work, values)),
         )
 
-    def refuse_larger_than_memory(self, subject: Subject) -> None:
-        """Masks are predicted in tiles, and explained whole: what a gradient keeps has to fit."""
+    def plan_of(self, subject: Subject) -> Plan | None:
+        """The tiles of an image with masks whose gradient does not fit in memory at once; None for all others.
+
+        Raises UserError where tiles would not be equal to the whole.
+        """
         if not self.of_positions:
-            return
+            return None
         shape = subject.array.shape[:-1]
-        needed = KEPT * self.engine.facts.bytes_per_sample * prod(shape) / 2**20
-        if needed > MEMORY_MB:
+        facts = replace(self.engine.facts, bytes_per_sample=KEPT * self.engine.facts.bytes_per_sample)
+        if facts.memory(shape) <= MEMORY_MB << 20:
+            return None
+        copies = COPIES * 4 * subject.array.size
+        planned = plan_tiles(facts, shape, max(0, (MEMORY_MB << 20) - copies))
+        if planned.why:
             size = " x ".join(map(str, shape))
             raise UserError(
-                f"{subject.name} has {size} samples, whose map takes about {needed:,.0f} MB and {MEMORY_MB:,} are allowed: explain a "
-                "part of it, or set EYESPOT_MEMORY_MB"
+                f"{subject.name} has {size} samples, whose map takes about {facts.memory(shape) / 2**20:,.0f} MB, and tiles would "
+                f"not be equal to it, since {planned.why}: explain a part of it, or set EYESPOT_MEMORY_MB"
             )
+        return planned
 
-    def target_of(self, subject: Subject) -> tuple[Target, str]:
+    def target_of(self, subject: Subject, plan: Plan | None) -> tuple[Target, str]:
         """What is explained, and what is predicted, for people."""
+        if plan:
+            return self.region_of(predicted_in_tiles(self.engine, subject.array, plan, self.multilabel))
         logits = self.engine.logits(subject.array[None])[0]
-        classes = self.predictor.classes
         if self.of_positions:
-            target = region_target(
-                logits, classes, self.request.target, self.request.against, self.region, self.multilabel
-            )
-            shares = predicted_positions(logits, self.multilabel).reshape(len(classes), -1).mean(1)
-            present = [f"{name} in {s:.0%}" for name, s in zip(classes, shares, strict=True) if s > 0]
-            return target, ", ".join(present[:6]) + ", ..." * (len(present) > 6) or "nothing"
+            return self.region_of(predicted_positions(logits, self.multilabel))
         from scipy.special import softmax
 
+        classes = self.predictor.classes
         target = whole_target(logits, classes, self.request.target, self.request.against)
         p = softmax(logits.astype(np.float64) / self.predictor.card.temperature)
         best = int(p.argmax())
         return target, f"{classes[best]} ({p[best]:.0%})"
 
-    def work(self, subject: Subject, target: Target) -> Work:
+    def region_of(self, predicted: NDArray[np.bool_]) -> tuple[Target, str]:
+        """The same of a mask: (classes, *S) where each class is predicted"""
+        classes = self.predictor.classes
+        request = self.request
+        target = region_target(
+            predicted, classes, request.target, request.against, self.region, self.multilabel
+        )
+        shares = predicted.reshape(len(classes), -1).mean(1)
+        present = [f"{name} in {s:.0%}" for name, s in zip(classes, shares, strict=True) if s > 0]
+        return target, ", ".join(present[:6]) + ", ..." * (len(present) > 6) or "nothing"
+
+    def work(self, subject: Subject, target: Target, plan: Plan | None = None) -> Work:
         x = normalised(self.engine, self.preprocessing, subject.array)
         mean, std = self.preprocessing.mean, self.preprocessing.std
         baseline, called = baseline_of(x, self.request.baseline, mean, std)
         place = self.place(tuple(x.shape[2:])) if self.method.layered else None
         score = score_of(self.engine, self.preprocessing, target)
+        if plan:
+            score = TiledScore(logits_of(self.engine, self.preprocessing), target, plan)
+            if not self.method.adds_up and len(score.tiles) > 1:
+                raise UserError(
+                    f"{subject.name} is larger than memory, and {self.method.name} does not add up over tiles: "
+                    "use gradient, name a smaller region, or set EYESPOT_MEMORY_MB"
+                )
 
         def progress(items: Iterable[int], total: int) -> Iterator[int]:
             return track(items, total, f"{self.method.name}: {subject.name}")
@@ -275,6 +302,11 @@ class Explainer:
 
     def notes(self, work: Work, values: Values) -> list[str]:
         notes = []
+        if isinstance(work.score, TiledScore):
+            notes.append(
+                f"computed in {count(len(work.score.tiles), 'tile')}, equal to the whole image; too large to be compared with an edge "
+                "filter, which takes about 200 predictions of it"
+            )
         views = getattr(self.engine, "views", [1])
         if len(views) > 1:
             notes.append(

@@ -12,6 +12,7 @@ from torch import Tensor
 from eyespot.errors import UserError, nearest
 from eyespot.explanation import cam, gradients, occlusion
 from eyespot.explanation.places import Place
+from eyespot.explanation.tiled import TiledScore
 
 EXACT, BOUNDED, ESTIMATE = "exact", "bounded", "estimate"
 
@@ -57,6 +58,7 @@ class Method:
     gradients   whether it needs them
     meaning     what a value of the map is
     layered     whether it looks at a layer
+    adds_up     whether the map of a sum of scores is the sum of their maps, so that tiles add up to the whole
     """
 
     name: str
@@ -65,6 +67,7 @@ class Method:
     compute: Callable[[Work], Values]
     gradients: bool = True
     layered: bool = False
+    adds_up: bool = True
 
 
 def array(tensor: Tensor) -> NDArray[Any]:
@@ -117,7 +120,11 @@ def _layer_map(work: Work, weigh: Callable[[Tensor, Tensor], Tensor]) -> Values:
     """The map of each view at the size of the image, moved and mirrored back, and their mean."""
     place = work.place
     assert place is not None
-    pairs = cam.activations_and_gradients(work.score, work.x, work.engine.network, place.name)
+    network = work.engine.network
+    if isinstance(work.score, TiledScore):
+        pairs = [work.score.activations_and_gradients(network, place, work.x)]
+    else:
+        pairs = cam.activations_and_gradients(work.score, work.x, network, place.name)
     size = tuple(work.x.shape[2:])
     views = getattr(work.engine, "views", [(False, 0)])
     maps = []
@@ -211,12 +218,14 @@ METHODS = {
             "guided backprop (Springenberg et al. 2014)",
             "the gradient without what lowers activations; mostly edges, whatever the class",
             guided,
+            adds_up=False,
         ),
         Method(
             "deconvnet",
             "deconvnet (Zeiler and Fergus 2013)",
             "what in the image would excite the score, read backwards through the ReLUs",
             deconvolved,
+            adds_up=False,
         ),
         Method(
             "occlusion",

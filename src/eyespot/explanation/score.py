@@ -28,30 +28,27 @@ def has_gradients(engine: Any) -> bool:
     return hasattr(engine, "differentiable")
 
 
-def torch_score(engine: Any, target: Number) -> Score:
-    """With gradients."""
+def logits_of(engine: Any, preprocessing: Any) -> Callable[[Tensor], Tensor]:
+    """(B, C, *S) normalised images -> logits: with gradients where the engine has some, else from any engine's logits of
+    arrays in the files' own values"""
+    if has_gradients(engine):
+        return engine.differentiable
 
-    def score(x: Tensor) -> Tensor:
-        return target.of(engine.differentiable(x))
+    def logits(x: Tensor) -> Tensor:
+        arrays = denormalise(x, preprocessing.mean, preprocessing.std)
+        return torch.from_numpy(np.asarray(engine.logits(arrays)))
 
-    return score
-
-
-def engine_score(engine: Any, preprocessing: Any, target: Number) -> Score:
-    """Without gradients, from the logits that any engine gives for arrays in the files' own values."""
-
-    def score(x: Tensor) -> Tensor:
-        logits = engine.logits(denormalise(x, preprocessing.mean, preprocessing.std))
-        return target.of(torch.from_numpy(np.asarray(logits)))
-
-    return score
+    return logits
 
 
 def score_of(engine: Any, preprocessing: Any, target: Number) -> Score:
     """What the maps of this engine explain."""
-    if has_gradients(engine):
-        return torch_score(engine, target)
-    return engine_score(engine, preprocessing, target)
+    logits = logits_of(engine, preprocessing)
+
+    def score(x: Tensor) -> Tensor:
+        return target.of(logits(x))
+
+    return score
 
 
 def normalised(engine: Any, preprocessing: Any, array: Array) -> Tensor:

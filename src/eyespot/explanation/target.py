@@ -1,7 +1,7 @@
 """The number that a map explains: the logit of a class, or the difference of two, of an image or of a region of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,10 @@ class Target:
             return shares
         return (shares * shares.new_tensor(self.region)).flatten(1).sum(1)
 
+    def within(self, window: tuple[slice, ...]) -> "Target":
+        """The share of the positions in a window: of the logits there"""
+        return replace(self, region=self.region[window])
+
     def __str__(self) -> str:
         return f"{self.name}, {self.where}" if self.where else self.name
 
@@ -76,18 +80,17 @@ def whole_target(
 
 
 def region_target(
-    logits: NDArray[Any],
+    predicted: NDArray[np.bool_],
     classes: Sequence[str],
     target: str | int | None,
     against: str | int | None,
     region: tuple[slice, ...] | None,
     multilabel: bool = False,
 ) -> Target:
-    """The target of a predicted mask: logits (classes, *S); the mean over the pixels predicted as the class, or a region.
+    """The target of a mask: the mean over the pixels predicted as the class, (classes, *S), or over a region.
 
     Without a class, the one with the most predicted pixels other than the first, which is the background.
     """
-    predicted = predicted_positions(logits, multilabel)
     counts = predicted.reshape(len(classes), -1).sum(1)
     first = 0 if multilabel else 1  # else the background
     largest = int(counts[first:].argmax()) + first if counts[first:].any() else 0
