@@ -25,7 +25,14 @@ from eyespot.explanation.methods import (
 )
 from eyespot.explanation.places import Place, choose_layer, named_layer, places
 from eyespot.explanation.result import Explanation, Explanations
-from eyespot.explanation.score import has_gradients, logits_of, normalised, refuse_without_gradients, score_of
+from eyespot.explanation.score import (
+    has_gradients,
+    incremental_score,
+    logits_of,
+    normalised,
+    refuse_without_gradients,
+    score_of,
+)
 from eyespot.explanation.subject import Subject, read_subject
 from eyespot.explanation.target import (
     Target,
@@ -271,7 +278,16 @@ class Explainer:
             return track(items, total, f"{self.method.name}: {subject.name}")
 
         return Work(
-            score, x, baseline, called, self.engine, place, self.request.patch, self.request.seed, progress
+            score,
+            x,
+            baseline,
+            called,
+            self.engine,
+            place,
+            incremental_score(self.engine, target),
+            self.request.patch,
+            self.request.seed,
+            progress,
         )
 
     def flat(self, values: NDArray[Any]) -> NDArray[Any]:

@@ -27,6 +27,7 @@ class Work:
     called     the baseline, for people
     engine     computes the score
     place      the layer of Grad-CAM
+    incremental  the score of batches that begin with x, computed only where they differ from it
     progress   shows how far a long computation is
     """
 
@@ -36,6 +37,7 @@ class Work:
     called: str = "the mean of the training images"
     engine: Any = None
     place: Place | None = None
+    incremental: Callable[[Tensor], Tensor] | None = None
     patch: int | None = None
     seed: int = 0
     progress: occlusion.Progress = occlusion.silent
@@ -166,7 +168,9 @@ def covered(work: Work) -> Values:
     size = tuple(work.x.shape[2:])
     patch = work.patch or occlusion.default_patch(size)
     stride = max(1, patch // 2)
-    values = occlusion.occlusion(work.score, work.x, work.baseline, patch, stride, work.progress)
+    values = occlusion.occlusion(
+        work.score, work.x, work.baseline, patch, stride, work.progress, incremental=work.incremental
+    )
     why = f"patches of {patch} samples along each axis, {stride} apart, covered with {work.called}: places are known to a patch"
     return Values(array(values), BOUNDED if patch > 1 else EXACT, why)
 

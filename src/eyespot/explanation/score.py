@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eyespot.data.header import Array
 from eyespot.errors import UserError
+from eyespot.explanation.incremental import Incremental
 
 Score = Callable[[Tensor], Tensor]
 """(B, C, *S) normalised images -> (B,)"""
@@ -39,6 +40,14 @@ def logits_of(engine: Any, preprocessing: Any) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(np.asarray(engine.logits(arrays)))
 
     return logits
+
+
+def incremental_score(engine: Any, target: Number) -> Score | None:
+    """The score of batches that begin with the image they change, without gradients; None without a torch network."""
+    if not has_gradients(engine):
+        return None
+    logits = engine.with_network(Incremental(engine.network)).differentiable
+    return lambda x: target.of(logits(x))
 
 
 def score_of(engine: Any, preprocessing: Any, target: Number) -> Score:
