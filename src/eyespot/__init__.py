@@ -13,6 +13,7 @@ _PUBLIC = {
     "Predictor": "eyespot.prediction.predictor",
     "Run": "eyespot.run",
     "UserError": "eyespot.errors",
+    "augment_data": "eyespot.enlargement.augment_data",
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "explain": "eyespot.explanation.explain",
@@ -33,6 +34,7 @@ __all__ = [
     "UserError",
     "__version__",
     "augment",
+    "augment_data",
     "convolution",
     "create",
     "evaluate",
@@ -49,6 +51,7 @@ __all__ = [
 if TYPE_CHECKING:
     from eyespot import augment as augment
     from eyespot import convolution as convolution
+    from eyespot.enlargement.augment_data import augment_data as augment_data
     from eyespot.errors import UserError as UserError
     from eyespot.explanation.explain import explain as explain
     from eyespot.inspection import inspect as inspect

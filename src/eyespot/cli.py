@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from eyespot import __version__
+from eyespot.augmenting import Copies, Out, augment_command
 from eyespot.config import (
     DECLARED,
     TYPES,
@@ -293,6 +294,21 @@ def predict(
         raise UserError(f"{' '.join(paths)} holds no file that can be read")
     if unread or existing:
         raise typer.Exit(IN_PART)
+
+
+@app.command()
+@with_options(*reading_settings(), "augment", "group", "seed")
+def augment(
+    data: Data,
+    *,
+    out: Out = None,
+    copies: Copies = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Show how DATA is augmented, or enlarge it by copies."""
+    augment_command(data, out, copies, force, typed(settings))
 
 
 @app.command()

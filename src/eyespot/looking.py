@@ -128,10 +128,15 @@ def look(
 
 def free_sheet(data: str | os.PathLike) -> Path:
     """Where the contact sheet goes if no name is given: NAME-look.png, or NAME-look-2.png if the first is not ours."""
+    return free_picture(data, "look", SOFTWARE)
+
+
+def free_picture(data: str | os.PathLike, command: str, software: str) -> Path:
+    """NAME-COMMAND.png, or NAME-COMMAND-2.png if a file of the first name was written by other software."""
     path = Path(data)
     name = path.resolve().stem if path.exists() else str(data)
-    names = chain([f"{name}-look.png"], (f"{name}-look-{i}.png" for i in numbers(2)))
-    return next(sheet for sheet in map(Path, names) if not os.path.lexists(sheet) or _is_own(sheet))
+    names = chain([f"{name}-{command}.png"], (f"{name}-{command}-{i}.png" for i in numbers(2)))
+    return next(p for p in map(Path, names) if not os.path.lexists(p) or pictures.software_of(p) == software)
 
 
 def _is_own(sheet: Path) -> bool:

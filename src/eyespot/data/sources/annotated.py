@@ -10,7 +10,7 @@ from eyespot.data.annotations.parse import ENDINGS, KNOWN_TOOLS, annotation_file
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.folders import source_of_folders
 from eyespot.data.sources.pairs import source_of_pairs
-from eyespot.data.sources.samples import PICTURES, TABLES, Sample, Source, contact_sheet_name, is_table, walk
+from eyespot.data.sources.samples import PICTURES, TABLES, Sample, Source, contact_sheets, is_table, walk
 from eyespot.data.sources.words import names_images, names_mask, split_of_path
 from eyespot.errors import UserError
 
@@ -28,7 +28,8 @@ def source_of_annotations(root: Path, name: str, options: Config) -> Source | No
     if options.task == "classification":
         return None
     paths = list(walk(root))
-    images = [p for p in paths if p.suffix.lower() in PICTURES and p != root / contact_sheet_name(root)]
+    sheets = contact_sheets(root)
+    images = [p for p in paths if p.suffix.lower() in PICTURES and p not in sheets]
     files = _annotation_files(paths, images)
     if not files:
         return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from eyespot.config import Config
 from eyespot.data.sources.annotated import source_of_annotation_file, source_of_annotations
 from eyespot.data.sources.builtin import BUILTIN, unpack
+from eyespot.data.sources.copies import with_originals
 from eyespot.data.sources.csv_file import source_of_csv
 from eyespot.data.sources.folders import source_of_folders
 from eyespot.data.sources.object_files import source_of_object_files
@@ -58,5 +59,6 @@ def source_of_folder(root: Path, name: str, options: Config) -> Source:
             masks = {
                 mask for sample in source.samples for mask in sample.mask_files
             }  # a folder without objects
-            return replace(source, skipped=tuple(p for p in skipped_entries(root) if p not in masks))
+            source = replace(source, skipped=tuple(p for p in skipped_entries(root) if p not in masks))
+            return with_originals(root, source)
     raise UserError(f"{root} has no layout that is known: give a CSV with the columns path and label or mask")

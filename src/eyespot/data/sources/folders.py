@@ -21,7 +21,7 @@ from eyespot.data.sources.samples import (
     SOUNDS,
     Sample,
     Source,
-    contact_sheet_name,
+    contact_sheets,
     ending_of,
     folders,
     is_empty,
@@ -83,8 +83,8 @@ def source_of_folders(root: Path, name: str, options: Config = Config()) -> Sour
     if not options.label_from:
         _refuse_ids(root, labels)
     samples = tuple(Sample(path, *labels[path]) for path in files.known if path in labels)
-    sheet = root / contact_sheet_name(root)
-    outside = tuple(path for path in files.known if path not in labels and path != sheet)
+    sheets = contact_sheets(root)
+    outside = tuple(path for path in files.known if path not in labels and path not in sheets)
     without = {"class": outside} if outside else {}
     return Source(name, samples, tuple(sorted(classes)), dict(files.ignored), without, guesses=tuple(guesses))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PureWindowsPath
 
+from eyespot.data.sources.copies import TABLE as COPIES
 from eyespot.data.sources.stems import stem_of
 
 MOST_TABLES = 50
@@ -20,7 +21,8 @@ COVERED = 0.5
 def listing_table(tables: Iterable[Path], files: Sequence[Path]) -> Path | None:
     """The first table with a column that names files, and another column, and enough rows for half of the files."""
     names = {name for path in files for name in (path.name, stem_of(path))}
-    chosen = (path for path in islice(tables, MOST_TABLES) if _lists(path, names))
+    others = (path for path in tables if path.name != COPIES)
+    chosen = (path for path in islice(others, MOST_TABLES) if _lists(path, names))
     return next((path for path in chosen if _lines(path) >= COVERED * len(files)), None)
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyespot.data.sources.samples import contact_sheet_name, walk
+from eyespot.data.sources.samples import contact_sheets, walk
 from eyespot.data.sources.stems import stem_of
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.errors import UserError
@@ -40,8 +40,10 @@ def roles_by_name(files: list[Path], root: Path) -> Roles:
     rest = [path for path in files if path not in chosen]
     in_folders = [path for path in rest if of_folder[path] == "image"]
     images = in_folders or rest
-    sheet = root / contact_sheet_name(root)
-    elsewhere = [path for path in rest if of_folder[path] != "image" and path != sheet] if in_folders else []
+    sheets = contact_sheets(root)
+    elsewhere = (
+        [path for path in rest if of_folder[path] != "image" and path not in sheets] if in_folders else []
+    )
     return Roles(images, sorted(masks), elsewhere, by_folder, bool(in_folders))
 
 
@@ -72,7 +74,8 @@ def roles_by_pattern(files: list[Path], root: Path, images: str | None, masks: s
     if masks and images:
         return Roles(of_images, of_masks, [], asked=True)
     if masks:
-        rest = [path for path in named.images if path != root / contact_sheet_name(root)]
+        sheets = contact_sheets(root)
+        rest = [path for path in named.images if path not in sheets]
         return Roles(rest, of_masks, named.elsewhere, asked=True)
     return Roles(of_images, named.masks, [], named.by_folder, True)
 

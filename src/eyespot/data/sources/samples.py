@@ -221,9 +221,9 @@ def ending_of(path: Path) -> str:
     return path.suffix.lower() or "no ending"
 
 
-def contact_sheet_name(root: Path) -> str:
-    """The file that `eyespot look` writes."""
-    return f"{root.resolve().stem}-look.png"
+def contact_sheets(root: Path) -> set[Path]:
+    """The pictures that `eyespot look` and `eyespot augment` write, where that is in the data."""
+    return {root / f"{root.resolve().stem}-{command}.png" for command in ("look", "augment")}
 
 
 def folders(root: Path, with_empty: bool = False) -> list[Path]:
