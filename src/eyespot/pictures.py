@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,16 +78,32 @@ VOID_FROM = 255
 def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: int = 10) -> Image.Image:
     """Rows of images, signals or volumes (*S, C), each row below its title."""
     gap, line = 6, 22
-    heights = [line + -(-max(len(images), 1) // columns) * (tile + gap) for _, images in rows]
-    page = Image.new("RGB", (columns * (tile + gap) + gap, sum(heights) + gap), "white")
-    draw, font, top = ImageDraw.Draw(page), ImageFont.load_default(14), gap
-    for (title, images), height in zip(rows, heights, strict=True):
-        draw.text((gap, top), title, fill=(30, 30, 30), font=font)
+    font = ImageFont.load_default(14)
+    width = columns * (tile + gap) + gap
+    titles = [wrapped(title, width - 2 * gap, font.getlength) for title, _ in rows]
+    lines = [-(-max(len(images), 1) // columns) * (tile + gap) for _, images in rows]
+    heights = [line * len(title) + images for title, images in zip(titles, lines, strict=True)]
+    page = Image.new("RGB", (width, sum(heights) + gap), "white")
+    draw, top = ImageDraw.Draw(page), gap
+    for title, (_, images), height in zip(titles, rows, heights, strict=True):
+        for i, text in enumerate(title):
+            draw.text((gap, top + i * line), text, fill=(30, 30, 30), font=font)
+        start = top + len(title) * line - 2
         for i, image in enumerate(images):
-            place = (gap + i % columns * (tile + gap), top + line - 2 + i // columns * (tile + gap))
+            place = (gap + i % columns * (tile + gap), start + i // columns * (tile + gap))
             page.paste(enlarged(to_display(image), tile), place)
         top += height
     return page
+
+
+def wrapped(text: str, width: float, length: Callable[[str], float]) -> list[str]:
+    """The text in lines of at most this length where it can be broken: at spaces and after bars."""
+    lines = [""]
+    for word in re.findall(r"[^ |]+[ |]*", text):
+        if lines[-1] and length((lines[-1] + word).rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    return [line.rstrip() for line in lines]
 
 
 def enlarged(picture: Image.Image, tile: int) -> Image.Image:
