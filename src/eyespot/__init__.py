@@ -18,6 +18,7 @@ _PUBLIC = {
     "evaluate": "eyespot.run",
     "explain": "eyespot.explanation.explain",
     "inspect": "eyespot.inspection",
+    "invariance": "eyespot.invariances.measure",
     "load": "eyespot.prediction.load",
     "look": "eyespot.looking",
     "predict": "eyespot.run",
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "explain",
     "inspect",
+    "invariance",
     "load",
     "look",
     "predict",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from eyespot.errors import UserError as UserError
     from eyespot.explanation.explain import explain as explain
     from eyespot.inspection import inspect as inspect
+    from eyespot.invariances.measure import invariance as invariance
     from eyespot.kit import Kit as Kit
     from eyespot.looking import Look as Look
     from eyespot.looking import look as look

@@ -2,32 +2,21 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eyespot import __version__
 from eyespot.augmenting import Copies, Out, augment_command
-from eyespot.config import (
-    DECLARED,
-    TYPES,
-    declaration,
-    help_text,
-    layout_settings,
-    on_shell,
-    option,
-    reading_settings,
-)
+from eyespot.config import layout_settings, on_shell, reading_settings
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.explaining import ExplainFolder, explain_evaluation
 from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
-from eyespot.setting import value_type
-from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath
-from eyespot.signature import add_parameters, keyword
+from eyespot.invariance_command import app as invariance_command
+from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:
@@ -44,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands, name="weights")
 app.add_typer(explain_command)
+app.add_typer(invariance_command)
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "
@@ -51,36 +41,6 @@ DATA = (
 )
 """What a data set can be, for the help."""
 Data = Annotated[str, typer.Argument(help=DATA, show_default=False)]
-Function = TypeVar("Function", bound=Callable[..., None])
-
-
-def with_options(*names: str) -> Callable[[Function], Function]:
-    """A decorator that gives a command the options of these settings, as `**settings`."""
-
-    def decorate(command: Function) -> Function:
-        add_parameters(command, [keyword(name, *shell_option(name)) for name in names])
-        return command
-
-    return decorate
-
-
-def shell_option(name: str) -> tuple[Any, Any]:
-    """The annotation and the default of a setting's option. None and False stand for "not given"."""
-    declared = declaration(DECLARED[name])
-    kind = value_type(TYPES[name])
-    if declared.opposite:
-        flags = f"{option(name)}/{declared.opposite}"
-        return Annotated[bool | None, typer.Option(flags, help=help_text(name), show_default=False)], None
-    if kind is bool:
-        return Annotated[bool, typer.Option(option(name), help=help_text(name))], False
-    shown = typer.Option(option(name), help=help_text(name), metavar=declared.metavar, show_default=False)
-    return Annotated[kind | None, shown], None
-
-
-def typed(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were typed: a flag that has no opposite is false where it was not."""
-    flags = {name for name, f in DECLARED.items() if f.default is False}
-    return {k: v for k, v in settings.items() if v is not None and not (v is False and k in flags)}
 
 
 def version(wanted: bool) -> None:

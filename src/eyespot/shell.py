@@ -1,8 +1,15 @@
 """Arguments and options that several commands have, declared once."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+from eyespot.config import DECLARED, TYPES, declaration, help_text, option
+from eyespot.setting import value_type
+from eyespot.signature import add_parameters, keyword
+
+Function = TypeVar("Function", bound=Callable[..., None])
 
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
@@ -25,3 +32,32 @@ def set_quiet(wanted: bool) -> None:
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=set_quiet, help="No progress or notes on standard error.")
 ]
+
+
+def with_options(*names: str) -> Callable[[Function], Function]:
+    """A decorator that gives a command the options of these settings, as `**settings`."""
+
+    def decorate(command: Function) -> Function:
+        add_parameters(command, [keyword(name, *shell_option(name)) for name in names])
+        return command
+
+    return decorate
+
+
+def shell_option(name: str) -> tuple[Any, Any]:
+    """The annotation and the default of a setting's option. None and False stand for "not given"."""
+    declared = declaration(DECLARED[name])
+    kind = value_type(TYPES[name])
+    if declared.opposite:
+        flags = f"{option(name)}/{declared.opposite}"
+        return Annotated[bool | None, typer.Option(flags, help=help_text(name), show_default=False)], None
+    if kind is bool:
+        return Annotated[bool, typer.Option(option(name), help=help_text(name))], False
+    shown = typer.Option(option(name), help=help_text(name), metavar=declared.metavar, show_default=False)
+    return Annotated[kind | None, shown], None
+
+
+def typed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were typed: a flag that has no opposite is false where it was not."""
+    flags = {name for name, f in DECLARED.items() if f.default is False}
+    return {k: v for k, v in settings.items() if v is not None and not (v is False and k in flags)}

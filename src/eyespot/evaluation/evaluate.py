@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +65,48 @@ def evaluate(
     it matches all files.
     """
     evaluator = task_of_card(predictor.card).evaluator()
+    if data is None and is_ensemble(run):
+        _refuse_layout(run, layout)
+        return evaluate_folds(predictor, run)
+    chosen = choose(predictor, run, data, layout)
+    evaluation = evaluator.on_source(chosen.predictor, chosen.source, run, chosen.name, chosen.share)
+    return replace(evaluation, notes=(*evaluation.notes, *chosen.notes))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is evaluated: the samples, the predictor that reads them, their name, how many of all groups they are, and notes."""
+
+    predictor: Predictor
+    source: Source
+    name: str
+    share: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    predictor: Predictor,
+    run: Path,
+    data: str | os.PathLike | None = None,
+    layout: Mapping[str, Any] | None = None,
+) -> Chosen:
+    """A data set's samples, or those that a run did not train on: see `evaluate`."""
     if data is None:
-        for name in given_settings(layout or {}):
-            raise UserError(
-                f"{option(name)} says how a data set is read, and none was named: name one after {run}"
-            )
-        if is_ensemble(run):
-            return evaluate_folds(predictor, run)
-        return evaluator.on_source(predictor, untrained(run), run, str(run), share_held_out(run))
+        _refuse_layout(run, layout)
+        return Chosen(predictor, untrained(run), str(run), share_held_out(run))
     given = given_settings(layout or {})
+    evaluator = task_of_card(predictor.card).evaluator()
     options = Config(task=predictor.card.task, **evaluator.reading(predictor) | given)
     source = in_splits(find_samples(data, options), "test")
     source, notes = _grouped(source, options.group, predictor.card.plan.get("group"))
-    evaluation = evaluator.on_source(_reading_as(predictor, options), source, run, str(data))
-    return replace(evaluation, notes=(*evaluation.notes, *notes))
+    return Chosen(_reading_as(predictor, options), source, str(data), notes=notes)
+
+
+def _refuse_layout(run: Path, layout: Mapping[str, Any] | None) -> None:
+    for name in given_settings(layout or {}):
+        raise UserError(
+            f"{option(name)} says how a data set is read, and none was named: name one after {run}"
+        )
 
 
 def _reading_as(predictor: Predictor, options: Config) -> Predictor:

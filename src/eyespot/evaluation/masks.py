@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eyespot.console import both_ends, count, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
-from eyespot.data.header import WORD, Array
+from eyespot.data.header import WORD, Array, Header
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks.mapping import VOID
 from eyespot.data.masks.multilabel import unpack
@@ -168,22 +168,29 @@ class MaskEvaluator:
         self, predictor: Predictor, source: Source, run: Path, data: str, share: str = ""
     ) -> Evaluation:
         """Evaluate images beside masks."""
-        if not source.has_masks:
-            raise UserError(f"{data} has no masks, and {run} predicts masks: give images/ and masks/")
-        output = predictor.output
-        check_classes(source, output, data)
-        headers = settle_axes(scan(source, predictor.preprocessing.read_options), predictor.preprocessing.dim)
-        pairs = load_pairs(source, headers, predictor.preprocessing, output.mapping)
+        pairs, headers = read_pairs(predictor, source, run, data)
         errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
-        if not len(pairs.rows):
-            raise UserError(nothing_usable(errors))
         paths = [str(source.samples[int(i)].path) for i in pairs.rows]
-        read = [headers.headers[int(i)] for i in pairs.rows]
+        read = [headers[int(i)] for i in pairs.rows]
         notes = notes_about_files(predictor.preprocessing, read)
         groups = of_sources(source, pairs.rows, share)
-        evaluation = compare(output, pairs, np.arange(len(pairs.rows)), paths, groups, errors, notes)
+        rows = np.arange(len(pairs.rows))
+        evaluation = compare(predictor.output, pairs, rows, paths, groups, errors, notes)
         looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing)
         return check_seen(evaluation, run, predictor.card, looked, paths)
+
+
+def read_pairs(predictor: Predictor, source: Source, run: Path, data: str) -> tuple[Pairs, dict[int, Header]]:
+    """The images and masks of a source, and the headers. Raises UserError for one without masks, or with other classes."""
+    if not source.has_masks:
+        raise UserError(f"{data} has no masks, and {run} predicts masks: give images/ and masks/")
+    check_classes(source, predictor.output, data)
+    headers = settle_axes(scan(source, predictor.preprocessing.read_options), predictor.preprocessing.dim)
+    pairs = load_pairs(source, headers, predictor.preprocessing, predictor.output.mapping)
+    if not len(pairs.rows):
+        errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
+        raise UserError(nothing_usable(errors))
+    return pairs, headers.headers
 
 
 SPECKS = 0.05

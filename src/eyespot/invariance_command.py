@@ -1,0 +1,85 @@
+"""`eyespot invariance`: the command. Torch is imported when it is called."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eyespot.config import layout_settings
+from eyespot.errors import one_line
+from eyespot.exits import IN_PART
+from eyespot.shell import Device, Force, Json, Quiet, RunPath, typed, with_options
+
+app = typer.Typer(rich_markup_mode=None)
+"""Its command is added to those of the command line."""
+
+
+@app.command()
+@with_options(*layout_settings())
+def invariance(
+    run: RunPath,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            help="Images with the model's classes or masks; the run's test or validation set if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write a page, curves as PNG and the numbers as JSON here.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: Annotated[
+        str | None,
+        typer.Option(help="Only these, such as hflip,shift; all if not given.", show_default=False),
+    ] = None,
+    contract: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A TOML file of what may change predictions; exit code 1 where it is broken.",
+            show_default=False,
+        ),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="At most so many images; 2,000, or 100 with masks, if not given.", show_default=False
+        ),
+    ] = None,
+    device: Device = "cpu",
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Measure which changes of an image leave RUN's predictions as they are.
+
+    Flips, shifts, rotations, brightness, noise and others: accuracy and consistency by severity, with bands."""
+    from json import dumps
+
+    from eyespot.invariances.measure import invariance
+    from eyespot.invariances.write import refuse_taken, write_result
+
+    if out:
+        refuse_taken(out, force)
+    names = None if changes is None else [name.strip() for name in changes.split(",") if name.strip()]
+    result = invariance(
+        run, data, changes=names, contract=contract, most=most, device=device, **typed(settings)
+    )
+    if out:
+        page = write_result(result, out)
+    print(dumps(result.as_dict(), indent=2) if json else result)
+    if out and not json:
+        print(f"\npage  {page}")
+    for path, reason in list(result.errors.items())[:20]:
+        print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
+    if result.errors or (result.contract and not result.contract.holds):
+        raise typer.Exit(IN_PART)
