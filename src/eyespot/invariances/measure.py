@@ -14,6 +14,7 @@ from eyespot.errors import UserError, nearest
 from eyespot.evaluation.run_split import run_of
 from eyespot.invariances.assess import assess, flag_of
 from eyespot.invariances.bands import shares, units_of
+from eyespot.invariances.causes import Facts, causes_of
 from eyespot.invariances.changes import NAMES, Catalogue, Change
 from eyespot.invariances.contract import Entry, judge_contract, lut, read_contract, with_severity
 from eyespot.invariances.controls import with_random_weights
@@ -23,6 +24,7 @@ from eyespot.invariances.of_classes import measure_classes
 from eyespot.invariances.of_masks import measure_masks
 from eyespot.invariances.outliers import outliers_of
 from eyespot.invariances.result import Invariance
+from eyespot.invariances.sawtooth import sawtooth_of
 from eyespot.invariances.verdict import margin_of
 from eyespot.invariances.views import View
 from eyespot.metrics.intervals import percent, proportion
@@ -83,7 +85,22 @@ def measured_on(
     else:
         measurement = measure_classes(images, changes, random.logits if random else None, swaps)
     result = result_of(images, run, measurement)
-    return with_contract(result, entries, swaps) if entries else result
+    if entries:
+        result = with_contract(result, entries, swaps)
+    return with_causes(result)
+
+
+def with_causes(result: Invariance) -> Invariance:
+    """The result with why predictions change, and what to do."""
+    images = result.images
+    card = images.predictor.card
+    of_classes = not images.predictor.output.of_positions
+    shifts = of_classes and any(a.name == "shift" for a in result.changes) and not result.flag
+    sawtooth = sawtooth_of(images) if shifts and card.preprocessing.get("dim", 2) == 2 else None
+    plan = getattr(card, "plan", {})
+    units = units_of(result.n, images.groups)
+    facts = Facts(plan.get("augment") or "none", plan.get("data", "DATA"), units, result.outliers, sawtooth)
+    return replace(result, causes=causes_of(result.changes, facts), sawtooth=sawtooth)
 
 
 def with_contract(

@@ -122,19 +122,7 @@ class _Image:
 
     def moved(self, view: View, labels: Labels, swap: Labels | None) -> tuple[Labels, NDArray[np.bool_]]:
         """The changed labels, and which of their pixels come from inside the image"""
-        change = view.change
-        if isinstance(change, Mirror | Turn):
-            labels = change.moved(labels, view.severity, labels.ndim)
-            valid = np.ones(labels.shape, bool)
-        elif isinstance(change, Move):
-            warp = change.warp([self.original], view.severity, view.trial)
-            given = torch.from_numpy(np.ascontiguousarray(labels))[None]
-            moved = warp.apply(given[:, None].float(), given)[1]
-            assert moved is not None
-            labels = moved[0].numpy()
-            valid = change.inside(self.original, view.severity, view.trial)
-        else:
-            valid = np.ones(labels.shape, bool)
+        labels, valid = moved_labels(view, self.original, labels)
         return (labels if swap is None else swap[labels]), valid
 
     def iou(self, one: Labels, other: Labels, valid: NDArray[np.bool_], of_first: bool = False) -> float:
@@ -150,6 +138,21 @@ class _Image:
         if self.multilabel:
             return [plane.astype(bool) for plane in unpack(labels, self.k)]
         return [labels == k for k in range(self.k)]
+
+
+def moved_labels(view: View, original: Original, labels: Labels) -> tuple[Labels, NDArray[np.bool_]]:
+    """The labels of an image as a view moves them, and which of their pixels come from inside the image."""
+    change = view.change
+    if isinstance(change, Mirror | Turn):
+        labels = change.moved(labels, view.severity, labels.ndim)
+        return labels, np.ones(labels.shape, bool)
+    if not isinstance(change, Move):
+        return labels, np.ones(labels.shape, bool)
+    warp = change.warp([original], view.severity, view.trial)
+    given = torch.from_numpy(np.ascontiguousarray(labels))[None]
+    moved = warp.apply(given[:, None].float(), given)[1]
+    assert moved is not None
+    return moved[0].numpy(), change.inside(original, view.severity, view.trial)
 
 
 def _share(equal: NDArray[np.bool_], valid: NDArray[np.bool_]) -> float:

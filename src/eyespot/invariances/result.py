@@ -42,6 +42,7 @@ class Invariance:
     notes: tuple[str, ...]
     errors: dict[str, str]
     contract: Any = None
+    sawtooth: Any = None
     images: Any = None
     measurement: Any = None
 
@@ -91,7 +92,7 @@ class Invariance:
             more = f" (and {len(self.outliers) - NAMED} more)" * (len(self.outliers) > NAMED)
             lines += ["", "classes that stand out: " + "; ".join(map(str, shown)) + more]
         if self.causes:
-            lines += ["", *(f"  {cause}" for cause in self.causes)]
+            lines += ["", "why, and what to do", *(f"  {cause}" for cause in self.causes)]
         return lines
 
     def __str__(self) -> str:
@@ -132,6 +133,7 @@ class Invariance:
             "transforms": [self._transform(change) for change in self.changes],
             "outliers": [vars(outlier) for outlier in self.outliers],
             "causes": [cause.as_dict() for cause in self.causes],
+            "sawtooth": self.sawtooth.as_dict() if self.sawtooth else None,
             "contract": self.contract.as_dict() if self.contract else None,
             "notes": list(self.notes),
             "unreadable": self.errors,

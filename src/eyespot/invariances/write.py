@@ -5,6 +5,8 @@ from pathlib import Path
 
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
+from eyespot.invariances.charts import curves_png
+from eyespot.invariances.page import page
 from eyespot.invariances.result import Invariance
 
 PAGE = "index.html"
@@ -25,4 +27,7 @@ def write_result(result: Invariance, folder: Path) -> Path:
     """Write the page last, so that a page that is there is complete; returns its path."""
     make_folder(folder)
     write_file(folder / NUMBERS, dumps(result.as_dict(), indent=2) + "\n")
-    return folder / NUMBERS
+    start = result.accuracy["value"] if result.accuracy else None
+    write_file(folder / CURVES, curves_png(result.changes, result.metric, start))
+    write_file(folder / PAGE, page(result))
+    return folder / PAGE

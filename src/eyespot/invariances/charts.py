@@ -1,0 +1,144 @@
+"""Curves of accuracy and consistency against severity, with their bands, as SVG for the page and as one PNG."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from eyespot.invariances.assess import Assessed
+from eyespot.invariances.sawtooth import Sawtooth
+from eyespot.metrics.intervals import Score
+
+BLUE, ORANGE, GREY = "#1f6f8b", "#c2410c", "#8a8f98"
+COLUMNS = 4
+
+
+def curve_svg(a: Assessed, metric: str, start: float | None) -> Markup:
+    """One change."""
+    figure, axes = _figure(3.6, 2.5)
+    draw_curve(axes[0], a, metric, start)
+    return _svg(figure)
+
+
+def sawtooth_svg(saw: Sawtooth) -> Markup:
+    """Consistency by shift in samples."""
+    figure, (axis,) = _figure(6, 2.4)
+    x = np.arange(1, len(saw.consistency) + 1)
+    _band(axis, x, saw.consistency, BLUE, "")
+    for k in range(saw.period, len(x) + 1, saw.period or len(x) + 1):
+        axis.axvline(k, color=ORANGE, linewidth=0.8, linestyle=":")
+    axis.set(xlabel="shift along all axes, samples of the network's input", ylabel="consistency (%)")
+    axis.set_xticks(x[:: 1 + len(x) // 16])
+    return _svg(figure)
+
+
+def curves_png(changes: Sequence[Assessed], metric: str, start: float | None) -> bytes:
+    """All changes in one picture."""
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(changes))
+    rows = -(-len(changes) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.6 * rows), layout="constrained", dpi=110)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, a in zip(axes, changes, strict=False):
+        _plain(axis)
+        draw_curve(axis, a, metric, start)
+        axis.set_title(f"{a.name}: {a.verdict.status}", fontsize=10, loc="left")
+    for axis in axes[len(changes) :]:
+        axis.set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": "eyespot invariance"})
+    return buffer.getvalue()
+
+
+def draw_curve(axis: Any, a: Assessed, metric: str, start: float | None) -> None:
+    """The unchanged image at 0, where the change has severities in an order; points where it has none."""
+    change = a.measured.change
+    scale = 100 if change.unit == "%" else 1
+    x = np.array(change.severities) * scale
+    if change.ordered and len(x) > 1:
+        first: Score = {"value": start, "low": start, "high": start, "n": 0}
+        right = [first, *a.right] if a.right and start is not None else a.right
+        same = [first | dict.fromkeys(("value", "low", "high"), 1.0), *a.same]
+        _band(axis, np.r_[0, x], same, BLUE, "consistency")
+        if right:
+            _band(axis, np.r_[0, x][-len(right) :], right, ORANGE, metric)
+        if a.floor:
+            axis.plot(
+                x, [100 * s["value"] for s in a.floor], color=GREY, linestyle="--", label="there and back"
+            )
+        axis.set_xlabel(_unit(change.unit))
+    else:
+        _points(axis, x, a, metric)
+    if a.random:
+        axis.axhline(100 * a.random["value"], color=GREY, linewidth=0.8, linestyle=":")
+    axis.set_ylim(*_limits(axis.get_ylim()))
+    axis.set_ylabel("%")
+    axis.legend(frameon=False, fontsize=7.5, loc="lower left")
+
+
+def _unit(unit: str) -> str:
+    return {
+        "%": "severity (%)",
+        "degrees": "degrees",
+        "pixels": "standard deviation (pixels)",
+        "dB": "dB",
+    }.get(unit, unit)
+
+
+def _limits(limits: tuple[float, float]) -> tuple[float, float]:
+    """From 0 where the curve falls deep, otherwise closer"""
+    return (0.0 if limits[0] < 55 else min(limits[0], 90.0) - 1, 101.0)
+
+
+def _band(axis: Any, x: Any, scores: Sequence[Score], colour: str, label: str) -> None:
+    value, low, high = (np.array([100 * s[key] for s in scores]) for key in ("value", "low", "high"))
+    axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    axis.plot(x, value, color=colour, marker="o", markersize=3, linewidth=1.4, label=label or None)
+
+
+def _points(axis: Any, x: Any, a: Assessed, metric: str) -> None:
+    """Where severities are no scale: points with their intervals, side by side"""
+    places = np.arange(len(x))
+    series = [(a.same, BLUE, "consistency", -0.08)]
+    if a.right:
+        series.append((a.right, ORANGE, metric, 0.08))
+    for scores, colour, label, beside in series:
+        value, low, high = (np.array([100 * s[key] for s in scores]) for key in ("value", "low", "high"))
+        axis.errorbar(
+            places + beside,
+            value,
+            [value - low, high - value],
+            color=colour,
+            marker="o",
+            markersize=4,
+            linestyle="none",
+            capsize=3,
+            label=label,
+        )
+    axis.set_xlim(-0.6, len(x) - 0.4)
+    change = a.measured.change
+    axis.set_xticks(places, [change.text(s) or change.name for s in change.severities])
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, 1, squeeze=False)[0]
+    _plain(axes[0])
+    return figure, axes
+
+
+def _plain(axis: Any) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25)
+
+
+def _svg(figure: Any) -> Markup:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    return Markup(text[text.index("<svg") :])
