@@ -11,9 +11,12 @@ from PIL import Image
 
 import eyespot
 from conftest import one_sentence
+from eyespot.augment import parse
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
+from eyespot.invariances.assess import assess
 from eyespot.invariances.bands import drops_of, share_interval, shares, units_of
+from eyespot.invariances.causes import AUGMENT, SETTINGS, Facts, causes_of
 from eyespot.invariances.changes import Catalogue, Change
 from eyespot.invariances.contract import Entry, detectable, holm, judge_contract, read_contract
 from eyespot.invariances.images import Images
@@ -23,8 +26,10 @@ from eyespot.invariances.of_classes import measure_classes, predict_views
 from eyespot.invariances.of_masks import measure_masks
 from eyespot.invariances.original import Original
 from eyespot.invariances.outliers import Outlier, false_discoveries
+from eyespot.invariances.sawtooth import Sawtooth, sawtooth_of, teeth
 from eyespot.invariances.verdict import MARGIN, judge
 from eyespot.invariances.views import View
+from eyespot.invariances.write import refuse_taken, write_result
 
 SIDE = 16
 CLASSES = ["left", "right"]
@@ -468,3 +473,77 @@ def test_a_folder_of_images_without_classes(trained, tmp_path):
 def test_measurement_without_labels_has_no_constant():
     measurement = Measurement([], None, False, None)
     assert measurement.constant is None
+
+
+def test_teeth_are_seen_where_strides_alias(tmp_path):
+    """The circular network of stride 4 gives the same for shifts by 4, and another prediction between."""
+    images = images_for(tmp_path, predictor_of(circular_network(2)), n=80)
+    images.predictor.preprocessing = replace(images.predictor.preprocessing, size=SIDE)
+    rng = np.random.default_rng(0)
+    same = (rng.random((12, 400)) < 0.8).astype(float)
+    same[3::4] = 1
+    aliased = teeth(same, units_of(400, None))
+    assert aliased.period == 4
+    assert aliased.gain["low"] > 0.1
+    flat = (rng.random((12, 400)) < 0.9).astype(float)
+    assert teeth(flat, units_of(400, None)).period == 0
+    sawtooth = sawtooth_of(images)
+    assert sawtooth is not None
+    assert all(score["value"] == 1 for score in sawtooth.consistency[1::2])
+
+
+FACTS = Facts("shift(0.06)", "digits", units_of(400, None))
+
+
+def assessed(status: str, name: str = "rotate", floor: float = 1.0, inner: tuple[float, float] | None = None):
+    """A change that 100 of 400 predictions do not survive."""
+    measured = flipped(400, 100, name)
+    n = len(measured.same)
+    rows = None
+    if inner is not None:
+        rows = np.stack([np.arange(400) < 400 * share for share in inner]).astype(float)
+    back = np.tile(np.arange(400) < 400 * floor, (n, 1)).astype(float)
+    measurement = Measurement([replace(measured, back=back, inner=rows)], 0.1, False, measured.before[0])
+    (result,) = assess(measurement, units_of(400, None))
+    return replace(result, verdict=replace(result.verdict, status=status))
+
+
+def test_each_cause_has_its_evidence():
+    assert causes_of([assessed("ok")], FACTS) == []
+    (augmentation,) = causes_of([assessed("broken")], FACTS)
+    assert augmentation.cause == "augmentation"
+    assert augmentation.command == "eyespot train digits --augment 'shift(0.06)|rotate(15)'"
+    (trained,) = causes_of([assessed("broken")], replace(FACTS, augment="rotate(degrees=15)"))
+    assert trained.cause == "unknown"
+    (resampled,) = causes_of([assessed("broken", floor=0.8)], FACTS)
+    assert resampled.cause == "resampling"
+    (border,) = causes_of([assessed("broken", inner=(0.98, 0.75))], FACTS)
+    assert border.cause == "border"
+    outlier = Outlier("rotate", 15.0, "15 degrees", "6", "9", 40, 39, 0.1, 1e-6)
+    (label,) = causes_of([assessed("broken")], replace(FACTS, outliers=[outlier]))
+    assert label.cause == "label" and "6 is predicted as 9 in 39 of 40" in label.evidence
+    aliased = Sawtooth([], 4, {"value": 0.1, "low": 0.05, "high": 0.15, "n": 400})
+    (aliasing,) = causes_of([assessed("weak", "shift")], replace(FACTS, sawtooth=aliased))
+    assert aliasing.cause == "aliasing"
+    (over,) = causes_of([assessed("over-invariant")], replace(FACTS, augment="rotate(30)"))
+    assert over.cause == "over-invariance" and "train without rotate" in over.action
+
+
+def test_every_proposed_transform_exists():
+    for name, transforms in AUGMENT.items():
+        for transform in transforms:
+            severity = {"rotate": 15.0}.get(name, 0.1)
+            parse(transform + SETTINGS.get(name, "").format(severity))
+
+
+def test_the_page_stands_alone(tmp_path):
+    images = images_for(tmp_path, predictor_of(side_of), n=60)
+    result = measured_on(images, "run", catalogue("hflip", "shift"))
+    page = write_result(result, tmp_path / "out")
+    text = page.read_text()
+    assert {path.name for path in page.parent.iterdir()} == {"index.html", "invariance.json", "curves.png"}
+    assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "")
+    assert text.count("<svg") == 3
+    assert "predicted left" in text and "changed: right" in text
+    with pytest.raises(UserError, match="--force"):
+        refuse_taken(tmp_path / "out", False)

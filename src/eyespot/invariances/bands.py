@@ -92,11 +92,11 @@ def shares(values: Values, units: Units) -> list[Score]:
     factor = spread.critical()
     is_binary = bool(np.isin(values, (0.0, 1.0)).all())
     counts = _effective(means, spread.errors, units, n if is_binary else np.inf)
-    scores = []
-    for p, count in zip(means.tolist(), counts.tolist(), strict=True):
-        low, high = share_interval(p, count, factor)
-        scores.append({"value": p, "low": low, "high": high, "n": n} | _groups(units))
-    return scores
+    lows, highs = share_interval(means, counts, factor)
+    return [
+        {"value": p, "low": low, "high": high, "n": n} | _groups(units)
+        for p, low, high in zip(means.tolist(), lows.tolist(), highs.tolist(), strict=True)
+    ]
 
 
 def _groups(units: Units) -> dict[str, int]:
@@ -111,14 +111,16 @@ def _effective(means: Values, errors: Values, units: Units, most: float) -> Valu
     return np.clip(own, units.n, most)
 
 
-def share_interval(p: float, n: float, z: float) -> tuple[float, float]:
-    """Jeffreys' interval of a share p of n, with the tails of z standard errors; it reaches 0 and 1 where p does."""
-    from scipy.stats import beta, norm
+def share_interval(p: Any, n: Any, z: float) -> tuple[Any, Any]:
+    """Jeffreys' interval of shares p of n, with the tails of z standard errors; it reaches 0 and 1 where p does."""
+    from scipy.special import betaincinv
+    from scipy.stats import norm
 
-    tail = norm.sf(z)
-    low = float(beta.ppf(tail, p * n + 0.5, (1 - p) * n + 0.5)) if p > 0 else 0.0
-    high = float(beta.isf(tail, p * n + 0.5, (1 - p) * n + 0.5)) if p < 1 else 1.0
-    return min(p, low), max(p, high)
+    p, n = np.asarray(p, float), np.asarray(n, float)
+    tail = float(norm.sf(z))
+    low = np.where(p > 0, betaincinv(p * n + 0.5, (1 - p) * n + 0.5, tail), 0.0)
+    high = np.where(p < 1, 1 - betaincinv((1 - p) * n + 0.5, p * n + 0.5, tail), 1.0)
+    return np.minimum(p, low), np.maximum(p, high)
 
 
 @dataclass(frozen=True)
@@ -144,13 +146,13 @@ class Drops:
 
     def limits(self, z: float) -> tuple[Values, Values]:
         """(S,) below and above, within z standard errors"""
-        lost = np.array([share_interval(p, n, z) for p, n in zip(self.lost, self.lost_n, strict=True)])
-        gained = np.array([share_interval(p, n, z) for p, n in zip(self.gained, self.gained_n, strict=True)])
+        lost_low, lost_high = share_interval(self.lost, self.lost_n, z)
+        gained_low, gained_high = share_interval(self.gained, self.gained_n, z)
         together = np.sqrt(
             self.lost * self.gained / np.maximum((1 - self.lost) * (1 - self.gained), 1e-12)
         ).clip(0, 1)
-        low = self.means - _reach(self.lost - lost[:, 0], gained[:, 1] - self.gained, together)
-        high = self.means + _reach(lost[:, 1] - self.lost, self.gained - gained[:, 0], together)
+        low = self.means - _reach(self.lost - lost_low, gained_high - self.gained, together)
+        high = self.means + _reach(lost_high - self.lost, self.gained - gained_low, together)
         return low.clip(-1, self.means), high.clip(self.means, 1)
 
     def scores(self) -> list[Score]:

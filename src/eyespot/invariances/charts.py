@@ -76,7 +76,7 @@ def draw_curve(axis: Any, a: Assessed, metric: str, start: float | None) -> None
         axis.axhline(100 * a.random["value"], color=GREY, linewidth=0.8, linestyle=":")
     axis.set_ylim(*_limits(axis.get_ylim()))
     axis.set_ylabel("%")
-    axis.legend(frameon=False, fontsize=7.5, loc="lower left")
+    axis.legend(frameon=False, fontsize=7.5, loc="best")
 
 
 def _unit(unit: str) -> str:
@@ -120,7 +120,8 @@ def _points(axis: Any, x: Any, a: Assessed, metric: str) -> None:
         )
     axis.set_xlim(-0.6, len(x) - 0.4)
     change = a.measured.change
-    axis.set_xticks(places, [change.text(s) or change.name for s in change.severities])
+    axis.set_xticks(places, [change.text(s).removesuffix(" degrees") for s in change.severities])
+    axis.set_xlabel(change.unit)
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:

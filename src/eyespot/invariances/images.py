@@ -61,6 +61,11 @@ class Images:
         """What one of them is called."""
         return WORD[self.predictor.preprocessing.dim]
 
+    @property
+    def longest(self) -> float:
+        """Samples along the longer axis of the usual file; 0 where sizes are not known."""
+        return float(np.median([max(size) for size in self.sizes])) if self.sizes else 0.0
+
     def only(self, keep: NDArray[np.int64]) -> "Images":
         """Those at these positions."""
         return replace(

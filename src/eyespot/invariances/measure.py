@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from eyespot.config import LayoutSettings
 from eyespot.errors import UserError, nearest
 from eyespot.evaluation.run_split import run_of
@@ -20,7 +17,7 @@ from eyespot.invariances.contract import Entry, judge_contract, lut, read_contra
 from eyespot.invariances.controls import with_random_weights
 from eyespot.invariances.images import Images, images_of
 from eyespot.invariances.measured import Measurement
-from eyespot.invariances.of_classes import measure_classes
+from eyespot.invariances.of_classes import Classes, measure_classes
 from eyespot.invariances.of_masks import measure_masks
 from eyespot.invariances.outliers import outliers_of
 from eyespot.invariances.result import Invariance
@@ -99,13 +96,13 @@ def with_causes(result: Invariance) -> Invariance:
     sawtooth = sawtooth_of(images) if shifts and card.preprocessing.get("dim", 2) == 2 else None
     plan = getattr(card, "plan", {})
     units = units_of(result.n, images.groups)
-    facts = Facts(plan.get("augment") or "none", plan.get("data", "DATA"), units, result.outliers, sawtooth)
+    scale = images.predictor.preprocessing.size / max(1, images.longest)
+    augment, data = plan.get("augment") or "none", plan.get("data", "DATA")
+    facts = Facts(augment, data, units, result.outliers, sawtooth, scale)
     return replace(result, causes=causes_of(result.changes, facts), sawtooth=sawtooth)
 
 
-def with_contract(
-    result: Invariance, entries: Sequence[Entry], swaps: Mapping[str, NDArray[np.int64]]
-) -> Invariance:
+def with_contract(result: Invariance, entries: Sequence[Entry], swaps: Mapping[str, Classes]) -> Invariance:
     """The result with whether the contract holds, and with what is over-invariant by it."""
     units = units_of(result.n, result.images.groups)
     measured = {a.name: a.measured for a in result.changes}
@@ -122,7 +119,7 @@ def with_contract(
     return replace(result, changes=changes, contract=judgement)
 
 
-def unswapped(measurement: Measurement, name: str, became: NDArray[np.int64]) -> str:
+def unswapped(measurement: Measurement, name: str, became: Classes) -> str:
     """Where most predictions of classes that a change exchanges stay as they were, a sentence about it."""
     change = next(m.change for m in measurement.changes if m.change.name == name)
     assert measurement.predicted is not None and measurement.changed is not None
@@ -173,11 +170,11 @@ def changes_of(images: Images, names: Sequence[str], asked: bool = True) -> list
     preprocessing = predictor.preprocessing
     dim = preprocessing.dim
     side = predictor.card.preprocessing["side"]
-    longest = [max(size) for size in images.sizes]
     planes = [spacing[-2:] for spacing in images.spacings if len(spacing) == dim > 1]
     turns = all(max(plane) <= 1.01 * min(plane) for plane in planes)
-    size = float(np.median(longest)) if longest else float(side)
-    catalogue = Catalogue(dim, size, 0 if predictor.output.of_positions else side, turns)
+    catalogue = Catalogue(
+        dim, images.longest or float(side), 0 if predictor.output.of_positions else side, turns
+    )
     known = {change.name: change for change in catalogue.changes}
     for name in names if asked else ():
         if name not in known:

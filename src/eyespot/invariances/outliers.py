@@ -93,3 +93,27 @@ def false_discoveries(tested: Sequence[Outlier], rate: float = RATE) -> list[Out
     order = sorted(tested, key=lambda outlier: outlier.p)
     passed = [i for i, outlier in enumerate(order, 1) if outlier.p <= rate * i / len(order)]
     return order[: passed[-1]] if passed else []
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The classes that stand out under one change at one severity, for a table."""
+
+    change: str
+    text: str
+    becomes: list[str]
+    wrong: list[str]
+
+
+def by_change(outliers: Sequence[Outlier]) -> list[Standing]:
+    """A row for each change and severity, in the order of its first class."""
+    rows: dict[tuple[str, float], Standing] = {}
+    for outlier in outliers:
+        row = rows.setdefault(
+            (outlier.change, outlier.severity), Standing(outlier.change, outlier.text, [], [])
+        )
+        if outlier.becomes:
+            row.becomes.append(f"{outlier.name} as {outlier.becomes} ({outlier.k} of {outlier.n})")
+        else:
+            row.wrong.append(f"{outlier.name} ({outlier.k} of {outlier.n})")
+    return list(rows.values())

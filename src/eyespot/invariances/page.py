@@ -11,6 +11,7 @@ from eyespot.invariances.causes import TITLES
 from eyespot.invariances.changes import MEANING
 from eyespot.invariances.charts import curve_svg, sawtooth_svg
 from eyespot.invariances.examples import examples_of
+from eyespot.invariances.outliers import by_change
 from eyespot.invariances.result import Invariance
 from eyespot.invariances.verdict import STATUSES
 from eyespot.metrics.intervals import percent
@@ -37,6 +38,7 @@ def page(result: Invariance) -> str:
         percent=percent,
         saw=result.sawtooth is not None,
         saw_svg=sawtooth_svg(result.sawtooth) if result.sawtooth else "",
+        standing=by_change(result.outliers),
         shown=[row for row in rows if row["examples"]],
         masks=bool(result.images and result.images.predictor.output.of_positions),
     )
@@ -58,29 +60,41 @@ def _row(result: Invariance, a: Assessed) -> dict[str, Any]:
     }
 
 
-def details(a: Assessed) -> list[str]:
-    """What else was measured, each a few words with the numbers."""
+def details(a: Assessed) -> list[tuple[str, str]]:
+    """What else was measured: a name and the numbers of each."""
     change = a.measured.change
     at = a.at
-    texts = []
+    rows = []
     if change.ordered and len(change.severities) > 1:
         tolerance = a.verdict.tolerance
-        none = "no severity tested is certain to do no harm"
-        texts.append(none if tolerance is None else f"certain to do no harm up to {change.text(tolerance)}")
+        rows.append(
+            (
+                "no harm for certain",
+                "at no severity" if tolerance is None else f"up to {change.text(tolerance)}",
+            )
+        )
     if a.harmful and a.helpful:
-        texts.append(f"right to wrong {percent(a.harmful[at])}, wrong to right {percent(a.helpful[at])}")
+        rows.append(("right to wrong", percent(a.harmful[at])))
+        rows.append(("wrong to right", percent(a.helpful[at])))
     if a.overlap:
-        texts.append(f"mean IoU of the two predictions {percent(a.overlap[at])}")
+        rows.append(("IoU of the two masks", percent(a.overlap[at])))
     if a.trials:
-        worst, mean = a.trials.worst["value"], a.trials.mean["value"]
-        texts.append(f"right in all of {a.trials.k} directions {worst:.1%}, on average {mean:.1%}")
+        what = "right" if a.measured.trials_right is not None else "same"
+        name = "mean" if a.overlap else what
+        rows.append((f"{name}, worst of {a.trials.k} directions", f"{a.trials.worst['value']:.1%}"))
+        rows.append((f"{name}, mean of {a.trials.k}", f"{a.trials.mean['value']:.1%}"))
     if a.floor:
-        texts.append(f"there and back {percent(a.floor[at])}")
+        rows.append(("there and back", percent(a.floor[at])))
     elif change.exact:
-        texts.append("values are copied: no interpolation")
+        rows.append(("interpolation", "none: values are copied"))
     if a.border:
-        inner, filled = a.border.inner["value"], a.border.filled["value"]
-        texts.append(f"consistency without a border {inner:.1%}, with the border filled {filled:.1%}")
+        where = (
+            ("far from the border", "everywhere") if a.overlap else ("cropped, no border", "border filled")
+        )
+        rows += [
+            (f"same, {name}", f"{score['value']:.1%}")
+            for name, score in zip(where, (a.border.inner, a.border.filled), strict=True)
+        ]
     if a.random:
-        texts.append(f"with random weights {a.random['value']:.1%}")
-    return [*texts, f"by chance {a.measured.chance:.1%}"]
+        rows.append(("same, random weights", f"{a.random['value']:.1%}"))
+    return [*rows, ("same, by chance", f"{a.measured.chance:.1%}")]

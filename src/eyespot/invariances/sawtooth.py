@@ -4,7 +4,6 @@ the network's strides alias.
 A network of total stride s gives the same for shifts by s, but for the border; between, what it samples differs.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +21,16 @@ from eyespot.metrics.intervals import Score
 PERIODS = (2, 4, 8)
 MOST = 500
 """Images that are shifted."""
-LONGEST = 4
+LIKE = 0.8
+"""The share of the largest teeth that those of a shorter period have at least, where it is the true one."""
+LONGEST = 2
 """Shifts go up to this part of the input's side."""
 
 
 @dataclass(frozen=True)
 class Sawtooth:
     """consistency by shift in samples of the network's input, from 1 on; `period` of the teeth, 0 where there are none; `gain` in
-    consistency of shifts by multiples of the period over those beside them"""
+    consistency of shifts by multiples of the period over those by one sample less"""
 
     consistency: list[Score]
     period: int = 0
@@ -43,7 +44,7 @@ def sawtooth_of(images: Images) -> Sawtooth | None:
     """Of classes of images; None where the input is too small to say."""
     side = images.predictor.preprocessing.size
     longest = min(2 * max(PERIODS), side // LONGEST)
-    if longest < PERIODS[0] + 1:
+    if longest < 2 * PERIODS[0]:
         return None
     n = min(MOST, len(images.paths))
     same = np.zeros((longest, n))
@@ -70,22 +71,23 @@ def shifted(array: Array, pixels: int) -> Array:
 
 
 def teeth(same: NDArray[np.float64], units: Units) -> Sawtooth:
-    """From (shifts, N) whether predictions stayed the same. The largest period whose teeth chance does not explain is named."""
+    """From (shifts, N) whether predictions stayed the same. Of periods whose teeth chance does
+    not explain, the shortest is named whose teeth are about as large as any: those of 4 are also seen at multiples of 8."""
     scores = shares(same, units)
     longest = len(same)
-    tried = [(p, _contrast(same, p)) for p in PERIODS if p + 1 <= longest]
+    tried = [(p, _rise(same, p)) for p in PERIODS if 2 * p <= longest]
     if not tried or units.n < 2:
         return Sawtooth(scores)
-    gains = drops_of(np.stack([contrast for _, contrast in tried]), units).scores()
+    gains = drops_of(np.stack([rise for _, rise in tried]), units).scores()
     seen = [(p, gain) for (p, _), gain in zip(tried, gains, strict=True) if gain["low"] > 0]
     if not seen:
         return Sawtooth(scores)
-    period, gain = max(seen, key=lambda item: item[1]["value"])
+    most = max(gain["value"] for _, gain in seen)
+    period, gain = next(item for item in seen if item[1]["value"] >= LIKE * most)
     return Sawtooth(scores, period, gain)
 
 
-def _contrast(same: NDArray[np.float64], period: int) -> NDArray[np.float64]:
-    """(N,) consistency at multiples of the period less that of the shifts beside them"""
-    multiples = range(period, len(same), period)
-    differences: Sequence[Any] = [same[m - 1] - (same[m - 2] + same[m]) / 2 for m in multiples]
-    return np.mean(differences, axis=0)
+def _rise(same: NDArray[np.float64], period: int) -> NDArray[np.float64]:
+    """(N,) consistency at multiples of the period less that of shifts by one sample less, which are smaller"""
+    multiples = np.arange(period, len(same) + 1, period)
+    return (same[multiples - 1] - same[multiples - 2]).mean(0)

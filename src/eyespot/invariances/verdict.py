@@ -24,6 +24,7 @@ class Verdict:
     drops     by severity, with a band
     tolerance the largest severity up to which the drop is within the margin with 95%; None where there is none
     needed    images that would decide, about; None where it is decided or cannot be said
+    at        the position of the severity that decides
     """
 
     status: str
@@ -31,6 +32,7 @@ class Verdict:
     drops: list[Score]
     tolerance: float | None = None
     needed: int | None = None
+    at: int = 0
 
 
 STATUSES = {
@@ -63,7 +65,7 @@ def judge(measured: Measured, units: Units, margin: float, flag: str = "") -> Ve
     status, at = _status(measured, lows, highs, margin)
     tolerance = _tolerance(measured, highs, margin)
     needed = _needed(drops, measured, margin) if status == "cannot tell" else None
-    return Verdict(status, _why(status, measured, scores, at, margin, needed), scores, tolerance, needed)
+    return Verdict(status, _why(status, measured, scores, at, margin, needed), scores, tolerance, needed, at)
 
 
 def loss_of(measured: Measured) -> np.ndarray:
