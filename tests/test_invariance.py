@@ -522,7 +522,7 @@ def test_each_cause_has_its_evidence():
     outlier = Outlier("rotate", 15.0, "15 degrees", "6", "9", 40, 39, 0.1, 1e-6)
     (label,) = causes_of([assessed("broken")], replace(FACTS, outliers=[outlier]))
     assert label.cause == "label" and "6 is predicted as 9 in 39 of 40" in label.evidence
-    aliased = Sawtooth([], 4, {"value": 0.1, "low": 0.05, "high": 0.15, "n": 400})
+    aliased = Sawtooth([], 4, {"value": 0.2, "low": 0.15, "high": 0.25, "n": 400})
     (aliasing,) = causes_of([assessed("weak", "shift")], replace(FACTS, sawtooth=aliased))
     assert aliasing.cause == "aliasing"
     (over,) = causes_of([assessed("over-invariant")], replace(FACTS, augment="rotate(30)"))

@@ -60,9 +60,9 @@ def invariance(
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
-    """Measure which changes of an image leave RUN's predictions as they are.
+    """Measure which changes leave RUN's predictions as they are.
 
-    Flips, shifts, rotations, brightness, noise and others: accuracy and consistency by severity, with bands."""
+    Flips, shifts, rotations, brightness, noise and others of images: accuracy and consistency by severity, with bands."""
     from json import dumps
 
     from eyespot.invariances.measure import invariance
