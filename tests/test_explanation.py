@@ -2,8 +2,10 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from eyespot.errors import UserError
 from eyespot.evaluation.classes import ClassDetails
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.explain import Explainer, Request
-from eyespot.explanation.gallery import class_maps, maps_beside
+from eyespot.explanation.gallery import class_maps, maps_beside, truth_sentence
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.page import content
 from eyespot.explanation.subject import read_subject
@@ -427,4 +429,25 @@ def test_maps_of_one_backward_pass_are_compared_with_random_parameters(predictor
     made = eyespot.explain(predictor, image(), method="gradient")
     assert made.trust is not None and abs(made.trust.randomised) < 0.9
     assert all(torch.equal(a, b) for a, b in zip(before, predictor.network.parameters(), strict=True))
-    assert eyespot.explain(predictor, image(), method="occlusion").trust.randomised is None
+    assert 0 < made.trust.sensitivity < 2
+    assert f"changes this map by up to {made.trust.sensitivity:.0%} of its size" in made._repr_html_()
+    others = eyespot.explain(predictor, image(), method="occlusion").trust
+    assert others.randomised is None and others.sensitivity is None and others.stability == ""
+
+
+def test_maps_of_masks_say_how_much_lies_where_the_mask_has_the_class(masks):
+    array = image(5, (32, 40, 1))
+    truth = np.zeros((32, 40), np.uint8)
+    truth[:, :10] = 1
+    details = SimpleNamespace(cases=[SimpleNamespace(path="a.png", truth=truth)])
+    made = replace(
+        eyespot.explain(masks, array, target="object", check=False),
+        path="a.png",
+        map=np.where(truth, 1, np.float32(0.5)),
+    )
+    assert made.position == 1
+    assert truth_sentence(made, details, masks) == (
+        "40% of what speaks for object, and 100% of as many highest places, lie where the mask has it (25% of the image)"
+    )
+    assert truth_sentence(replace(made, path="b.png"), details, masks) == ""
+    assert truth_sentence(replace(made, position=0, map=-made.map), details, masks) == ""

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from eyespot.console import count, track
 from eyespot.data.header import Unreadable
@@ -211,6 +212,7 @@ class Explainer:
             layer=work.place.name if work.place else None,
             trust=self.trust_of(work, target, flat) if self.request.check and plan is None else None,
             notes=(*subject.notes, *self.notes(work, values)),
+            position=target.position,
         )
 
     def plan_of(self, subject: Subject) -> Plan | None:
@@ -300,12 +302,20 @@ class Explainer:
             self.engine, self.preprocessing, _Probability(target, self.multilabel, temperature)
         )
         measured = trust.measure(probability, work.x, work.baseline, blurred(work.x), flat, self.request.seed)
-        return replace(measured, randomised=self.randomised(work, target, flat))
+        if self.method.name not in trust.REPEATED:
+            return measured
 
-    def randomised(self, work: Work, target: Target, flat: NDArray[Any]) -> float | None:
-        """The rank correlation of a map with that of random parameters; None where that would take long, or has no ReLU."""
-        if self.method.name not in trust.RANDOMISED:
-            return None
+        def of(x: Tensor) -> NDArray[Any]:
+            return self.flat(self.method.compute(replace(work, x=x)).values)
+
+        return replace(
+            measured,
+            randomised=self.randomised(work, target, flat),
+            sensitivity=trust.sensitivity(of, work.x, seed=self.request.seed),
+        )
+
+    def randomised(self, work: Work, target: Target, flat: NDArray[Any]) -> float:
+        """The rank correlation of a map with that of random parameters."""
         engine = self.random_engine
         score = score_of(engine, self.preprocessing, target)
         other = self.method.compute(replace(work, score=score, engine=engine))

@@ -11,12 +11,14 @@ from PIL import Image
 
 from eyespot.console import say, track
 from eyespot.data.header import Array
+from eyespot.data.masks.multilabel import unpack
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.colours import coloured, pictures, scale_of, shown, strongest_slice
 from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
 from eyespot.explanation.subject import Subject
+from eyespot.explanation.trust import relevance_mass, relevance_rank
 from eyespot.explanation.watermark import suspicion
 from eyespot.explanation.write import PAGE, refuse_taken
 from eyespot.files import make_folder, write_file
@@ -132,7 +134,7 @@ def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path,
     html = template("evaluation.html.j2").render(
         title=f"{predictor.card.preset}: what it looked at where it was wrong or uncertain",
         limit=f"{limit:.3g}",
-        images=[drawn(e, limit) for e in made],
+        images=[drawn(e, limit, truth_sentence(e, evaluation.details, predictor)) for e in made],
         classes=[mean_pictures(c, scale_of(m.mean for m in of_classes)) for c in of_classes],
         class_limit=f"{scale_of(m.mean for m in of_classes):.3g}",
     )
@@ -140,13 +142,32 @@ def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path,
     return [c.suspect for c in of_classes if c.suspect]
 
 
-def drawn(explanation: Explanation, limit: float) -> dict[str, Any]:
+def truth_sentence(explanation: Explanation, details: Any, predictor: Predictor) -> str:
+    """How much of a map lies where the mask has the class (Arras et al. 2022); empty without a mask, or without the class in it."""
+    case = next((c for c in getattr(details, "cases", []) if c.path == explanation.path), None)
+    if case is None or case.truth is None or explanation.position is None:
+        return ""
+    if predictor.output.multilabel:
+        truth = unpack(case.truth, len(predictor.classes))[explanation.position]
+    else:
+        truth = case.truth == explanation.position
+    values = explanation.map
+    if truth.shape != values.shape or not truth.any() or not (values > 0).any():
+        return ""
+    return (
+        f"{relevance_mass(values, truth):.0%} of what speaks for {predictor.classes[explanation.position]}, and "
+        f"{relevance_rank(values, truth):.0%} of as many highest places, lie where the mask has it ({truth.mean():.0%} of the image)"
+    )
+
+
+def drawn(explanation: Explanation, limit: float, truth: str = "") -> dict[str, Any]:
     made = pictures(explanation.image, explanation.map, limit)
     name = Path(explanation.path).name
     keys: Sequence[str] = ("both",) if explanation.map.ndim == 1 else ("image", "both")
+    text = f"predicted {explanation.predicted}; explained: {explanation.target}"
     return {
         "name": name,
-        "text": f"predicted {explanation.predicted}; explained: {explanation.target}",
+        "text": ". ".join(filter(None, [text, truth])),
         "pictures": [
             (embedded(made[key]), f"{name}, {'with its map' if key == 'both' else 'as it is'}")
             for key in keys

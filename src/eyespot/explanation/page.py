@@ -147,6 +147,7 @@ def as_document(explanations: Sequence["Explanation"], folder: Path) -> str:
             "warnings": e.warnings,
             "notes": list(e.notes),
             "trust": None if e.trust is None else e.trust.as_dict(),
+            "sensitivity": None if e.trust is None else e.trust.sensitivity,
         }
         for e in explanations
     ]

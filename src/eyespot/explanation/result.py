@@ -24,6 +24,7 @@ class Explanation:
     predicted    what the network predicts of the image
     trust        insertion and deletion against baselines: see `trust.Trust`; None where it was not measured
     notes        what a reader should know, one sentence each
+    position     of the class that is explained, among the classes
     """
 
     map: NDArray[np.float32]
@@ -39,6 +40,7 @@ class Explanation:
     layer: str | None = None
     trust: Any = None
     notes: tuple[str, ...] = ()
+    position: int | None = None
 
     @property
     def warnings(self) -> list[str]:

@@ -19,8 +19,11 @@ from eyespot.explanation.gradients import batch_of
 STEPS = 16
 ORDERS = 3
 """Random orders, of which the mean is taken."""
-RANDOMISED = ("grad-cam", "grad-cam++", "gradient", "guided-backprop", "deconvnet")
-"""Methods of one backward pass, which are repeated with random parameters."""
+REPEATED = ("grad-cam", "grad-cam++", "gradient", "guided-backprop", "deconvnet")
+"""Methods of one backward pass, which are repeated with random parameters and with noise."""
+RADIUS = 0.02
+"""Of the noise, in standard deviations of the training images."""
+SAMPLES = 6
 NAMES = {"random": "a random order", "centre": "distance from the centre", "edges": "an edge filter"}
 Probability = Callable[[Tensor], Tensor]
 
@@ -42,12 +45,14 @@ class Curves:
 class Trust:
     """Insertion and deletion of a map and of the baselines, for one image.
 
-    randomised   rank correlation of the map with that of the same network with random parameters; None if not measured
+    randomised    rank correlation of the map with that of the same network with random parameters; None if not measured
+    sensitivity   by how much the map changes at most under a little noise: see `sensitivity`; None if not measured
     """
 
     curves: Curves
     baselines: dict[str, Curves]
     randomised: float | None = None
+    sensitivity: float | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -69,6 +74,16 @@ class Trust:
                 "it shows the image and not what was learned"
             )
         return texts
+
+    @property
+    def stability(self) -> str:
+        """What a little noise does to the map, in a sentence; empty where that was not measured."""
+        if self.sensitivity is None:
+            return ""
+        return (
+            f"noise of {RADIUS:.0%} of the training images' standard deviation changes this map by up to {self.sensitivity:.0%} "
+            f"of its size ({SAMPLES} tries)"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Insertion minus deletion, of the map and of each baseline."""
@@ -178,8 +193,8 @@ def randomised(network: Any, seed: int = 0) -> Any:
 def sensitivity(
     explain: Callable[[Tensor], NDArray[Any]],
     x: Tensor,
-    radius: float = 0.02,
-    samples: int = 10,
+    radius: float = RADIUS,
+    samples: int = SAMPLES,
     seed: int = 0,
 ) -> float:
     """By how much of its norm a map changes at most under noise of a standard deviation of `radius` (Yeh et al. 2019)."""
