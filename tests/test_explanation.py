@@ -166,7 +166,7 @@ def test_networks_for_masks_are_explained_where_they_predict(masks):
     assert cam.layer == "bottom" and cam.map.shape == (32, 40)
 
 
-@pytest.mark.parametrize("region", ["8:16", "40:50,0:4", "4:2,0:4", "here"])
+@pytest.mark.parametrize("region", ["8:16", "40:50,0:4", "0:33,0:4", "4:2,0:4", "here"])
 def test_a_region_that_is_none_is_refused(masks, region):
     with pytest.raises(UserError, match="START:END for each"):
         eyespot.explain(masks, image(5, (32, 40, 1)), target="object", region=region)
@@ -240,6 +240,8 @@ def read(explainer: Explainer, array: object) -> np.ndarray:
         (dict(layer="layer1", method="gradient"), "looks at the image and not at a layer"),
         (dict(baseline="white"), "known: black, blur, mean"),
         (dict(chek=False), "did you mean 'check'"),
+        (dict(patch=4), "patch is 4 with grad-cam: it is the side of occlusion's patch"),
+        (dict(patch=0, method="occlusion"), "patch is 0 with occlusion"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest(predictor, arguments, words):
@@ -309,6 +311,10 @@ def test_the_command_refuses_in_one_sentence(cli, run, tmp_path, options, words)
     folder, paths = run
     result = cli("explain", folder, paths[0], "-o", tmp_path / "x", *options)
     assert words in one_sentence(result) and not (tmp_path / "x").exists()
+
+
+def test_options_of_maps_are_refused_with_layers(cli, run):
+    assert "only --layer goes with it" in one_sentence(cli("explain", run[0], "--layers", "--class", "rows"))
 
 
 def test_without_images_the_command_asks_for_some(cli, run):

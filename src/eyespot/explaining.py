@@ -86,6 +86,10 @@ def explain(
         raise UserError("give images to explain, or --layers" + " and no images" * layers)
     request = Request(method, target, against, layer, region, baseline, patch, check, device=device)
     if layers:
+        if request != Request(layer=layer, check=check, device=device):
+            raise UserError(
+                "--layers shows what excites each stage, whatever the image or class: of the other options only --layer goes with it"
+            )
         from eyespot.explanation.cards import explain_layers
 
         print(explain_layers(run, out, device=device, layer=layer, force=force))

@@ -153,6 +153,10 @@ class Explainer:
             raise UserError(
                 f"{self.method.name} looks at the image and not at a layer: leave out layer, or use grad-cam"
             )
+        if request.patch is not None and (self.method.name != "occlusion" or request.patch < 1):
+            raise UserError(
+                f"patch is {request.patch} with {self.method.name}: it is the side of occlusion's patch, 1 sample or more"
+            )
         self._places: dict[tuple[int, ...], list[Place]] = {}
         self.place_for_training_size()
 

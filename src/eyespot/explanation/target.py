@@ -116,7 +116,7 @@ def region_weights(
     chosen = np.zeros(predicted.shape, bool)
     if region is not None:
         if len(region) != predicted.ndim or any(
-            not range(n)[s] for s, n in zip(region, predicted.shape, strict=True)
+            s.stop > n for s, n in zip(region, predicted.shape, strict=True)
         ):
             shown = " x ".join(map(str, predicted.shape))
             raise UserError(
