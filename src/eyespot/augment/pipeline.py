@@ -44,9 +44,7 @@ class Pipeline:
         steps = self._steps(parameters)
         if x.is_floating_point():
             return apply_steps(x, None, steps, self.spacing)[0]
-        limits = torch.iinfo(x.dtype)
-        changed = apply_steps(x.float(), None, steps, self.spacing)[0]
-        return changed.round().clamp(limits.min, limits.max).to(x.dtype)
+        return apply_to_whole_numbers(x, steps, self.spacing)
 
     def apply_labels(self, labels: Tensor, parameters: Parameters) -> Tensor:
         """Label maps (B, *S) -> the same shape: pixels move as those of the images, each to the nearest label"""
@@ -109,6 +107,38 @@ def apply_steps(
                 x = transform.apply(x, parameters)
                 labels = None if labels is None else transform.apply_labels(labels, parameters)
     return x, labels
+
+
+CHUNK = 2**19
+"""Values of whole numbers that are computed at once, as float32: as many as a processor's cache has."""
+
+
+def apply_to_whole_numbers(x: Tensor, steps: Sequence[Step], spacing: Spacing = None) -> Tensor:
+    """Images (B, C, *S) of whole numbers -> the same shape and type, rounded and kept in its range; a few at a time"""
+    limits = torch.iinfo(x.dtype)
+    several = len(x) if any(step[0].mixes for step in steps) else max(1, CHUNK // max(1, x[:1].numel()))
+    geometric = [step for step in steps if isinstance(step[0], Geometric)]
+    others = [step for step in steps if not isinstance(step[0], Geometric)]
+    warp = composed(geometric, x.dim() - 2, spacing) if geometric else None  # type: ignore[arg-type]
+    if any(step[0].geometric for step in others):  # whose order among those with a matrix counts
+        others, warp = list(steps), None
+    result = torch.empty_like(x)
+    for start in range(0, len(x), several):
+        rows = slice(start, start + several)
+        chunk = x[rows].to(torch.float32, memory_format=torch.contiguous_format)
+        if warp is not None:
+            chunk = warp.of(rows).apply(chunk)[0]
+        own = [(transform, parameters[rows]) for transform, parameters in others]
+        changed = apply_steps(chunk, None, own, _of_rows(spacing, rows))[0]
+        result[rows] = changed.round().clamp_(limits.min, limits.max)
+    return result
+
+
+def _of_rows(spacing: Spacing, rows: slice) -> Spacing:
+    """The spacing of some images, where each has its own"""
+    return (
+        spacing[rows] if isinstance(spacing, Tensor) and spacing.dim() == 2 and len(spacing) > 1 else spacing
+    )
 
 
 def _kind(transform: Transform) -> type[Transform]:

@@ -48,6 +48,10 @@ class Warp:
                 moved_labels[rows] = take(labels[rows][:, None], index)[:, 0]
         return moved, moved_labels
 
+    def of(self, rows: slice) -> "Warp":
+        """That of some of the images."""
+        return Warp(self.matrix[rows], None if self.displacements is None else self.displacements[rows])
+
     def points(self, points: Tensor, shape: Sequence[int]) -> Tensor:
         """Where points (B, N, dim) are afterwards, in samples from the first along each axis; without displacements.
 

@@ -35,6 +35,8 @@ SOFTWARE = "eyespot augment"
 """In the metadata of a picture, which the next one may replace."""
 SHOWN, VERSIONS = 8, 7
 """Originals in the picture, and changed versions of each."""
+TITLE = 90
+"""Letters of a pipeline that fit above it."""
 MOST_COPIES = 1000
 
 
@@ -220,7 +222,8 @@ def contact_sheet(survey: Survey, transforms: list[Transform], seed: int) -> Ima
         title = name if original.mask is not None else f"{survey.classes[label]}: {name}"
         labels = {survey.classes[copy.label] for copy in copies} - {survey.classes[label]}
         if not rows:
-            title += f", as read, and augmented by {'|'.join(map(str, transforms)) or 'none'}"
+            pipeline = "|".join(map(str, transforms)) or "none"
+            title += f", as read, and augmented by {pipeline[:TITLE]}{' ...' * (len(pipeline) > TITLE)}"
         title += f" (some become {', '.join(sorted(labels))})" * (original.mask is None and bool(labels))
         rows.append((title, [_shown(survey, image, mask) for image, mask in shown]))
     return pictures.sheet(rows, tile=112, columns=VERSIONS + 1)
