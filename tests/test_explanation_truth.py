@@ -1,5 +1,7 @@
 """Maps of networks whose truth is known, and check values of captum's own tests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -242,6 +244,19 @@ def test_a_map_that_knows_the_object_beats_the_baselines_and_edges_do_not():
     assert good.warnings == []
     edges = trust.measure(probability, known.x, zero, zero, trust.edges(known.x))
     assert "no better than an edge filter" in edges.warnings[0]
+
+
+def test_numbers_and_signs_are_said_as_they_are():
+    flat = trust.Curves((0.0, 0.0), (0.0, 0.003))
+    better = trust.Curves((0.0, 1.0), (0.0, 0.0))
+    made = trust.Trust(flat, {"random": better, "centre": flat, "edges": better}, randomised=-0.8)
+    first, second = made.warnings
+    assert first == (
+        "this map does no better than an edge filter (+0.50), distance from the centre (+0.00) and a random order (+0.50): "
+        "its insertion minus deletion is +0.00"
+    )
+    assert "gives nearly this map with the opposite sign (rank correlation -0.80)" in second
+    assert "gives nearly this map (rank" in replace(made, randomised=0.8).warnings[1]
 
 
 def test_relevance_mass_and_rank():

@@ -294,6 +294,8 @@ def kernels(network: nn.Module) -> dict[str, Any] | None:
         "name": name,
         "size": " x ".join(map(str, conv.kernel_size)),
         "count": conv.out_channels,
+        "zero": int((np.abs(weight).reshape(len(weight), -1).max(1) < 1e-6 * limit).sum()),
+        "signal": weight.ndim == 3,
         "limit": f"{limit:.3g}",
         "src": [embedded(p) for p in large],
         "colours": weight.ndim == 4 and weight.shape[1] == 3,

@@ -11,7 +11,7 @@ from PIL import Image
 from eyespot.console import count
 from eyespot.explanation.colours import gradient_css, pictures, scale_of, strongest_slice
 from eyespot.explanation.methods import METHODS
-from eyespot.explanation.trust import NAMES
+from eyespot.explanation.trust import NAMES, signed
 from eyespot.pictures import embedded
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def item(explanation: "Explanation", limit: float) -> dict[str, Any]:
         "map": f"map of {name}: {described(explanation)}",
         "both": f"{name} with its map: {described(explanation)}",
     }
-    captions = CAPTIONS | ({"both": "the file above its map"} if explanation.map.ndim == 1 else {})
+    below = f"the file above its map, {explanation.map.size:,} samples from left to right"
+    captions = CAPTIONS | ({"both": below} if explanation.map.ndim == 1 else {})
     if explanation.map.ndim == 3:
         k = strongest_slice(explanation.map)
         captions = {key: f"{text}, slice {k} of {len(explanation.map)}" for key, text in captions.items()}
@@ -109,7 +110,7 @@ def trust_rows(explanations: Sequence["Explanation"]) -> list[tuple[str, str, bo
         gains[name] = [t.baselines[key].gain for t in measured]
     own = float(np.mean(next(iter(gains.values()))))
     return [
-        (name, f"{np.mean(values):+.2f}", k > 0 and float(np.mean(values)) >= own)
+        (name, signed(float(np.mean(values))), k > 0 and float(np.mean(values)) >= own)
         for k, (name, values) in enumerate(gains.items())
     ]
 

@@ -56,24 +56,25 @@ class Trust:
 
     @property
     def warnings(self) -> list[str]:
-        worst = [name for name, curves in self.baselines.items() if self.curves.gain <= curves.gain + 1e-9]
-        texts = []
-        if worst:
-            names = [
-                f"{NAMES[k]} ({self.baselines[k].gain:+.2f})"
-                for k in ("edges", "centre", "random")
-                if k in worst
-            ]
-            listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-            texts.append(
-                f"this map does no better than {listed}: its insertion minus deletion is {self.curves.gain:+.2f}"
-            )
-        if self.randomised is not None and abs(self.randomised) > 0.5:
-            texts.append(
-                f"the same network with random parameters gives nearly this map (rank correlation {self.randomised:.2f}): "
-                "it shows the image and not what was learned"
-            )
-        return texts
+        return [*filter(None, [self._no_better(), self._no_matter_what_was_learned()])]
+
+    def _no_better(self) -> str:
+        worst = [
+            k for k in ("edges", "centre", "random") if self.curves.gain <= self.baselines[k].gain + 1e-9
+        ]
+        names = [f"{NAMES[k]} ({signed(self.baselines[k].gain)})" for k in worst]
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+        own = f"its insertion minus deletion is {signed(self.curves.gain)}"
+        return f"this map does no better than {listed}: {own}" if worst else ""
+
+    def _no_matter_what_was_learned(self) -> str:
+        if self.randomised is None or abs(self.randomised) <= 0.5:
+            return ""
+        like = "nearly this map" if self.randomised > 0 else "nearly this map with the opposite sign"
+        return (
+            f"the same network with random parameters gives {like} (rank correlation {self.randomised:.2f}): "
+            "it shows the image and not what was learned"
+        )
 
     @property
     def stability(self) -> str:
@@ -90,8 +91,13 @@ class Trust:
         return {"map": self.curves.gain} | {name: c.gain for name, c in self.baselines.items()}
 
     def __str__(self) -> str:
-        others = ", ".join(f"{NAMES[k]} {c.gain:+.2f}" for k, c in self.baselines.items())
-        return f"insertion minus deletion {self.curves.gain:+.2f} ({others})"
+        others = ", ".join(f"{NAMES[k]} {signed(c.gain)}" for k, c in self.baselines.items())
+        return f"insertion minus deletion {signed(self.curves.gain)} ({others})"
+
+
+def signed(value: float) -> str:
+    """+0.12; no minus before zero"""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def area(values: tuple[float, ...]) -> float:
