@@ -317,6 +317,13 @@ def inspect(
     effective: Annotated[
         bool, typer.Option("--effective", help="Measure the effective receptive field as well.")
     ] = False,
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients",
+            help="Show instead how large the gradient is at each depth, with and without skips and norms.",
+        ),
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False)
     ] = None,
@@ -327,8 +334,12 @@ def inspect(
 
     For each layer: parameters, multiply-adds, memory, stride and receptive field."""
     from eyespot.anatomy import draw
-    from eyespot.inspection import inspect
+    from eyespot.inspection import inspect, inspect_gradients
 
+    if gradients:
+        norms = inspect_gradients(model, size=size, classes=classes, channels=channels, dim=dim)
+        _print_json(norms.as_dict()) if json else print(norms)
+        return
     if picture:
         refuse_existing(picture, force)
     report = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.anatomy import Description, describe
+from eyespot.anatomy.gradients import GradientNorms, measure_gradients
 from eyespot.errors import UserError, nearest
 from eyespot.models import PRESETS, WHITENED, create, presets
 
@@ -41,6 +42,19 @@ def inspect(
     return of_run(name_or_run, size, effective, [k for k, v in given.items() if v is not None])
 
 
+def inspect_gradients(
+    name_or_run: str | os.PathLike, *, size: int | tuple[int, ...] | None = None, **changes: Any
+) -> GradientNorms:
+    """How large the gradient is at each depth, with and without skip connections and norms: see `inspect`."""
+    if str(name_or_run) in PRESETS:
+        network: Any = create(str(name_or_run), **{k: v for k, v in changes.items() if v is not None})
+        axes = axes_of(own_size(str(name_or_run)) if size is None else size, network.kit.dim)
+        return measure_gradients(network, (network.channels, *axes), str(name_or_run), trained=False)
+    predictor, shape = trained_network(name_or_run, size, [k for k, v in changes.items() if v is not None])
+    name = f"{name_or_run} ({predictor.card.preset})"
+    return measure_gradients(predictor.network, shape, name, trained=True)
+
+
 def of_preset(name: str, size: Any, effective: bool, settings: dict[str, Any]) -> Description:
     import torch
 
@@ -51,6 +65,12 @@ def of_preset(name: str, size: Any, effective: bool, settings: dict[str, Any]) -
 
 
 def of_run(run: str | os.PathLike, size: Any, effective: bool, given: list[str]) -> Description:
+    predictor, shape = trained_network(run, size, given)
+    return describe(predictor.network, shape, name=f"{run} ({predictor.card.preset})", effective=effective)
+
+
+def trained_network(run: str | os.PathLike, size: Any, given: list[str]) -> tuple[Any, tuple[int, ...]]:
+    """The predictor of a run, and the shape of an image. Raises UserError where settings are to be changed."""
     from eyespot.prediction.load import load
 
     if not Path(run).exists():
@@ -61,11 +81,9 @@ def of_run(run: str | os.PathLike, size: Any, effective: bool, given: list[str])
         raise UserError(
             f"{', '.join(given)} cannot be changed: the network of {run} is trained; give a size only"
         )
-    card = predictor.card
     network: Any = predictor.network
-    size = card.preprocessing["side"] if size is None else size
-    shape = (network.channels, *axes_of(size, network.kit.dim))
-    return describe(network, shape, name=f"{run} ({card.preset})", effective=effective)
+    size = predictor.card.preprocessing["side"] if size is None else size
+    return predictor, (network.channels, *axes_of(size, network.kit.dim))
 
 
 def axes_of(size: Any, dim: int) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ axes.py     the axes of the image as a tensor has them
 rules.py    for each function of PyTorch, the receptive field of its output from those of its inputs
 follow.py   applies the rules while a network runs
 taps.py     records or replaces activations at named modules
+gradients.py  the norm of the gradient at each depth, with and without skip connections and norms
 """
 
 from eyespot.anatomy.description import Description, Layer
