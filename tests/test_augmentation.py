@@ -86,6 +86,12 @@ def test_views_and_alternation_are_of_plain_flips(sides):
         assert (ALTERNATE in recipe, TTA_FLIP in recipe) == (is_plain, is_plain), augment
 
 
+def test_an_alternating_recipe_leaves_other_flips_alone(sides):
+    for augment, n in (("flip", 0), ("flip(p=0.3)", 1), ("flip(swaps='left,right')", 1)):
+        task = task_of(sides, augment=augment, recipe="muon|alternate")
+        assert len(task.operations) == n and (task.mirrored_first is None) == bool(n), augment
+
+
 def test_left_and_right_are_not_mirrored_unasked(sides, organs):
     survey = survey_data(sides)
     assert usual_augment(survey, np.arange(36)) == ("shift(0.06)", "a mirrored image of left is one of right")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +97,55 @@ def test_copies_of_training_images_never_validate(enlarged, by_table):
         assert not train & val and len(division.val) % 3 == 0
     if not by_table:
         assert any("augmented.csv" in str(guess) for guess in survey.guesses)
+
+
+def test_copies_do_not_leak_from_a_folder_that_was_moved_or_is_one_of_several(enlarged, tmp_path):
+    _, result = enlarged
+    shutil.copytree(result.folder, tmp_path / "wrapped" / "more")
+    survey = survey_data(tmp_path / "wrapped")
+    assert len(set(survey.source.groups)) == 12 and len(survey.labels) == 36
+    (tmp_path / "divided" / "train").mkdir(parents=True)
+    for path in result.folder.iterdir():
+        where = tmp_path / "divided" / ("train" if path.is_dir() else "")
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, where / path.name)
+    table = tmp_path / "divided" / "augmented.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([rows[0], *(f"train/{row}" for row in rows[1:])]))
+    survey = survey_data(tmp_path / "divided" / "train")
+    assert len(set(survey.source.groups)) == 12
+    other = tmp_path / "other"
+    shutil.copytree(result.folder, other)
+    (other / "augmented.csv").write_text("path,what\n")  # of another program
+    assert survey_data(other).source.groups is None
+
+
+def test_volumes_of_nifti_keep_their_place_and_are_turned_in_millimetres(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    rng = np.random.default_rng(0)
+    affine = np.diag([0.7, -0.8, 4.0, 1.0])
+    affine[:3, 3] = 5, 40, -9
+    for folder in ("images", "masks"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    for i in range(3):
+        mask = np.zeros((20, 22, 7), np.uint8)
+        mask[4:12, 5:17, 2:5] = 1
+        image = (rng.integers(0, 50, mask.shape) + 100 * mask).astype(np.int16)
+        for folder, values in (("images", image), ("masks", mask)):
+            nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "data" / folder / f"{i}.nii.gz")
+    result = eyespot.augment_data(tmp_path / "data", augment="rotate3d(30)", copies=1, out=tmp_path / "more")
+    row = next(row for row in table_of(result.folder) if row["seed"])
+    written = nibabel.load(result.folder / row["path"])
+    assert np.allclose(written.affine, affine) and (result.folder / row["mask"]).name.endswith(".nii.gz")
+    survey = survey_data(result.folder)
+    assert len(survey.labels) == 6 and survey.headers[0].spacing == pytest.approx((4.0, 0.8, 0.7))
+    before = survey_data(tmp_path / "data")
+    axis = torch.tensor([json.loads(row["parameters"])[0]])
+    original = torch.from_numpy(np.array(before.images.pixels[int(row["source"].rpartition("/")[2][0])]))
+    turned = Pipeline(parse("rotate3d(30)"), (4.0, 0.8, 0.7)).apply(
+        original.movedim(-1, 0)[None].float(), (axis,)
+    )
+    (place,) = [k for k in range(6) if survey.path(k).endswith(row["path"])]
+    assert np.allclose(survey.images.pixels[place][..., 0], turned[0, 0], atol=0.01)
 
 
 def test_groups_of_the_data_stay(photos, tmp_path):

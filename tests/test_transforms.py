@@ -230,6 +230,18 @@ def test_whole_numbers_stay_what_they_are():
         assert changed.dtype == torch.uint8 and torch.equal(changed.float(), expected)
 
 
+@pytest.mark.parametrize(
+    "text", ["rotate|saturation|noise", "elastic(2)|flip", "rotate|trivial", "mixup|flip"]
+)
+def test_whole_numbers_are_the_same_a_few_at_a_time(monkeypatch, text):
+    x = photos(7).byte()
+    pipeline = Pipeline(parse(text, 2))
+    parameters = pipeline.sample(seeded(0), x.shape)
+    at_once = pipeline.apply(x, parameters)
+    monkeypatch.setattr("eyespot.augment.pipeline.CHUNK", 2 * x[0].numel())
+    assert (pipeline.apply(x, parameters).int() - at_once.int()).abs().max() <= 1  # by rounding
+
+
 def test_classes_are_exchanged_where_an_image_is_mirrored():
     (flip,) = parse("hflip(p=1, swaps='left,right; a , b')", 2)
     classes = ("a", "b", "left", "other", "right")

@@ -129,6 +129,15 @@ def test_perspective_takes_the_corners_where_they_belong():
     assert np.allclose(changed[0, 1].numpy(), expected, atol=1e-4)
 
 
+def test_perspective_alone_is_not_a_copy():
+    """A matrix whose other rows are those of a copy."""
+    x = asymmetric(2)
+    matrix = identity(1, 2)
+    matrix[0, -1, 1] = 0.05
+    changed = Warp(matrix).apply(x)[0]
+    assert not torch.equal(changed, x) and torch.allclose(changed[..., 8], x[..., 8], atol=1e-5)
+
+
 POINTED = ["flip|vflip|shift(0.2)", "rotate(40)|shear(20)|scale(0.8,1.3)", "perspective(0.3)|crop|rotate(20)"]
 
 

@@ -15,14 +15,16 @@ COLUMNS = ("path", "group", "source", "transform", "parameters", "seed")
 
 
 def with_originals(root: Path, source: Source) -> Source:
-    """The samples of a folder, those of one original as a group, where the folder has such a table; else as they are."""
-    groups = _groups(root)
-    if not groups:
-        return source
+    """The samples of a folder, those of one original as a group, where such a table lists them; else as they are.
+
+    The table may lie in the folder, above it or in one below: what was written may have been moved or divided since.
+    """
+    tables = _Tables(root)
     samples = tuple(
-        replace(sample, group=groups.get(_inside(sample.path, root), sample.group))
-        for sample in source.samples
+        replace(sample, group=tables.group_of(sample.path) or sample.group) for sample in source.samples
     )
+    if samples == source.samples:
+        return source
     guess = Guess(
         "groups",
         "copies stay on one side of the split with their original",
@@ -32,18 +34,34 @@ def with_originals(root: Path, source: Source) -> Source:
     others = {
         missing: kept
         for missing, paths in source.without.items()
-        if (kept := tuple(p for p in paths if p != root / TABLE))
+        if (kept := tuple(p for p in paths if p.name != TABLE))
     }
     return replace(source, samples=samples, without=others, guesses=(*source.guesses, guess))
 
 
-def _inside(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+class _Tables:
+    """The tables of folders, each read once."""
+
+    def __init__(self, root: Path):
+        self.highest = root.absolute().parent
+        self.known: dict[Path, dict[str, str]] = {}
+
+    def group_of(self, path: Path) -> str:
+        """The group of a file by the nearest table above it that lists it; empty where none does"""
+        whole = path.absolute()
+        for folder in whole.parents:
+            if folder not in self.known:
+                self.known[folder] = _groups(folder)
+            if group := self.known[folder].get(whole.relative_to(folder).as_posix(), ""):
+                return group
+            if folder == self.highest:
+                break
+        return ""
 
 
-def _groups(root: Path) -> dict[str, str]:
-    """The group of each file, by its path in the folder; empty where there is no such table."""
-    path = root / TABLE
+def _groups(folder: Path) -> dict[str, str]:
+    """The group of each file, by its path in the folder; empty where it has no such table."""
+    path = folder / TABLE
     if not path.is_file():
         return {}
     try:
