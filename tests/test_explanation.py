@@ -456,4 +456,10 @@ def test_maps_of_masks_say_how_much_lies_where_the_mask_has_the_class(masks):
         "40% of what speaks for object, and 100% of as many highest places, lie where the mask has it (25% of the image)"
     )
     assert truth_sentence(replace(made, path="b.png"), details, masks) == ""
-    assert truth_sentence(replace(made, position=0, map=-made.map), details, masks) == ""
+    assert (
+        truth_sentence(replace(made, map=-made.map), details, masks)
+        == "nothing of this map speaks for object"
+    )
+    assert truth_sentence(replace(made, map=made.map[::-1, ::-1]), details, masks).endswith(
+        "0% of as many highest places, lie where the mask has it (25% of the image), less than by chance"
+    )

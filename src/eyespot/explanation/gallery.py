@@ -13,7 +13,7 @@ from eyespot.console import say, track
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.evaluation.evaluation import Evaluation
-from eyespot.explanation.colours import coloured, pictures, scale_of, shown, strongest_slice
+from eyespot.explanation.colours import coloured, gradient_css, pictures, scale_of, shown, strongest_slice
 from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
@@ -136,6 +136,7 @@ def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path,
         limit=f"{limit:.3g}",
         images=[drawn(e, limit, truth_sentence(e, evaluation.details, predictor)) for e in made],
         classes=[mean_pictures(c, scale_of(m.mean for m in of_classes)) for c in of_classes],
+        gradient=gradient_css(),
         class_limit=f"{scale_of(m.mean for m in of_classes):.3g}",
     )
     write_file(folder / PAGE, html)
@@ -152,11 +153,15 @@ def truth_sentence(explanation: Explanation, details: Any, predictor: Predictor)
     else:
         truth = case.truth == explanation.position
     values = explanation.map
-    if truth.shape != values.shape or not truth.any() or not (values > 0).any():
+    name = predictor.classes[explanation.position]
+    if truth.shape != values.shape or not truth.any():
         return ""
+    if not (values > 0).any():
+        return f"nothing of this map speaks for {name}"
+    share = relevance_mass(values, truth)
     return (
-        f"{relevance_mass(values, truth):.0%} of what speaks for {predictor.classes[explanation.position]}, and "
-        f"{relevance_rank(values, truth):.0%} of as many highest places, lie where the mask has it ({truth.mean():.0%} of the image)"
+        f"{share:.0%} of what speaks for {name}, and {relevance_rank(values, truth):.0%} of as many highest places, lie where the "
+        f"mask has it ({truth.mean():.0%} of the image){', less than by chance' if share < truth.mean() else ''}"
     )
 
 
@@ -164,13 +169,12 @@ def drawn(explanation: Explanation, limit: float, truth: str = "") -> dict[str, 
     made = pictures(explanation.image, explanation.map, limit)
     name = Path(explanation.path).name
     keys: Sequence[str] = ("both",) if explanation.map.ndim == 1 else ("image", "both")
-    text = f"predicted {explanation.predicted}; explained: {explanation.target}"
+    text = f"Predicted {explanation.predicted}; explained: {explanation.target}"
     return {
         "name": name,
         "text": ". ".join(filter(None, [text, truth])),
         "pictures": [
-            (embedded(made[key]), f"{name}, {'with its map' if key == 'both' else 'as it is'}")
-            for key in keys
+            (embedded(made[key]), name, "with its map" if key == "both" else "as it is") for key in keys
         ],
     }
 
