@@ -18,6 +18,8 @@ Values = NDArray[np.float64]
 SAMPLES = 20_000
 """Of the largest deviation, from which its quantile is taken."""
 LEVEL = 0.95
+LEAST = 0.01
+"""The largest drop of a score that is assumed where all that were seen are smaller."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,11 @@ def share_interval(p: Any, n: Any, z: float) -> tuple[Any, Any]:
 class Drops:
     """Paired drops (S,): the share that is lost less the share that is gained, each with its interval (MOVER: Zou and Donner 2008).
 
-    So a drop that was never seen has an interval too, and no limit leaves -1 to 1.
+    So a drop that was never seen has an interval too, and no limit leaves -1 to 1. Drops of scores between 0 and 1, such as IoU,
+    have the interval of their mean by Student's t, as if of two more units one gained and one lost the most that was seen.
 
     lost, gained  (S,) shares, and `lost_n` and `gained_n` (S,) how many independent images would have their standard errors
+    largest       of the drops of single images
     """
 
     lost: Values
@@ -139,6 +143,8 @@ class Drops:
     spread: Spread
     n: int
     units: Units
+    largest: float = 1.0
+    is_binary: bool = True
 
     @property
     def means(self) -> Values:
@@ -146,6 +152,10 @@ class Drops:
 
     def limits(self, z: float) -> tuple[Values, Values]:
         """(S,) below and above, within z standard errors"""
+        if not self.is_binary:
+            unseen = self.largest / (self.units.n + 2)
+            reach = z * np.sqrt(self.spread.errors**2 + unseen**2)
+            return (self.means - reach).clip(-1, 1), (self.means + reach).clip(-1, 1)
         lost_low, lost_high = share_interval(self.lost, self.lost_n, z)
         gained_low, gained_high = share_interval(self.gained, self.gained_n, z)
         together = np.sqrt(
@@ -206,4 +216,7 @@ def drops_of(values: Values, units: Units) -> Drops:
         most = values.shape[1] if is_binary else np.inf
         counts.append(_effective(means, spread_of(piece, units, means).errors, units, most))
     spread = spread_of(values, units, values.mean(1))
-    return Drops(lost.mean(1), gained.mean(1), counts[0], counts[1], spread, values.shape[1], units)
+    is_binary = bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+    largest = 1.0 if is_binary else max(LEAST, float(np.abs(values).max()))
+    n = values.shape[1]
+    return Drops(lost.mean(1), gained.mean(1), counts[0], counts[1], spread, n, units, largest, is_binary)

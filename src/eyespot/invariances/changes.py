@@ -89,7 +89,7 @@ class Mirror(Change):
 
     def moved(self, array: Array, severity: float, dim: int) -> Array:
         """(*S, ...) with its spatial axis mirrored"""
-        return np.flip(array, dim + self.axis)
+        return np.flip(array, dim + self.axis).copy()
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Turn(Change):
 
     def moved(self, array: Array, severity: float, dim: int) -> Array:
         """(*S, ...) turned"""
-        return np.rot90(array, round(severity / 90), (dim - 2, dim - 1))
+        return np.rot90(array, round(severity / 90), (dim - 2, dim - 1)).copy()
 
 
 Parameters = Callable[[Original, float, np.random.Generator, int], torch.Tensor]

@@ -76,10 +76,10 @@ def _of_masks(result: Invariance, a: Assessed) -> Iterator[Example]:
     same = a.measured.same[a.at]
     output = images.predictor.output
     k = len(images.predictor.classes)
-    for i in np.argsort(same, kind="stable")[:SHOWN].tolist():
+    for i in np.argsort(same, kind="stable")[: SHOWN - 1].tolist():
         if same[i] == 1:
             return
-        original = Original(np.asarray(images.pixels[int(images.rows[i])]), i)
+        original = Original(np.array(images.pixels[int(images.rows[i])]), i)
         (changed,) = view.change.apply([original], view.severity)
         expected, _ = moved_labels(view, original, output.labels(original.array))
         shown = [(changed, None, "changed image")]

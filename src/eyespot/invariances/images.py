@@ -72,11 +72,16 @@ class Images:
             self,
             paths=[self.paths[i] for i in keep],
             labels=None if self.labels is None else self.labels[keep],
-            groups=None if self.groups is None else [self.groups[i] for i in keep],
+            groups=_grouped([self.groups[i] for i in keep]) if self.groups else None,
             rows=None if self.rows is None else self.rows[keep],
             sizes=tuple(self.sizes[i] for i in keep),
             spacings=tuple(self.spacings[i] for i in keep),
         )
+
+
+def _grouped(names: list[str]) -> list[str] | None:
+    """None where each image is on its own"""
+    return names if len(set(names)) < len(names) else None
 
 
 def images_of(

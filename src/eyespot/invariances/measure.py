@@ -14,7 +14,7 @@ from eyespot.invariances.bands import shares, units_of
 from eyespot.invariances.causes import Facts, causes_of
 from eyespot.invariances.changes import NAMES, Catalogue, Change
 from eyespot.invariances.contract import Entry, judge_contract, lut, read_contract, with_severity
-from eyespot.invariances.controls import with_random_weights
+from eyespot.invariances.controls import centred, with_random_weights
 from eyespot.invariances.images import Images, images_of
 from eyespot.invariances.measured import Measurement
 from eyespot.invariances.of_classes import Classes, measure_classes
@@ -80,7 +80,7 @@ def measured_on(
         tables = {name: lut(classes, predictor.output.multilabel) for name, classes in swaps.items()}
         measurement = measure_masks(images, changes, random, tables)
     else:
-        measurement = measure_classes(images, changes, random.logits if random else None, swaps)
+        measurement = measure_classes(images, changes, centred(random.logits) if random else None, swaps)
     result = result_of(images, run, measurement)
     if entries:
         result = with_contract(result, entries, swaps)

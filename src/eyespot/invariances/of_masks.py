@@ -72,8 +72,8 @@ class _Image:
         assert images.rows is not None and images.pixels is not None and images.masks is not None
         row = int(images.rows[i])
         spacing = images.spacings[i] if images.spacings else ()
-        self.original = Original(np.asarray(images.pixels[row]), i, spacing)
-        self.truth: Labels = np.asarray(images.masks[row])
+        self.original = Original(np.array(images.pixels[row]), i, spacing)
+        self.truth: Labels = np.array(images.masks[row])
         self.predictor = images.predictor
         self.predicted: Labels = self.predictor.output.labels(self.original.array)
         self.random = random

@@ -114,7 +114,12 @@ def _needed(drops: Drops, measured: Measured, margin: float) -> int | None:
 
 def _decided(drops: Drops, at: int, z: float, margin: float, times: float) -> bool:
     """Whether so many times the images decide"""
-    more = replace(drops, lost_n=drops.lost_n * times, gained_n=drops.gained_n * times)
+    errors = drops.spread.errors / math.sqrt(times)
+    units = replace(drops.units, n=round(drops.units.n * times))
+    spread = replace(drops.spread, errors=errors)
+    more = replace(
+        drops, lost_n=drops.lost_n * times, gained_n=drops.gained_n * times, spread=spread, units=units
+    )
     low, high = (limits[at] for limits in more.limits(z))
     return bool(low > margin or high <= margin)
 
@@ -157,6 +162,7 @@ def _number(measured: Measured, score: Score, at: int, short: bool = False) -> s
         return f"predictions change in {value:.1f}%{where} ({max(0.0, low):.1f} to {high:.1f})"
     if short:
         return f"{value:.1f}{where} ({low:.1f} to {high:.1f})"
+    metric = "accuracy" if measured.overlap is None else "mean IoU"
     if value < 0:
-        return f"the accuracy rises by {-value:.1f} points{where} ({-high:.1f} to {-low:.1f})"
-    return f"the accuracy drops by {value:.1f} points{where} ({low:.1f} to {high:.1f})"
+        return f"the {metric} rises by {-value:.1f} points{where} ({-high:.1f} to {-low:.1f})"
+    return f"the {metric} drops by {value:.1f} points{where} ({low:.1f} to {high:.1f})"
