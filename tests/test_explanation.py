@@ -22,8 +22,10 @@ from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.gallery import class_maps, maps_beside, truth_sentence
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.page import content
+from eyespot.explanation.places import Place
 from eyespot.explanation.subject import read_subject
-from eyespot.explanation.top import collect, layers_to_show, stages_of
+from eyespot.explanation.top import collect, labels_of, layers_to_show, stages_of
+from eyespot.explanation.units import maximise
 from eyespot.models import create, unregister
 from eyespot.prediction.load import make_predictor, torch_predictor
 from eyespot.weights.card import Card, write_model
@@ -366,6 +368,25 @@ def test_layer_cards_without_the_runs_images_are_refused(cli, run, tmp_path):
     lonely = tmp_path / "model.safetensors"
     lonely.write_bytes((folder / "model.safetensors").read_bytes())
     assert "split.csv" in one_sentence(cli("explain", lonely, "--layers", "-o", tmp_path / "x"))
+
+
+def test_an_image_that_excites_a_unit_is_made_or_said_not_to_be():
+    """The second channel is zero at the start, and so is its gradient: the noise at the start would be shown."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.ReLU())
+    with torch.no_grad():
+        network[0].weight.copy_(torch.ones(2, 1, 3, 3))
+        network[0].bias.copy_(torch.tensor([1.0, -100.0]))
+    network.channels = 1
+    place = Place("1", "ReLU", 2, (16, 16))
+    made, better = maximise(network, place, [0, 1], (16, 16), steps=8)
+    assert made.shape == (2, 1, 16, 16) and better == [True, False]
+
+
+def test_cards_name_the_classes_of_the_split_and_none_for_masks(run, tmp_path):
+    folder, paths = run
+    assert labels_of(folder)[paths[1]] == "columns"
+    (tmp_path / "split.csv").write_text("path,mask,split\na.png,b.png,train\n")
+    assert labels_of(tmp_path) == {}
 
 
 class InCorner(torch.nn.Module):

@@ -26,6 +26,7 @@ from eyespot.explanation.top import (
     Stage,
     chosen_channels,
     collect,
+    labels_of,
     layers_to_show,
     run_paths,
     stages_of,
@@ -90,7 +91,7 @@ def explain_layers(
     names = [place.name.replace(".", "_") for place in shown]
     refuse_taken(folder, names, force)
     paths = run_paths(model_file(run).parent, limit_of(predictor, most))
-    reader = Reader(predictor)
+    reader = Reader(predictor, labels_of(model_file(run).parent))
     examples = readable(reader, paths)
     stages = collect(predictor, shown, paths)
     cards = [card(predictor, reader, stage, examples) for stage in stages]
@@ -167,15 +168,17 @@ def card(predictor: Predictor, reader: Reader, stage: Stage, examples: Sequence[
     }
 
 
-def ideal_images(predictor: Predictor, stage: Stage, chosen: Sequence[int]) -> list[Image.Image]:
-    """The image that excites each channel most, as a picture"""
+def ideal_images(predictor: Predictor, stage: Stage, chosen: Sequence[int]) -> list[Image.Image | None]:
+    """The image that excites each channel most, as a picture; None where none was found"""
     if not chosen:
         return []
     network: Any = predictor.network
     dim = predictor.preprocessing.dim
     size = (max(predictor.card.preprocessing["side"], network.smallest),) * dim
-    made = maximise(network, stage.place, chosen, size)
-    return [picture(shown_values(x), 3 * TILE + 4) for x in made]
+    made, better = maximise(network, stage.place, chosen, size)
+    return [
+        picture(shown_values(x), 3 * TILE + 4) if ok else None for x, ok in zip(made, better, strict=True)
+    ]
 
 
 def shown_values(x: Tensor) -> Array:
@@ -186,7 +189,7 @@ def shown_values(x: Tensor) -> Array:
 
 
 def channel_pictures(
-    predictor: Predictor, reader: Reader, stage: Stage, channel: int, ideal: Image.Image
+    predictor: Predictor, reader: Reader, stage: Stage, channel: int, ideal: Image.Image | None
 ) -> dict[str, Any]:
     """The nine crops of one channel, and the gradients beside them."""
     crops = []
@@ -206,18 +209,20 @@ def channel_pictures(
         ]
         outside = float(np.median(array))
         crops.append(picture(crop(array, of_array, outside), TILE))
-    classes = sorted({Path(top.path).parent.name for top in stage.top[channel]})
+    classes = sorted({reader.labels[top.path] for top in stage.top[channel] if top.path in reader.labels})
+    blank = Image.new("RGB", (3 * TILE + 4, 3 * TILE + 4), "white")
     return {
         "channel": channel,
         "value": f"{stage.top[channel][0].value:.3g}",
         "crops": crops,
         "slopes": slopes,
-        "ideal": ideal,
+        "ideal": ideal or blank,
+        "made": "made image" if ideal else "none found: no gradient at the start",
         "from": ", ".join(classes[:4]) + ", ..." * (len(classes) > 4),
         "src": {
             "crops": embedded(nine(crops)),
             "slopes": embedded(nine(slopes)),
-            "ideal": embedded(ideal),
+            "ideal": embedded(ideal or blank),
         },
     }
 

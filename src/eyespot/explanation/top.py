@@ -54,9 +54,13 @@ class Stage:
 
 
 class Reader:
-    """Images of a run as its network gets them, (*S, C); kept to be read again where they are small."""
+    """Images of a run as its network gets them, (*S, C); kept to be read again where they are small.
 
-    def __init__(self, predictor: Predictor):
+    labels   of the paths, where they have one
+    """
+
+    def __init__(self, predictor: Predictor, labels: dict[str, str] | None = None):
+        self.labels = labels or {}
         self.predictor = predictor
         self.own_size: bool = predictor.output.of_positions
         self.remarks = Remarks()
@@ -83,6 +87,11 @@ def run_paths(run: Path, most: int) -> list[str]:
     """Images of the split of a run, evenly spread. Raises UserError where the run has no split."""
     paths = [row["path"] for row in split_rows(run)]
     return paths[:: max(1, -(-len(paths) // most))]
+
+
+def labels_of(run: Path) -> dict[str, str]:
+    """The class of each path of a run's split; none for masks."""
+    return {row["path"]: row["label"] for row in split_rows(run) if "label" in row}
 
 
 def stages_of(of_network: Sequence[Place]) -> list[Place]:

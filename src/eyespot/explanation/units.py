@@ -63,10 +63,11 @@ def maximise(
     size: tuple[int, ...],
     seed: int = 0,
     steps: int = STEPS,
-) -> Tensor:
-    """(K, C, *S) images that excite the middle unit of each channel (Olah et al. 2017): in Fourier space, under jitter.
+) -> tuple[Tensor, list[bool]]:
+    """Images (K, C, *S) that excite the middle unit of each channel (Olah et al. 2017): in Fourier space, under jitter.
 
-    Amplitudes fall with the frequency as in photos, and the image is moved at each step, so that what is found is no noise.
+    Amplitudes fall with the frequency as in photos, and the image is moved at each step, so that what is found is no noise. Also
+    returns whether each channel is excited more than by the noise at the start: a ReLU that is zero there has no gradient.
     """
     generator = torch.Generator().manual_seed(seed)
     parameter = next(network.parameters())
@@ -83,16 +84,22 @@ def maximise(
         values = torch.fft.irfftn(torch.view_as_complex(spectrum) * falling, s=size, dim=axes, norm="ortho")
         return LARGEST * torch.tanh(values)
 
+    def excited(x: Tensor) -> Tensor:
+        with taps(network, [place.name]) as record:
+            network(x)
+            return record[place.name][(rows, torch.tensor(list(channels)), *middle)]
+
+    with torch.no_grad():
+        before = excited(image())
     with torch.enable_grad():
         for _ in range(steps):
             moves = [int(torch.randint(-(n // 16), n // 16 + 1, (1,), generator=generator)) for n in size]
-            with taps(network, [place.name]) as record:
-                network(image().roll(moves, axes))
-                excited = record[place.name][(rows, torch.tensor(list(channels)), *middle)]
             optimizer.zero_grad()
-            (spectrum.grad,) = torch.autograd.grad(-excited.sum(), spectrum)
+            (spectrum.grad,) = torch.autograd.grad(-excited(image().roll(moves, axes)).sum(), spectrum)
             optimizer.step()
-    return image().detach()
+    with torch.no_grad():
+        made = image()
+        return made, (excited(made) > before).tolist()
 
 
 def frequency_scale(size: tuple[int, ...]) -> Tensor:
