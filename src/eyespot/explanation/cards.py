@@ -169,7 +169,7 @@ def card(predictor: Predictor, reader: Reader, stage: Stage, examples: Sequence[
 
 
 def ideal_images(predictor: Predictor, stage: Stage, chosen: Sequence[int]) -> list[Image.Image | None]:
-    """The image that excites each channel most, as a picture; None where none was found"""
+    """The image that excites each channel most, as a picture; None where none was better than noise"""
     if not chosen:
         return []
     network: Any = predictor.network
@@ -217,7 +217,7 @@ def channel_pictures(
         "crops": crops,
         "slopes": slopes,
         "ideal": ideal or blank,
-        "made": "made image" if ideal else "none found: no gradient at the start",
+        "made": "made image" if ideal else "none made that excites it",
         "from": ", ".join(classes[:4]) + ", ..." * (len(classes) > 4),
         "src": {
             "crops": embedded(nine(crops)),
