@@ -90,7 +90,7 @@ def _signal(image: Array, values: NDArray[Any], limit: float) -> dict[str, Image
         x = np.linspace(0, width - 1, len(channel))
         if len(channel) > 4 * width:  # the range at each pixel, since lines between all samples would hide it
             parts = np.array_split(y, width)
-            points = [(k, float(e)) for k, part in enumerate(parts) for e in (part.min(), part.max())]
+            points = [(k, float(e)) for k, piece in enumerate(parts) for e in (piece.min(), piece.max())]
         else:
             points = list(zip(x.tolist(), y.tolist(), strict=True))
         draw.line(points, fill=colour, width=2)

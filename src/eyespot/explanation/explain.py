@@ -102,7 +102,7 @@ def explain(
     against   another class: the map explains why the target and not this one
     layer     that Grad-CAM looks at; without it the last with a grid of 7 or more places along each axis, or the last on
               the coarsest grid of a network for masks
-    region    for masks: START:END for each axis, what part of the mask is explained
+    region    for masks: START:END for each axis, where the mask is explained
     baseline  what covers a place and where integrated gradients start: mean (of the training images), black or blur
     patch     samples along each axis of occlusion's patch
     check     whether the map is compared with an edge filter, the distance from the centre and a random order
@@ -236,7 +236,7 @@ class Explainer:
             size = " x ".join(map(str, shape))
             raise UserError(
                 f"{subject.name} has {size} samples, whose map takes about {facts.memory(shape) / 2**20:,.0f} MB, and tiles would "
-                f"not be equal to it, since {planned.why}: explain a part of it, or set EYESPOT_MEMORY_MB"
+                f"not be equal to it, since {planned.why}: explain a smaller piece, or set EYESPOT_MEMORY_MB"
             )
         return planned
 

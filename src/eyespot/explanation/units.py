@@ -66,7 +66,7 @@ def maximise(
 ) -> tuple[Tensor, list[bool]]:
     """Images (K, C, *S) that excite the middle unit of each channel (Olah et al. 2017): in Fourier space, under jitter.
 
-    Amplitudes fall with the frequency as in photos, and the image is moved at each step, so that what is found is no noise. Also
+    Amplitudes fall with the frequency as in photos, and the image is moved at each step, so that it is no noise. Also
     returns whether each channel is excited more than by the noise at the start: a ReLU that is zero there has no gradient.
     """
     generator = torch.Generator().manual_seed(seed)
