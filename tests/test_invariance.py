@@ -468,6 +468,10 @@ def test_a_folder_of_images_without_classes(trained, tmp_path):
     assert result.accuracy is None
     assert "no labels" in str(result)
     assert list(result.errors) == [str(folder / "broken.png")]
+    for path in folder.glob("0*.png"):
+        Image.fromarray(np.zeros((9, 9, 4), np.uint16)[..., 0]).save(path)
+    with pytest.raises(UserError, match="none of the 6 images can be used"):
+        eyespot.invariance(run, folder, changes=["vflip"])
 
 
 def test_measurement_without_labels_has_no_constant():
@@ -522,6 +526,9 @@ def test_each_cause_has_its_evidence():
     outlier = Outlier("rotate", 15.0, "15 degrees", "6", "9", 40, 39, 0.1, 1e-6)
     (label,) = causes_of([assessed("broken")], replace(FACTS, outliers=[outlier]))
     assert label.cause == "label" and "6 is predicted as 9 in 39 of 40" in label.evidence
+    lost = [outlier, replace(outlier, name="8")]
+    (collapse,) = causes_of([assessed("broken")], replace(FACTS, outliers=lost))
+    assert collapse.cause == "augmentation"
     aliased = Sawtooth([], 4, {"value": 0.2, "low": 0.15, "high": 0.25, "n": 400})
     (aliasing,) = causes_of([assessed("weak", "shift")], replace(FACTS, sawtooth=aliased))
     assert aliasing.cause == "aliasing"

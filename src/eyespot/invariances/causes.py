@@ -124,8 +124,8 @@ def _over_invariant(a: Assessed, facts: Facts) -> Iterator[Cause]:
 
 def _label(a: Assessed, facts: Facts) -> Iterator[Cause]:
     becomes = [o for o in facts.outliers if o.change == a.name and o.becomes]
-    if not becomes:
-        return
+    if not becomes or (len(becomes) > 1 and len({o.becomes for o in becomes}) == 1):
+        return  # where all become one class, the network has lost them, and no label has changed
     texts = [
         f"{o.name} is predicted as {o.becomes} in {o.k} of {o.n}{f' at {o.text}' if o.text else ''}"
         for o in becomes[:3]

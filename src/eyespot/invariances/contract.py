@@ -246,15 +246,19 @@ class Judgement:
 
 
 def judge_contract(
-    entries: Sequence[Entry], measured: Mapping[str, Measured], units: Units, flag: str = ""
+    entries: Sequence[Entry],
+    measured: Mapping[str, Measured],
+    units: Units,
+    flag: str = "",
+    word: str = "image",
 ) -> Judgement:
-    """Each entry by its change as it was measured, over its severities."""
+    """Each entry by its change as it was measured, over its severities. word   what a sample is called"""
     measured = {entry.change: restricted(measured[entry.change], entry) for entry in entries}
     tests = [_forbidden if entry.forbidden else _required for entry in entries]
     chances = [test(entry, measured[entry.change], units) for test, entry in zip(tests, entries, strict=True)]
     broken = holm([p for p, _ in chances])
     judged = [
-        Judged(entry, p, is_broken, why, power_of(entry, measured[entry.change], units, len(entries)))
+        Judged(entry, p, is_broken, why, power_of(entry, measured[entry.change], units, len(entries), word))
         for entry, (p, why), is_broken in zip(entries, chances, broken, strict=True)
     ]
     return Judgement(judged, flag)
@@ -314,11 +318,11 @@ def holm(chances: Sequence[float], level: float = LEVEL) -> list[bool]:
     return rejected
 
 
-def power_of(entry: Entry, measured: Measured, units: Units, entries: int) -> str:
+def power_of(entry: Entry, measured: Measured, units: Units, entries: int, word: str = "image") -> str:
     """What would be seen with 80%, at the strictest level of Holm's procedure."""
     level = LEVEL / entries
     n = int(effective(loss_of(measured)[-1], units)) if units.grouped else len(units.place)
-    unit = "groups" if units.grouped else "images"
+    unit = "groups" if units.grouped else f"{word}s"
     shown = units.n if units.grouped else n
     if entry.forbidden:
         needed = math.ceil(math.log(level) / math.log(1 - entry.margin))

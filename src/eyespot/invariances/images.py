@@ -3,19 +3,22 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
+from eyespot.console import count, track
 from eyespot.data.duplicates.recognise import Looked
+from eyespot.data.formats.read import read_header
 from eyespot.data.header import WORD, Header
 from eyespot.data.images import load_images
-from eyespot.data.scan import scan
+from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.scan import scan, value_or_reason
 from eyespot.data.sources.find import find_samples
-from eyespot.data.sources.samples import list_files
+from eyespot.data.sources.samples import is_run, list_files
 from eyespot.data.store import Store
 from eyespot.errors import UserError
 from eyespot.evaluation.classes import check_source, notes_about_classes
@@ -121,7 +124,7 @@ def _at_most(images: Images, most: int) -> Images:
 def is_unlabelled(data: str | os.PathLike, predictor: Predictor) -> bool:
     """Whether data are an image, or a folder of nothing but images, that nothing gives a class or a mask."""
     path = Path(data)
-    if not path.is_dir():
+    if not path.is_dir() or is_run(path):
         return path.is_file() and path.suffix.lower() not in (".csv", ".tsv", ".txt", ".json")
     files = list(list_files(path, predictor.preprocessing.dim))
     if not files or any(file.parent != path for file in files):
@@ -140,30 +143,26 @@ def _unlabelled(predictor: Predictor, data: str | os.PathLike) -> Images:
     note = f"note: these {word}s have no labels: accuracy is not measured, and whether predictions stay the same is"
     if predictor.output.of_positions:
         raise UserError(f"{data} has no masks, and this run predicts masks: give images/ and masks/")
-    paths = [str(file) for file in files]
-    sizes, spacings, errors = _headers(paths, predictor)
-    readable = [path for path in paths if path not in errors]
+    errors: dict[str, str] = {}
+    headers = {}
+    for file in track(files, len(files), "reading"):
+        header = value_or_reason(partial(_readable_header, predictor.preprocessing), file)
+        if isinstance(header, str):
+            errors[str(file)] = header
+        else:
+            headers[str(file)] = header
+    if not headers:
+        raise UserError(nothing_usable(errors))
+    sizes, spacings = _grids([*headers.values()], predictor.preprocessing.dim)
     return Images(
-        predictor, str(data), readable, sizes=sizes, spacings=spacings, errors=errors, notes=(note,)
+        predictor, str(data), [*headers], sizes=sizes, spacings=spacings, errors=errors, notes=(note,)
     )
 
 
-def _headers(paths: list[str], predictor: Predictor) -> tuple[Any, Any, dict[str, str]]:
-    from eyespot.data.formats.read import read_header
-    from eyespot.data.scan import value_or_reason
-
-    errors: dict[str, str] = {}
-    headers = []
-    for path in paths:
-        header = value_or_reason(lambda content: read_header(content), Path(path))
-        if isinstance(header, str):
-            errors[path] = header
-        else:
-            headers.append(header)
-    if not headers:
-        raise UserError(nothing_usable(errors))
-    sizes, spacings = _grids(headers, predictor.preprocessing.dim)
-    return sizes, spacings, errors
+def _readable_header(preprocessing: Preprocessing, content: bytes) -> Header:
+    """The header of a file that the predictor can read. Raises Unreadable."""
+    preprocessing(content)
+    return read_header(content, preprocessing.read_options)
 
 
 def _grids(headers: Sequence[Header], dim: int) -> tuple[Any, Any]:

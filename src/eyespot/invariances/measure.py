@@ -106,7 +106,7 @@ def with_contract(result: Invariance, entries: Sequence[Entry], swaps: Mapping[s
     """The result with whether the contract holds, and with what is over-invariant by it."""
     units = units_of(result.n, result.images.groups)
     measured = {a.name: a.measured for a in result.changes}
-    judgement = judge_contract(entries, measured, units, result.flag)
+    judgement = judge_contract(entries, measured, units, result.flag, result.word)
     stays = {j.entry.change: j.why for j in judgement.entries if j.broken and j.entry.forbidden}
     if result.measurement.predicted is not None:
         stays |= {name: why for name, c in swaps.items() if (why := unswapped(result.measurement, name, c))}

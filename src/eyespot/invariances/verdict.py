@@ -148,7 +148,7 @@ def _why(
         return f"{number}; {_number(measured, drops[usual], usual, short=True)}"
     if status != "cannot tell":
         return number
-    more = f"about {needed:,} images would decide" if needed else "no number of images is likely to decide"
+    more = f"about {needed:,} would decide" if needed else "no number is likely to decide"
     return f"{number}: neither within {points(margin)} nor beyond; {more}"
 
 
