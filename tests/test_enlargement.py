@@ -347,6 +347,15 @@ def test_refusals(photos, settings, message):
     )
 
 
+def test_files_that_cannot_be_read_and_guesses_are_said(tmp_path):
+    write_set(tmp_path / "data" / "photos", per_class=3, kinds=2)
+    broken = next((tmp_path / "data" / "photos").rglob("*.*"))
+    broken.write_bytes(broken.read_bytes()[:60])
+    result = eyespot.augment_data(tmp_path / "data", augment="shift", copies=1, out=tmp_path / "more")
+    assert result.originals == 5 and "warning: 1 file cannot be read: left out" in str(result)
+    assert "guess: folder: photos/" in str(result)
+
+
 def test_a_class_that_cannot_be_a_folder_is_refused(tmp_path):
     for i in range(4):
         noise = np.random.default_rng(i).integers(0, 99, (8, 8)).astype(np.uint8)

@@ -62,7 +62,13 @@ class Augmented:
     given: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        lines = [f"augment {self.augment}" + f" ({self.reason})" * bool(self.reason)]
+        lines = [f"guess: {guess}" for guess in self.survey.guesses]
+        unread = len(self.survey.images.errors)
+        if unread:
+            lines.append(
+                f"warning: {count(unread, 'file')} cannot be read: left out; eyespot look names them"
+            )
+        lines.append(f"augment {self.augment}" + f" ({self.reason})" * bool(self.reason))
         if self.picture:
             lines.append(f"picture {self.picture}")
         if self.folder:
