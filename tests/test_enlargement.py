@@ -99,6 +99,20 @@ def test_copies_of_training_images_never_validate(enlarged, by_table):
         assert any("augmented.csv" in str(guess) for guess in survey.guesses)
 
 
+def test_an_expression_for_groups_does_not_divide_copies_from_their_original(enlarged):
+    _, result = enlarged
+    for data in (result.folder, result.folder / "augmented.csv"):
+        survey = survey_data(data)
+        config = Config(group=r"([^/]+/[^/]+)\.png$", seed=1)  # the name, which a copy does not share
+        clusters = split_rows(survey, config).clusters
+        of_original = {}
+        for row in range(36):
+            original = survey.source.samples[int(survey.images.rows[row])].original
+            of_original.setdefault(original, set()).add(int(clusters[row]))
+        assert len(of_original) == 12 and all(len(joined) == 1 for joined in of_original.values())
+        assert len(set(split_rows(survey, Config(group=".+", duplicates="keep")).clusters.tolist())) > 30
+
+
 def test_copies_do_not_leak_from_a_folder_that_was_moved_or_is_one_of_several(enlarged, tmp_path):
     _, result = enlarged
     shutil.copytree(result.folder, tmp_path / "wrapped" / "more")

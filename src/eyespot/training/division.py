@@ -99,6 +99,8 @@ def split_rows(survey: Survey, config: Config, before: Inherited | None = None) 
     names = [survey.source.samples[int(i)].path.as_posix() for i in survey.images.rows]
     groups = groups_of(names, config.group) if config.group else _groups_of_source(survey)
     joined = survey.alike if groups is None else _join(survey.alike, groups)
+    if config.duplicates != "keep":
+        joined = _with_copies(survey, joined)
     test = rows[splits == "test"]
     if config.folds:
         return _described(_fold(survey, config, groups, joined))
@@ -206,6 +208,14 @@ def _join(alike: Rows, groups: list[str]) -> Rows:
     links = [[first.setdefault(group, i), i] for i, group in enumerate(groups)]
     links += [[int(a), i] for i, a in enumerate(alike)]
     return clusters(len(groups), links)
+
+
+def _with_copies(survey: Survey, joined: Rows) -> Rows:
+    """The same, with the copies that `eyespot augment` wrote and their originals, however groups were given"""
+    samples = [survey.source.samples[int(i)] for i in survey.images.rows]
+    if not any(sample.original for sample in samples):
+        return joined
+    return _join(joined, [sample.original or sample.path.as_posix() for sample in samples])
 
 
 def _check_groups(survey: Survey, chosen: NDArray[np.bool_], rest: Rows) -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from eyespot.data.guesses import Guess
-from eyespot.data.sources.samples import Source
+from eyespot.data.sources.samples import Sample, Source
 from eyespot.errors import UserError
 
 TABLE = "augmented.csv"
 """The table in the folder of an enlarged data set."""
+Row = dict[str, str]
 COLUMNS = ("path", "group", "source", "transform", "parameters", "seed")
 """Columns that it has at least; the path is that of a file in the folder."""
 
@@ -20,16 +21,14 @@ def with_originals(root: Path, source: Source) -> Source:
     The table may lie in the folder, above it or in one below: what was written may have been moved or divided since.
     """
     tables = _Tables(root)
-    samples = tuple(
-        replace(sample, group=tables.group_of(sample.path) or sample.group) for sample in source.samples
-    )
+    samples = tuple(_with_original(sample, tables) for sample in source.samples)
     if samples == source.samples:
         return source
     guess = Guess(
         "groups",
         "copies stay on one side of the split with their original",
         f"{TABLE} lists them",
-        "--group '.+' for no groups",
+        "--duplicates keep --group '.+' to take them as independent",
     )
     others = {
         missing: kept
@@ -39,28 +38,35 @@ def with_originals(root: Path, source: Source) -> Source:
     return replace(source, samples=samples, without=others, guesses=(*source.guesses, guess))
 
 
+def _with_original(sample: Sample, tables: "_Tables") -> Sample:
+    row = tables.row_of(sample.path)
+    if not row:
+        return sample
+    return replace(sample, group=row["group"] or sample.group, original=row["source"])
+
+
 class _Tables:
     """The tables of folders, each read once."""
 
     def __init__(self, root: Path):
         self.highest = root.absolute().parent
-        self.known: dict[Path, dict[str, str]] = {}
+        self.known: dict[Path, dict[str, Row]] = {}
 
-    def group_of(self, path: Path) -> str:
-        """The group of a file by the nearest table above it that lists it; empty where none does"""
+    def row_of(self, path: Path) -> Row:
+        """The row of a file in the nearest table above it that lists it; empty where none does"""
         whole = path.absolute()
         for folder in whole.parents:
             if folder not in self.known:
-                self.known[folder] = _groups(folder)
-            if group := self.known[folder].get(whole.relative_to(folder).as_posix(), ""):
-                return group
+                self.known[folder] = _rows(folder)
+            if row := self.known[folder].get(whole.relative_to(folder).as_posix()):
+                return row
             if folder == self.highest:
                 break
-        return ""
+        return {}
 
 
-def _groups(folder: Path) -> dict[str, str]:
-    """The group of each file, by its path in the folder; empty where it has no such table."""
+def _rows(folder: Path) -> dict[str, Row]:
+    """The row of each file, by its path in the folder; empty where it has no such table."""
     path = folder / TABLE
     if not path.is_file():
         return {}
@@ -69,7 +75,7 @@ def _groups(folder: Path) -> dict[str, str]:
             table = csv.DictReader(file)
             if not set(COLUMNS) <= set(table.fieldnames or ()):
                 return {}
-            return {row["path"]: row["group"] or row["path"] for row in table}
+            return {row["path"]: row for row in table}
     except (OSError, csv.Error) as error:
         raise UserError(
             f"{path} cannot be read: {error}; it says which files are copies of one original"

@@ -29,7 +29,8 @@ def find_samples(data: str | os.PathLike, options: Config = Config()) -> Source:
     """
     path = Path(data)
     if path.is_file():
-        return source_of_annotation_file(path, options) or source_of_csv(path, options)
+        source = source_of_annotation_file(path, options) or source_of_csv(path, options)
+        return with_originals(path.parent, source)
     if path.is_dir():
         return source_of_folder(path, path.resolve().name, options)
     if str(data) in BUILTIN:

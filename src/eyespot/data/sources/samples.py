@@ -45,6 +45,7 @@ class Sample:
 
     masks   (class, file) where each class has a mask of its own; a class that is not among them is not in the image
     group   samples of one group, such as a patient, stay on one side of the split; "" where that is not known
+    original  equal for an original and its copies in a data set that `eyespot augment` wrote; else ""
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Sample:
     mask: Path | None = None
     masks: tuple[tuple[str, Path], ...] = ()
     group: str = ""
+    original: str = ""
 
     @property
     def mask_files(self) -> tuple[Path, ...]:
