@@ -97,6 +97,14 @@ def test_every_change_of_every_rank_keeps_the_type_and_replays():
                 assert np.array_equal(first[1], again[0]), f"{change.name} depends on the other images"
 
 
+def test_each_image_has_a_direction_of_its_own():
+    array = np.random.default_rng(0).integers(0, 255, (16, 16, 1), np.uint8)
+    originals = [Original(array, i) for i in range(12)]
+    for change in catalogue("shift", "rotate", "noise"):
+        changed = change.apply(originals, change.standard)
+        assert len({a.tobytes() for a in changed}) > 1, change.name
+
+
 def test_there_and_back_is_there():
     y, x = np.mgrid[:64, :64]
     smooth = (127 + 60 * np.sin(x / 9) + 60 * np.cos(y / 7)).astype(np.float32)[..., None]
@@ -174,6 +182,7 @@ def test_a_network_at_chance_has_nothing_to_lose(tmp_path):
     images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
     result = measured_on(images, "run", catalogue("hflip"))
     assert result["hflip"].verdict.status == "cannot tell"
+    assert "nothing to lose" in result.flag
 
 
 def test_known_verdicts(tmp_path):
@@ -484,8 +493,9 @@ def test_teeth_are_seen_where_strides_alias(tmp_path):
     images = images_for(tmp_path, predictor_of(circular_network(2)), n=80)
     images.predictor.preprocessing = replace(images.predictor.preprocessing, size=SIDE)
     rng = np.random.default_rng(0)
-    same = (rng.random((12, 400)) < 0.8).astype(float)
-    same[3::4] = 1
+    same = (rng.random((16, 400)) < 0.8).astype(float)
+    same[3::4] = rng.random((4, 400)) < 0.94
+    same[7::8] = 1
     aliased = teeth(same, units_of(400, None))
     assert aliased.period == 4
     assert aliased.gain["low"] > 0.1
