@@ -176,8 +176,17 @@ def test_auto_is_what_is_chosen_where_nothing_is_given(sides):
     assert planners[0].config.augment == "shift(0.06)"
 
 
-def test_a_policy_trains(sides, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_policy_trains(sides, tmp_path, precision):
     import eyespot
 
-    run = eyespot.train(sides, model="small", epochs=1, augment="trivial|mixup", out=tmp_path / "run")
+    (tmp_path / "settings.toml").write_text(f'precision = "{precision}"\nthreads = 1\n')
+    run = eyespot.train(
+        sides,
+        config=tmp_path / "settings.toml",
+        model="small",
+        epochs=1,
+        augment="trivial|mixup",
+        out=tmp_path / "run",
+    )
     assert run.evaluation is not None

@@ -211,8 +211,9 @@ class Loop:
         needed = samples_needed(progress.seen, len(self.order.rows))
         batches_of_rows = [self.order.at(position) for position in range(0, needed, self.order.batch)]
         batches = (self.task.batch(batch, progress.side)[0] for batch in batches_of_rows)
-        with arithmetic(self.device, self.config.precision):
-            estimate_statistics(self.state.ema.network, batches)
+        estimate_statistics(
+            self.state.ema.network, batches, lambda: arithmetic(self.device, self.config.precision)
+        )
 
     def _validate(self, fraction: float) -> None:
         state = self.state

@@ -4,7 +4,8 @@ Running statistics lag: behind a change of the image size, and behind averaged w
 of those of the weights (Izmailov et al. 2018, "Averaging weights leads to wider optima", section 3.2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +37,16 @@ def is_lagging(steps: int, resized_at: int) -> bool:
 
 
 @torch.no_grad()
-def estimate_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+def estimate_statistics(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    arithmetic: Callable[[], AbstractContextManager] = nullcontext,
+) -> None:
     """Replace the running statistics of all batch norms by the mean over these batches (B, C, *S).
 
     Everything else of the network stays as it is, and dropout in evaluation mode. Without batch norms no batch is drawn.
+
+    arithmetic   makes the context in which the network runs; batches are made outside it, as in training
     """
     norms = [m for m in network.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
     if not norms:
@@ -51,7 +58,8 @@ def estimate_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.train()
     try:
         for x in batches:
-            network(x)
+            with arithmetic():
+                network(x)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
