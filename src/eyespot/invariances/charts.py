@@ -27,7 +27,7 @@ def sawtooth_svg(saw: Sawtooth) -> Markup:
     figure, (axis,) = _figure(6, 2.4)
     x = np.arange(1, len(saw.consistency) + 1)
     _band(axis, x, saw.consistency, BLUE, "")
-    for k in range(saw.period, len(x) + 1, saw.period or len(x) + 1):
+    for k in range(saw.period, len(x) + 1, saw.period) if saw.period else ():
         axis.axvline(k, color=ORANGE, linewidth=0.8, linestyle=":")
     axis.set(xlabel="shift along all axes, samples of the network's input", ylabel="consistency (%)")
     axis.set_xticks(x[:: 1 + len(x) // 16])
