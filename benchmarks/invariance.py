@@ -71,7 +71,7 @@ def alarms(n: int, drops: tuple[float, float, float], repeats: int, forbidden: b
             severities = len(CHANGES[name].severities)
             changed = (rng.random(n) < drop).astype(float)
             changes[name] = measured(name, np.repeat(changed[None], severities, 0))
-        broken += not judge_contract(entries, changes, units).holds
+        broken += judge_contract(entries, changes, units).broken
     return broken / repeats
 
 

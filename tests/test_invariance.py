@@ -18,7 +18,7 @@ from eyespot.invariances.assess import assess
 from eyespot.invariances.bands import drops_of, share_interval, shares, units_of
 from eyespot.invariances.causes import AUGMENT, SETTINGS, Facts, causes_of
 from eyespot.invariances.changes import Catalogue, Change
-from eyespot.invariances.contract import Entry, detectable, holm, judge_contract, read_contract
+from eyespot.invariances.contract import Entry, holm, judge_contract, read_contract, with_severity
 from eyespot.invariances.images import Images
 from eyespot.invariances.measure import check_name, measured_on, result_of
 from eyespot.invariances.measured import Measured, Measurement
@@ -26,6 +26,7 @@ from eyespot.invariances.of_classes import measure_classes, predict_views
 from eyespot.invariances.of_masks import measure_masks
 from eyespot.invariances.original import Original
 from eyespot.invariances.outliers import Outlier, false_discoveries
+from eyespot.invariances.power import detectable
 from eyespot.invariances.sawtooth import Sawtooth, sawtooth_of, teeth
 from eyespot.invariances.verdict import MARGIN, judge
 from eyespot.invariances.views import View
@@ -174,7 +175,7 @@ def test_a_constant_network_is_flagged_and_not_praised(tmp_path):
     judgement = judge_contract(
         [Entry("hflip")], {"hflip": result["hflip"].measured}, units_of(80, None), result.flag
     )
-    assert not judgement.holds
+    assert judgement.broken
 
 
 def test_a_network_at_chance_has_nothing_to_lose(tmp_path):
@@ -272,14 +273,14 @@ def test_few_images_cannot_tell_and_it_is_said_how_many_could():
 def test_contracts():
     units = units_of(500, None)
     broken = judge_contract([Entry("hflip")], {"hflip": flipped(500, 50)}, units)
-    holds = judge_contract([Entry("hflip")], {"hflip": flipped(500, 5)}, units)
-    assert (broken.holds, holds.holds) == (False, True)
+    holds = judge_contract([Entry("hflip")], {"hflip": flipped(500, 0)}, units)
+    assert (broken.status, holds.status) == ("broken", "holds")
     assert "a drop of" in holds.entries[0].power
     changes = judge_contract([Entry("hflip", forbidden=True)], {"hflip": flipped(500, 50)}, units)
     stays = judge_contract([Entry("hflip", forbidden=True)], {"hflip": flipped(500, 0)}, units)
-    assert (changes.holds, stays.holds) == (True, False)
+    assert (changes.status, stays.status) == ("holds", "broken")
     few = judge_contract([Entry("hflip", forbidden=True)], {"hflip": flipped(50, 0)}, units_of(50, None))
-    assert few.holds and "cannot show" in few.entries[0].power
+    assert few.status == "cannot tell" and not few.broken and "cannot show" in few.entries[0].power
 
 
 def test_false_alarms_and_power_of_a_contract():
@@ -290,10 +291,9 @@ def test_false_alarms_and_power_of_a_contract():
     for _ in range(100):
         k = rng.binomial(500, 0.02, 2)
         changes = {e.change: flipped(500, int(i), e.change) for e, i in zip(entries, k, strict=True)}
-        alarms += not judge_contract(entries, changes, units).holds
-        seen += not judge_contract(
-            entries, changes | {"hflip": flipped(500, rng.binomial(500, 0.06))}, units
-        ).holds
+        alarms += judge_contract(entries, changes, units).broken
+        more = changes | {"hflip": flipped(500, rng.binomial(500, 0.06))}
+        seen += judge_contract(entries, more, units).broken
     assert alarms <= 9
     assert seen >= 90
     detected = detectable(500, 0.02, 0.025)
@@ -316,7 +316,7 @@ def test_a_contract_with_swaps(tmp_path):
     images = images_for(tmp_path, predictor_of(side_of), n=200)
     result = measured_on(images, "run", catalogue("hflip"), [entry])
     assert result["hflip"].same[0]["value"] == 1
-    assert result.contract.holds
+    assert result.contract.status == "holds"
 
     symmetric = predictor_of(
         lambda x: np.stack([x[:, 3, :, 0].astype(float).mean(1) % 7, x[:, 4, :, 0].mean(1) % 7], 1)
@@ -328,7 +328,7 @@ def test_a_contract_with_swaps(tmp_path):
         [entry],
     )
     assert result["hflip"].verdict.status == "over-invariant"
-    assert not result.contract.holds
+    assert result.contract.broken
 
 
 def symmetric_labels(images, predictor):
@@ -564,3 +564,22 @@ def test_the_page_stands_alone(tmp_path):
     assert "predicted left" in text and "changed: right" in text
     with pytest.raises(UserError, match="--force"):
         refuse_taken(tmp_path / "out", False)
+
+
+@pytest.mark.parametrize(("n", "k", "forbidden"), [(20, 0, False), (359, 8, False), (20, 0, True)])
+def test_what_the_images_do_not_show_is_not_called_held(n, k, forbidden):
+    """A drop of 2.2 points is not within 2, nor is a share of 0% more than 2%: neither is shown by so few images."""
+    judgement = judge_contract(
+        [Entry("hflip", forbidden=forbidden)], {"hflip": flipped(n, k)}, units_of(n, None)
+    )
+    assert judgement.status == judgement.entries[0].status == "cannot tell" and not judgement.broken
+    assert judgement.lines()[0].startswith("contract not broken, but not shown to hold: 1 of 1 entry")
+    assert ": holds" not in "\n".join(judgement.lines())
+
+
+def test_limits_of_shifts_are_whole_samples():
+    (shift,) = [c for c in Catalogue(2, 8, 16).changes if c.name == "shift"]
+    assert with_severity(shift, Entry("shift", up_to=0.3)).severities == shift.severities == (0.125, 0.25)
+    assert with_severity(shift, Entry("shift", up_to=0.4)).severities == (0.125, 0.25, 0.375)
+    with pytest.raises(UserError, match="less than a sample of these images"):
+        with_severity(shift, Entry("shift", up_to=0.06))

@@ -38,7 +38,10 @@ def invariance(
     ] = None,
     changes: Annotated[
         str | None,
-        typer.Option(help="Only these, such as hflip,shift; all if not given.", show_default=False),
+        typer.Option(
+            help="Only these, such as hflip,shift, and those of the contract; all if not given.",
+            show_default=False,
+        ),
     ] = None,
     contract: Annotated[
         Path | None,
@@ -70,7 +73,7 @@ def invariance(
 
     if out:
         refuse_taken(out, force)
-    names = None if changes is None else [name.strip() for name in changes.split(",") if name.strip()]
+    names = None if changes is None else [name.strip() for name in changes.split(",")]
     result = invariance(
         run, data, changes=names, contract=contract, most=most, device=device, **typed(settings)
     )
@@ -81,5 +84,5 @@ def invariance(
         print(f"\npage  {page}")
     for path, reason in list(result.errors.items())[:20]:
         print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
-    if result.errors or (result.contract and not result.contract.holds):
+    if result.errors or (result.contract and result.contract.broken):
         raise typer.Exit(IN_PART)

@@ -197,7 +197,12 @@ def _augmentation(a: Assessed, facts: Facts) -> Iterator[Cause]:
     setting = SETTINGS.get(a.name, "").format(max(change.standard, change.severities[at]))
     pipeline = "" if facts.augment in ("", "none") else f"{facts.augment}|"
     where = f" at {change.text(change.severities[at])}" if change.text(1.0) else ""
-    evidence = f"the run was trained without it, and it costs {100 * drop['value']:.1f} points{where}"
+    harm = (
+        f"costs {100 * drop['value']:.1f} points"
+        if a.right
+        else f"changes {drop['value']:.1%} of predictions"
+    )
+    evidence = f"the run was trained without it, and it {harm}{where}"
     action = "if labels keep their meaning, which only you know, train with it and measure again"
     yield Cause(
         a.name,

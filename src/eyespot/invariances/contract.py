@@ -1,4 +1,6 @@
-"""A contract: which changes may not change predictions, which have to, and which exchange classes. It holds or is broken.
+"""A contract: which changes may not change predictions, which have to, and which exchange classes.
+
+It is broken, it holds, or the images are too few to tell.
 
 The errors of all its entries together: where every entry holds, the contract is called broken with a probability of at
 most 5% (Holm 1979).
@@ -17,14 +19,13 @@ from numpy.typing import NDArray
 from eyespot.console import count
 from eyespot.data.masks.mapping import VOID
 from eyespot.errors import UserError, nearest
-from eyespot.invariances.bands import Drops, Spread, Units, drops_of, shares, units_of
+from eyespot.invariances.bands import Units, drops_of, shares
 from eyespot.invariances.changes import Change
 from eyespot.invariances.measured import Measured
-from eyespot.invariances.verdict import MARGIN, loss_of, points, rounded_up
+from eyespot.invariances.power import LEVEL, effective, power_of
+from eyespot.invariances.verdict import MARGIN, loss_of
 
-LEVEL = 0.05
-"""The probability that a contract is called broken that holds."""
-POWER = 0.8
+HOLDS, BROKEN, UNKNOWN = "holds", "broken", "cannot tell"
 KEYS = ("required", "forbidden", "up_to", "swaps", "margin")
 
 
@@ -175,7 +176,19 @@ def with_severity(change: Change, entry: Entry) -> Change:
         raise UserError(f"[{change.name}] has up_to = {entry.up_to:g}; give it {unit}from {low} to {high}")
     if not change.ordered:
         return change
-    return replace(change, severities=tuple(sorted({*change.severities, entry.up_to})))
+    severity = _whole_samples(change, entry.up_to) if change.name == "shift" else entry.up_to
+    return replace(change, severities=tuple(sorted({*change.severities, severity})))
+
+
+def _whole_samples(shift: Change, up_to: float) -> float:
+    """The largest share of the size, up to this one, that is a whole number of samples; the first severity is one of them."""
+    sample = shift.severities[0]
+    samples = math.floor(up_to / sample + 1e-9)
+    if not samples:
+        raise UserError(
+            f"[shift] has up_to = {up_to:g}, which is less than a sample of these images ({sample:.3g} of the size): give more"
+        )
+    return next((s for s in shift.severities if abs(s - samples * sample) < 1e-9), samples * sample)
 
 
 def restricted(measured: Measured, entry: Entry) -> Measured:
@@ -195,16 +208,25 @@ def restricted(measured: Measured, entry: Entry) -> Measured:
 
 @dataclass(frozen=True)
 class Judged:
-    """One entry. p   the probability of what was seen, or more, where the entry holds"""
+    """One entry.
+
+    p       the probability of what was seen, or more, where the entry holds
+    shown   whether the images show, with 95%, that it holds
+    """
 
     entry: Entry
     p: float
     broken: bool
+    shown: bool
     why: str
     power: str
 
+    @property
+    def status(self) -> str:
+        return BROKEN if self.broken else HOLDS if self.shown else UNKNOWN
+
     def __str__(self) -> str:
-        return f"{self.entry}: {'broken' if self.broken else 'holds'}; {self.why}; {self.power}"
+        return f"{self.entry}: {self.status}; {self.why}; {self.power}"
 
 
 @dataclass(frozen=True)
@@ -215,27 +237,41 @@ class Judgement:
     flag: str = ""
 
     @property
-    def holds(self) -> bool:
-        return not any(judged.broken for judged in self.entries) and not self.flag
+    def broken(self) -> bool:
+        return any(judged.broken for judged in self.entries) or bool(self.flag)
+
+    @property
+    def status(self) -> str:
+        """Broken, holds where every entry was shown to hold, or else cannot tell."""
+        if self.broken:
+            return BROKEN
+        return HOLDS if all(judged.shown for judged in self.entries) else UNKNOWN
+
+    @property
+    def heading(self) -> str:
+        """The status, for people."""
+        numbers = {s: sum(judged.status == s for judged in self.entries) for s in (BROKEN, HOLDS, UNKNOWN)}
+        n = count(len(self.entries), "entry")
+        if self.status == UNKNOWN:
+            return f"not broken, but not shown to hold: {numbers[UNKNOWN]} of {n} cannot be told from these images"
+        return self.status if self.flag else f"{self.status}: {numbers[self.status]} of {n}"
 
     def lines(self) -> list[str]:
         """For people."""
-        broken = sum(judged.broken for judged in self.entries)
-        n = count(len(self.entries), "entry")
-        head = f"contract: {'holds' if self.holds else 'broken'}, {broken} of {n} broken; a contract that holds is called broken in at most 5% of cases"
+        head = f"contract {self.heading}; a contract that holds is called broken in at most 5% of cases"
         flag = [f"  {self.flag}: a contract cannot hold for such a network"] if self.flag else []
         return [head, *flag, *(f"  {judged}" for judged in self.entries)]
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "holds": self.holds,
+            "status": self.status,
             "flag": self.flag or None,
             "level": LEVEL,
             "entries": [
                 {
                     "transform": judged.entry.change,
                     "demand": str(judged.entry),
-                    "broken": judged.broken,
+                    "status": judged.status,
                     "p": judged.p,
                     "why": judged.why,
                     "power": judged.power,
@@ -256,30 +292,42 @@ def judge_contract(
     measured = {entry.change: restricted(measured[entry.change], entry) for entry in entries}
     tests = [_forbidden if entry.forbidden else _required for entry in entries]
     chances = [test(entry, measured[entry.change], units) for test, entry in zip(tests, entries, strict=True)]
-    broken = holm([p for p, _ in chances])
+    broken = holm([p for p, _, _ in chances])
     judged = [
-        Judged(entry, p, is_broken, why, power_of(entry, measured[entry.change], units, len(entries), word))
-        for entry, (p, why), is_broken in zip(entries, chances, broken, strict=True)
+        Judged(
+            entry,
+            p,
+            is_broken,
+            shown,
+            why,
+            power_of(entry, measured[entry.change], units, len(entries), word),
+        )
+        for entry, (p, shown, why), is_broken in zip(entries, chances, broken, strict=True)
     ]
     return Judgement(judged, flag)
 
 
-def _required(entry: Entry, measured: Measured, units: Units) -> tuple[float, str]:
-    """No harm is done: the drops are within the margin."""
+def _required(entry: Entry, measured: Measured, units: Units) -> tuple[float, bool, str]:
+    """No harm is done: the drops are within the margin. The chance, whether that is shown, and the numbers."""
     drops = drops_of(loss_of(measured), units)
     scores = drops.scores()
     at = int(np.argmax([score["value"] for score in scores]))
     text = measured.change.text(measured.change.severities[at])
     where = f" at {text}" if text else ""
     low, high = (100 * scores[at][key] for key in ("low", "high"))
-    what = "drop" if measured.right is not None else "share of changed predictions"
     number = 100 * scores[at]["value"]
     p = drops.chance(entry.margin) if units.n > 1 else 1.0
-    return p, f"{what} {number:.1f} points{where} ({low:.1f} to {high:.1f}), {100 * entry.margin:g} allowed"
+    shown = units.n > 1 and all(score["high"] <= entry.margin for score in scores)
+    allowed = f"{100 * entry.margin:g}"
+    if measured.right is None:
+        why = f"{number:.1f}% of predictions change{where} ({max(0.0, low):.1f} to {high:.1f}), {allowed}% allowed"
+    else:
+        why = f"drop {number:.1f} points{where} ({low:.1f} to {high:.1f}), {allowed} allowed"
+    return p, shown, why
 
 
-def _forbidden(entry: Entry, measured: Measured, units: Units) -> tuple[float, str]:
-    """Predictions change: at some severity, in more images than the margin."""
+def _forbidden(entry: Entry, measured: Measured, units: Units) -> tuple[float, bool, str]:
+    """Predictions change: at some severity, in more images than the margin. As `_required`."""
     from scipy.stats import beta
 
     changed = 1 - measured.same
@@ -288,24 +336,11 @@ def _forbidden(entry: Entry, measured: Measured, units: Units) -> tuple[float, s
     for score, values in zip(scores, changed, strict=True):
         n = effective(values, units)
         p = max(p, float(beta.sf(entry.margin, score["value"] * n + 1, (1 - score["value"]) * n)))
-    most = max(scores, key=lambda score: score["value"])
+    most = max(scores, key=lambda score: score["low"])
     low, high = (100 * most[key] for key in ("low", "high"))
     number = 100 * most["value"]
-    return (
-        p,
-        f"{number:.1f}% of predictions change ({low:.1f} to {high:.1f}), more than {100 * entry.margin:g}% demanded",
-    )
-
-
-def effective(values: NDArray[np.float64], units: Units) -> float:
-    """How many independent images say as much as these values (N,) do: fewer, where they come in groups that are alike"""
-    n = len(values)
-    mean = float(values.mean())
-    if not units.grouped or not 0 < mean < 1:
-        return float(units.n if units.grouped else n)
-    sums = units.sums(values[None] - mean)[0]
-    variance = float((sums**2).sum()) / n**2 * units.n / max(1, units.n - 1)
-    return float(np.clip(mean * (1 - mean) / variance, units.n, n)) if variance else float(units.n)
+    why = f"{number:.1f}% of predictions change ({low:.1f} to {high:.1f}), more than {100 * entry.margin:g}% demanded"
+    return p, units.n > 1 and most["low"] > entry.margin, why
 
 
 def holm(chances: Sequence[float], level: float = LEVEL) -> list[bool]:
@@ -316,40 +351,3 @@ def holm(chances: Sequence[float], level: float = LEVEL) -> list[bool]:
             break
         rejected[int(i)] = True
     return rejected
-
-
-def power_of(entry: Entry, measured: Measured, units: Units, entries: int, word: str = "image") -> str:
-    """What would be seen with 80%, at the strictest level of Holm's procedure."""
-    level = LEVEL / entries
-    n = int(effective(loss_of(measured)[-1], units)) if units.grouped else len(units.place)
-    unit = "groups" if units.grouped else f"{word}s"
-    shown = units.n if units.grouped else n
-    if entry.forbidden:
-        needed = math.ceil(math.log(level) / math.log(1 - entry.margin))
-        if n >= needed:
-            return f"with your {shown:,} {unit} a network that never changes its predictions would be seen"
-        return f"your {shown:,} {unit} cannot show that predictions never change: {needed:,} can"
-    drop = detectable(n, entry.margin, level / len(measured.change.severities))
-    if drop is None:
-        return f"your {shown:,} {unit} cannot show any drop: give at least {rounded_up(5 / (1 - entry.margin)):,}"
-    return f"with your {shown:,} {unit} a drop of {points(drop)} would be seen with {POWER:.0%}"
-
-
-def detectable(n: int, margin: float, level: float) -> float | None:
-    """The smallest drop that n images show to be above the margin with 80%, if no image gains; None where none is."""
-    from scipy.stats import binom, norm
-
-    units = units_of(2, None)
-    plain = Spread(np.zeros(1), np.eye(1), np.inf)
-    z = float(norm.isf(level))
-    low, high = 0, n
-    while low < high:  # the fewest losses that show it
-        k = (low + high) // 2
-        lost = Drops(np.array([k / n]), np.zeros(1), np.array([n]), np.array([n]), plain, n, units)
-        if lost.limits(z)[0][0] > margin:
-            high = k
-        else:
-            low = k + 1
-    drops = np.arange(margin, 1.0, 0.001)
-    enough = drops[binom.sf(low - 1, n, drops) >= POWER]
-    return float(enough[0]) if len(enough) else None

@@ -18,6 +18,8 @@ Classes = NDArray[np.int64]
 Key = tuple[str, str, float, int]
 Logits = Callable[[Array], NDArray[np.float32]]
 UNCHANGED: Key = ("", "", 0.0, 0)
+VARIED = 20
+"""So many images are taken to be of several classes, whatever their labels."""
 NONE = -1
 """In place of a class, where an image has no such view."""
 Swaps = Mapping[str, NDArray[np.int64]]
@@ -46,7 +48,9 @@ def measure_classes(
     labels = images.labels
     constant = None if labels is None else float(np.bincount(labels).max() / n)
     before = None if labels is None else (base == labels).astype(float)
-    return Measurement(measured, constant, len(set(base.tolist())) == 1, before, base, predicted, notes)
+    varied = n >= VARIED or (labels is not None and len(np.unique(labels)) > 1)
+    is_constant = varied and len(np.unique(base)) == 1
+    return Measurement(measured, constant, is_constant, before, base, predicted, notes)
 
 
 def predict_views(

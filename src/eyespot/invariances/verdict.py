@@ -37,7 +37,7 @@ class Verdict:
 
 STATUSES = {
     "ok": "the accuracy drops by no more than the margin, with 95%, up to the usual severity",
-    "weak": "the accuracy drops for certain at some severity, but not by more than the margin at the mildest",
+    "weak": "the accuracy drops by more than the margin, with 95%, but not at the mildest severity",
     "broken": "the accuracy drops by more than the margin, with 95%, at the mildest severity",
     "over-invariant": "predictions stay the same although the label changes",
     "cannot tell": "there are too few images, or too little accuracy to lose",
@@ -85,8 +85,8 @@ def _status(measured: Measured, lows: np.ndarray, highs: np.ndarray, margin: flo
     first = 0 if change.ordered else worst
     if lows[first] > margin:
         return "broken", first
-    if lows[worst] > 0:
-        return "weak", int(np.argmax(lows > 0)) if change.ordered else worst
+    if lows[worst] > margin:
+        return "weak", int(np.argmax(lows > margin))
     return "cannot tell", usual if change.ordered else int(highs.argmax())
 
 
