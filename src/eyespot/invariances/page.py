@@ -79,7 +79,7 @@ def details(a: Assessed) -> list[tuple[str, str]]:
     if a.overlap:
         rows.append(("IoU of the two masks", percent(a.overlap[at])))
     if a.trials:
-        what = "right" if a.measured.trials_right is not None else "same"
+        what = "right" if a.measured.trials_right is not None else "consistency"
         name = "mean" if a.overlap else what
         rows.append((f"{name}, worst of {a.trials.k} directions", f"{a.trials.worst['value']:.1%}"))
         rows.append((f"{name}, mean of {a.trials.k}", f"{a.trials.mean['value']:.1%}"))
@@ -89,12 +89,12 @@ def details(a: Assessed) -> list[tuple[str, str]]:
         rows.append(("interpolation", "none: values are copied"))
     if a.border:
         where = (
-            ("far from the border", "everywhere") if a.overlap else ("cropped, no border", "border filled")
+            ("far from the border", "everywhere") if a.overlap else ("cropped without border", "border filled")
         )
         rows += [
-            (f"same, {name}", f"{score['value']:.1%}")
+            (f"consistency, {name}", f"{score['value']:.1%}")
             for name, score in zip(where, (a.border.inner, a.border.filled), strict=True)
         ]
     if a.random:
-        rows.append(("same, random weights", f"{a.random['value']:.1%}"))
-    return [*rows, ("same, by chance", f"{a.measured.chance:.1%}")]
+        rows.append(("consistency, random weights", f"{a.random['value']:.1%}"))
+    return [*rows, ("consistency by chance", f"{a.measured.chance:.1%}")]
