@@ -22,9 +22,9 @@ from eyespot.data.sources.copies import TABLE
 from eyespot.data.sources.find import find_samples
 from eyespot.data.surveys.survey import Survey
 from eyespot.data.surveys.survey_data import survey_data
-from eyespot.enlargement.change import changed, copy_seed
+from eyespot.enlargement.change import Recipe, changed, copy_seed
 from eyespot.enlargement.originals import Originals
-from eyespot.enlargement.write import Recipe, classes_of, write_enlarged
+from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
 from eyespot.signature import with_settings
@@ -48,6 +48,7 @@ class Augmented:
     augment    the pipeline, and why it was chosen
     picture    the file of the picture, if one was written
     folder     the folder of the enlarged data set, if one was written, with so many originals and copies
+    equal      copies that equal their original, by whichever seed was tried
     given      the settings that were given
     """
 
@@ -59,6 +60,7 @@ class Augmented:
     folder: Path | None = None
     originals: int = 0
     copies: int = 0
+    equal: int = 0
     given: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -81,7 +83,8 @@ class Augmented:
         named = f'"{folder}"' if " " in str(folder) else str(folder)
         word = self.survey.word
         splits = [split for split in ("val", "test") if split in self.survey.source.splits]
-        only = f"; {' and '.join(splits)} have originals only" if splits else ""
+        verb = "sets have" if len(splits) > 1 else "set has"
+        only = f"; the {' and '.join(splits)} {verb} originals only" if splits else ""
         lines = [
             f"folder  {folder}: {count(self.originals, 'original')} and {count(self.copies, 'copy')}{only}",
             f"table   {folder / TABLE}: the source, transforms, parameters and seed of each {word}",
@@ -115,9 +118,15 @@ class Augmented:
         return all(h.kind in KINDS for h in self.survey.headers)
 
     def _warnings(self) -> list[str]:
+        warnings = []
+        if self.equal:
+            whose = "equals its" if self.equal == 1 else "equal their"
+            warnings.append(f"{count(self.equal, 'copy')} {whose} original: other transforms change more")
         headers = self.survey.headers
         lost = [h for h in headers if h.dim == 3 and h.spacing and "NIfTI" not in h.kind]
-        return [f"the voxel sizes of {count(len(lost), 'volume')} are not in the .npy files"] if lost else []
+        if lost:
+            warnings.append(f"the voxel sizes of {count(len(lost), 'volume')} are not in the .npy files")
+        return warnings
 
     def _repr_html_(self) -> str:
         transforms = _transforms(self.survey, self.augment)
@@ -158,9 +167,11 @@ def augment_data(
             raise UserError(
                 f"augment {text!r} changes nothing, so that copies would be equal: name transforms"
             )
-        rows = write_enlarged(survey, Recipe(transforms, copies, config.seed), folder)
+        rows, equal = write_enlarged(survey, Recipe(transforms, copies, config.seed), folder)
         made = sum(bool(row["seed"]) for row in rows)
-        return Augmented(survey, text, reason, config.seed, None, folder, len(rows) - made, made, given)
+        return Augmented(
+            survey, text, reason, config.seed, None, folder, len(rows) - made, made, equal, given
+        )
     picture = pictures.as_png(Path(out)) if out is not None else None
     if picture:
         check_not_input(picture, (file for s in survey.source.samples for file in (s.path, *s.mask_files)))

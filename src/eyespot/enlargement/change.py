@@ -1,7 +1,7 @@
 """One copy of a sample: changed by a pipeline whose parameters derive from a seed, so that it can be made again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from eyespot.enlargement.originals import Original
 
 SHOWN = 24
 """Numbers of a transform that are written; more, such as noise, follow from the seed."""
+TRIES = 16
+"""Seeds that are tried for a copy until it differs from its original."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,15 @@ class Classes:
 
     names: tuple[str, ...]
     values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to each original of the training set: so many copies, changed by transforms, from a seed."""
+
+    transforms: Sequence[Transform]
+    copies: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -40,10 +51,31 @@ class Copy:
     parameters: str
 
 
-def copy_seed(seed: int, row: int, number: int) -> int:
-    """The seed of one copy of a row: of the seed of all, the row, and which copy it is, from 1."""
-    state = np.random.SeedSequence([seed, row, number]).generate_state(1, np.uint64)
+def copy_seed(seed: int, row: int, number: int, attempt: int = 0) -> int:
+    """The seed of one copy of a row: of the seed of all, the row, which copy it is, from 1, and which attempt at it, from 0."""
+    parts = [seed, row, number, attempt] if attempt else [seed, row, number]
+    state = np.random.SeedSequence(parts).generate_state(1, np.uint64)
     return int(state[0] >> 33)
+
+
+def copies_of(
+    original: Original, label: int, recipe: Recipe, row: int, classes: Classes
+) -> Iterator[tuple[Copy, int]]:
+    """The copies of a row, each with its seed: the first of some seeds by which it differs from its original."""
+    for number in range(1, recipe.copies + 1):
+        for attempt in range(TRIES):
+            seed = copy_seed(recipe.seed, row, number, attempt)
+            copy = changed(original, label, recipe.transforms, seed, classes)
+            if not is_equal(copy, original):
+                break
+        yield copy, seed
+
+
+def is_equal(copy: Copy, original: Original) -> bool:
+    """Whether the image and the mask have the values of the original."""
+    if copy.mask is not None and original.mask is not None and not np.array_equal(copy.mask, original.mask):
+        return False
+    return np.array_equal(copy.image, original.image, equal_nan=True)
 
 
 def changed(

@@ -3,21 +3,21 @@
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count as numbers
 from pathlib import Path
 
+import torch
+
 from eyespot.augment.pipeline import Pipeline
-from eyespot.augment.transform import Transform
 from eyespot.console import track
 from eyespot.data.masks.multilabel import folder_of
 from eyespot.data.sources.copies import TABLE
 from eyespot.data.sources.samples import SPLITS
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.surveys.survey import Survey
-from eyespot.enlargement.change import Classes, Copy, changed, copy_seed
+from eyespot.enlargement.change import Classes, Copy, Recipe, copies_of, is_equal
 from eyespot.enlargement.encode import Encoder
 from eyespot.enlargement.originals import Originals
 from eyespot.errors import UserError
@@ -31,20 +31,12 @@ FAST = 0.02
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What is done to each original of the training set: so many copies, changed by transforms, from a seed."""
-
-    transforms: Sequence[Transform]
-    copies: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class Written:
-    """Files by their names in the folder, and the rows of the table."""
+    """Files by their names in the folder, the rows of the table, and how many copies equal their original."""
 
     files: dict[str, bytes]
     rows: list[Row]
+    equal: int = 0
 
 
 def classes_of(survey: Survey) -> Classes:
@@ -54,21 +46,26 @@ def classes_of(survey: Survey) -> Classes:
     return Classes(tuple(survey.classes), tuple(values))
 
 
-def write_enlarged(survey: Survey, recipe: Recipe, out: Path) -> list[Row]:
-    """Write the folder; the rows of its table. Raises UserError for classes that cannot be folders."""
+def write_enlarged(survey: Survey, recipe: Recipe, out: Path) -> tuple[list[Row], int]:
+    """Write the folder; the rows of its table, and how many copies equal their original.
+
+    Raises UserError for classes that cannot be folders.
+    """
     _check_names(survey)
     originals = Originals(survey)
     stems = _stems(originals, recipe)
     work = partial(_with_copies, originals, recipe, stems)
     rows: list[Row] = []
+    equal = 0
     with new_folder(out) as folder:
         done = in_order(work, range(len(originals)), alone=FAST)
         for written in track(done, len(originals), "augmenting"):
             for name, content in written.files.items():
                 folder.write(name, content)
             rows += written.rows
+            equal += written.equal
         _write_notes(folder, survey, rows)
-    return rows
+    return rows, equal
 
 
 def _check_names(survey: Survey) -> None:
@@ -82,21 +79,33 @@ def _check_names(survey: Survey) -> None:
 
 def _stems(originals: Originals, recipe: Recipe) -> list[str]:
     """A name for each row; neither it nor those of its copies are those of another file in the same folder"""
-    exchanges = any(getattr(transform, "swaps", "") for transform in recipe.transforms)
+    exchanged = _exchanged_classes(recipe) if originals.survey.mapping is None else set()
     taken: set[tuple[str, str]] = set()
     stems = []
     for row in range(len(originals)):
         sample = originals.sample(row)
-        folder = sample.split if exchanges else _folder(originals.survey, row, sample.split)
+        own = _folder(originals.survey, row, sample.split)
+        of_class = originals.survey.classes[int(originals.survey.labels[row])] if exchanged else ""
+        others = exchanged - {of_class} if of_class in exchanged else ()
         wanted = re.sub(r"[^\w. -]", "_", ENDING.sub("", sample.path.name)).lstrip(".") or "sample"
         for number in numbers(1):
             stem = wanted if number == 1 else f"{wanted}-{number}"
-            names = {(folder, name.lower()) for name in (stem, *_copy_names(stem, recipe.copies))}
+            names = {(own, name.lower()) for name in (stem, *_copy_names(stem, recipe.copies))}
+            for other in others:
+                folder = f"{sample.split}/{other}" if sample.split else other
+                changed_names = _copy_names(f"{of_class}-{stem}", recipe.copies)
+                names |= {(folder, name.lower()) for name in changed_names}
             if not names & taken:
                 break
         taken |= names
         stems.append(stem)
     return stems
+
+
+def _exchanged_classes(recipe: Recipe) -> set[str]:
+    """Classes that a copy may leave for another, where it is mirrored"""
+    none = torch.zeros(0, dtype=torch.bool)
+    return {name for t in recipe.transforms for pair in t.exchanges(none)[1] for name in pair}
 
 
 def _copy_names(stem: str, copies: int) -> list[str]:
@@ -120,17 +129,21 @@ def _with_copies(originals: Originals, recipe: Recipe, stems: list[str], row: in
     unchanged = Copy(original.image, original.mask, label, "")
     written = Written({}, [])
     _add(written, originals, row, encoder, stems[row], unchanged)
-    names = _copy_names(stems[row], recipe.copies) if sample.split in ("", "train") else []
-    for number, name in enumerate(names, 1):
-        seed = copy_seed(recipe.seed, row, number)
-        copy = changed(original, label, recipe.transforms, seed, classes_of(survey))
+    if sample.split not in ("", "train"):
+        return written
+    equal = 0
+    copies = copies_of(original, label, recipe, row, classes_of(survey))
+    for name, (copy, seed) in zip(_copy_names(stems[row], recipe.copies), copies, strict=True):
+        equal += is_equal(copy, original)
+        if copy.label != label:
+            name = f"{survey.classes[label]}-{name}"
         _add(written, originals, row, encoder, name, copy)
         written.rows[-1] |= {
             "transform": str(Pipeline(recipe.transforms)),
             "parameters": copy.parameters,
             "seed": str(seed),
         }
-    return written
+    return replace(written, equal=equal)
 
 
 def _add(written: Written, originals: Originals, row: int, encoder: Encoder, stem: str, copy: Copy) -> None:
