@@ -83,6 +83,18 @@ def test_the_same_seed_writes_the_same_files(enlarged, tmp_path):
         assert all(equal) if is_same else not any(equal)
 
 
+def test_copies_that_a_folder_has_already_are_no_originals(enlarged, tmp_path):
+    _, first = enlarged
+    second = eyespot.augment_data(first.folder, augment="noise(0.2)", copies=1, out=tmp_path / "second")
+    third = eyespot.augment_data(second.folder, augment="noise(0.2)", copies=1, out=tmp_path / "third")
+    assert (second.originals, second.copies) == (12, 24 + 36)
+    assert (third.originals, third.copies) == (12, 60 + 72)
+    assert "12 originals and 60 copies" in str(second)
+    survey = survey_data(third.folder)
+    clusters = split_rows(survey, Config(group=r"([^/]+/[^/]+)\.png$")).clusters
+    assert len(survey.labels) == 144 and len(set(clusters.tolist())) == 12
+
+
 @pytest.mark.parametrize("by_table", [False, True])
 def test_copies_of_training_images_never_validate(enlarged, by_table):
     _, result = enlarged

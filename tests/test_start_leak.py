@@ -120,11 +120,26 @@ def test_evaluate_names_copies_of_training_images(one, tmp_path):
     (note,) = [note for note in evaluation.notes if "were trained on, so the scores are too good" in note]
     assert (
         note.startswith("warning: 4 of these 11 images")
-        and "3 of them saved again, mirrored or turned" in note
+        and "; 3 of them as other files: copied, saved again, mirrored or turned (" in note
     )
     assert f"a/jpeg.jpg is {trained[0]}" in note
     assert evaluation.scores["accuracy"]["seen"] == 4 and "4 of 11 seen in training" in str(evaluation)
     assert json.dumps(evaluation.as_dict())
+
+
+@pytest.mark.parametrize("has_originals", [True, False])
+def test_evaluate_counts_changed_copies_of_training_images(one, tmp_path, has_originals):
+    data = one.folder.parent / "d"
+    eyespot.augment_data(data, augment="rotate(30)|noise(0.3)", copies=1, out=tmp_path / "more")
+    if not has_originals:
+        for path in (tmp_path / "more").rglob("*.png"):
+            if "_aug" not in path.name:
+                path.unlink()
+    evaluation = one.evaluate(tmp_path / "more")
+    trained = list(sides(one.folder).values()).count("train")
+    (note,) = [note for note in evaluation.notes if "were trained on, so the scores are too good" in note]
+    assert f"; {trained} of them are changed copies of such (" in note
+    assert evaluation.seen["n"] == trained * (1 + has_originals)
 
 
 def test_a_split_of_ones_own_is_kept_and_said(one, tmp_path, capsys):

@@ -25,7 +25,7 @@ class Header:
     """What a file's header says, before any value is decoded."""
 
     digest: bytes
-    """BLAKE2b of the whole file: equal files have equal digests."""
+    """SHA-256 of the whole file: equal files have equal digests."""
     kind: str
     shape: tuple[int, ...]
     """Samples along each axis: (L), (H, W) or (D, H, W)."""

@@ -13,7 +13,7 @@ import torch
 from eyespot.augment.pipeline import Pipeline
 from eyespot.console import track
 from eyespot.data.masks.multilabel import folder_of
-from eyespot.data.sources.copies import TABLE
+from eyespot.data.sources.copies import FIRST, MADE, TABLE
 from eyespot.data.sources.samples import SPLITS
 from eyespot.data.sources.words import names_images, names_mask
 from eyespot.data.surveys.survey import Survey
@@ -139,6 +139,7 @@ def _with_copies(originals: Originals, recipe: Recipe, stems: list[str], row: in
             name = f"{survey.classes[label]}-{name}"
         _add(written, originals, row, encoder, name, copy)
         written.rows[-1] |= {
+            "source": sample.path.as_posix(),
             "transform": str(Pipeline(recipe.transforms)),
             "parameters": copy.parameters,
             "seed": str(seed),
@@ -157,8 +158,9 @@ def _add(written: Written, originals: Originals, row: int, encoder: Encoder, ste
     target = {"label": survey.classes[copy.label]} if survey.mapping is None else {}
     if survey.mapping and not survey.mapping.multilabel:
         target = {"mask": next(iter(masks))}
-    known = {"path": path, **target, "split": sample.split, "group": sample.group or source, "source": source}
-    written.rows.append(known | {"transform": "", "parameters": "", "seed": ""})
+    known = {"path": path, **target, "split": sample.split, "group": sample.group or source}
+    made = dict(zip(MADE, sample.made or (source, "", "", ""), strict=True))
+    written.rows.append(known | made | {FIRST: sample.original or source})
 
 
 def _mask_files(survey: Survey, encoder: Encoder, copy: Copy, split: str, stem: str) -> dict[str, bytes]:

@@ -192,7 +192,7 @@ class ClassEvaluator:
             *notes_about_classes(labels, predictor.classes),
             *notes_about_files(predictor.preprocessing, read),
         )
-        looked = Looked(read, images.pixels, images.thumbs, predictor.preprocessing)
+        looked = Looked(read, images.pixels, images.thumbs, predictor.preprocessing, samples)
         return check_seen(evaluation_of(details, errors, notes), run, predictor.card, looked, details.paths)
 
 

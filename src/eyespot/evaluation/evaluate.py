@@ -43,7 +43,10 @@ def finish_run(
     """`finish` for a run folder, with what the network had been trained on. division   a `training.division.Division`"""
     evaluation, fitted = finish(predictor, survey, division.val, rows, division.grouping(rows))
     headers = [survey.headers[row] for row in rows.tolist()]
-    looked = Looked(headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing)
+    samples = [survey.source.samples[int(survey.images.rows[row])] for row in rows.tolist()]
+    looked = Looked(
+        headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing, samples
+    )
     paths = [survey.path(row) for row in rows.tolist()]
     return check_seen(evaluation, run, predictor.card, looked, paths), fitted
 

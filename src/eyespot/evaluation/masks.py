@@ -176,7 +176,8 @@ class MaskEvaluator:
         groups = of_sources(source, pairs.rows, share)
         rows = np.arange(len(pairs.rows))
         evaluation = compare(predictor.output, pairs, rows, paths, groups, errors, notes)
-        looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing)
+        samples = [source.samples[int(i)] for i in pairs.rows]
+        looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing, samples)
         return check_seen(evaluation, run, predictor.card, looked, paths)
 
 

@@ -109,8 +109,10 @@ def check_seen(evaluation: Evaluation, run: Path, card: Card, looked: Looked, pa
 def _seen_notes(files: dict[str, str], recognised: Recognised, word: str) -> list[str]:
     if not files:
         return []
-    copies = int(recognised.copies.sum())
-    of_these = f"; {copies:,} of them saved again, mirrored or turned" * bool(copies)
+    changed = int(recognised.changed.sum())
+    copies = int(recognised.copies.sum()) - changed
+    of_these = f"; {copies:,} of them as other files: copied, saved again, mirrored or turned" * bool(copies)
+    of_these += f"; {changed:,} of them are changed copies of such" * bool(changed)
     pairs = list(files.items())[:NAMED]
     names = [_brief(path) + (f" is {_brief(original)}" if original else "") for path, original in pairs]
     listed = ", ".join(names) + ", ..." * (len(files) > NAMED)

@@ -183,7 +183,7 @@ def _of_classes(chosen: Chosen, run: Path) -> Images:
     samples = [source.samples[int(i)] for i in decoded.rows]
     labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
     read = [headers.headers[int(i)] for i in decoded.rows]
-    looked = Looked(read, decoded.pixels, decoded.thumbs, predictor.preprocessing)
+    looked = Looked(read, decoded.pixels, decoded.thumbs, predictor.preprocessing, samples)
     notes = (
         *chosen.notes,
         *notes_about_classes(labels, predictor.classes),
@@ -202,12 +202,13 @@ def _of_masks(chosen: Chosen, run: Path) -> Images:
     pairs, headers = read_pairs(predictor, source, run, chosen.name)
     errors = {str(source.samples[i].path): reason for i, reason in sorted(pairs.errors.items())}
     read = [headers[int(i)] for i in pairs.rows]
-    looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing)
+    samples = [source.samples[int(i)] for i in pairs.rows]
+    looked = Looked(read, pairs.pixels, pairs.thumbs, predictor.preprocessing, samples)
     notes = (*chosen.notes, *notes_about_files(predictor.preprocessing, read))
     images = Images(
         predictor,
         chosen.name,
-        [str(source.samples[int(i)].path) for i in pairs.rows],
+        [str(sample.path) for sample in samples],
         pixels=pairs.pixels,
         masks=pairs.labels,
         rows=np.arange(len(pairs.rows)),

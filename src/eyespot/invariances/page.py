@@ -89,7 +89,9 @@ def details(a: Assessed) -> list[tuple[str, str]]:
         rows.append(("interpolation", "none: values are copied"))
     if a.border:
         where = (
-            ("far from the border", "everywhere") if a.overlap else ("cropped without border", "border filled")
+            ("far from the border", "everywhere")
+            if a.overlap
+            else ("cropped without border", "border filled")
         )
         rows += [
             (f"consistency, {name}", f"{score['value']:.1%}")

@@ -96,7 +96,8 @@ def _looked(survey: Survey, start: str) -> Looked:
         thumbs = np.zeros((len(images.rows), other.thumbs.shape[1]), np.float32)
         known = np.isin(images.rows, other.rows)
         thumbs[known] = other.thumbs[np.searchsorted(other.rows, images.rows[known])]
-    return Looked(survey.headers, images.pixels, thumbs, mine)
+    samples = [survey.source.samples[int(i)] for i in images.rows]
+    return Looked(survey.headers, images.pixels, thumbs, mine, samples)
 
 
 def hold_out_unseen(

@@ -1,6 +1,6 @@
 """Which images of a data set a network has seen: the same files, or copies of them that were saved again, mirrored or turned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from eyespot.data.duplicates.detail import LARGE, confirmed, upright
 from eyespot.data.duplicates.pairs import ALIKE, clusters, near
 from eyespot.data.duplicates.seen import SeenImages, Thumbs, short
-from eyespot.data.formats.read import load_bytes
+from eyespot.data.formats.read import content_digest, load_bytes
 from eyespot.data.header import Array, Header, Unreadable
+from eyespot.data.sources.samples import Sample
 from eyespot.data.store import Store
 
 NOT_SEEN = -1
@@ -24,12 +25,16 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Looked:
-    """What is looked up: the headers of images, their decoded values and thumbnails, and how a file is decoded."""
+    """What is looked up: the headers of images, their decoded values and thumbnails, and how a file is decoded.
+
+    samples   the images as the data set lists them, of which some may be changed copies
+    """
 
     headers: list[Header]
     pixels: Store
     thumbs: Thumbs
     read: Callable[[bytes], Array]
+    samples: Sequence[Sample]
 
 
 @dataclass(frozen=True)
@@ -38,20 +43,22 @@ class Recognised:
 
     position   (N,) of the same image, or of its original, among those seen; NOT_SEEN for none
     trained    (N,) whether it, or a copy of it, has been trained on
-    copies     (N,) which of these are known as copies only: saved again, mirrored or turned
+    copies     (N,) which of these are known as copies only: copied, saved again, mirrored, turned, or changed
+    changed    (N,) which of these are copies that `eyespot augment` changed
     unsure     images that look like ones that were trained on, of which the files are not there any more
     """
 
     position: Rows
     trained: NDArray[np.bool_]
     copies: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
     unsure: int = 0
 
 
 def recognise(looked: Looked, seen: SeenImages, with_copies: bool = True) -> Recognised:
     """Look images up among those that were seen.
 
-    with_copies   also those that were saved again, mirrored or turned, as far as thumbnails are known
+    with_copies   also those that were saved again, mirrored or turned, as far as thumbnails are known, and changed copies
     """
     place: dict[bytes, int] = {}
     trained = seen.trained
@@ -70,7 +77,35 @@ def recognise(looked: Looked, seen: SeenImages, with_copies: bool = True) -> Rec
         known = position != NOT_SEEN
     was_trained = np.zeros(len(position), bool)
     was_trained[known] = trained[position[known]]
-    return Recognised(position, was_trained, copies, unsure)
+    if with_copies:
+        for row, i in _derived(looked, seen, position, was_trained):
+            position[row] = i
+            was_trained[row] = copies[row] = True
+    changed = copies & np.array([sample.is_changed_copy for sample in looked.samples], bool)
+    return Recognised(position, was_trained, copies, changed, unsure)
+
+
+def _derived(
+    looked: Looked, seen: SeenImages, position: Rows, was_trained: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Pairs (row, position among those seen) of other rows whose original was trained on, by the table of copies."""
+    originals = [sample.original for sample in looked.samples]
+    place = {originals[row]: int(position[row]) for row in np.flatnonzero(was_trained) if originals[row]}
+    rows = [row for row in np.flatnonzero(~was_trained).tolist() if originals[row]]
+    trained_paths = {seen.paths[i]: i for i in np.flatnonzero(seen.trained).tolist()}
+    for name in {originals[row] for row in rows} - set(place):
+        i = trained_paths.get(name)
+        if i is not None and _is_still(Path(name), seen.digests[i]):
+            place[name] = i
+    return [(row, place[originals[row]]) for row in rows if originals[row] in place]
+
+
+def _is_still(path: Path, digest: bytes) -> bool:
+    """Whether a file has this digest, or is gone, so that its full path has to do."""
+    try:
+        return short(content_digest(load_bytes(path))) == digest
+    except Unreadable:
+        return path.is_absolute()
 
 
 def _copies(looked: Looked, seen: SeenImages, rows: Rows) -> tuple[list[tuple[int, int]], int]:

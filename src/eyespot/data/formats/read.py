@@ -64,9 +64,14 @@ def _load(path: Path) -> bytes:
     return content
 
 
+def content_digest(content: bytes) -> bytes:
+    """SHA-256 of a file's content, for which processors have instructions."""
+    return sha256(content).digest()
+
+
 def read_header(content: bytes, options: ReadOptions = AS_STATED) -> Header:
     """A file's header. Raises Unreadable."""
-    digest = sha256(content).digest()  # processors have instructions for it
+    digest = content_digest(content)
     if is_joined(content):
         files = contents_of(content)
         or_unreadable(check_grids, files)

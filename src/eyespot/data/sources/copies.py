@@ -13,6 +13,10 @@ TABLE = "augmented.csv"
 Row = dict[str, str]
 COLUMNS = ("path", "group", "source", "transform", "parameters", "seed")
 """Columns that it has at least; the path is that of a file in the folder."""
+MADE = ("source", "transform", "parameters", "seed")
+"""Columns that say how a file was made."""
+FIRST = "original"
+"""The column of the file that all changes began with: another than the source for a copy of a copy."""
 
 
 def with_originals(root: Path, source: Source) -> Source:
@@ -42,7 +46,12 @@ def _with_original(sample: Sample, tables: "_Tables") -> Sample:
     row = tables.row_of(sample.path)
     if not row:
         return sample
-    return replace(sample, group=row["group"] or sample.group, original=row["source"])
+    return replace(
+        sample,
+        group=row["group"] or sample.group,
+        original=row.get(FIRST) or row["source"],
+        made=tuple(row[name] or "" for name in MADE),
+    )
 
 
 class _Tables:

@@ -45,7 +45,8 @@ class Sample:
 
     masks   (class, file) where each class has a mask of its own; a class that is not among them is not in the image
     group   samples of one group, such as a patient, stay on one side of the split; "" where that is not known
-    original  equal for an original and its copies in a data set that `eyespot augment` wrote; else ""
+    original  equal for an original and its copies in a data set that `eyespot augment` wrote: the first file; else ""
+    made    source, transform, parameters and seed of a file that `eyespot augment` wrote; else empty
     """
 
     path: Path
@@ -55,6 +56,12 @@ class Sample:
     masks: tuple[tuple[str, Path], ...] = ()
     group: str = ""
     original: str = ""
+    made: tuple[str, ...] = ()
+
+    @property
+    def is_changed_copy(self) -> bool:
+        """Whether `eyespot augment` changed it."""
+        return bool(self.made and self.made[-1])
 
     @property
     def mask_files(self) -> tuple[Path, ...]:
