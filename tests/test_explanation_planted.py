@@ -49,7 +49,7 @@ def test_a_watermark_in_nine_tenths_of_a_class_is_named_and_none_where_there_is_
     data = planted(2048, 0, tags=tags, contrast=25)
     predictor = train(data.images, data.labels, CLASSES, 0, 3)
     test = planted(300, 50, tags=tags, contrast=25)
-    sentences = write_evaluation(predictor, evaluation(predictor, test), tmp_path / "page", False)
+    sentences = write_evaluation(predictor, evaluation(predictor, test), tmp_path / "page", False, "planted")
     page = (tmp_path / "page" / "index.html").read_text()
     if not tags:
         assert sentences == [] and "watermark or a border" not in page

@@ -12,7 +12,7 @@ from eyespot.augmenting import Copies, Out, augment_command
 from eyespot.config import layout_settings, on_shell, reading_settings
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
-from eyespot.explaining import ExplainFolder, explain_evaluation
+from eyespot.explaining import ExplainFolder, explain_evaluation, refuse_explain
 from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.invariance_command import app as invariance_command
@@ -179,7 +179,7 @@ def evaluate(
     from eyespot.run import evaluate
 
     if explain:
-        refuse_existing(explain / "index.html", force)
+        refuse_explain(run, explain, force)
     result = evaluate(run, data, device=device, **typed(settings))
     if explain:
         explain_evaluation(run, result, explain, device, force)

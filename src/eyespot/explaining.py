@@ -1,6 +1,7 @@
 """`eyespot explain`: the command. Torch is imported when it is called."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,8 +108,8 @@ def _explain_images(
     from eyespot.prediction.inputs import expand
 
     predictor = predictor_of(run, request.device)
-    explainer = Explainer(predictor, request)
-    files = list(
+    explainer = Explainer(predictor, request, run)
+    files = without_repeats(
         expand(paths, sys.stdin, predictor.preprocessing.dim, leave_out_masks=predictor.output.of_positions)
     )
     if not files:
@@ -132,6 +133,31 @@ def _explain_images(
         raise typer.Exit(IN_PART)
 
 
+def without_repeats(files: Iterable[Path]) -> list[Path]:
+    """The files in their order, each once, by whatever path it is named."""
+    from eyespot.console import count, say
+
+    named = list(files)
+    kept: dict[Path, Path] = {}
+    for file in named:
+        kept.setdefault(file.resolve(), file)
+    if len(kept) < len(named):
+        say(f"{count(len(named) - len(kept), 'path')} left out: the same file is named before")
+    return list(kept.values())
+
+
+def refuse_explain(run: str, folder: Path, force: bool) -> None:
+    """Raises UserError where `evaluate --explain` cannot be written, before anything is computed."""
+    from eyespot.explanation.write import refuse_taken
+    from eyespot.weights.ensemble_file import is_ensemble
+
+    refuse_taken(folder, [], force, "--explain")
+    if is_ensemble(run):
+        raise UserError(
+            f"{run} is a cross-validation, and --explain looks into one network: name one fold, such as {run}/fold-1"
+        )
+
+
 def explain_evaluation(run: str, evaluation: Any, folder: Path, device: str, force: bool) -> None:
     """Write the page of `evaluate --explain`, and say where it is and what it suspects."""
     from eyespot.console import say
@@ -139,6 +165,8 @@ def explain_evaluation(run: str, evaluation: Any, folder: Path, device: str, for
     from eyespot.explanation.gallery import write_evaluation
     from eyespot.explanation.write import PAGE
 
-    for sentence in write_evaluation(predictor_of(run, device), evaluation, folder, force):
+    for sentence in write_evaluation(
+        predictor_of(run, device), evaluation, folder, force, Path(run).resolve().name
+    ):
         say(f"warning: {sentence}")
     say(f"page  {folder / PAGE}")

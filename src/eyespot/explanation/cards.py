@@ -18,7 +18,7 @@ from eyespot.errors import UserError
 from eyespot.explanation.colours import coloured, scale_of
 from eyespot.explanation.page import template
 from eyespot.explanation.places import named_layer
-from eyespot.explanation.score import has_gradients
+from eyespot.explanation.score import has_gradients, refuse_ensemble
 from eyespot.explanation.top import (
     MOST,
     VALUES,
@@ -28,6 +28,7 @@ from eyespot.explanation.top import (
     collect,
     labels_of,
     layers_to_show,
+    left_out,
     run_paths,
     stages_of,
 )
@@ -81,12 +82,14 @@ def explain_layers(
     Raises UserError for a run without its split.csv, for a layer that does not exist and for files that are in the way.
     """
     predictor = load(run, device=device)
+    refuse_ensemble(predictor.engine, "what layers see is shown of one", os.fspath(run))
     if not has_gradients(predictor.engine):
         raise UserError(
             "what layers see needs the network itself, and this predictor computes logits only: give the run folder"
         )
     places = layers_to_show(predictor)
     shown = [named_layer(predictor.network, places, layer)] if layer else stages_of(places)
+    omitted = "" if layer else left_out(predictor, places, shown)
     folder = out or free_folder(os.fspath(run))
     names = [place.name.replace(".", "_") for place in shown]
     refuse_taken(folder, names, force)
@@ -106,10 +109,15 @@ def explain_layers(
     title = f"What the layers of the run {Path(run).resolve().name} see"
     first = kernels(predictor.network)
     html = template("layers.html.j2").render(
-        title=title, cards=cards, kernels=first, images=len(paths), deconv=has_relu(predictor.network)
+        title=title,
+        cards=cards,
+        kernels=first,
+        images=len(paths),
+        deconv=has_relu(predictor.network),
+        omitted=omitted,
     )
     write_file(folder / PAGE, html)
-    return Layers(folder, tuple(one["line"] for one in cards))
+    return Layers(folder, (*(one["line"] for one in cards), *filter(None, [omitted])))
 
 
 def limit_of(predictor: Predictor, most: int) -> int:

@@ -1,7 +1,7 @@
 """`eyespot.explain`: what a network looked at in images."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from eyespot.console import count, track
 from eyespot.data.header import Unreadable
 from eyespot.errors import UserError, nearest
 from eyespot.explanation import trust
+from eyespot.explanation.constant import is_constant
 from eyespot.explanation.methods import (
     WITHOUT_GRADIENTS,
     Method,
@@ -24,6 +25,7 @@ from eyespot.explanation.methods import (
     blurred,
     method_of,
 )
+from eyespot.explanation.occlusion import refuse_patch
 from eyespot.explanation.places import Place, choose_layer, named_layer, places
 from eyespot.explanation.result import Explanation, Explanations
 from eyespot.explanation.score import (
@@ -54,6 +56,8 @@ KEPT = 4
 """How many times the memory of a prediction a gradient takes, since every layer's output is kept."""
 COPIES = 4
 """Of an image that is explained in tiles: itself, what covers it, its gradient and the sum of the gradients."""
+MANY = 10
+"""Images from which progress is over images, also where each of them takes long."""
 
 
 class Options(TypedDict, total=False):
@@ -116,7 +120,8 @@ def explain(
         if name not in names:
             raise UserError(f"explain has no argument {name!r}; {nearest(name, names)}")
     request = Request(method, target, against, layer, **options)
-    explainer = Explainer(predictor_of(run, request.device), request)
+    name = str(run) if isinstance(run, str | os.PathLike) else "RUN"
+    explainer = Explainer(predictor_of(run, request.device), request, name)
     several = isinstance(image, list | tuple)
     results = Explanations(explainer.of_image(each) for each in (image if several else [image]))
     return results if several else results[0]
@@ -130,9 +135,12 @@ def predictor_of(run: Any, device: str = "cpu") -> Predictor:
 
 
 class Explainer:
-    """Makes maps with one predictor, by one request. Raises UserError for a request that cannot be met."""
+    """Makes maps with one predictor, by one request. Raises UserError for a request that cannot be met.
 
-    def __init__(self, predictor: Predictor, request: Request):
+    run   the folder of the predictor, for what is said of it
+    """
+
+    def __init__(self, predictor: Predictor, request: Request, run: str = "RUN"):
         self.predictor = predictor
         self.request = request
         self.engine = predictor.engine
@@ -141,7 +149,7 @@ class Explainer:
         self.multilabel: bool = self.of_positions and predictor.output.multilabel
         self.method: Method = method_of(request.method)
         if self.method.gradients:
-            refuse_without_gradients(self.engine, self.method.name, WITHOUT_GRADIENTS)
+            refuse_without_gradients(self.engine, self.method.name, WITHOUT_GRADIENTS, run)
         for name in filter(None, (request.target, request.against)):
             class_position(name, predictor.classes)
         self.region = read_region(request.region)
@@ -157,6 +165,7 @@ class Explainer:
             raise UserError(
                 f"patch is {request.patch} with {self.method.name}: it is the side of occlusion's patch, 1 sample or more"
             )
+        self.shows_images = False
         self._places: dict[tuple[int, ...], list[Place]] = {}
         self.place_for_training_size()
 
@@ -187,9 +196,10 @@ class Explainer:
             raise UserError(f"{name} cannot be explained: {reason}") from reason
         return self.of_subject(subject)
 
-    def stream(self, images: Iterable[Any], unread: dict[str, str]) -> Iterator[Explanation]:
-        """Maps one by one; images that cannot be read are noted with the reason."""
-        for image in images:
+    def stream(self, images: Sequence[Any], unread: dict[str, str]) -> Iterator[Explanation]:
+        """Maps one by one, with progress; images that cannot be read are noted with the reason."""
+        self.shows_images = len(images) > 1 and (self.method.gradients or len(images) >= MANY)
+        for image in track(images, len(images), self.method.name) if self.shows_images else images:
             try:
                 yield self.of_subject(read_subject(image, self.preprocessing))
             except Unreadable as reason:
@@ -214,10 +224,14 @@ class Explainer:
             image=subject.shown,
             predicted=predicted,
             layer=work.place.name if work.place else None,
-            trust=self.trust_of(work, target, flat) if self.request.check and plan is None else None,
+            trust=self.trust_of(work, target, flat) if self.has_check(flat, plan) else None,
             notes=(*subject.notes, *self.notes(work, values)),
             position=target.position,
         )
+
+    def has_check(self, flat: NDArray[Any], plan: Plan | None) -> bool:
+        """Whether the order of a map is compared with others: not of one that has none, nor in tiles."""
+        return self.request.check and plan is None and not is_constant(flat)
 
     def plan_of(self, subject: Subject) -> Plan | None:
         """The tiles of an image with masks whose gradient does not fit in memory at once; None for all others.
@@ -268,6 +282,7 @@ class Explainer:
 
     def work(self, subject: Subject, target: Target, plan: Plan | None = None) -> Work:
         x = normalised(self.engine, self.preprocessing, subject.array)
+        refuse_patch(self.request.patch, subject.name, tuple(x.shape[2:]))
         mean, std = self.preprocessing.mean, self.preprocessing.std
         baseline, called = baseline_of(x, self.request.baseline, mean, std)
         place = self.place(tuple(x.shape[2:])) if self.method.layered else None
@@ -281,6 +296,8 @@ class Explainer:
                 )
 
         def progress(items: Iterable[int], total: int) -> Iterator[int]:
+            if self.shows_images:
+                return iter(items)
             return track(items, total, f"{self.method.name}: {subject.name}")
 
         return Work(

@@ -14,6 +14,7 @@ from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.explanation.colours import coloured, gradient_css, pictures, scale_of, shown, strongest_slice
+from eyespot.explanation.constant import CONSTANT, is_constant
 from eyespot.explanation.explain import Explainer, Request
 from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
@@ -120,19 +121,23 @@ def spread(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[:: max(1, -(-len(rows) // OF_CLASS))]
 
 
-def write_evaluation(predictor: Predictor, evaluation: Evaluation, folder: Path, force: bool) -> list[str]:
+def write_evaluation(
+    predictor: Predictor, evaluation: Evaluation, folder: Path, force: bool, run: str
+) -> list[str]:
     """Write a page of the worst and the most uncertain images with their maps, and the mean map of each class.
+
+    run   the name of the run, for the title
 
     Returns a sentence for each class that a small place away from the middle is enough for. Raises UserError where the page exists.
     """
-    refuse_taken(folder, [], force)
+    refuse_taken(folder, [], force, "--explain")
     chosen = shown_images(evaluation)
     made = explained(predictor, chosen, len(chosen))
     limit = scale_of(e.map for e in made)
     of_classes = class_maps(predictor, evaluation)
     make_folder(folder)
     html = template("evaluation.html.j2").render(
-        title=f"{predictor.card.preset}: what it looked at where it was wrong or uncertain",
+        title=f"What the run {run} looked at where it was wrong or uncertain",
         limit=f"{limit:.3g}",
         images=[drawn(e, limit, truth_sentence(e, evaluation.details, predictor)) for e in made],
         classes=[mean_pictures(c, scale_of(m.mean for m in of_classes)) for c in of_classes],
@@ -158,10 +163,13 @@ def truth_sentence(explanation: Explanation, details: Any, predictor: Predictor)
         return ""
     if not (values > 0).any():
         return f"nothing of this map speaks for {name}"
+    if is_constant(values):
+        return CONSTANT
     share = relevance_mass(values, truth)
     return (
-        f"{share:.0%} of what speaks for {name}, and {relevance_rank(values, truth):.0%} of as many highest places, lie where the "
-        f"mask has it ({truth.mean():.0%} of the image){', less than by chance' if share < truth.mean() else ''}"
+        f"The mask has {name} in {truth.mean():.0%} of the image, and {share:.0%} of all that the map counts for {name} lies there"
+        f"{', less than by chance' if share < truth.mean() else ''}. If as many places as the mask has are taken, those with the "
+        f"highest values, {relevance_rank(values, truth):.0%} of them lie there"
     )
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eyespot.errors import UserError
 from eyespot.explanation.gradients import batch_of
 
 Score = Callable[[Tensor], Tensor]
@@ -35,6 +36,16 @@ def silent(items: Iterable[int], total: int) -> Iterator[int]:
 def default_patch(size: tuple[int, ...]) -> int:
     """Samples along each axis of the patch that covers."""
     return max(1, round(max(size) / SHARES[len(size)]))
+
+
+def refuse_patch(patch: int | None, name: str, size: tuple[int, ...]) -> None:
+    """Raises UserError for a patch that covers all of an image of this size wherever it lies: its map says nothing of places."""
+    longest = max(size)
+    if patch is not None and patch >= longest > 1:
+        raise UserError(
+            f"a patch of {patch:,} samples covers all of {name}, whose longest axis has {longest:,} as the network gets it: "
+            f"give a --patch of {longest - 1:,} or less, such as {default_patch(size)}"
+        )
 
 
 def windows(size: tuple[int, ...], patch: int, stride: int) -> list[Window]:

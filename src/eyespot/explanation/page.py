@@ -10,6 +10,7 @@ from PIL import Image
 
 from eyespot.console import count
 from eyespot.explanation.colours import gradient_css, pictures, scale_of, strongest_slice
+from eyespot.explanation.constant import is_constant
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.trust import NAMES, signed
 from eyespot.pictures import embedded
@@ -49,6 +50,7 @@ def content(explanations: Sequence["Explanation"]) -> dict[str, Any]:
         "items": [item(e, limit) | {"notes": [n for n in e.notes if n not in common]} for e in explanations],
         "common": common,
         "limit": f"{limit:.3g}",
+        "has_ends": not all(is_constant(e.map) for e in explanations),
         "gradient": gradient_css(),
         "method": METHODS[first.method].title if first else "",
         "meaning": first.meaning if first else "",
@@ -93,6 +95,8 @@ def described(explanation: "Explanation") -> str:
     values = explanation.map
     if not np.any(values):
         return "zero everywhere"
+    if is_constant(values):
+        return "the same everywhere"
     top = np.unravel_index(int(values.argmax()), values.shape)
     places = {2: (("top", "middle", "bottom"), ("left", "centre", "right")), 1: (("start", "middle", "end"),)}
     words = places.get(values.ndim, (("first slices", "middle slices", "last slices"), *places[2]))
@@ -124,11 +128,17 @@ def summary(explanations: Sequence["Explanation"]) -> str:
         for e in explanations
     ]
     unlike = [e for e in explanations if e.warnings]
+    constant = [e for e in explanations if is_constant(e.map)]
     if len(explanations) == 1:
         lines += [f"warning: {text}" for e in unlike for text in e.warnings]
-    elif unlike:
+        return "\n".join(lines)
+    if constant:
         lines.append(
-            f"warning: {count(len(unlike), 'map')} of {len(explanations)} no better than an order that knows nothing of the "
+            f"warning: {count(len(constant), 'map')} of {len(explanations)} the same everywhere, so nothing is said about places"
+        )
+    if len(unlike) > len(constant):
+        lines.append(
+            f"warning: {count(len(unlike) - len(constant), 'map')} of {len(explanations)} no better than an order that knows nothing of the "
             "network; the page names them"
         )
     return "\n".join(lines)

@@ -83,18 +83,21 @@ class Place:
         return tuple((int(low), int(high) + 1) for low, high in ends)
 
 
-def places(network: nn.Module, shape: tuple[int, ...]) -> list[Place]:
-    """The layers with places for an image (channels, *S), in the order in which they end; of several with one output the outermost."""
+def places(network: nn.Module, shape: tuple[int, ...], fewest: int = 2) -> list[Place]:
+    """The layers with places for an image (channels, *S), in the order in which they end; of several with one output the outermost.
+
+    fewest   places along the longest axis of a layer's grid
+    """
     try:
-        return _run(network, shape, torch.device("meta"))
+        return _run(network, shape, torch.device("meta"), fewest)
     except UserError:
         raise
     except Exception:  # a layer that needs values
         device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        return _run(network, shape, device)
+        return _run(network, shape, device, fewest)
 
 
-def _run(network: nn.Module, shape: tuple[int, ...], device: torch.device) -> list[Place]:
+def _run(network: nn.Module, shape: tuple[int, ...], device: torch.device, fewest: int) -> list[Place]:
     image = torch.zeros(1, *shape, device=device)
     follower = Follower(image)
     with torch.no_grad(), mode(network, False), _ended(network, follower, len(shape)) as ended, follower:
@@ -103,7 +106,7 @@ def _run(network: nn.Module, shape: tuple[int, ...], device: torch.device) -> li
     for key, place in ended:  # the outermost of those that return the same tensor ends last
         last.pop(key, None)
         last[key] = place
-    return list(last.values())
+    return [place for place in last.values() if max(place.grid) >= fewest]
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def _ended(network: nn.Module, follower: Follower, rank: int) -> Iterator[list[t
             seen if aligned else (),
             is_active(module),
         )
-        if max(place.grid) > 1 and (aligned or not seen):
+        if aligned or not seen:
             made.append((id(output), place))
 
     hooks = [module.register_forward_hook(ends) for module in network.modules()]

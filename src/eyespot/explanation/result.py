@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.header import Array
+from eyespot.explanation.constant import CONSTANT, is_constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,8 @@ class Explanation:
     @property
     def warnings(self) -> list[str]:
         """What speaks against believing the map, one sentence each."""
-        return [] if self.trust is None else self.trust.warnings
+        of_trust = [] if self.trust is None else self.trust.warnings
+        return [CONSTANT] * is_constant(self.map) + of_trust
 
     def __str__(self) -> str:
         layer = f" at {self.layer}" if self.layer else ""

@@ -11,6 +11,7 @@ from torch import Tensor
 from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.explanation.incremental import Incremental
+from eyespot.prediction.ensemble import EnsembleEngine
 
 Score = Callable[[Tensor], Tensor]
 """(B, C, *S) normalised images -> (B,)"""
@@ -73,8 +74,17 @@ def denormalise(x: Tensor, mean: Any, std: Any) -> NDArray[np.float32]:
     return values * np.array(std, np.float32) + np.array(mean, np.float32)
 
 
-def refuse_without_gradients(engine: Any, method: str, works: list[str]) -> None:
-    """Raises UserError where a method needs gradients and the predictor has none."""
+def refuse_ensemble(engine: Any, why: str, run: str, otherwise: str = "") -> None:
+    """Raises UserError for the networks of a cross-validation, which names a fold to give instead."""
+    if isinstance(engine, EnsembleEngine):
+        raise UserError(
+            f"{run} is a cross-validation of {len(engine.members)} networks, and {why}: name one fold, such as {run}/fold-1{otherwise}"
+        )
+
+
+def refuse_without_gradients(engine: Any, method: str, works: list[str], run: str = "RUN") -> None:
+    """Raises UserError where a method needs gradients and the predictor has none, or is several networks."""
+    refuse_ensemble(engine, f"{method} looks into one", run, f", or use {' or '.join(works)}")
     if not has_gradients(engine):
         raise UserError(
             f"{method} needs gradients, and this predictor computes logits only: use {' or '.join(works)}, which work without them"

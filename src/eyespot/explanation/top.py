@@ -27,6 +27,8 @@ LONGEST = 256
 """Samples of an axis that are looked at of images that keep their size, from the middle."""
 NINE = 9
 STAGES = 8
+SHOWN_NAMES = 4
+"""Of the stages that are left out."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ def labels_of(run: Path) -> dict[str, str]:
     return {row["path"]: row["label"] for row in split_rows(run) if "label" in row}
 
 
-def stages_of(of_network: Sequence[Place]) -> list[Place]:
-    """The last layer of each stage: of each run of layers on one grid, after an activation where there is one."""
+def stages_of(of_network: Sequence[Place], most: int = STAGES) -> list[Place]:
+    """The last layer of each stage: of each run of layers on one grid, after an activation where there is one; at most so many."""
     runs: list[list[Place]] = []
     for place in of_network:
         if not runs or runs[-1][-1].grid != place.grid:
@@ -103,8 +105,8 @@ def stages_of(of_network: Sequence[Place]) -> list[Place]:
         runs[-1].append(place)
     ends = [([p for p in run if p.active] or run)[-1] for run in runs if any(p.active for p in run)]
     chosen = ends or [run[-1] for run in runs]
-    if len(chosen) > STAGES:
-        chosen = [chosen[k] for k in np.linspace(0, len(chosen) - 1, STAGES).round().astype(int)]
+    if len(chosen) > most:
+        chosen = [chosen[k] for k in np.linspace(0, len(chosen) - 1, most).round().astype(int)]
     return chosen
 
 
@@ -178,12 +180,51 @@ def at_least(x: Tensor, smallest: int) -> Tensor:
     return torch.nn.functional.pad(x, [n for m in reversed(short) for n in (0, m)]) if any(short) else x
 
 
-def layers_to_show(predictor: Predictor) -> list[Place]:
-    """The layers of the network for an image of the size of training."""
+def layers_to_show(predictor: Predictor, fewest: int = 2) -> list[Place]:
+    """The layers of the network for an image of the size of training, with so many places along the longest axis at least."""
     network: Any = predictor.network
     dim = predictor.preprocessing.dim
     side = max(predictor.card.preprocessing["side"], network.smallest)
-    return places(network, (network.channels, *[side] * dim))
+    return places(network, (network.channels, *[side] * dim), fewest)
+
+
+def left_out(predictor: Predictor, of_network: Sequence[Place], shown: Sequence[Place]) -> str:
+    """Which stages have no card, and why, in a sentence; empty where all have one.
+
+    of_network   the layers with places
+    """
+    known = {place.name for place in of_network}
+    single = [p.name for p in layers_to_show(predictor, 1) if p.name not in known and p.active]
+    outer = [
+        _last_within(predictor.network, name, shown)
+        for name in single
+        if not any(name.startswith(f"{other}.") for other in single)
+    ]
+    why = []
+    if outer:
+        grid = " x ".join("1" * predictor.preprocessing.dim)
+        why.append(
+            f"{_listed(outer)} {'has' if len(outer) == 1 else 'have'} a grid of {grid}, and so no places to show"
+        )
+    stages = stages_of(of_network, len(of_network))
+    between = [place.name for place in stages if place not in shown]
+    if between:
+        why.append(f"{_listed(between)}, since a page shows {STAGES} stages; --layer shows one of them")
+    return f"left out: {'; and '.join(why)}" if why else ""
+
+
+def _last_within(network: torch.nn.Module, name: str, shown: Sequence[Place]) -> str:
+    """The last stage of a sequence whose other stages are shown: that has the sequence's output."""
+    module = network.get_submodule(name)
+    if isinstance(module, torch.nn.Sequential) and any(p.name.startswith(f"{name}.") for p in shown):
+        return f"{name}.{list(module._modules)[-1]}"
+    return name
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many others there are."""
+    others = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {others} others" if others > 0 else "")
 
 
 def chosen_channels(stage: Stage, most: int) -> list[int]:

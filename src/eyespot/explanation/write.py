@@ -41,14 +41,14 @@ def names_of(files: Sequence[Path], method: str) -> list[str]:
     ]
 
 
-def refuse_taken(folder: Path, names: Sequence[str], force: bool) -> None:
-    """Raises UserError where a file to write exists, before anything is computed."""
+def refuse_taken(folder: Path, names: Sequence[str], force: bool, option: str = "--out") -> None:
+    """Raises UserError where a file to write exists, before anything is computed; names the option that gives the folder."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder with --out")
+        raise UserError(f"{folder} is a file: name a folder with {option}")
     wanted = [folder / PAGE, *(folder / f"{name}{end}" for name in names for end in (".png", ".npy"))]
     taken = next((path for path in wanted if path.exists()), None)
     if taken and not force:
-        raise UserError(f"{taken} exists: name another folder with --out, or overwrite it with --force")
+        raise UserError(f"{taken} exists: name another folder with {option}, or overwrite it with --force")
 
 
 def write_explanations(
