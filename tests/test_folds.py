@@ -89,6 +89,7 @@ def test_it_is_said_what_the_metrics_are_of(folds):
     assert "a spread, not an interval" in text
     page = (folds.folder / "report.html").read_text()
     assert "fold-2/report.html" in page and "has not been measured" in page
+    assert "trained on the others. The accuracy of the folds is " in page and "folds: accuracy" not in page
     assert "cross-validation of 27 images in 3 folds" in page
     assert "out-of-fold accuracy" in repr(eyespot.load(folds.folder))
 

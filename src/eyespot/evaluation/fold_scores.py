@@ -41,9 +41,13 @@ class FoldScores:
         return [about, self.spread()]
 
     def spread(self) -> str:
-        """The metric of each fold, and how they differ."""
+        """The metric of each fold, and how they differ, as a line."""
+        return f"folds: {self.title} {self.values()}"
+
+    def values(self) -> str:
+        """The values of the folds, in percent, and how they differ."""
         values = [100 * score["value"] for score in self.scores.values() if score["value"] is not None]
-        text = f"folds: {self.title} " + ", ".join(f"{value:.1f}" for value in values) + "%"
+        text = ", ".join(f"{value:.1f}" for value in values) + "%"
         if len(values) < 2:
             return text
         return f"{text}; mean {fmean(values):.1f}, standard deviation {stdev(values):.1f} (a spread, not an interval)"
