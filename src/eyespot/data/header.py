@@ -139,6 +139,14 @@ def finite(array: Array, instead: float | None = None, remedy: str = "") -> Arra
     return np.where(odd, array.dtype.type(instead), array)
 
 
+def stored_as(values: Array, dtype: np.dtype) -> Array:
+    """In a type of values: whole numbers rounded, and kept within its range."""
+    if dtype.kind in "ui":
+        limits = np.iinfo(dtype)
+        values = values.round().clip(limits.min, limits.max)
+    return np.ascontiguousarray(values.astype(dtype))
+
+
 def check_size(shape: tuple[int, ...]) -> None:
     """Raise Unreadable for something too large to decode whole."""
     if np.prod(shape, dtype=float) > MAX_VALUES:

@@ -11,7 +11,7 @@ from torch import Tensor
 from eyespot.augment.exchange import exchanged_labels
 from eyespot.augment.pipeline import Step, apply_steps, sampled_steps
 from eyespot.augment.transform import Transform
-from eyespot.data.header import Array
+from eyespot.data.header import Array, stored_as
 from eyespot.enlargement.originals import Original
 
 SHOWN = 24
@@ -92,14 +92,7 @@ def changed(
         label = int(exchanged_labels(torch.tensor([label]), steps, classes.names))
     else:
         mask = _exchanged(_moved(original.mask, steps, dim, spacing), steps, classes)
-    return Copy(_as_stored(image, original.image.dtype), mask, label, as_json(steps))
-
-
-def _as_stored(image: Array, dtype: np.dtype) -> Array:
-    if dtype.kind in "ui":
-        limits = np.iinfo(dtype)
-        image = image.round().clip(limits.min, limits.max)
-    return np.ascontiguousarray(image.astype(dtype))
+    return Copy(stored_as(image, original.image.dtype), mask, label, as_json(steps))
 
 
 def _moved(mask: Array, steps: Sequence[Step], dim: int, spacing: Sequence[float] | None) -> Array:

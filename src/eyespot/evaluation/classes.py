@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from eyespot.console import both_ends, count, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
-from eyespot.data.header import WORD
-from eyespot.data.images import load_images
+from eyespot.data.header import WORD, Header
+from eyespot.data.images import Images, load_images
 from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.sources.words import names_images, names_mask
@@ -170,30 +170,56 @@ class ClassEvaluator:
         self, predictor: Predictor, source: Source, run: Path, data: str, share: str = ""
     ) -> Evaluation:
         """Evaluate folders of classes."""
-        check_source(predictor, source, run, data)
-        headers = scan(source, predictor.preprocessing.read_options)
-        images = load_images(source, headers, predictor.preprocessing)
-        errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
-        if not len(images.rows):
-            raise UserError(nothing_usable(errors))
-        samples = [source.samples[int(i)] for i in images.rows]
-        labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
-        logits = logits_of(predictor, images.pixels, np.arange(len(labels)))
+        read = read_labelled(predictor, source, run, data)
+        rows = np.arange(len(read.labels))
+        logits = logits_of(predictor, read.images.pixels, rows)
         details = ClassDetails(
-            [str(s.path) for s in samples],
-            RowStore(images.pixels, np.arange(len(labels))),
-            labels,
+            read.paths,
+            RowStore(read.images.pixels, rows),
+            read.labels,
             probabilities_of(logits, predictor.card.temperature),
             predictor.classes,
-            of_sources(source, images.rows, share),
+            of_sources(source, read.images.rows, share),
         )
-        read = [headers.headers[int(i)] for i in images.rows]
-        notes = (
-            *notes_about_classes(labels, predictor.classes),
-            *notes_about_files(predictor.preprocessing, read),
-        )
-        looked = Looked(read, images.pixels, images.thumbs, predictor.preprocessing, samples)
-        return check_seen(evaluation_of(details, errors, notes), run, predictor.card, looked, details.paths)
+        evaluation = evaluation_of(details, read.errors, read.notes)
+        return check_seen(evaluation, run, predictor.card, read.looked, details.paths)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The images of a source that could be read, in the order of `images.rows`.
+
+    labels   (N,) positions of their classes
+    headers  of their files
+    errors   the reason for each file that could not be read
+    notes    about the classes and the files, for people
+    looked   what is compared with the images that a network has seen
+    """
+
+    images: Images
+    paths: list[str]
+    labels: NDArray[np.int64]
+    headers: list[Header]
+    errors: dict[str, str]
+    notes: tuple[str, ...]
+    looked: Looked
+
+
+def read_labelled(predictor: Predictor, source: Source, run: Path, data: str) -> Labelled:
+    """The images of a source with their classes. Raises UserError for one with other classes, and where none is readable."""
+    check_source(predictor, source, run, data)
+    preprocessing = predictor.preprocessing
+    scanned = scan(source, preprocessing.read_options)
+    images = load_images(source, scanned, preprocessing)
+    errors = {str(source.samples[i].path): reason for i, reason in sorted(images.errors.items())}
+    if not len(images.rows):
+        raise UserError(nothing_usable(errors))
+    samples = [source.samples[int(i)] for i in images.rows]
+    labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
+    headers = [scanned.headers[int(i)] for i in images.rows]
+    notes = (*notes_about_classes(labels, predictor.classes), *notes_about_files(preprocessing, headers))
+    looked = Looked(headers, images.pixels, images.thumbs, preprocessing, samples)
+    return Labelled(images, [str(s.path) for s in samples], labels, headers, errors, notes, looked)
 
 
 def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from eyespot.augment.colour import Brightness, Contrast, Noise
-from eyespot.augment.geometry import Rotate, Scale, Shift, identity
+from eyespot.augment.geometry import Rotate, Scale, Shift, composed, identity
 from eyespot.augment.transform import Transform
+from eyespot.augment.views import Rotate3d
 from eyespot.augment.warp import Warp
-from eyespot.data.header import Array
+from eyespot.data.header import Array, stored_as
 from eyespot.invariances.original import Original
 
 TRIALS = 5
@@ -176,7 +177,7 @@ class Blur(Change):
             values = original.array.astype(np.float32)
             scale = max(original.array.shape[:-1]) / self.side if self.side else 1.0
             sigmas = (*[severity * scale] * (values.ndim - 1), 0)
-            blurred.append(stored_as(gaussian_filter(values, sigmas, mode="mirror"), original.array))
+            blurred.append(stored_as(gaussian_filter(values, sigmas, mode="mirror"), original.array.dtype))
         return blurred
 
 
@@ -190,7 +191,7 @@ class Gain(Change):
     def _louder(self, original: Original, decibels: float) -> Array:
         values = original.array.astype(np.float64)
         middle = 128 if original.array.dtype == np.uint8 else 0  # as sounds of 8 bits are stored
-        return stored_as(middle + (values - middle) * 10 ** (decibels / 20), original.array)
+        return stored_as(middle + (values - middle) * 10 ** (decibels / 20), original.array.dtype)
 
 
 def as_tensors(
@@ -206,16 +207,8 @@ def as_tensors(
         stack = np.stack([arrays[i] for i in rows]).astype(np.float32)
         x = change([originals[i] for i in rows], torch.from_numpy(np.moveaxis(stack, -1, 1).copy()))
         for i, values in zip(rows, np.moveaxis(x.numpy(), 1, -1), strict=True):
-            changed[i] = stored_as(values, arrays[i])
+            changed[i] = stored_as(values, arrays[i].dtype)
     return changed
-
-
-def stored_as(values: Array, like: Array) -> Array:
-    """In the type of another array: whole numbers within its range."""
-    if like.dtype.kind not in "iu":
-        return values.astype(like.dtype)
-    limits = np.iinfo(like.dtype)
-    return np.rint(values).clip(limits.min, limits.max).astype(like.dtype)
 
 
 def _shift(original: Original, severity: float, generator: np.random.Generator, sign: int) -> torch.Tensor:
@@ -232,18 +225,12 @@ def _rotate(original: Original, severity: float, generator: np.random.Generator,
     """In the plane of the last two axes, in millimetres; where a volume's spacing is the same along all axes, in any plane."""
     dim = original.array.ndim - 1
     radians = torch.deg2rad(torch.tensor([severity * sign]))
-    spacing = original.spacing if len(original.spacing) == dim else (1.0,) * dim
-    if dim == 2 and _equal(spacing):
-        return Rotate().matrix(radians, dim)
-    first, second = (dim - 2, dim - 1)
-    if dim == 3 and _equal(spacing) and original.spacing:
-        first, second = sorted(int(a) for a in generator.permutation(3)[:2])
-    matrix = identity(1, dim)
-    cos, sin = float(radians.cos()), float(radians.sin())
-    matrix[0, first, first] = matrix[0, second, second] = cos
-    matrix[0, first, second] = sin * spacing[second] / spacing[first]
-    matrix[0, second, first] = -sin * spacing[first] / spacing[second]
-    return matrix
+    spacing = original.spacing if len(original.spacing) == dim else None
+    if dim == 3 and spacing and _equal(spacing):
+        axis = torch.zeros(1, dim)
+        axis[0, int(generator.integers(dim))] = 1
+        return Rotate3d().matrix(axis * radians, dim)
+    return composed([(Rotate(), radians)], dim, spacing).matrix
 
 
 def _equal(spacing: Sequence[float]) -> bool:

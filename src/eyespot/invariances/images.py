@@ -14,14 +14,13 @@ from eyespot.console import count, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.formats.read import read_header
 from eyespot.data.header import WORD, Header
-from eyespot.data.images import load_images
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.data.scan import scan, value_or_reason
+from eyespot.data.scan import value_or_reason
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import is_run, list_files
 from eyespot.data.store import Store
 from eyespot.errors import UserError
-from eyespot.evaluation.classes import check_source, notes_about_classes
+from eyespot.evaluation.classes import read_labelled
 from eyespot.evaluation.evaluate import Chosen, choose
 from eyespot.evaluation.evaluation import Evaluation, nothing_usable, of_sources
 from eyespot.evaluation.files import notes_about_files
@@ -173,27 +172,11 @@ def _grids(headers: Sequence[Header], dim: int) -> tuple[Any, Any]:
 
 def _of_classes(chosen: Chosen, run: Path) -> Images:
     predictor = chosen.predictor
-    source = chosen.source
-    check_source(predictor, source, run, chosen.name)
-    headers = scan(source, predictor.preprocessing.read_options)
-    decoded = load_images(source, headers, predictor.preprocessing)
-    errors = {str(source.samples[i].path): reason for i, reason in sorted(decoded.errors.items())}
-    if not len(decoded.rows):
-        raise UserError(nothing_usable(errors))
-    samples = [source.samples[int(i)] for i in decoded.rows]
-    labels = np.array([predictor.classes.index(s.label) for s in samples], np.int64)
-    read = [headers.headers[int(i)] for i in decoded.rows]
-    looked = Looked(read, decoded.pixels, decoded.thumbs, predictor.preprocessing, samples)
-    notes = (
-        *chosen.notes,
-        *notes_about_classes(labels, predictor.classes),
-        *notes_about_files(predictor.preprocessing, read),
-    )
-    sizes, spacings = _grids(read, predictor.preprocessing.dim)
-    images = Images(
-        predictor, chosen.name, [str(s.path) for s in samples], labels, sizes=sizes, spacings=spacings
-    )
-    return _finished(images, chosen, decoded.rows, run, looked, errors, notes)
+    read = read_labelled(predictor, chosen.source, run, chosen.name)
+    sizes, spacings = _grids(read.headers, predictor.preprocessing.dim)
+    images = Images(predictor, chosen.name, read.paths, read.labels, sizes=sizes, spacings=spacings)
+    notes = (*chosen.notes, *read.notes)
+    return _finished(images, chosen, read.images.rows, run, read.looked, read.errors, notes)
 
 
 def _of_masks(chosen: Chosen, run: Path) -> Images:
