@@ -5,11 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from eyespot.augment import parse
 from eyespot.config import Config
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.recipe import ALTERNATE, TTA_FLIP
-from eyespot.tasks.augmentation import apply_to_normalised, sided_classes
+from eyespot.tasks.augmentation import apply_to_normalised, mirror_warning, sided_classes
 from eyespot.tasks.batches import Normal
 from eyespot.tasks.classification_settings import usual_augment, usual_recipe
 from eyespot.tasks.order import first_draw
@@ -190,3 +191,15 @@ def test_a_policy_trains(sides, tmp_path, precision):
         out=tmp_path / "run",
     )
     assert run.evaluation is not None
+
+
+def test_a_mirror_of_sided_classes_is_warned_of_unless_it_exchanges_them():
+    classes = ("arrow_left", "arrow_right")
+    assert "a mirrored image of arrow_left may show arrow_right" in mirror_warning(
+        parse("shift|flip"), classes
+    )
+    assert mirror_warning(parse("flip_axes"), classes)
+    assert not mirror_warning(parse("flip(swaps='arrow_left,arrow_right')"), classes)
+    assert not mirror_warning(parse("vflip|shift"), classes) and not mirror_warning(
+        parse("flip"), ("cat", "dog")
+    )

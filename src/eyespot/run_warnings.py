@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
+from eyespot.augment import parse
 from eyespot.console import say
 from eyespot.data.groups import FEW, few_groups
 from eyespot.data.surveys.photographs import imagenet_name
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
+from eyespot.tasks.augmentation import mirror_warning
 from eyespot.training.division import class_problems, seen_problems
 from eyespot.training.loop import Outcome
 from eyespot.training.plan import Plan
@@ -29,6 +31,8 @@ def before_training(survey: Survey, plan: Plan) -> Iterator[Problem]:
     else:
         yield from seen_problems(survey, plan.division, plan.before, plan.seen.unknown)
     yield from class_problems(survey, plan.division)
+    if mirrored := mirror_warning(parse(plan.config.augment or ""), survey.classes):
+        yield Problem(WARNING, mirrored)
     groups = plan.division.grouping(plan.division.final)
     if groups is not None and groups.n < FEW:
         yield Problem(WARNING, few_groups(groups.n))

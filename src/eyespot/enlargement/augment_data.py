@@ -28,7 +28,7 @@ from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
 from eyespot.signature import with_settings
-from eyespot.tasks.augmentation import AUTO
+from eyespot.tasks.augmentation import AUTO, mirror_warning
 from eyespot.tasks.registry import task_of_survey
 
 SOFTWARE = "eyespot augment"
@@ -118,7 +118,8 @@ class Augmented:
         return all(h.kind in KINDS for h in self.survey.headers)
 
     def _warnings(self) -> list[str]:
-        warnings = []
+        mirrored = mirror_warning(_transforms(self.survey, self.augment), self.survey.classes)
+        warnings = [mirrored] if mirrored else []
         if self.equal:
             whose = "equals its" if self.equal == 1 else "equal their"
             warnings.append(f"{count(self.equal, 'copy')} {whose} original: other transforms change more")

@@ -142,7 +142,9 @@ def result_of(images: Images, run: str, measurement: Measurement) -> Invariance:
     before = measurement.before
     outliers = []
     if images.labels is not None and not flag_of(measurement):
-        outliers = outliers_of(measurement, images.labels, images.predictor.classes)
+        # Their chances are those of independent images, which images of one group are not.
+        independent = images.groups is None
+        outliers = outliers_of(measurement, images.labels, images.predictor.classes) if independent else []
     return Invariance(
         run=run,
         data=images.name,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from eyespot.augment.exchange import check_classes
+from eyespot.augment.geometry import Flip, FlipAxes
 from eyespot.augment.pipeline import Spacing, Step, apply_steps, check_fit, parse
 from eyespot.augment.transform import Transform
 from eyespot.data.surveys.survey import Survey
@@ -35,6 +36,18 @@ def sided_classes(classes: Sequence[str]) -> tuple[str, str] | None:
             if mirrored != name and mirrored in words:
                 return original, words[mirrored]
     return None
+
+
+def mirror_warning(transforms: Sequence[Transform], classes: Sequence[str]) -> str:
+    """That a mirror makes one class of another, and their labels stay; empty where it does not."""
+    pair = sided_classes(classes)
+    mirrors = [t for t in transforms if isinstance(t, FlipAxes) or (isinstance(t, Flip) and not t.swaps)]
+    if pair is None or not mirrors:
+        return ""
+    return (
+        f"{mirrors[0]} mirrors images, and a mirrored image of {pair[0]} may show {pair[1]}, whose label it does not get: "
+        f"flip(swaps='{pair[0]},{pair[1]}') exchanges them"
+    )
 
 
 def apply_to_normalised(
