@@ -24,6 +24,7 @@ _PUBLIC = {
     "predict": "eyespot.run",
     "presets": "eyespot.models",
     "register": "eyespot.models",
+    "serve": "eyespot.serving.serve",
     "train": "eyespot.run",
 }
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "predict",
     "presets",
     "register",
+    "serve",
     "train",
 ]
 
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from eyespot.run import evaluate as evaluate
     from eyespot.run import predict as predict
     from eyespot.run import train as train
+    from eyespot.serving.serve import serve as serve
 
 
 def __getattr__(name: str) -> Any:

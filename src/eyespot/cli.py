@@ -16,6 +16,7 @@ from eyespot.explaining import ExplainFolder, explain_evaluation, refuse_explain
 from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.invariance_command import app as invariance_command
+from eyespot.serving.command import app as serve_command
 from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.add_typer(weights_commands, name="weights")
 app.add_typer(explain_command)
 app.add_typer(invariance_command)
+app.add_typer(serve_command)
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "

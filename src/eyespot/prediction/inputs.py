@@ -112,14 +112,25 @@ def read_input(image: Any, preprocessing: Preprocessing, remarks: Remarks) -> tu
     is_path = isinstance(image, str | os.PathLike)
     name = str(image) if is_path else "(image)"
     try:
-        decoded = (
-            preprocessing.decode(load_bytes(Path(image))) if is_path else as_decoded(image, preprocessing)
-        )
-        array = preprocessing.of_decoded(decoded)
+        if is_path:
+            array, notes = read_content(load_bytes(Path(image)), preprocessing)
+        else:
+            array, notes = _read(as_decoded(image, preprocessing), preprocessing)
     except Unreadable as reason:
         return name, str(reason)
-    remarks.of(name, [*preprocessing.remarks(decoded), preprocessing.value_remark(array)])
+    remarks.of(name, notes)
     return name, array
+
+
+def read_content(content: bytes, preprocessing: Preprocessing) -> tuple[Array, list[str]]:
+    """What the network gets of a file's content (*S, C), and what the user should know of it. Raises Unreadable."""
+    return _read(preprocessing.decode(content), preprocessing)
+
+
+def _read(decoded: Decoded, preprocessing: Preprocessing) -> tuple[Array, list[str]]:
+    array = preprocessing.of_decoded(decoded)
+    notes = [*preprocessing.remarks(decoded), preprocessing.value_remark(array)]
+    return array, [note for note in notes if note]
 
 
 def as_decoded(image: Any, preprocessing: Preprocessing) -> Decoded:
