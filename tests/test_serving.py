@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 import eyespot
 from conftest import one_sentence
 from eyespot.prediction.load import load
+from eyespot.serving import predict
 from eyespot.serving.app import create_app
 from eyespot.serving.limits import Limits
 from eyespot.serving.serve import check_access
@@ -196,13 +197,9 @@ def claimed_array(shape: tuple[int, ...]) -> bytes:
     ids=["png", "large-png", "npz", "npy", "cut-npy", "tiff"],
 )
 def test_bombs_are_declined_before_they_are_decoded(client, monkeypatch, content, words):
-    from eyespot.prediction import inputs
-    from eyespot.serving import service
-
-    monkeypatch.setattr(service, "read_content", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(predict, "read_content", lambda *_: pytest.fail("it was decoded"))
     response = post(client, content)
     assert response.status_code == 422 and words in sentence(response), response.text
-    assert inputs.read_content
 
 
 def pickled() -> bytes:
@@ -297,22 +294,22 @@ def test_a_full_queue_is_503_with_retry_after(service, client):
     assert post(client, png(0)).status_code == 200
 
 
-def test_a_request_that_takes_too_long(run):
+def test_a_request_that_takes_too_long(run, monkeypatch):
     service = Service(load(run), Limits(seconds=0.2), run)
-    service.read = lambda upload: time.sleep(1)  # type: ignore[method-assign]
+    monkeypatch.setattr(predict, "read_content", lambda *_: time.sleep(1))
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         response = post(client, png(0))
         assert response.status_code == 503 and "not done after 0.2 s" in sentence(response)
         assert service.queue.requests == 0
 
 
-def test_a_bug_has_a_number_and_no_traceback(run, capsys):
+def test_a_bug_has_a_number_and_no_traceback(run, capsys, monkeypatch):
     service = Service(load(run), LIMITS, run)
 
     def broken(*_):
         raise KeyError("secret")
 
-    service.predict_array = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(predict, "read_content", broken)
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         response = post(client, png(0))
     assert response.status_code == 500 and "secret" not in response.text

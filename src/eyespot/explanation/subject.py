@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.formats.read import decode_any, load_bytes
-from eyespot.data.header import WORD, Array
+from eyespot.data.header import WORD, Array, Decoded
 from eyespot.data.preprocess.placement import Placement
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.prediction.inputs import as_decoded
@@ -34,18 +34,22 @@ class Subject:
 
 def read_subject(image: Any, preprocessing: Preprocessing) -> Subject:
     """A path, a Pillow or nibabel image or an array. Raises Unreadable."""
-    name = "(image)"
     if isinstance(image, str | Path):
-        name = str(image)
-        content = load_bytes(Path(image))
-        decoded = preprocessing.decode(content)
-        whole = (
-            decoded
-            if preprocessing.fit == OWN
-            else decode_any(content, preprocessing.dim, None, preprocessing.read_options)
-        )
-    else:
-        decoded = whole = as_decoded(image, preprocessing)
+        return subject_of_content(str(image), load_bytes(Path(image)), preprocessing)
+    decoded = as_decoded(image, preprocessing)
+    return _subject("(image)", decoded, decoded, preprocessing)
+
+
+def subject_of_content(name: str, content: bytes, preprocessing: Preprocessing) -> Subject:
+    """The content of a file. Raises Unreadable."""
+    decoded = preprocessing.decode(content)
+    whole = decoded
+    if preprocessing.fit != OWN:
+        whole = decode_any(content, preprocessing.dim, None, preprocessing.read_options)
+    return _subject(name, decoded, whole, preprocessing)
+
+
+def _subject(name: str, decoded: Decoded, whole: Decoded, preprocessing: Preprocessing) -> Subject:
     array = preprocessing.of_decoded(decoded)
     lengths = whole.array.shape[:-1]
     placement = preprocessing.placement(lengths, whole.spacing)

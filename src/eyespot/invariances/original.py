@@ -31,7 +31,12 @@ class Original:
 
 def read_original(path: str | Path, index: int, preprocessing: Preprocessing) -> Original:
     """The file's own samples; of a file that is much larger than the network's input, that input. Raises Unreadable."""
-    decoded = preprocessing.decode(load_bytes(Path(path)))
+    return original_of(load_bytes(Path(path)), index, preprocessing)
+
+
+def original_of(content: bytes, index: int, preprocessing: Preprocessing) -> Original:
+    """`read_original` of a file's content. Raises Unreadable."""
+    decoded = preprocessing.decode(content)
     array = preprocessing.finite(decoded.array)
     seen = int(np.prod(preprocessing.shape[:-1])) * preprocessing.frame**preprocessing.dim
     if int(np.prod(array.shape[:-1])) > LARGER * seen and preprocessing.view == "samples":

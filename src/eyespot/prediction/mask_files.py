@@ -268,20 +268,26 @@ def write_map(values: Array, path: Path, source: Path, force: bool = False) -> P
         _check_free((path,), force)
     if path.name.endswith(NIFTI):
         content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
-    elif path.suffix == ".npy":
-        content = _npy(values)
     elif path.suffix == ".png":
-        buffer = io.BytesIO()
-        Image.fromarray(values).save(buffer, "PNG", **_resolution(source))
-        content = buffer.getvalue()
+        content = encoded_map(values, ".png", _resolution(source))
     else:
-        buffer = io.BytesIO()
-        colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
-        photometric = "rgb" if colours else "minisblack"
-        tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **_scale(source))
-        content = buffer.getvalue()
+        content = encoded_map(values, path.suffix, _scale(source) if path.suffix != ".npy" else {})
     write_file(path, content, replace=force)
     return path
+
+
+def encoded_map(values: Array, ending: str, how: dict | None = None) -> bytes:
+    """One map as the content of a .npy, .png or else TIFF file. how   more for Pillow or tifffile, such as the resolution"""
+    if ending == ".npy":
+        return _npy(values)
+    buffer = io.BytesIO()
+    if ending == ".png":
+        Image.fromarray(values).save(buffer, "PNG", **(how or {}))
+        return buffer.getvalue()
+    colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
+    photometric = "rgb" if colours else "minisblack"
+    tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **(how or {}))
+    return buffer.getvalue()
 
 
 def _npy(values: Array) -> bytes:

@@ -30,7 +30,12 @@ def nifti_like(values: Array, source: Path) -> bytes:
 
     values   (D, H, W) in the axes of the body, as predicted; or (D, H, W, channels), the fourth axis of the file
     """
-    content = load_bytes(files_of(source)[0])[:HEAD]
+    return nifti_like_content(values, load_bytes(files_of(source)[0]))
+
+
+def nifti_like_content(values: Array, source: bytes) -> bytes:
+    """`nifti_like` of the content of the source."""
+    content = source[:HEAD]
     header = or_unreadable(nifti_head, content)
     stored = _storable(read_grid(header).as_stored(values))
     header.set_data_dtype(stored.dtype)

@@ -1,8 +1,7 @@
-"""The HTTP API: its paths, with FastAPI."""
+"""The server as an app of ASGI: health, metrics, the page and the form of errors; `api` has the paths of the model."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,19 +10,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from eyespot import __version__
+from eyespot.errors import UserError
+from eyespot.guard import is_out_of_memory
+from eyespot.serving.api import add_model
 from eyespot.serving.limits import Refusal
-from eyespot.serving.model import model_document
 from eyespot.serving.page import add_page
 from eyespot.serving.protect import Protected, bug_response, error_response
-from eyespot.serving.results import documents
-from eyespot.serving.schema import IMAGES, errors
-from eyespot.serving.service import Service, refuse_unread
+from eyespot.serving.schema import errors
+from eyespot.serving.service import Service
 
-IMAGE_ERRORS = errors(400, 413, 415, 422, 503)
+SENTENCES = {404: "there is no such path: see /openapi.json", 405: "this path has another method"}
 
 
 def create_app(service: Service, token: str | None = None, hosts: set[str] | None = None) -> ASGIApp:
-    """The whole server as an app of ASGI. See `Protected` for the token and the hosts."""
+    """The whole server. See `Protected` for the token and the hosts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,37 +40,41 @@ def create_app(service: Service, token: str | None = None, hosts: set[str] | Non
         lifespan=lifespan,
     )
     _add_health(app, service)
-    _add_model(app, service)
-    _add_predict(app, service)
+    add_model(app, service)
     add_page(app)
-    _add_handlers(app)
+    _add_errors(app)
     return Protected(app, service.metrics, token, hosts)
 
 
-def _add_handlers(app: FastAPI) -> None:
+def _add_errors(app: FastAPI) -> None:
     """All errors have one form, and none has a traceback."""
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> JSONResponse:
         return error_response(refusal)
 
-    @app.exception_handler(HTTPException)
-    async def failed(request: Request, error: HTTPException) -> JSONResponse:
-        sentence = {404: "there is no such path: see /openapi.json", 405: "this path has another method"}
-        headers = dict(error.headers or {})
-        return error_response(
-            Refusal(error.status_code, sentence.get(error.status_code, str(error.detail)), headers)
-        )
+    @app.exception_handler(UserError)
+    async def cannot(_: Request, error: UserError) -> JSONResponse:
+        return error_response(Refusal(422, str(error)))
 
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> JSONResponse:
-        return bug_response(error, request.scope)
+    @app.exception_handler(HTTPException)
+    async def failed(_: Request, error: HTTPException) -> JSONResponse:
+        sentence = SENTENCES.get(error.status_code, str(error.detail))
+        return error_response(Refusal(error.status_code, sentence, dict(error.headers or {})))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         name = ".".join(str(word) for word in first["loc"][1:])
         return error_response(Refusal(400, f"{name}: {first['msg']}"))
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        if is_out_of_memory(error):
+            return error_response(
+                Refusal(503, "the memory of the server is too small for this request: send smaller images")
+            )
+        return bug_response(error, request.scope)
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
@@ -92,25 +96,3 @@ def _add_health(app: FastAPI, service: Service) -> None:
     )
     async def all_metrics() -> Response:
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
-
-
-def _add_model(app: FastAPI, service: Service) -> None:
-    document = model_document(service)
-
-    @app.get("/v1/model", responses=errors(), summary="Classes, metrics with intervals, limits")
-    async def model() -> dict[str, Any]:
-        return document
-
-
-def _add_predict(app: FastAPI, service: Service) -> None:
-    @app.post(
-        "/v1/predict",
-        openapi_extra=IMAGES,
-        responses=IMAGE_ERRORS,
-        summary="Predict one or several images",
-    )
-    async def predict(request: Request) -> dict[str, Any]:
-        outcomes = await service.predict(request)
-        predicted = await service.queue.read(documents, outcomes, service.predictor.classes)
-        refuse_unread(outcomes, predicted)
-        return {"predictions": predicted}

@@ -1,11 +1,19 @@
 """What a server says of its model: classes, metrics with intervals, and what it can do."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from eyespot import __version__
+from eyespot.prediction.predictor import Predictor
 from eyespot.serving.limits import Limits
 from eyespot.serving.service import Service
+from eyespot.serving.views import colours_of
+
+
+def has_torch() -> bool:
+    """Whether explanations and changes can be computed here."""
+    return find_spec("torch") is not None
 
 
 def model_document(service: Service) -> dict[str, Any]:
@@ -14,7 +22,8 @@ def model_document(service: Service) -> dict[str, Any]:
     card = predictor.card
     read = predictor.preprocessing
     key, metric = predictor.output.metric
-    return {
+    overlapping = predictor.output.of_positions and predictor.output.multilabel
+    document = {
         "name": Path(service.run).resolve().name,
         "task": card.task,
         "classes": card.classes,
@@ -26,6 +35,22 @@ def model_document(service: Service) -> dict[str, Any]:
         "limits": limits_document(service.limits),
         "versions": card.versions,
         "server": f"eyespot {__version__}",
+    }
+    if predictor.output.of_positions:
+        document["colours"] = colours_of(card.classes, overlapping)
+    return document | _on_demand(predictor)
+
+
+def _on_demand(predictor: Predictor) -> dict[str, Any]:
+    """The methods of explanations and the changes of images that this server has."""
+    if not has_torch():
+        return {"explanations": [], "changes": []}
+    from eyespot.serving.change import as_document, catalogue
+    from eyespot.serving.explain import methods_of
+
+    return {
+        "explanations": methods_of(predictor),
+        "changes": [as_document(change) for change in catalogue(predictor)],
     }
 
 

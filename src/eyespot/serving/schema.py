@@ -3,6 +3,7 @@
 from typing import Any
 
 from eyespot.serving.body import FIELD
+from eyespot.serving.masks import FORMATS
 
 ERROR = {
     "type": "object",
@@ -56,3 +57,9 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"description": MEANING[status], "content": schema}
         for status in (401, 405, 421, 500, *statuses)
     }
+
+
+def files_of_masks() -> dict[int | str, dict[str, Any]]:
+    """The documented files of masks."""
+    content = {kind: {"schema": BINARY} for kind in FORMATS.values()}
+    return {200: {"description": "JSON, or one mask as a file", "content": content}}

@@ -1,16 +1,14 @@
-"""From the images of a request to what is predicted of them, one by one."""
+"""From the images of a request to their results, one by one, by whatever job the request is for."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 from starlette.requests import Request
 
-from eyespot.data.header import Array, Unreadable
-from eyespot.prediction.inputs import read_content
+from eyespot.data.header import Unreadable
 from eyespot.prediction.predictor import Predictor
 from eyespot.serving.body import Upload, read_body, uploads_of
 from eyespot.serving.check import checked
@@ -19,33 +17,45 @@ from eyespot.serving.metrics import Metrics
 from eyespot.serving.queue import WorkQueue
 
 
+class Job(Protocol):
+    """What is done with each image of a request: three steps, of which only the second occupies the engine."""
+
+    def read(self, name: str, content: bytes) -> Any:
+        """What the engine needs of a file. Raises Unreadable."""
+        ...
+
+    def compute(self, ready: Any) -> Any:
+        """The engine's work. Raises Unreadable."""
+        ...
+
+    def finish(self, ready: Any, computed: Any) -> Any:
+        """The result: entries of a JSON document, or a file."""
+        ...
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one image: a prediction with remarks, or the reason why there is none.
-
-    content   of the file, as it was decoded
-    """
+    """What became of one image: a result, or the reason why there is none."""
 
     index: int
     name: str
-    content: bytes = b""
-    prediction: Any = None
-    remarks: tuple[str, ...] = ()
+    result: Any = None
     error: str | None = None
 
-
-class Ready(NamedTuple):
-    """An image on its way to the engine."""
-
-    content: bytes
-    array: Array
-    remarks: tuple[str, ...]
+    @property
+    def document(self) -> dict[str, Any]:
+        """Of an image whose result is a JSON document."""
+        about = {"index": self.index, "name": self.name}
+        return about | ({"error": self.error} if self.error is not None else self.result)
 
 
 class Service:
-    """One predictor, the limits, and the queue of all work."""
+    """One predictor, the limits, and the queue of all work.
 
-    def __init__(self, predictor: Predictor, limits: Limits, run: str | Path = "the model"):
+    run   the folder or file of the predictor, as the user named it
+    """
+
+    def __init__(self, predictor: Predictor, limits: Limits, run: str | os.PathLike = "model"):
         self.predictor = predictor
         self.limits = limits
         self.run = str(run)
@@ -53,59 +63,63 @@ class Service:
         self.metrics = Metrics(lambda: self.queue.requests)
         self.ready = True
 
+    async def work(self, request: Request, job: Job, most: int | None = None) -> list[Outcome]:
+        """The outcome of each image of a request. Raises Refusal for a request that cannot be met.
+
+        most   images; those of the limits if not given
+        """
+        with self.queue.place():
+            try:
+                async with asyncio.timeout(self.limits.seconds):
+                    uploads = await self.uploads(request)
+                    if most is not None and len(uploads) > most:
+                        raise Refusal(
+                            400, f"the request has {len(uploads)} images, and this takes {most} at a time"
+                        )
+                    return [await self._outcome(i, upload, job) for i, upload in enumerate(uploads)]
+            except TimeoutError as error:
+                raise TooSlow(self.limits.seconds) from error
+
     async def uploads(self, request: Request) -> list[Upload]:
         """The images of a request. Raises Refusal."""
         body = await read_body(request, self.limits)
         kind = request.headers.get("content-type", "")
         return await self.queue.read(uploads_of, body, kind, self.limits)
 
-    async def predict(self, request: Request) -> list[Outcome]:
-        """What is predicted of each image of a request. Raises Refusal for a request that cannot be met."""
-        with self.queue.place():
-            try:
-                async with asyncio.timeout(self.limits.seconds):
-                    uploads = await self.uploads(request)
-                    return [await self._outcome(i, upload) for i, upload in enumerate(uploads)]
-            except TimeoutError as error:
-                raise TooSlow(self.limits.seconds) from error
-
-    async def _outcome(self, index: int, upload: Upload) -> Outcome:
+    async def _outcome(self, index: int, upload: Upload, job: Job) -> Outcome:
         async with self.queue.image():
             try:
                 with self.metrics.stage("read"):
-                    ready = await self.queue.read(self.read, upload)
+                    ready = await self.queue.read(self._read, upload, job)
                 with self.metrics.stage("compute"):
-                    prediction = await self.queue.compute(self.predict_array, upload.name, ready.array)
+                    computed = await self.queue.compute(job.compute, ready)
+                with self.metrics.stage("encode"):
+                    result = await self.queue.read(job.finish, ready, computed)
             except Unreadable as reason:
                 self.metrics.images.labels("unreadable").inc()
                 return Outcome(index, upload.name, error=str(reason))
         self.metrics.images.labels("predicted").inc()
-        return Outcome(index, upload.name, ready.content, prediction, ready.remarks)
+        return Outcome(index, upload.name, result)
 
-    def read(self, upload: Upload) -> Ready:
-        """What the network gets of an image. Raises Unreadable."""
+    def _read(self, upload: Upload, job: Job) -> Any:
         content = checked(upload.content, self.predictor.preprocessing, self.limits)
-        array, remarks = read_content(content, self.predictor.preprocessing)
-        return Ready(content, array, tuple(remarks))
-
-    def predict_array(self, name: str, array: Array) -> Any:
-        """The prediction of what the network gets of an image: the same code as `eyespot predict`.
-
-        Raises Unreadable where it is not finite.
-        """
-        prediction = next(iter(self.predictor.output.stream([(name, array)])))
-        if not isfinite(getattr(prediction, "probability", 0.0)):
-            raise Unreadable("the network's result is not finite: its values are far from those trained on")
-        return prediction
+        return job.read(upload.name, content)
 
     def close(self) -> None:
+        """Take in nothing more, and end the threads."""
         self.ready = False
         self.queue.close()
 
 
-def refuse_unread(outcomes: Sequence[Outcome], documents: list[dict[str, Any]]) -> None:
-    """Raises Refusal where an image was not predicted: which and why, with what was predicted of the others."""
-    unread = [outcome for outcome in outcomes if outcome.error]
+def whole(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """The documents of all images. Raises Refusal where one has none: which and why, with those of the others."""
+    refuse_unread(outcomes, [outcome.document for outcome in outcomes])
+    return [outcome.document for outcome in outcomes]
+
+
+def refuse_unread(outcomes: Sequence[Outcome], documents: Sequence[dict[str, Any]] = ()) -> None:
+    """Raises Refusal where an image has no result."""
+    unread = [outcome for outcome in outcomes if outcome.error is not None]
     if not unread:
         return
     first = unread[0]
@@ -113,4 +127,4 @@ def refuse_unread(outcomes: Sequence[Outcome], documents: list[dict[str, Any]]) 
     if len(outcomes) > 1:
         done = len(outcomes) - len(unread)
         sentence += f" ({len(unread)} of {len(outcomes)} images cannot be read; {done} were predicted)"
-    raise Refusal(422, sentence, details={"predictions": documents})
+    raise Refusal(422, sentence, details={"predictions": list(documents)} if documents else {})

@@ -1,0 +1,120 @@
+"""The paths of the model: its card, predictions, explanations and changed images."""
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from starlette.responses import Response
+
+from eyespot.serving.limits import Refusal
+from eyespot.serving.masks import ENDINGS, FORMATS
+from eyespot.serving.model import has_torch, model_document
+from eyespot.serving.predict import Predict, PredictFile
+from eyespot.serving.schema import IMAGES, errors, files_of_masks
+from eyespot.serving.service import Service, refuse_unread, whole
+
+IMAGE_ERRORS = (400, 413, 415, 422, 503)
+
+
+def add_model(app: FastAPI, service: Service) -> None:
+    """Add them to an app."""
+    _add_card(app, service)
+    _add_predict(app, service)
+    if has_torch():
+        _add_explain(app, service)
+        _add_transform(app, service)
+
+
+def _add_card(app: FastAPI, service: Service) -> None:
+    document = model_document(service)
+
+    @app.get("/v1/model", responses=errors(), summary="Classes, metrics with intervals, limits")
+    async def model() -> dict[str, Any]:
+        return document
+
+
+def _add_predict(app: FastAPI, service: Service) -> None:
+    of_masks = service.predictor.output.of_positions
+    responses = errors(406, *IMAGE_ERRORS) | (files_of_masks() if of_masks else {})
+
+    @app.post(
+        "/v1/predict",
+        openapi_extra=IMAGES,
+        responses=responses,
+        response_model=None,
+        summary="Predict one or several images",
+    )
+    async def predict(
+        request: Request,
+        format: Annotated[str | None, Query(description=f"json, or of a mask {', '.join(FORMATS)}")] = None,
+        mask: Annotated[bool, Query(description="whether JSON has the mask as a file in base64")] = False,
+        instances: Annotated[bool | None, Query(description="number the objects of a mask")] = None,
+        view: Annotated[bool, Query(description="whether JSON has pictures, for the page")] = False,
+    ) -> Any:
+        kind = chosen_format(format, request.headers.get("accept", ""), of_masks)
+        if kind != "json":
+            job = PredictFile(service.predictor, instances=instances, kind=kind)
+            outcomes = await service.work(request, job, most=1)
+            refuse_unread(outcomes)
+            return _file(outcomes[0].result)
+        job = Predict(service.predictor, mask and of_masks, view, instances)
+        return {"predictions": whole(await service.work(request, job))}
+
+
+def chosen_format(wanted: str | None, accept: str, of_masks: bool) -> str:
+    """json, or the format of a mask, by ?format= or else by the Accept header. Raises Refusal for another."""
+    if wanted is None:
+        types = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+        by_type = {kind: name for name, kind in FORMATS.items()} | {"application/json": "json"}
+        wanted = next((by_type[t] for t in types if t in by_type), "json")
+    known = ["json", *(FORMATS if of_masks else ())]
+    if wanted not in known:
+        raise Refusal(406, f"the format is {wanted!r}, and this server sends {', '.join(known)}")
+    return wanted
+
+
+def _file(mask: Any) -> Response:
+    name = f"mask{ENDINGS[mask.kind]}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(mask.content, media_type=FORMATS[mask.kind], headers=headers)
+
+
+def _add_explain(app: FastAPI, service: Service) -> None:
+    from eyespot.serving.explain import Explain
+
+    @app.post(
+        "/v1/explain",
+        openapi_extra=IMAGES,
+        responses=errors(*IMAGE_ERRORS),
+        summary="What the network looked at in an image",
+    )
+    async def explain(
+        request: Request,
+        target: Annotated[
+            str | None, Query(alias="class", description="the predicted one if not given")
+        ] = None,
+        method: Annotated[str, Query(description="see explanations in /v1/model")] = "grad-cam",
+        check: Annotated[
+            bool, Query(description="compare the map with an edge filter, which takes long")
+        ] = False,
+    ) -> dict[str, Any]:
+        job = Explain(service.predictor, method, target, check)
+        return {"explanations": whole(await service.work(request, job, most=1))}
+
+
+def _add_transform(app: FastAPI, service: Service) -> None:
+    from eyespot.serving.change import Transform
+
+    @app.post(
+        "/v1/transform",
+        openapi_extra=IMAGES,
+        responses=errors(*IMAGE_ERRORS),
+        summary="What is predicted of a changed image",
+    )
+    async def transform(
+        request: Request,
+        change: Annotated[
+            list[str] | None, Query(description="NAME:SEVERITY: see changes in /v1/model")
+        ] = None,
+    ) -> dict[str, Any]:
+        job = Transform(service.predictor, change or [])
+        return {"predictions": whole(await service.work(request, job, most=1))}

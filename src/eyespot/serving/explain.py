@@ -1,0 +1,98 @@
+"""The job of POST /v1/explain: what the network looked at, as a picture that lies over the image. Needs torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from eyespot.errors import UserError
+from eyespot.explanation.colours import AGAINST, FOR, scale_of, strongest_slice
+from eyespot.explanation.explain import Explainer, Request
+from eyespot.explanation.methods import METHODS
+from eyespot.explanation.result import Explanation
+from eyespot.explanation.score import has_gradients
+from eyespot.explanation.subject import Subject, subject_of_content
+from eyespot.pictures import to_display
+from eyespot.prediction.predictor import Predictor
+from eyespot.serving.limits import Refusal
+from eyespot.serving.views import BAND, as_png, small
+
+SLOW = ("rise",)
+"""Methods that would keep the engine from all other requests for minutes."""
+
+
+def methods_of(predictor: Predictor) -> list[str]:
+    """The methods that a predictor has here."""
+    with_gradients = has_gradients(predictor.engine)
+    return [m.name for m in METHODS.values() if m.name not in SLOW and (with_gradients or not m.gradients)]
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Explain an image. Raises Refusal for a method or class that there is not."""
+
+    predictor: Predictor
+    method: str = "grad-cam"
+    target: str | None = None
+    check: bool = False
+
+    def __post_init__(self) -> None:
+        known = methods_of(self.predictor)
+        if self.method not in known:
+            raise Refusal(400, f"method is {self.method!r}, and this server has {', '.join(known)}")
+        if self.target is not None and self.target not in self.predictor.classes:
+            raise Refusal(400, f"there is no class {self.target!r}: see classes in /v1/model")
+
+    def read(self, name: str, content: bytes) -> Subject:
+        """See `Job`."""
+        return subject_of_content(name, content, self.predictor.preprocessing)
+
+    def compute(self, ready: Subject) -> Explanation:
+        """See `Job`."""
+        request = Request(self.method, self.target, check=self.check)
+        try:
+            return Explainer(self.predictor, request).of_subject(ready)
+        except UserError as error:
+            raise Refusal(422, str(error)) from error
+
+    def finish(self, ready: Subject, computed: Explanation) -> dict[str, Any]:
+        """See `Job`."""
+        return {
+            "method": computed.method,
+            "target": computed.target,
+            "predicted": computed.predicted,
+            "layer": computed.layer,
+            "label": computed.label,
+            "why": computed.why,
+            "meaning": computed.meaning,
+            "warnings": computed.warnings,
+            "notes": list(computed.notes),
+            "view": _view(computed),
+        }
+
+
+def _view(explanation: Explanation) -> dict[str, Any]:
+    """The image and the map over it; of a volume the slice with the largest value."""
+    array = explanation.image
+    values = explanation.map
+    document: dict[str, Any] = {}
+    if values.ndim == 3:
+        document["slice"] = strongest_slice(values)
+        array = array[document["slice"]]
+        values = values[document["slice"]]
+    if values.ndim == 1:
+        values = np.repeat(values[None], BAND, 0)
+    document["picture"] = as_png(small(to_display(array)))
+    document["overlay"] = as_png(small(Image.fromarray(_transparent(values))))
+    return document
+
+
+def _transparent(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W) -> (H, W, 4): the colour by the sign, and opaque by the share of the largest values"""
+    share = np.clip(np.asarray(values, np.float64) / scale_of([values]), -1, 1)
+    rgba = np.empty((*values.shape, 4), np.uint8)
+    rgba[..., :3] = np.where(share[..., None] >= 0, FOR, AGAINST)
+    rgba[..., 3] = np.abs(share * 255).round()
+    return rgba
