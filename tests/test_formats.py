@@ -251,7 +251,7 @@ EXIF[274] = 3
 JPEGS = [{}, {"progressive": True}, {"restart_marker_blocks": 4}, {"exif": EXIF}, {"subsampling": 0}]
 
 
-@pytest.mark.parametrize("settings", JPEGS, ids=str)
+@pytest.mark.parametrize("settings", JPEGS, ids="plain progressive restarts exif subsampling".split())
 @pytest.mark.parametrize("share", [0.4, 0.7, 0.9])
 @pytest.mark.parametrize("closed", [b"", b"\xff\xd9"])
 def test_a_jpeg_without_its_last_pixels_is_named(closed, share, settings):

@@ -23,6 +23,7 @@ _PUBLIC = {
     "look": "eyespot.looking",
     "predict": "eyespot.run",
     "presets": "eyespot.models",
+    "push": "eyespot.sharing.push",
     "register": "eyespot.models",
     "serve": "eyespot.serving.serve",
     "train": "eyespot.run",
@@ -47,6 +48,7 @@ __all__ = [
     "look",
     "predict",
     "presets",
+    "push",
     "register",
     "serve",
     "train",
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from eyespot.run import predict as predict
     from eyespot.run import train as train
     from eyespot.serving.serve import serve as serve
+    from eyespot.sharing.push import push as push
 
 
 def __getattr__(name: str) -> Any:

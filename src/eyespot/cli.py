@@ -17,6 +17,7 @@ from eyespot.explaining import app as explain_command
 from eyespot.files import refuse_existing
 from eyespot.invariance_command import app as invariance_command
 from eyespot.serving.command import app as serve_command
+from eyespot.sharing_commands import app as sharing_commands
 from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 
@@ -36,6 +37,7 @@ app.add_typer(weights_commands, name="weights")
 app.add_typer(explain_command)
 app.add_typer(invariance_command)
 app.add_typer(serve_command)
+app.add_typer(sharing_commands)
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "

@@ -1,13 +1,13 @@
 """`eyespot inspect`: a network by name, or the one in a run, described."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from eyespot.anatomy import Description, describe
 from eyespot.anatomy.gradients import GradientNorms, measure_gradients
 from eyespot.errors import UserError, nearest
 from eyespot.models import PRESETS, WHITENED, create, presets
+from eyespot.weights.hub import local
 
 OWN_SIZES = {**dict.fromkeys(WHITENED, 32), "tiny": 16, "unet": 572, "unet_bn": 256, "unet3d": 128}
 """Samples along each axis, where they are not 32 for a CIFAR form (stem 3) and 224 for the others."""
@@ -73,7 +73,7 @@ def trained_network(run: str | os.PathLike, size: Any, given: list[str]) -> tupl
     """The predictor of a run, and the shape of an image. Raises UserError where settings are to be changed."""
     from eyespot.prediction.load import load
 
-    if not Path(run).exists():
+    if not local(run).exists():
         close = nearest(str(run), presets())
         raise UserError(f"{str(run)!r} is neither a network nor a run that exists; {close}")
     predictor = load(run)

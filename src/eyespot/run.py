@@ -58,6 +58,7 @@ from eyespot.training.division import class_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan
 from eyespot.training.state import read_state
+from eyespot.weights.hub import local
 from eyespot.weights.load import read
 from eyespot.weights.published import IMAGENET
 from eyespot.weights.start import find
@@ -78,7 +79,7 @@ class Run:
         interrupted: bool = False,
         device: str = "cpu",
     ):
-        self.folder, self.device = Path(folder), device
+        self.folder, self.device = local(folder), device
         self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
         self._predictor: Predictor | None = None
 

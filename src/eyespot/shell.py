@@ -12,7 +12,10 @@ from eyespot.signature import add_parameters, keyword
 Function = TypeVar("Function", bound=Callable[..., None])
 
 RunPath = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run folder, the model file in it, or hub:OWNER/NAME.", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Full = Annotated[

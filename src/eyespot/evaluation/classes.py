@@ -122,6 +122,8 @@ def confusions(matrix: list[list[int]], classes: list[str]) -> list[tuple[str, s
 class ClassEvaluator:
     """See `evaluation.Evaluator`."""
 
+    titles = TITLES
+
     def finish(
         self,
         predictor: Predictor,

@@ -109,6 +109,9 @@ class Evaluation:
 class Evaluator(Protocol):
     """How the predictions of a task are compared with the truth."""
 
+    titles: dict[str, str]
+    """The metrics that are shown, and what they are called."""
+
     def finish(
         self,
         predictor: Predictor,

@@ -138,6 +138,8 @@ class MaskDetails:
 class MaskEvaluator:
     """See `evaluation.Evaluator`."""
 
+    titles = TITLES
+
     def finish(
         self,
         predictor: Predictor,

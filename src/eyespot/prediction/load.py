@@ -16,13 +16,17 @@ from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
 from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
+from eyespot.weights.hub import local
 
 
 def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
     """A predictor from a run folder or a model file; of a cross-validation, with all its networks.
 
+    It may be in a repository of the Hugging Face hub: hub:owner/name, or hub:owner/name@revision.
+
     Raises UserError for an unknown device or a damaged file.
     """
+    run = local(run)
     if is_ensemble(run):
         return _load_ensemble(Path(run), choose_device(device))
     card, network = load_network(run)
@@ -48,7 +52,7 @@ def make_predictor(card: Card, engine: Engine) -> Predictor:
 
 def model_file(run: str | os.PathLike) -> Path:
     """The model file of a run folder, or the file itself."""
-    path = Path(run)
+    path = local(run)
     if path.is_dir() and not (path / NAME).exists():
         if is_ensemble(path):
             raise UserError(

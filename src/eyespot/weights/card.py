@@ -3,8 +3,8 @@
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from eyespot.errors import UserError, nearest
@@ -12,6 +12,8 @@ from eyespot.files import write_file
 
 FORMAT = 1
 NAME = "model.safetensors"
+PATHS = ("data", "start_from")
+"""Settings in a card that may be a path of the machine on which it was made."""
 OLD_TASKS = {"classify": "classification", "segment": "segmentation"}
 """What files of before 0.2 call the tasks."""
 
@@ -64,10 +66,26 @@ def versions() -> dict[str, str]:
 
 def write_model(path: Path, tensors: Mapping[str, Any], card: Card) -> None:
     """Write the weights and the card, whole or not at all."""
+    write_file(path, model_bytes(tensors, card))
+
+
+def model_bytes(tensors: Mapping[str, Any], card: Card) -> bytes:
+    """The content of a model file."""
     from safetensors.torch import save
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_file(path, save(whole, {"eyespot": json.dumps(asdict(card))}))
+    return save(whole, {"eyespot": json.dumps(asdict(card))})
+
+
+def without_folders(card: Card) -> Card:
+    """The card for others: paths of the machine that it was made on are cut to their last name."""
+    plan = {key: _last_name(value) if key in PATHS else value for key, value in card.plan.items()}
+    return replace(card, plan=plan)
+
+
+def _last_name(value: Any) -> Any:
+    kind = PureWindowsPath if "\\" in str(value) else PurePath
+    return kind(value).name if isinstance(value, str) else value
 
 
 def read_card(path: Path) -> Card:

@@ -1,0 +1,73 @@
+"""Put a network and its model card into a repository of the hub."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from eyespot.console import say
+from eyespot.prediction.load import model_file
+from eyespot.sharing.model_card import model_card
+from eyespot.weights.card import Card, model_bytes, read_card, read_tensors, without_folders
+from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble
+from eyespot.weights.hub import PREFIX, hub_errors, library
+
+README = "README.md"
+
+
+def card_text(run: str | os.PathLike) -> str:
+    """The model card of a run folder or a model file, as Markdown.
+
+    Raises UserError for a file that is damaged or not ours.
+    """
+    path = Path(run).resolve()
+    title = path.name if path.is_dir() else path.parent.name
+    return model_card(card_of_run(run), title, str(run))
+
+
+def card_of_run(run: str | os.PathLike) -> Card:
+    """The card of a run folder, a model file or a cross-validation."""
+    return read_ensemble(run)[0] if is_ensemble(run) else read_card(model_file(run))
+
+
+def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> str:
+    """Put a network with its model card into a repository of the hub, made if it is not there; the address of the repository.
+
+    run         a run folder, a model file, or the folder of a cross-validation
+    repository  owner/name
+    public      a repository that is made now can be seen by everybody; one that exists stays as it is
+
+    Weights and cards go there; no images, no report, and no paths of this machine. Raises UserError.
+    """
+    contents = files_of(Path(run))
+    title = repository.rpartition("/")[2]
+    contents[README] = model_card(without_folders(card_of_run(run)), title, PREFIX + repository).encode()
+    hub = library()
+    operations = [
+        hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=content)
+        for name, content in contents.items()
+    ]
+    with hub_errors(repository):
+        api = hub.HfApi(library_name="eyespot")
+        repo = api.create_repo(repository, private=not public, exist_ok=True)
+        say(f"pushing {', '.join(contents)} to {repo}")
+        api.create_commit(repo.repo_id, operations, commit_message=f"eyespot: {card_of_run(run).preset}")
+    return str(repo)
+
+
+def files_of(run: Path) -> dict[str, bytes]:
+    """The content of each file that goes to a repository, by its name there."""
+    if not is_ensemble(run):
+        return {"model.safetensors": shared_model(model_file(run))}
+    card, folds = read_ensemble(run)
+    document = {"folds": folds, "card": asdict(without_folders(card))}
+    contents = {ENSEMBLE: (json.dumps(document, indent=1) + "\n").encode()}
+    for fold in folds:
+        file = model_file(fold_folder(run, fold))
+        contents[f"{fold_folder(Path(), fold).as_posix()}/model.safetensors"] = shared_model(file)
+    return contents
+
+
+def shared_model(file: Path) -> bytes:
+    """A model file without the paths of this machine."""
+    return model_bytes(read_tensors(file), without_folders(read_card(file)))
