@@ -25,7 +25,7 @@ from eyespot.config import Config
 from eyespot.data.surveys.survey import Survey
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.evaluation.classes import logits_of
-from eyespot.prediction.load import torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
 from eyespot.run_folder import make_card
 from eyespot.tasks.classification import Classification
 from eyespot.training.loop import Loop, clock

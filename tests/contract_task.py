@@ -19,7 +19,7 @@ from eyespot.data.header import Array
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluate import evaluate, finish
-from eyespot.prediction.load import make_predictor
+from eyespot.prediction.model_file import make_predictor
 from eyespot.prediction.output import Output
 from eyespot.prediction.predictor import Predictor
 from eyespot.prediction.tiles import Halo, NetworkFacts

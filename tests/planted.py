@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter
 
 from eyespot.models import create
-from eyespot.prediction.load import torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
 from eyespot.prediction.predictor import Predictor
 from eyespot.weights.card import Card
 

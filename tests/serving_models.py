@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from eyespot.models import create
-from eyespot.prediction.load import torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
 from eyespot.weights.card import Card, write_model
 
 FACTS = {

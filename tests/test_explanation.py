@@ -27,7 +27,8 @@ from eyespot.explanation.subject import read_subject
 from eyespot.explanation.top import collect, labels_of, layers_to_show, stages_of
 from eyespot.explanation.units import maximise
 from eyespot.models import create, unregister
-from eyespot.prediction.load import make_predictor, torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
+from eyespot.prediction.model_file import make_predictor
 from eyespot.weights.card import Card, write_model
 
 SIDE = 16

@@ -18,7 +18,8 @@ from eyespot.explanation.page import content, fragment, summary
 from eyespot.explanation.result import Explanation
 from eyespot.models import create
 from eyespot.prediction.ensemble import EnsembleEngine
-from eyespot.prediction.load import make_predictor, torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
+from eyespot.prediction.model_file import make_predictor
 from eyespot.weights.card import Card, write_model
 from eyespot.weights.ensemble_file import write_ensemble
 

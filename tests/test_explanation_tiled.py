@@ -14,7 +14,7 @@ from eyespot.explanation.methods import METHODS
 from eyespot.explanation.subject import read_subject
 from eyespot.explanation.tiled import TiledScore, weighted_tiles
 from eyespot.models import create
-from eyespot.prediction.load import torch_predictor
+from eyespot.prediction.load_torch import torch_predictor
 from eyespot.prediction.tiles import Halo, Plan
 from eyespot.weights.card import Card
 

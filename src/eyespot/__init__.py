@@ -17,6 +17,7 @@ _PUBLIC = {
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "explain": "eyespot.explanation.explain",
+    "export": "eyespot.export.export",
     "inspect": "eyespot.inspection",
     "invariance": "eyespot.invariances.measure",
     "load": "eyespot.prediction.load",
@@ -27,6 +28,7 @@ _PUBLIC = {
     "register": "eyespot.models",
     "serve": "eyespot.serving.serve",
     "train": "eyespot.run",
+    "verify": "eyespot.prediction.verification",
 }
 __all__ = [
     "Kit",
@@ -42,6 +44,7 @@ __all__ = [
     "create",
     "evaluate",
     "explain",
+    "export",
     "inspect",
     "invariance",
     "load",
@@ -52,6 +55,7 @@ __all__ = [
     "register",
     "serve",
     "train",
+    "verify",
 ]
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
     from eyespot.enlargement.augment_data import augment_data as augment_data
     from eyespot.errors import UserError as UserError
     from eyespot.explanation.explain import explain as explain
+    from eyespot.export.export import export as export
     from eyespot.inspection import inspect as inspect
     from eyespot.invariances.measure import invariance as invariance
     from eyespot.kit import Kit as Kit
@@ -71,6 +76,7 @@ if TYPE_CHECKING:
     from eyespot.prediction.load import load as load
     from eyespot.prediction.predictions import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor
+    from eyespot.prediction.verification import verify as verify
     from eyespot.run import Run as Run
     from eyespot.run import evaluate as evaluate
     from eyespot.run import predict as predict

@@ -14,11 +14,12 @@ from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.explaining import ExplainFolder, explain_evaluation, refuse_explain
 from eyespot.explaining import app as explain_command
+from eyespot.exporting import app as export_commands
 from eyespot.files import refuse_existing
 from eyespot.invariance_command import app as invariance_command
 from eyespot.serving.command import app as serve_command
 from eyespot.sharing_commands import app as sharing_commands
-from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
+from eyespot.shell import Device, Engine, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(weights_commands, name="weights")
 app.add_typer(explain_command)
+app.add_typer(export_commands)
 app.add_typer(invariance_command)
 app.add_typer(serve_command)
 app.add_typer(sharing_commands)
@@ -234,6 +236,7 @@ def predict(
         ),
     ] = False,
     device: Device = "cpu",
+    engine: Engine = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -242,7 +245,7 @@ def predict(
     from eyespot.prediction.load import load
     from eyespot.prediction.output import WriteRequest, existing_sentence
 
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, engine=engine)
     read = predictor.preprocessing
     masks = predictor.output.of_positions
     files = expand(paths, sys.stdin, read.dim, leave_out_masks=masks, channel_files=read.channel_files)

@@ -38,5 +38,12 @@ def multiplies_bfloat16(device: str) -> bool:
 
 
 def prediction_precision(precision: str | None, device: str) -> str:
-    """The precision of predictions: that of training, where this machine has it in hardware."""
-    return "bfloat16" if precision in HALF and multiplies_bfloat16(device) else "float32"
+    """The precision of predictions: float32 on the processor, so that every machine and an exported file give the same.
+
+    On other devices it is that of training, where they have it in hardware.
+    """
+    return (
+        "bfloat16"
+        if precision in HALF and not device.startswith("cpu") and multiplies_bfloat16(device)
+        else "float32"
+    )

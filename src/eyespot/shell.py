@@ -14,7 +14,9 @@ Function = TypeVar("Function", bound=Callable[..., None])
 RunPath = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="A run folder, the model file in it, or hub:OWNER/NAME.", show_default=False
+        metavar="RUN",
+        help="A run folder, the model file in it, an exported file, or hub:OWNER/NAME.",
+        show_default=False,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -23,6 +25,14 @@ Full = Annotated[
     typer.Option("--full", help="With --json: the whole confusion matrix of more than 200 classes, too."),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="torch for a run; onnxruntime or openvino for an exported file.",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 
 

@@ -13,7 +13,7 @@ from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.fold_scores import FoldScores
 from eyespot.evaluation.run_split import SEEN, of_split, share_held_out, split_rows, untrained
 from eyespot.files import write_file
-from eyespot.prediction.load import make_predictor
+from eyespot.prediction.model_file import make_predictor
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.ensemble_file import fold_folder, read_ensemble

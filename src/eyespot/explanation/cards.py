@@ -43,7 +43,8 @@ from eyespot.explanation.units import (
 from eyespot.explanation.write import PAGE, SOFTWARE, free_folder, refuse_taken
 from eyespot.files import make_folder, write_file
 from eyespot.pictures import embedded, to_display, write_png
-from eyespot.prediction.load import load, model_file
+from eyespot.prediction.load import load
+from eyespot.prediction.model_file import model_file
 from eyespot.prediction.predictor import Predictor
 
 CHANNELS = 8

@@ -84,7 +84,10 @@ class UNet(Network):
         y = self.bottom(y)
         for up, merge in zip(self.up, self.merge, strict=True):
             y = up(y)  # doubles *S
-            y = merge(torch.cat([centre(skips.pop(), y.shape[2:]), y], 1))
+            skip = skips.pop()
+            if self.multiple == 1:  # padded ones are of one size, which torch.export has to see
+                skip = centre(skip, y.shape[2:])
+            y = merge(torch.cat([skip, y], 1))
         return cut_back(self.head(y), x.shape[2:])
 
 

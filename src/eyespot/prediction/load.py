@@ -1,83 +1,42 @@
-"""From a model file to a predictor."""
+"""From a run or an exported file to a predictor. An exported file needs no torch."""
 
 import os
-from pathlib import Path
-from typing import Any
 
-import torch
-
-from eyespot.devices import choose_device
-from eyespot.errors import UserError
-from eyespot.models import PRESETS, create
-from eyespot.prediction.engine import Engine
-from eyespot.prediction.ensemble import EnsembleEngine
+from eyespot.certificate.exported import is_exported
+from eyespot.errors import UserError, nearest
+from eyespot.prediction.engines import ENGINES, TORCH
+from eyespot.prediction.load_exported import load_exported
 from eyespot.prediction.predictor import Predictor
-from eyespot.prediction.torch_engine import TorchEngine
-from eyespot.tasks.registry import task_of_card
-from eyespot.weights.card import NAME, Card, load_strict, read_card, read_tensors
-from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
 from eyespot.weights.hub import local
 
 
-def load(run: str | os.PathLike, *, device: str = "cpu") -> Predictor:
-    """A predictor from a run folder or a model file; of a cross-validation, with all its networks.
+def load(run: str | os.PathLike, *, device: str = "cpu", engine: str | None = None) -> Predictor:
+    """A predictor from a run folder, a model file or an exported file; of a cross-validation, with all its networks.
 
     It may be in a repository of the Hugging Face hub: hub:owner/name, or hub:owner/name@revision.
 
-    Raises UserError for an unknown device or a damaged file.
+    device   where torch computes: cpu, cuda, cuda:1 or mps; an exported file is computed on the processor
+    engine   torch for a run, onnxruntime or openvino for an exported file; what fits, if not given
+
+    Raises UserError for an unknown device or engine, an engine that is not installed, and a damaged or changed file.
     """
+    if engine is not None and engine not in (TORCH, *ENGINES):
+        raise UserError(f"engine is {engine!r}; {nearest(engine, [TORCH, *ENGINES])}")
     run = local(run)
-    if is_ensemble(run):
-        return _load_ensemble(Path(run), choose_device(device))
-    card, network = load_network(run)
-    return torch_predictor(card, network, choose_device(device))
-
-
-def _load_ensemble(run: Path, device: str) -> Predictor:
-    card, folds = read_ensemble(run)
-    members = [load(fold_folder(run, fold), device=device) for fold in folds]
-    return make_predictor(card, EnsembleEngine([m.engine for m in members], [m.card for m in members]))
-
-
-def torch_predictor(card: Card, network: torch.nn.Module, device: str = "cpu") -> Predictor:
-    """A predictor that computes with a network in PyTorch."""
-    of_positions = task_of_card(card).output.of_positions
-    return make_predictor(card, TorchEngine(card, network, device, of_positions=of_positions))
-
-
-def make_predictor(card: Card, engine: Engine) -> Predictor:
-    """A predictor that computes with any engine. Raises UserError for a task that this version does not have."""
-    return Predictor(card, engine, task_of_card(card).output(card, engine))
-
-
-def model_file(run: str | os.PathLike) -> Path:
-    """The model file of a run folder, or the file itself."""
-    path = local(run)
-    if path.is_dir() and not (path / NAME).exists():
-        if is_ensemble(path):
+    if is_exported(run):
+        if engine == TORCH:
             raise UserError(
-                f"{path} holds several networks: give the folder of one of them, such as {fold_folder(path, read_ensemble(path)[1][0])}"
+                f"{run} is an exported file, which torch does not read: give the run folder, or another --engine"
             )
-        if fold_folder(path, 1).is_dir():
-            raise UserError(f"{path} has no complete fold yet: continue with eyespot train --resume {path}")
-        raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
-    return path / NAME if path.is_dir() else path
-
-
-def load_network(run: str | os.PathLike) -> tuple[Card, torch.nn.Module]:
-    """The card and the network of a run folder or a model file. Raises UserError where it is damaged, newer or not ours."""
-    path = model_file(run)
-    card = read_card(path)
-    task_of_card(card, path)
-    if card.preset not in PRESETS:
+        if device != "cpu":
+            raise UserError(
+                f"{run} is an exported file, which is computed on the processor: leave out --device {device}"
+            )
+        return load_exported(run, engine)
+    if engine not in (None, TORCH):
         raise UserError(
-            f"{path} was trained with the network {card.preset!r}, which is not registered: call "
-            f"eyespot.register({card.preset!r}, ...) first"
+            f"{run} is no exported file, which --engine {engine} reads: write one with eyespot export {run}"
         )
-    changes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card.changes.items()}
-    dim = card.preprocessing.get("dim", 2)
-    network = create(
-        card.preset, classes=len(card.classes), channels=card.preprocessing["channels"], dim=dim, **changes
-    )
-    load_strict(network, read_tensors(path), path)
-    return card, network
+    from eyespot.prediction.load_torch import load_run
+
+    return load_run(run, device)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eyespot.console import say
-from eyespot.prediction.load import model_file
+from eyespot.prediction.model_file import model_file
 from eyespot.sharing.model_card import model_card
 from eyespot.weights.card import Card, model_bytes, read_card, read_tensors, without_folders
 from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble

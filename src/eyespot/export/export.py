@@ -1,0 +1,132 @@
+"""`eyespot.export`: a run as one .onnx file, written only if it gives what torch gives."""
+
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from eyespot.certificate.certificate import Certificate, hashes_of
+from eyespot.certificate.contents import CARD, CERTIFICATE
+from eyespot.certificate.exported import SUFFIX, is_exported
+from eyespot.certificate.measure import Difference, difference
+from eyespot.certificate.seal import entry, seal_of
+from eyespot.console import say
+from eyespot.errors import UserError
+from eyespot.files import refuse_existing, write_file
+from eyespot.prediction.load_torch import load_network
+from eyespot.prediction.torch_engine import TorchEngine
+from eyespot.tasks.registry import task_of_card
+from eyespot.weights.card import Card
+from eyespot.weights.ensemble_file import is_ensemble
+
+MISSING = "{} is needed to export, and is not installed: pip install 'eyespot[export]'"
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written. Shows itself.
+
+    difference   the largest of the logits from torch's, as a share of their scale
+    seconds      that it took
+    """
+
+    path: Path
+    bytes: int
+    difference: float
+    tests: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}  {self.bytes / 1e6:.1f} MB, {self.tests} test images, at most {self.difference:.1e} of the logits' "
+            f"scale from torch"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+def export(run: str | os.PathLike, out: str | os.PathLike | None = None, *, force: bool = False) -> Export:
+    """Write a run as one .onnx file, from decoded pixels to probabilities, with its certificate.
+
+    run     a run folder or the model file in it; of a cross-validation, the folder of one fold
+    out     the file; RUN.onnx beside the run folder if not given
+
+    Raises UserError where the file does not give what torch gives: then none is written.
+    """
+    start = time.monotonic()
+    _need()
+    path = _out(run, out)
+    refuse_existing(path, force)
+    card, engine = _engine(run)
+    say(f"exporting {card.preset}: about half a minute for a network like ResNet-18, minutes for large ones")
+    content, certificate = contents(card, engine)
+    worst = gate(content, certificate, engine, card)
+    write_file(path, content + seal_of(content))
+    return Export(path, len(content), worst.share, len(certificate.tests), time.monotonic() - start)
+
+
+def _need() -> None:
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise UserError(MISSING.format(name)) from error
+
+
+def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
+    if is_exported(run):
+        raise UserError(f"{run} is exported already: give the folder of a run")
+    if is_ensemble(run):
+        raise UserError(
+            f"{run} is a cross-validation, and one file holds one network: export one fold, such as {Path(run) / 'fold-1'}"
+        )
+    if out is None:
+        folder = Path(run).resolve()
+        return (folder if folder.is_dir() else folder.parent).with_suffix(SUFFIX)
+    if not is_exported(out):
+        raise UserError(f"{out} does not end with {SUFFIX}: give a name that does")
+    return Path(out)
+
+
+def _engine(run: str | os.PathLike) -> tuple[Card, TorchEngine]:
+    """The card, and an engine in float32 on the processor."""
+    card, network = load_network(run)
+    engine = TorchEngine(card, network, of_positions=task_of_card(card).output.of_positions)
+    engine.precision = "float32"
+    if engine.of_positions and not card.network_facts:
+        card = replace(card, network_facts=engine.facts.as_dict())
+        engine.card = card
+    return card, engine
+
+
+def contents(card: Card, engine: TorchEngine) -> tuple[bytes, Certificate]:
+    """The file without its seal."""
+    from eyespot.export.build import build
+    from eyespot.export.certify import certify
+
+    body = build(engine).SerializeToString() + entry(CARD, dumps(asdict(card)))
+    body += entry("eyespot.classes", dumps(card.classes))
+    certificate = certify(engine, card, hashes_of(body, card))
+    return body + entry(CERTIFICATE, certificate.as_json()), certificate
+
+
+def gate(content: bytes, certificate: Certificate, engine: TorchEngine, card: Card) -> Difference:
+    """Raises UserError where ONNX Runtime does not give what torch gives."""
+    from eyespot.prediction.onnx_engine import OnnxEngine
+
+    worst = difference(OnnxEngine(card, content).logits, certificate)
+    if not worst.holds:
+        raise UserError(
+            f"the exported network gives other logits than torch (by {worst.share:.1e} of their scale, {certificate.tolerance:g} is "
+            f"allowed), so no file is written{first_diverging(content, certificate, engine)}"
+        )
+    return worst
+
+
+def first_diverging(content: bytes, certificate: Certificate, engine: TorchEngine) -> str:
+    """Where the two begin to differ, as far as that can be said."""
+    return ""

@@ -1,0 +1,46 @@
+"""The network as an ONNX graph, by torch's exporter: normalised images (B, C, *S) -> logits."""
+
+import copy
+import logging
+import warnings
+from typing import Any
+
+import onnx
+import torch
+
+from eyespot.export.nodes import OPSET
+from eyespot.models.network import Network
+
+INPUT, OUTPUT = "normalised", "network"
+LARGEST = 2**20
+"""Samples along an axis, for torch's bounds."""
+
+
+def network_graph(network: Network, side: int) -> onnx.ModelProto:
+    """Of whole images at the size of training, with a free batch; of masks, of any size that is a multiple of the stride."""
+    network = copy.deepcopy(network).cpu().float().eval()
+    dim = network.kit.dim
+    step = network.total_stride
+    batch = torch.export.Dim("batch", min=1, max=LARGEST)
+    free: dict[int, Any] = {0: batch}
+    if network.of_positions:
+        least = max(2, -(-max(network.smallest, network.max_collapsing_size + 1) // step))
+        side = step * (least + 1)
+        low = max(1, -(-network.smallest // step))
+        free |= {2 + k: step * torch.export.Dim(f"s{k}", min=low, max=LARGEST) for k in range(dim)}
+    x = torch.randn(2, network.channels, *[side] * dim, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's own, while it traces
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            network,
+            (x,),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=(free,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto

@@ -1,0 +1,60 @@
+"""`eyespot export` and `eyespot verify`: the commands. Nothing heavy is imported before they are called."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eyespot.exits import IN_PART
+from eyespot.shell import Engine, Force, Json, Quiet
+
+app = typer.Typer(rich_markup_mode=None)
+"""Its commands are added to those of the command line."""
+
+
+@app.command()
+def export(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder, or the model file in it.", show_default=False)
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The file; RUN.onnx if not given.", show_default=False),
+    ] = None,
+    force: Force = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write RUN as one .onnx file that predicts the same elsewhere.
+
+    It holds all from decoded pixels to probabilities, and test images with their logits: see eyespot verify."""
+    from json import dumps
+
+    from eyespot.export.export import export
+
+    written = export(run, out, force=force)
+    print(dumps(written.as_dict(), indent=2) if json else written)
+
+
+@app.command()
+def verify(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file that eyespot export wrote.", show_default=False)
+    ],
+    *,
+    engine: Engine = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check that FILE still predicts here what it did when exported.
+
+    Exit code 1 where it does not; a file that was changed is refused."""
+    from json import dumps
+
+    from eyespot.prediction.verification import verify
+
+    result = verify(file, engine=engine)
+    print(dumps(result.as_dict(), indent=2) if json else result)
+    if not result.holds:
+        raise typer.Exit(IN_PART)

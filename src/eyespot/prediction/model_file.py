@@ -1,0 +1,31 @@
+"""The model file of a run, and the predictor that an engine makes of its card."""
+
+import os
+from pathlib import Path
+
+from eyespot.errors import UserError
+from eyespot.prediction.engine import Engine
+from eyespot.prediction.predictor import Predictor
+from eyespot.tasks.registry import task_of_card
+from eyespot.weights.card import NAME, Card
+from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
+from eyespot.weights.hub import local
+
+
+def make_predictor(card: Card, engine: Engine) -> Predictor:
+    """A predictor that computes with any engine. Raises UserError for a task that this version does not have."""
+    return Predictor(card, engine, task_of_card(card).output(card, engine))
+
+
+def model_file(run: str | os.PathLike) -> Path:
+    """The model file of a run folder, or the file itself."""
+    path = local(run)
+    if path.is_dir() and not (path / NAME).exists():
+        if is_ensemble(path):
+            raise UserError(
+                f"{path} holds several networks: give the folder of one of them, such as {fold_folder(path, read_ensemble(path)[1][0])}"
+            )
+        if fold_folder(path, 1).is_dir():
+            raise UserError(f"{path} has no complete fold yet: continue with eyespot train --resume {path}")
+        raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
+    return path / NAME if path.is_dir() else path

@@ -1,0 +1,132 @@
+"""Whether an exported file still gives on this machine what it gave when it was exported."""
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from eyespot.certificate.certificate import Certificate
+from eyespot.certificate.exported import Exported, is_exported, read_exported
+from eyespot.certificate.measure import Difference, difference
+from eyespot.certificate.remembered import is_remembered, processor_name, remember
+from eyespot.console import say
+from eyespot.data.header import Decoded
+from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.errors import UserError
+from eyespot.prediction.engines import ENGINES, check_engine, open_engine
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `eyespot verify` measured. Shows itself as a table.
+
+    difference      the largest of the logits from the expected ones, as a share of their scale
+    tolerance       how large it may be
+    agree           tests of which the largest logit is the expected one
+    seal            SHA-256 of the file's bytes
+    """
+
+    path: str
+    holds: bool
+    seal: str
+    engine: str
+    precision: str
+    processor: str
+    tests: int
+    agree: int
+    difference: float
+    tolerance: float
+    metrics: dict[str, Any]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = {
+            "bytes": f"as exported (SHA-256 {self.seal[:16]}...)",
+            "logits": f"{self.agree} of {self.tests} test images agree; at most {self.difference:.1e} of the logits' scale off, "
+            f"{self.tolerance:g} is allowed",
+            "engine": f"{self.engine}, {self.precision}, on {self.processor}",
+        }
+        for name, score in self.metrics.items():
+            if "n" in score and name in ("accuracy", "mean_iou"):
+                low, high = (f"{100 * score[k]:.1f}" for k in ("low", "high"))
+                rows["exported"] = (
+                    f"{name.replace('_', ' ')} {100 * score['value']:.1f}% ({low} to {high}, n = {score['n']:,}) when it was exported"
+                )
+        verdict = "the certificate holds" if self.holds else "THE CERTIFICATE DOES NOT HOLD on this machine"
+        return "\n".join([f"{self.path}: {verdict}", *(f"  {k:<9} {v}" for k, v in rows.items())])
+
+
+def verify(file: str | os.PathLike, *, engine: str | None = None) -> Verification:
+    """Compute the test inputs of an exported file again, on this machine.
+
+    engine   onnxruntime or openvino; onnxruntime if not given
+
+    Raises UserError for a file that was changed after it was exported, or is not ours.
+    """
+    start = time.monotonic()
+    path = Path(file)
+    if not is_exported(path):
+        raise UserError(f"{path} is no .onnx file: export a run with eyespot export RUN, and verify that")
+    exported = read_exported(path)
+    chosen = open_engine(exported, check_engine(engine or ENGINES[0]))
+    worst = measured(exported, chosen)
+    if worst.holds:
+        remember(exported.digest, chosen.engine, worst.share)
+    certificate = exported.certificate
+    return Verification(
+        path=str(path),
+        holds=worst.holds,
+        seal=exported.digest,
+        engine=chosen.engine,
+        precision=chosen.precision,
+        processor=processor_name(),
+        tests=len(certificate.tests),
+        agree=worst.agree,
+        difference=worst.share,
+        tolerance=certificate.tolerance,
+        metrics=certificate.metrics,
+        seconds=time.monotonic() - start,
+    )
+
+
+def check_once(exported: Exported, engine: Any) -> None:
+    """The check of a first load: what held on this machine is not computed again. Raises UserError where it does not hold."""
+    if is_remembered(exported.digest, engine.engine):
+        return
+    say(f"checking {exported.path} on this machine, which is done once")
+    worst = measured(exported, engine)
+    if not worst.holds:
+        made = ", ".join(
+            f"{k} {v}"
+            for k, v in exported.certificate.versions.items()
+            if k in ("pillow", "onnxruntime", "numpy")
+        )
+        raise UserError(
+            f"{exported.path} does not give on this machine what it gave when it was exported (logits are off by {worst.share:.1e} of "
+            f"their scale, {exported.certificate.tolerance:g} is allowed, with {engine.engine}; exported with {made}): export it again here"
+        )
+    remember(exported.digest, engine.engine, worst.share)
+
+
+def measured(exported: Exported, engine: Any) -> Difference:
+    """The larger difference of two ways: images as Python brings them to size, and as the file does."""
+    certificate = exported.certificate
+    preprocessing = Preprocessing.from_dict(exported.card.preprocessing)
+    by_python = difference(engine.logits, certificate, partial(prepared, preprocessing, certificate))
+    if not engine.takes_any_size or not by_python.holds:
+        return by_python
+    by_file = difference(engine.logits, certificate)
+    return by_python if by_python.share > by_file.share else by_file
+
+
+def prepared(preprocessing: Preprocessing, certificate: Certificate, image: NDArray[Any]) -> NDArray[Any]:
+    """(*S, C) pixels -> what the engine gets of a file with these"""
+    return image if preprocessing.view != "samples" else preprocessing.of_decoded(Decoded(image))
