@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 FORMULA = (
     "cell = (1, 2, 4, 8)[seed % 4]; h = seed + 1; for each axis k of the shape and then for the channels, with index i along it "
-    "(whole part of i / cell for an axis of the shape, i for the channels): h = (1664525 h + 2654435761 i + 1013904223) mod 2^32, "
+    "(i / cell without its fraction for an axis of the shape, i for the channels): h = (1664525 h + 2654435761 i + 1013904223) mod 2^32, "
     "then h = h xor (h >> 15); value = low + (high - low) (h >> 24) / 255 in float64, for a whole-number type without its fraction"
 )
 """What a certificate says of it."""

@@ -50,7 +50,7 @@ def resized_bytes(nodes: Nodes, x: str, axes: list[Axis]) -> str:
 def _rounded_product(nodes: Nodes, x: str, upper: str, lower: str, axis: int) -> str:
     """Whole numbers throughout: in two halves, since float32 has 24 bits."""
     large, small = (
-        nodes.cast(along(nodes, x, nodes.cast(part, "float32"), axis, 4), "int32") for part in (upper, lower)
+        nodes.cast(along(nodes, x, nodes.cast(half, "float32"), axis, 4), "int32") for half in (upper, lower)
     )
     total = nodes(
         "Add", nodes("Mul", large, np.int32(2**HALF_BITS)), nodes("Add", small, np.int32(2 ** (BITS - 1)))
