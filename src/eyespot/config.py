@@ -165,7 +165,7 @@ class Config:
         None, "Parts of the training method, such as 'whiten|muon|ema'; none is plain AdamW"
     )
     augment: str | None = setting(
-        None, "Transforms that keep the class, such as 'flip|shift(0.06)'; or trivial, auto or none"
+        None, "Transforms that keep the class, such as 'flip|shift(0.06)'; or trivial, auto, learn or none"
     )
     group: str | None = setting(
         None,

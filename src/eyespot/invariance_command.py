@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from eyespot.config import layout_settings
-from eyespot.errors import one_line
+from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Force, Json, Quiet, RunPath, typed, with_options
 
@@ -57,6 +57,13 @@ def invariance(
             min=1, help="At most so many images; 2,000, or 100 with masks, if not given.", show_default=False
         ),
     ] = None,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn",
+            help="Learn from the training images of a data set, given in place of RUN, which changes keep the class.",
+        ),
+    ] = False,
     device: Device = "cpu",
     force: Force = False,
     json: Json = False,
@@ -71,9 +78,15 @@ def invariance(
     from eyespot.invariances.measure import invariance
     from eyespot.invariances.write import refuse_taken, write_result
 
+    names = None if changes is None else [name.strip() for name in changes.split(",")]
+    if learn:
+        given = {"DATA": data, "--out": out, "--contract": contract, "--most": most}
+        _learn(
+            run, names, [name for name, value in given.items() if value is not None], json, typed(settings)
+        )
+        return
     if out:
         refuse_taken(out, force)
-    names = None if changes is None else [name.strip() for name in changes.split(",")]
     result = invariance(
         run, data, changes=names, contract=contract, most=most, device=device, **typed(settings)
     )
@@ -86,3 +99,17 @@ def invariance(
         print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
     if result.errors or (result.contract and result.contract.broken):
         raise typer.Exit(IN_PART)
+
+
+def _learn(
+    data: str, names: list[str] | None, given: list[str], json: bool, settings: dict[str, Any]
+) -> None:
+    """Print what may change in the images of a data set. given   options that it does not have"""
+    from json import dumps
+
+    from eyespot.invariances.learning.learn import learn_changes
+
+    if given:
+        raise UserError(f"--learn takes a data set in place of RUN, and no {given[0]}: leave it out")
+    ranges = learn_changes(data, changes=names, **settings)
+    print(dumps(ranges.as_dict(), indent=2) if json else ranges)

@@ -33,6 +33,7 @@ from eyespot.explanation.gallery import maps_beside
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
+from eyespot.invariances.learning.learn import LEARN, check_learnable, learn_for_run
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.prediction.load import load
@@ -232,10 +233,19 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float], callbac
     keep_freed()
     use_compiled()
     if settings.folds and settings.fold is None:
+        if settings.augment == LEARN:
+            check_learnable(survey, settings)
         return _of_folds(
             folder, train_folds(survey, settings, folder, elapsed, Steps(_fit, _continue, callback))
         )
+    learned = None
+    if settings.augment == LEARN:
+        settings, learned = learn_for_run(survey, settings)
     plan = make_plan(survey, settings, elapsed)
+    if learned:
+        survey.guesses.append(learned)
+        plan.reasons["augment"] = f"learned: {learned.reason}"
+        say(f"guess: {learned}")
     show_plan(plan, survey)
     start_folder(folder, survey, plan)
     return _fit(Loop(plan, elapsed, Table(folder, survey, plan, elapsed, callback)), folder, survey)

@@ -122,7 +122,7 @@ def _swaps(path: Path, name: str, value: Any, classes: Sequence[str]) -> tuple[t
         )
     pairs = []
     for text in texts:
-        names = [part.strip() for part in text.split(",")]
+        names = [name.strip() for name in text.split(",")]
         if len(names) != 2 or names[0] == names[1]:
             raise UserError(f"{path}: [{name}] swaps {text!r}; give two classes, such as left,right")
         for class_name in names:

@@ -24,7 +24,7 @@ MOST = 500
 LIKE = 0.8
 """The share of the largest teeth that those of a shorter period have at least, where it is the true one."""
 LONGEST = 2
-"""Shifts go up to this part of the input's side."""
+"""Shifts go up to the input's side, divided by this."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What may change in a data set's images without changing their class, learned from the training images."""
