@@ -48,7 +48,7 @@ def network_of(card: Card):
 
 
 def class_card(**reading) -> Card:
-    data = {"metrics": "test"}
+    data = {"split": {"train": {"n": 800}, "val": {"n": 0}, "test": {"n": 200}}}
     return Card(
         "resnet20", {"depths": (1, 1), "width": 8}, CLASSES, READING | reading, scores=SCORES, data=data
     )

@@ -368,6 +368,7 @@ def test_access(host, token, free, words):
 
 def test_model_health_metrics_and_schema(client):
     model = client.get("/v1/model").json()
+    assert model["metric"] == {"key": "accuracy", "name": "accuracy", "of": "test set"}
     assert model["classes"] == CLASSES and model["scores"]["accuracy"]["n"] == 200
     assert client.get("/healthz").json() == {"status": "ok"} and client.get("/readyz").status_code == 200
     assert client.get("/nothing").json()["error"]["status"] == 404

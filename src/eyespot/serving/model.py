@@ -9,6 +9,15 @@ from eyespot.prediction.predictor import Predictor
 from eyespot.serving.limits import Limits
 from eyespot.serving.service import Service
 from eyespot.serving.views import colours_of
+from eyespot.weights.card import Card
+
+
+def measured_on(card: Card) -> str | None:
+    """The rows that the metrics were measured on: those of the test set where the run has one."""
+    split = card.data.get("split", {})
+    sets = {"test": "test set", "val": "validation set"}
+    known = [name for key, name in sets.items() if split.get(key, {}).get("n")]
+    return card.data.get("metrics") or next(iter(known), None)
 
 
 def has_torch() -> bool:
@@ -29,7 +38,7 @@ def model_document(service: Service) -> dict[str, Any]:
         "classes": card.classes,
         "network": card.preset,
         "input": {"axes": read.dim, "channels": read.channels, "fit": read.fit, "size": read.size},
-        "metric": {"key": key, "name": metric, "of": card.data.get("metrics")},
+        "metric": {"key": key, "name": metric, "of": measured_on(card)},
         "scores": {name: value for name, value in card.scores.items() if isinstance(value, dict)},
         "certificate": getattr(predictor, "certificate", None),
         "limits": limits_document(service.limits),

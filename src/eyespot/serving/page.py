@@ -8,7 +8,9 @@ from starlette.responses import Response
 TYPES = {
     "index.html": "text/html; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
+    **dict.fromkeys(
+        ("api.js", "batch.js", "changes.js", "page.js", "result.js"), "text/javascript; charset=utf-8"
+    ),
     "icon.svg": "image/svg+xml",
 }
 """The files and their types; no other path is opened."""
