@@ -63,7 +63,7 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 def chosen_format(wanted: str | None, accept: str, of_masks: bool) -> str:
     """json, or the format of a mask, by ?format= or else by the Accept header. Raises Refusal for another."""
     if wanted is None:
-        types = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+        types = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
         by_type = {kind: name for name, kind in FORMATS.items()} | {"application/json": "json"}
         wanted = next((by_type[t] for t in types if t in by_type), "json")
     known = ["json", *(FORMATS if of_masks else ())]

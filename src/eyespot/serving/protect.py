@@ -80,7 +80,7 @@ class Protected:
             await error_response(refusal)(scope, receive, send)
         except ClientDisconnect:
             pass
-        except Exception as error:  # of which the app told the client and the log, or else it is done here
+        except Exception as error:  # which the app has reported, or else it is done here
             if not status[0]:
                 await bug_response(error, scope)(scope, receive, send)
 
