@@ -107,9 +107,9 @@ def _training(card: Card) -> str:
     rows = [f"| {key.replace('_', ' ')} | {_plain(str(value))} |" for key, value in shown.items()]
     split = card.data.get("split", {})
     rows += [
-        f"| {name} split | {part['n']:,} samples, fingerprint `{part['hash']}` |"
-        for name, part in split.items()
-        if part["n"]
+        f"| {name} split | {side['n']:,} samples, fingerprint `{side['hash']}` |"
+        for name, side in split.items()
+        if side["n"]
     ]
     made = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     table = ["| setting | value |", "| --- | --- |", *rows] if rows else []
