@@ -237,6 +237,14 @@ def predict(
     ] = False,
     device: Device = "cpu",
     engine: Engine = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLUSTER",
+            help="Predict in the workers of Ray: local, or ray://HOST:PORT, whose machines see the same files.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -251,7 +259,15 @@ def predict(
     files = expand(paths, sys.stdin, read.dim, leave_out_masks=masks, channel_files=read.channel_files)
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
     request = WriteRequest(run, out, format, common, instances, probabilities, force)
-    unread, done, existing = predictor.write(files, request)
+    if on is None:
+        unread, done, existing = predictor.write(files, request)
+    else:
+        from eyespot.prediction.on_ray import connected, workers
+
+        with connected(on) as ray:
+            unread, done, existing = predictor.write(
+                files, request, workers(ray, run, device=device, engine=engine)
+            )
     _list_unread(unread)
     if existing:
         print(existing_sentence(existing), file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.parallel import batched
 from eyespot.prediction.engine import Engine
-from eyespot.prediction.output import WriteRequest, Written
+from eyespot.prediction.output import Source, WriteRequest, Written
 from eyespot.prediction.predictions import Prediction, Predictions
 from eyespot.prediction.sinks import write_predictions
 from eyespot.weights.card import Card
@@ -60,7 +59,7 @@ class ClassOutput:
             raise UserError(f"{unread[0].path} cannot be read: {unread[0].error}")
         return collected
 
-    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+    def write(self, source: Source, files: Iterable[Path], request: WriteRequest) -> Written:
         """A table, CSV or JSON lines."""
         for option, given in (
             ("instances", request.instances is not None),
@@ -70,4 +69,4 @@ class ClassOutput:
                 raise UserError(
                     f"--{option} is for masks, and {request.run} was trained on classes: leave it out"
                 )
-        return write_predictions(predictor.stream(files), request.out, request.format, request.force)
+        return write_predictions(source.stream(files), request.out, request.format, request.force)

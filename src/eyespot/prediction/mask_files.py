@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
@@ -22,7 +22,6 @@ from eyespot.files import make_folder, write_file
 from eyespot.prediction.inputs import Remarks
 from eyespot.prediction.nifti_output import ENDING as NIFTI
 from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
-from eyespot.prediction.output import existing_sentence
 from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import WindowReader, in_depth, open_windows
@@ -56,19 +55,14 @@ def write_maps(
     unread: dict[str, str] = {}
     written: list[Path] = []
     existing: list[Path] = []
-    taken: set[Path] = set()
     remarks = Remarks()
     if instances is None:
         instances = segmenter.mapping.objects
     if instances:
         segmenter.check_objects()
-    for file in files:
-        path = target(file, out, common, segmenter.preprocessing.dim)
-        if path in taken:
-            raise UserError(
-                f"two inputs would be written to {path}: give their common folder, or one at a time"
-            )
-        taken.add(path)
+    dim = segmenter.preprocessing.dim
+    for file in distinct(files, out, common, dim):
+        path = target(file, out, common, dim)
         tables = _tables(segmenter, path, out)
         try:
             write = _write_nifti if path.name.endswith(NIFTI) else _write_file
@@ -77,9 +71,20 @@ def write_maps(
             unread[str(file)] = str(reason)
         except FileExistsError as error:
             existing.append(error.args[0])
-    if existing and not written:
-        raise UserError(existing_sentence(existing))
     return unread, written, existing
+
+
+def distinct(files: Iterable[Path], out: Path, common: Path | None, dim: int) -> Iterator[Path]:
+    """The files one by one. Raises UserError where the map of one would have the name of another's."""
+    taken: set[Path] = set()
+    for file in files:
+        path = target(file, out, common, dim)
+        if path in taken:
+            raise UserError(
+                f"two inputs would be written to {path}: give their common folder, or one at a time"
+            )
+        taken.add(path)
+        yield file
 
 
 def _tables(segmenter: Segmenter, path: Path, out: Path) -> dict[Path, Array]:

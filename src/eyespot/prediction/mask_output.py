@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from eyespot.console import count
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.errors import UserError
-from eyespot.prediction.mask_files import write_maps
-from eyespot.prediction.output import WriteRequest, Written
+from eyespot.prediction.mask_files import distinct, write_maps
+from eyespot.prediction.output import Source, WriteRequest, Written, existing_sentence
 from eyespot.prediction.predictions import MaskPrediction
 from eyespot.prediction.segmenter import Segmenter
 
@@ -33,10 +32,23 @@ class MaskOutput(Segmenter):
         """All of them."""
         return list(predictions)
 
-    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+    def write(self, source: Source, files: Iterable[Path], request: WriteRequest) -> Written:
         """A file for each image, with its mask."""
-        if request.out is None:
+        out = request.out
+        if out is None:
             raise UserError(f"{request.run} predicts masks: name a folder for them with --out")
+        each = distinct(files, out, request.common, self.preprocessing.dim)
+        total = Written({}, 0)
+        for written in source.write_masks(each, request):
+            total = total.and_also(written)
+        if total.existing and not total.count:
+            raise UserError(existing_sentence(total.existing))
+        print(f"{count(total.count, 'mask')} in {out}")
+        return total
+
+    def write_files(self, files: Iterable[Path], request: WriteRequest) -> Written:
+        """The same for some of the files; nothing is printed, nor refused because of files that exist."""
+        assert request.out is not None
         unread, written, existing = write_maps(
             self,
             files,
@@ -46,5 +58,4 @@ class MaskOutput(Segmenter):
             request.probabilities,
             force=request.force,
         )
-        print(f"{count(len(written), 'mask')} in {request.out}")
         return Written(unread, len(written), tuple(existing))

@@ -8,7 +8,7 @@ from eyespot.prediction.engine import Engine
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import NAME, Card
-from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
+from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble
 from eyespot.weights.hub import local
 
 
@@ -29,3 +29,13 @@ def model_file(run: str | os.PathLike) -> Path:
             raise UserError(f"{path} has no complete fold yet: continue with eyespot train --resume {path}")
         raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
     return path / NAME if path.is_dir() else path
+
+
+def model_files(run: str | os.PathLike) -> dict[str, bytes]:
+    """The content of the files that `load` reads, by their names in the run folder. Raises UserError where there are none."""
+    path = local(run)
+    if not is_ensemble(path):
+        file = model_file(path)
+        return {file.name: file.read_bytes()}
+    files = [path / ENSEMBLE, *(model_file(fold_folder(path, fold)) for fold in read_ensemble(path)[1])]
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}

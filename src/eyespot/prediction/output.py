@@ -44,6 +44,24 @@ class Written(NamedTuple):
     count: int
     existing: tuple[Path, ...] = ()
 
+    def and_also(self, other: "Written") -> "Written":
+        """Of both together."""
+        return Written(
+            self.unread | other.unread, self.count + other.count, (*self.existing, *other.existing)
+        )
+
+
+class Source(Protocol):
+    """Where predictions of files come from: this process, or others."""
+
+    def stream(self, images: Iterable[Any]) -> Iterator[Any]:
+        """Predictions one by one, in order; for an image that cannot be read, the reason."""
+        ...
+
+    def write_masks(self, files: Iterable[Path], request: WriteRequest) -> Iterator[Written]:
+        """Write the masks of files, some at a time."""
+        ...
+
 
 def existing_sentence(existing: Sequence[Path]) -> str:
     """That files were in the way, and the remedy."""
@@ -70,6 +88,6 @@ class Output(Protocol):
         """What `predictor(images)` returns."""
         ...
 
-    def write(self, predictor: Any, files: Iterable[Path], request: WriteRequest) -> Written:
+    def write(self, source: Source, files: Iterable[Path], request: WriteRequest) -> Written:
         """Write predictions of files."""
         ...

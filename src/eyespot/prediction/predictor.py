@@ -13,7 +13,7 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.parallel import in_order
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.inputs import Remarks, read_input
-from eyespot.prediction.output import Output, WriteRequest, Written
+from eyespot.prediction.output import Output, Source, WriteRequest, Written
 from eyespot.weights.card import Card
 
 
@@ -62,9 +62,13 @@ class Predictor:
         read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
         return self.output.stream(in_order(read, images))
 
-    def write(self, files: Iterable[Path], request: WriteRequest) -> Written:
-        """Predict files and write what is predicted."""
-        return self.output.write(self, files, request)
+    def write(self, files: Iterable[Path], request: WriteRequest, source: Source | None = None) -> Written:
+        """Predict files and write what is predicted. source   what predicts, if not this process"""
+        return self.output.write(source or self, files, request)
+
+    def write_masks(self, files: Iterable[Path], request: WriteRequest) -> Iterator[Written]:
+        """See `Source`."""
+        yield self.output.write_files(files, request)
 
     def __repr__(self) -> str:
         card = self.card

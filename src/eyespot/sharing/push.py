@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from eyespot.certificate.exported import is_exported, read_exported
 from eyespot.console import say
 from eyespot.prediction.model_file import model_file
 from eyespot.sharing.model_card import model_card
@@ -27,13 +28,15 @@ def card_text(run: str | os.PathLike) -> str:
 
 def card_of_run(run: str | os.PathLike) -> Card:
     """The card of a run folder, a model file or a cross-validation."""
-    return read_ensemble(run)[0] if is_ensemble(run) else read_card(model_file(run))
+    if is_ensemble(run):
+        return read_ensemble(run)[0]
+    return read_exported(Path(run)).card if is_exported(run) else read_card(model_file(run))
 
 
 def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> str:
     """Put a network with its model card into a repository of the hub, made if it is not there; the address of the repository.
 
-    run         a run folder, a model file, or the folder of a cross-validation
+    run         a run folder, a model file, an exported file, or the folder of a cross-validation
     repository  owner/name
     public      a repository that is made now can be seen by everybody; one that exists stays as it is
 
@@ -57,6 +60,8 @@ def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> st
 
 def files_of(run: Path) -> dict[str, bytes]:
     """The content of each file that goes to a repository, by its name there."""
+    if is_exported(run):
+        return {ONNX: read_exported(run).content}
     if not is_ensemble(run):
         return {"model.safetensors": shared_model(model_file(run))}
     card, folds = read_ensemble(run)
