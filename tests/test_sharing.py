@@ -142,6 +142,20 @@ def test_what_is_pushed_is_what_is_loaded(hub, run, cli):
     assert [p.probabilities for p in theirs] == [p.probabilities for p in run.predict(list(images))]
 
 
+def test_an_exported_file_is_pushed_as_it_is(hub, run, tmp_path):
+    pytest.importorskip("onnxscript")
+    eyespot.export(run.folder, tmp_path / "numbers.onnx")
+    eyespot.push(tmp_path / "numbers.onnx", "ann/file")
+    assert hub.repositories["ann/file"]["model.onnx"] == (tmp_path / "numbers.onnx").read_bytes()
+    assert str(run.folder).encode() not in hub.repositories["ann/file"]["model.onnx"]
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
+    for theirs, ours in zip(
+        eyespot.load("hub:ann/file")(list(images)), run.predict(list(images)), strict=True
+    ):
+        assert theirs.label == ours.label
+        assert theirs.probability == pytest.approx(ours.probability, abs=1e-4)
+
+
 def test_a_repository_is_public_only_if_asked(hub, run, cli):
     cli("push", run.folder, "ann/open", "--public")
     assert not hub.private["ann/open"]

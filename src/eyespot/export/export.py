@@ -18,7 +18,7 @@ from eyespot.files import refuse_existing, write_file
 from eyespot.prediction.load_torch import load_network
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.tasks.registry import task_of_card
-from eyespot.weights.card import Card
+from eyespot.weights.card import Card, without_folders
 from eyespot.weights.ensemble_file import is_ensemble
 
 MISSING = "{} is needed to export, and is not installed: pip install 'eyespot[export]'"
@@ -95,6 +95,7 @@ def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
 def _engine(run: str | os.PathLike) -> tuple[Card, TorchEngine]:
     """The card, and an engine in float32 on the processor."""
     card, network = load_network(run)
+    card = without_folders(card)
     engine = TorchEngine(card, network, of_positions=task_of_card(card).output.of_positions)
     engine.precision = "float32"
     if engine.of_positions and not card.network_facts:

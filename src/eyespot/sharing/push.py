@@ -11,7 +11,7 @@ from eyespot.prediction.model_file import model_file
 from eyespot.sharing.model_card import model_card
 from eyespot.weights.card import Card, model_bytes, read_card, read_tensors, without_folders
 from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble
-from eyespot.weights.hub import PREFIX, hub_errors, library
+from eyespot.weights.hub import ONNX, PREFIX, hub_errors, library
 
 README = "README.md"
 
