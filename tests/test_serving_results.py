@@ -227,3 +227,20 @@ def test_every_change_in_the_document_can_be_made(classes, masks):
                     post(client, content, "/v1/transform", change=f"{c['name']}:{severity}").status_code
                     == 200
                 )
+
+
+def test_an_exported_file_is_served_with_its_certificate(tmp_path):
+    run = write_run(tmp_path / "run", class_card())
+    eyespot.export(run, tmp_path / "m.onnx")
+    with serving(load(tmp_path / "m.onnx")) as client:
+        model = client.get("/v1/model").json()
+        assert model["certificate"]["holds"] is True and "onnxruntime" in model["certificate"]["sentence"]
+        content = png(5)
+        got = post(client, content).json()["predictions"][0]
+        (tmp_path / "x.png").write_bytes(content)
+        want = load(tmp_path / "m.onnx")(tmp_path / "x.png")[0]
+        assert (got["label"], got["probabilities"]) == (want.label, want.probabilities)
+        assert model["explanations"] == [] and post(client, content, "/v1/explain").status_code == 400
+        assert post(client, content, "/v1/transform", change="rotate:10").status_code == 200
+    with serving(load(run)) as client:
+        assert client.get("/v1/model").json()["certificate"]["holds"] is None

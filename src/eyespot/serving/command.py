@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eyespot.serving.limits import Limits
-from eyespot.shell import Device, Quiet, RunPath
+from eyespot.shell import Device, Engine, Quiet, RunPath
 
 app = typer.Typer(rich_markup_mode=None)
 """Its command is added to those of the command line."""
@@ -42,6 +42,7 @@ def serve(
         int, typer.Option(min=1, help="Taken in at once; others get 503 and come back.")
     ] = DEFAULT.requests,
     device: Device = "cpu",
+    engine: Engine = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve RUN: a page to drop images on, and an HTTP API.
@@ -57,6 +58,7 @@ def serve(
         without_token=without_token,
         limits=Limits(megabytes, megapixels, images, seconds, requests),
         device=device,
+        engine=engine,
     )
 
 

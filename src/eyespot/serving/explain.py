@@ -24,9 +24,10 @@ SLOW = ("rise",)
 
 
 def methods_of(predictor: Predictor) -> list[str]:
-    """The methods that a predictor has here."""
-    with_gradients = has_gradients(predictor.engine)
-    return [m.name for m in METHODS.values() if m.name not in SLOW and (with_gradients or not m.gradients)]
+    """The methods that a server has for a predictor: those of a torch network."""
+    if not has_gradients(predictor.engine):
+        return []
+    return [name for name in METHODS if name not in SLOW]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Explain:
     def __post_init__(self) -> None:
         known = methods_of(self.predictor)
         if self.method not in known:
-            raise Refusal(400, f"method is {self.method!r}, and this server has {', '.join(known)}")
+            have = ", ".join(known) or "none, since it has no torch network"
+            raise Refusal(400, f"method is {self.method!r}, and this server has {have}")
         if self.target is not None and self.target not in self.predictor.classes:
             raise Refusal(400, f"there is no class {self.target!r}: see classes in /v1/model")
 

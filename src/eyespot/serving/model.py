@@ -20,6 +20,24 @@ def measured_on(card: Card) -> str | None:
     return card.data.get("metrics") or next(iter(known), None)
 
 
+def certificate(engine: Any) -> dict[str, Any]:
+    """Whether the file has one that holds on this machine: `load` refuses a file whose certificate does not."""
+    digest = getattr(engine, "name", "")
+    if not digest:
+        return {
+            "holds": None,
+            "sentence": "A run folder has no certificate: eyespot export writes a file that has one.",
+        }
+    return {
+        "holds": True,
+        "sha256": digest,
+        "engine": engine.engine,
+        "precision": engine.precision,
+        "sentence": f"Certificate: this file gives on this machine what it gave when it was exported ({engine.engine}, "
+        f"{engine.precision}, SHA-256 {digest[:12]}...).",
+    }
+
+
 def has_torch() -> bool:
     """Whether explanations and changes can be computed here."""
     return find_spec("torch") is not None
@@ -40,7 +58,7 @@ def model_document(service: Service) -> dict[str, Any]:
         "input": {"axes": read.dim, "channels": read.channels, "fit": read.fit, "size": read.size},
         "metric": {"key": key, "name": metric, "of": measured_on(card)},
         "scores": {name: value for name, value in card.scores.items() if isinstance(value, dict)},
-        "certificate": getattr(predictor, "certificate", None),
+        "certificate": certificate(predictor.engine),
         "limits": limits_document(service.limits),
         "versions": card.versions,
         "server": f"eyespot {__version__}",

@@ -30,6 +30,7 @@ def serve(
     without_token: bool = False,
     limits: Limits = Limits(),
     device: str = "cpu",
+    engine: str | None = None,
 ) -> None:
     """Serve a run folder, a model file, an exported file or a `Predictor`, until Ctrl-C or SIGTERM.
 
@@ -37,6 +38,7 @@ def serve(
     token           that clients send as Authorization: Bearer TOKEN
     without_token   listen at another address without a token
     limits          see `eyespot.serving.limits.Limits`
+    device, engine  see `eyespot.load`
 
     Raises UserError for a host without a token, a port in use, and what `load` raises.
     """
@@ -50,7 +52,7 @@ def serve(
         raise UserError(
             f"serving needs more packages ({error.name} is missing): pip install 'eyespot[serve]'"
         ) from error
-    service = Service(_predictor(run, device), limits, _name(run))
+    service = Service(_predictor(run, device, engine), limits, _name(run))
     listening = listen(host, port)
     app = create_app(service, token, LOCAL if is_local(host) and token is None else None)
     config = uvicorn.Config(
@@ -71,10 +73,10 @@ def serve(
     say("stopped: what was taken in is finished")
 
 
-def _predictor(run: Any, device: str) -> "Predictor":
+def _predictor(run: Any, device: str, engine: str | None) -> "Predictor":
     from eyespot.prediction.load import load
 
-    return load(run, device=device) if isinstance(run, str | os.PathLike) else run
+    return load(run, device=device, engine=engine) if isinstance(run, str | os.PathLike) else run
 
 
 def _name(run: Any) -> str:

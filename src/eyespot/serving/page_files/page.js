@@ -42,7 +42,7 @@ async function start() {
   const task = model.task[0].toUpperCase() + model.task.slice(1);
   $("about").textContent = `${task} of ${word} into ${model.classes.length} classes, by the network ${model.network}`;
   $("score").textContent = scoreText(model);
-  $("certificate").textContent = model.certificate?.sentence || "";
+  $("certificate").textContent = model.certificate.sentence;
   $("token-form").hidden = true;
   $("mask-box").hidden = !model.colours;
   prepareTools();
