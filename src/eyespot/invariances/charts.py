@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from eyespot.invariances.assess import Assessed
+from eyespot.invariances.layers import LayerCurve
 from eyespot.invariances.sawtooth import Sawtooth
 from eyespot.metrics.intervals import Score
 
@@ -31,6 +32,37 @@ def sawtooth_svg(saw: Sawtooth) -> Markup:
         axis.axvline(k, color=ORANGE, linewidth=0.8, linestyle=":")
     axis.set(xlabel="shift along all axes, samples of the network's input", ylabel="consistency (%)")
     axis.set_xticks(x[:: 1 + len(x) // 16])
+    return _svg(figure)
+
+
+def layers_svg(curve: LayerCurve, names: Sequence[str], top: float) -> Markup:
+    """Distance of features against severity, a line for each layer; by layer, where there is one severity or no order."""
+    from matplotlib import colormaps
+
+    figure, (axis,) = _figure(3.6, 2.5)
+    change = curve.change
+    values = np.array([[score["value"] for score in layer] for layer in curve.errors])
+    if change.ordered and len(change.severities) > 1:
+        x = np.array(change.severities) * (100 if change.unit == "%" else 1)
+        colours = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
+        for row, name, colour in zip(values, names, colours, strict=True):
+            axis.plot(
+                np.r_[0, x],
+                np.r_[0, row],
+                color=colour,
+                marker="o",
+                markersize=2.5,
+                linewidth=1.3,
+                label=name,
+            )
+        axis.legend(frameon=False, fontsize=6.5, loc="upper left", ncols=2)
+        axis.set_xlabel(_unit(change.unit))
+    else:
+        axis.plot(values[:, curve.at], color=BLUE, marker="o", markersize=3.5, linewidth=1.2)
+        axis.set_xticks(np.arange(len(names)), names, rotation=35, ha="right", fontsize=7)
+    axis.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+    axis.set_ylim(0, top)
+    axis.set_ylabel("distance")
     return _svg(figure)
 
 

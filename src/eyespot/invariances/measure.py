@@ -16,6 +16,7 @@ from eyespot.invariances.changes import NAMES, Catalogue, Change
 from eyespot.invariances.contract import Entry, judge_contract, lut, read_contract, with_severity
 from eyespot.invariances.controls import centred, with_random_weights
 from eyespot.invariances.images import Images, images_of
+from eyespot.invariances.layers import NO_NETWORK, layers_of
 from eyespot.invariances.measured import Measurement
 from eyespot.invariances.of_classes import Classes, measure_classes
 from eyespot.invariances.of_masks import measure_masks
@@ -84,7 +85,17 @@ def measured_on(
     result = result_of(images, run, measurement)
     if entries:
         result = with_contract(result, entries, swaps)
-    return with_causes(result)
+    return with_layers(with_causes(result))
+
+
+def with_layers(result: Invariance) -> Invariance:
+    """The result with how far the features of changed images are from the unchanged ones', layer by layer."""
+    predictor = result.images.predictor
+    if predictor.engine is None or result.flag:
+        return result
+    if not hasattr(predictor.engine, "with_network"):
+        return replace(result, notes=(*result.notes, NO_NETWORK))
+    return replace(result, layers=layers_of(result.images, result.changes))
 
 
 def with_causes(result: Invariance) -> Invariance:

@@ -9,7 +9,7 @@ from eyespot.explanation.page import template as explanation_template
 from eyespot.invariances.assess import Assessed
 from eyespot.invariances.causes import TITLES
 from eyespot.invariances.changes import MEANING
-from eyespot.invariances.charts import curve_svg, sawtooth_svg
+from eyespot.invariances.charts import curve_svg, layers_svg, sawtooth_svg
 from eyespot.invariances.examples import examples_of
 from eyespot.invariances.outliers import by_change
 from eyespot.invariances.result import Invariance
@@ -38,6 +38,7 @@ def page(result: Invariance) -> str:
         percent=percent,
         saw=result.sawtooth is not None,
         saw_svg=sawtooth_svg(result.sawtooth) if result.sawtooth else "",
+        layers=_layers(result),
         standing=by_change(result.outliers),
         shown=[row for row in rows if row["examples"]],
         masks=bool(result.images and result.images.predictor.output.of_positions),
@@ -58,6 +59,18 @@ def _row(result: Invariance, a: Assessed) -> dict[str, Any]:
         "details": details(a),
         "examples": examples_of(result, a),
     }
+
+
+def _layers(result: Invariance) -> list[dict[str, Any]]:
+    """A chart for each change, all on one axis."""
+    if result.layers is None:
+        return []
+    curves, names = result.layers.curves, result.layers.names
+    top = 1.05 * max(1.0, *(score["value"] for c in curves for layer in c.errors for score in layer))
+    return [
+        {"name": c.change.name, "text": c.text, "jump": c.jump, "svg": layers_svg(c, names, top)}
+        for c in curves
+    ]
 
 
 def details(a: Assessed) -> list[tuple[str, str]]:

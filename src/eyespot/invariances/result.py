@@ -23,6 +23,7 @@ class Invariance:
     constant  the accuracy of a constant predictor
     flag      why no verdict can be given, where that is so
     outliers  classes that stand out
+    layers    distances of features by layer: `layers.Layers`; None where they were not measured
     contract  what a contract demands and whether it holds: a `contract.Judgement`; None without one
     """
 
@@ -43,6 +44,7 @@ class Invariance:
     errors: dict[str, str]
     contract: Any = None
     sawtooth: Any = None
+    layers: Any = None
     images: Any = None
     measurement: Any = None
 
@@ -111,6 +113,7 @@ class Invariance:
                 self.table().rstrip(),
                 "",
                 *self.lines(),
+                *(self.layers.lines() if self.layers else []),
                 *contract,
                 *self.notes,
             ]
@@ -134,6 +137,7 @@ class Invariance:
             "outliers": [vars(outlier) for outlier in self.outliers],
             "causes": [cause.as_dict() for cause in self.causes],
             "sawtooth": self.sawtooth.as_dict() if self.sawtooth else None,
+            "layers": self.layers.as_dict() if self.layers else None,
             "contract": self.contract.as_dict() if self.contract else None,
             "notes": list(self.notes),
             "unreadable": self.errors,
