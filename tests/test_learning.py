@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +110,10 @@ def test_tones_reject_reversal_and_keep_small_shifts_and_gain(tmp_path):
     assert ranges["brightness"].status == SAFE, "of a spectrum in decibels: a gain"
 
 
-def test_a_run_learns_its_augmentation_writes_it_down_and_says_so(sides, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(candidates, "PIPELINES", {"hflip": "flip"})
+def test_a_run_learns_its_augmentation_writes_it_down_and_says_so(
+    sides, learned, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(learn, "learn_ranges", lambda survey, settings, seconds: learned)
     run = eyespot.train(sides, augment="learn", epochs=1, out=tmp_path / "run", seed=1)
     config = eyespot.config.read_config(tmp_path / "run" / "plan.toml", {})
     assert config.augment == run.predictor.card.augment
@@ -126,7 +129,7 @@ def test_a_run_learns_its_augmentation_writes_it_down_and_says_so(sides, tmp_pat
 def test_validation_images_choose_nothing(sides, monkeypatch):
     survey = survey_data(str(sides), Config(data=str(sides)))
     seen = []
-    monkeypatch.setattr(learn, "Learner", lambda survey, settings, rows, clusters: seen.append(rows) or 1 / 0)
+    monkeypatch.setattr(learn, "Learner", lambda survey, settings, rows, *others: seen.append(rows) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         learn_ranges(survey, Config(data=str(sides)))
     division = learn.split_rows(survey, Config(data=str(sides)))
@@ -157,17 +160,39 @@ def test_too_few_images_and_time_are_said_with_what_is_needed(sides, tmp_path):
     assert "4 s are left for it" in learn_ranges(survey, Config(data=str(sides)), seconds=4.0).flag
 
 
+def test_a_slow_machine_is_said_with_the_time_that_is_needed(sides, monkeypatch):
+    ticks = iter(range(0, 10**6, 5))
+    monkeypatch.setattr("eyespot.invariances.learning.learner.time.monotonic", lambda: next(ticks))
+    config = Config(data=str(sides))
+    ranges = learn_ranges(survey_data(str(sides), config), config, seconds=30.0)
+    assert "30 s are left for it, and about 60 are needed" in ranges.flag
+    assert ranges.pipeline == "shift(0.06)"
+
+
+def test_only_as_much_is_judged_as_there_is_time_for(sides, monkeypatch):
+    config = Config(data=str(sides))
+    survey = survey_data(str(sides), config)
+    asked = []
+
+    def judged(self, candidate, trainings):
+        asked.append((candidate.name, trainings))
+        self.start -= 1000
+        monkeypatch.setattr(learn.time, "monotonic", lambda: 1e12)
+        return learn.Learned(candidate, UNKNOWN, 1.0, [Tried(1.0, score(0, 1))], "")
+
+    monkeypatch.setattr(learn.Learner, "judged", judged)
+    ranges = learn_ranges(survey, config, seconds=1000.0, names=["hflip", "vflip"])
+    assert asked == [("hflip", 2)]
+    assert "no time was left for vflip" in ranges.reason
+
+
 def test_what_cannot_be_learned_is_refused(sides):
     survey = survey_data(str(sides), Config(data=str(sides)))
+    masks: Any = SimpleNamespace(source=SimpleNamespace(has_masks=True, name="cells"))
     for call, words in (
         (lambda: learn_ranges(survey, Config(data=str(sides), folds=3)), "validation set"),
         (lambda: learn_changes(sides, changes=["reverse"]), "cannot be learned"),
-        (
-            lambda: learn_ranges(
-                SimpleNamespace(source=SimpleNamespace(has_masks=True, name="cells")), Config()
-            ),
-            "masks",
-        ),  # type: ignore[arg-type]
+        (lambda: learn_ranges(masks, Config()), "masks"),
     ):
         with pytest.raises(UserError, match=words):
             call()

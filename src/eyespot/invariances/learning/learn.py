@@ -17,7 +17,7 @@ from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.invariances.learning.candidates import Candidate, candidates
 from eyespot.invariances.learning.judge import Learned, Margins
-from eyespot.invariances.learning.learner import FOLDS, Learner
+from eyespot.invariances.learning.learner import FOLDS, Learner, TooSlow
 from eyespot.invariances.learning.quick import Rows
 from eyespot.invariances.learning.ranges import Ranges
 from eyespot.invariances.learning.together import pipeline_of
@@ -27,7 +27,7 @@ from eyespot.training.division import split_rows
 from eyespot.training.inherited import inherited
 
 LEARN = "learn"
-SHARE = 0.15
+SHARE = 0.2
 """Of the time of a run, for learning its augmentation, at the most."""
 MOST, FEWEST = 1500, 100
 """Training images that are used, and that are needed; each class needs FEWEST_OF_CLASS."""
@@ -36,6 +36,8 @@ LEAD = 0.05
 """By so much quick networks have to be better than a constant predictor."""
 VALUES = 2**27
 """Of all images that are used, at the most, so that several copies of them fit into memory."""
+PROBES = 1.3
+"""Seconds of training with a dose and of its probes, over those of training alone."""
 LEAST_SECONDS = 15.0
 """With less time nothing is learned."""
 
@@ -64,7 +66,9 @@ def learn_ranges(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _learned(Learner(survey, settings, rows, clusters), wanted, nothing, seconds)
+        return _learned(Learner(survey, settings, rows, clusters, seconds), wanted, nothing, seconds)
+    except TooSlow as needed:
+        return nothing.undecided(f"{seconds:.0f} s are left for it, and about {needed} are needed")
     finally:
         torch.set_num_threads(threads)
 
@@ -77,8 +81,10 @@ def _learned(learner: Learner, wanted: Sequence[Candidate], nothing: Ranges, sec
             f"quick networks reach {accuracy:.1%}, hardly more than the {learner.constant:.1%} of a constant predictor"
         )
     learned = _all(learner, wanted, seconds)
+    unjudged = [one.name for one in wanted if one.name not in {own.candidate.name for own in learned}]
     ends = learner.start + (seconds or float("inf"))
     pipeline, reason = pipeline_of(learner, learned, nothing.pipeline, ends)
+    reason += f"; no time was left for {', '.join(unjudged)}" * bool(unjudged)
     took = time.monotonic() - learner.start
     return replace(nothing, learned=learned, pipeline=pipeline, reason=reason, seconds=took)
 
@@ -98,15 +104,17 @@ def learn_changes(
 
 
 def _all(learner: Learner, wanted: Sequence[Candidate], seconds: float | None) -> list[Learned]:
-    """Verdicts, one after the other, as long as the next is expected to fit into the time; without training for the rest."""
+    """Verdicts, one after the other, with as many trainings as the time that is left allows; one is kept for all together.
+
+    What there is no time to probe is left out.
+    """
+    ends = learner.start + (seconds or float("inf"))
     learned: list[Learned] = []
-    start = learner.start
-    longest = time.monotonic() - start
     for candidate in track(wanted, len(wanted), "learning what keeps the class"):
-        now = time.monotonic()
-        fits = seconds is None or now - start + 2 * longest <= seconds
-        learned.append(learner.judged(candidate, fits))
-        longest = max(longest, (time.monotonic() - now) / 2) if fits else longest
+        if time.monotonic() > ends:
+            continue
+        affordable = (ends - time.monotonic()) / (PROBES * learner.cost) - 1
+        learned.append(learner.judged(candidate, max(0, min(2, int(min(affordable, 2))))))
     return learned
 
 

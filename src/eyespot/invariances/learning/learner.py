@@ -35,10 +35,21 @@ FINE = 1.25
 """Doses between the last that is safe and the first that is not are tried until they differ by no more than this factor."""
 
 
+SLOW = 4
+"""Times that networks and probe are made at least, for anything to be learned."""
+
+
+class TooSlow(Exception):
+    """The seconds that would be needed at least."""
+
+
 class Learner:
     """Quick networks and the probe, on rows of a survey."""
 
-    def __init__(self, survey: Survey, settings: Config, rows: Rows, clusters: Rows):
+    def __init__(
+        self, survey: Survey, settings: Config, rows: Rows, clusters: Rows, seconds: float | None = None
+    ):
+        """Raises TooSlow where so many seconds are not enough, which the first network shows."""
         self.start = time.monotonic()
         self.survey, self.rows = survey, rows
         self.labels = survey.labels[rows]
@@ -48,7 +59,7 @@ class Learner:
         self.config = quick_config(survey, settings)
         self.normal = measure(survey.images.pixels, rows)
         self.images = survey.images.pixels[rows]
-        networks = self.networks("none")
+        networks = self.networks("none", seconds=seconds)
         self.before = self.right(networks)
         self.probe = Probe(self.images, self.labels, self.folds, networks)
         self.before_probe = (self.probe.unchanged == self.labels).astype(float)
@@ -56,15 +67,23 @@ class Learner:
         self.margins = Margins.of(float(self.before.mean()), self.constant)
         self.spreads: list[float] = []
 
-    def networks(self, pipeline: str, control: bool = False) -> list[Network]:
-        """One for each fold, trained on the others. control   whether images are changed back, so that only the kernel and
-        the border are left"""
+    def networks(self, pipeline: str, control: bool = False, seconds: float | None = None) -> list[Network]:
+        """One for each fold, trained on the others.
+
+        control   whether images are changed back, so that only the kernel and the border are left
+        seconds   of which a network may take a share
+        """
         alter = self._there_and_back(pipeline) if control else None
         used = "none" if control else pipeline
-        return [
-            train_quick(self.survey, self.config, self.rows[self.folds != k], self.normal, used, k, alter)
-            for k in range(FOLDS)
-        ]
+        start = time.monotonic()
+        networks = []
+        for k in range(FOLDS):
+            rows = self.rows[self.folds != k]
+            networks.append(train_quick(self.survey, self.config, rows, self.normal, used, k, alter))
+            self.cost = (time.monotonic() - start) * FOLDS / (k + 1)
+            if seconds is not None and SLOW * self.cost > seconds:
+                raise TooSlow(f"{SLOW * self.cost:.0f}")
+        return networks
 
     def _there_and_back(self, pipeline: str) -> Any:
         steps = Pipeline(parse(pipeline, self.survey.preprocessing.dim))
@@ -145,12 +164,15 @@ class Learner:
             low, high = (middle, high) if is_safe else (low, middle)
         return dict(sorted(tried.items()))
 
-    def judged(self, candidate: Candidate, train: bool) -> Learned:
-        """A verdict: the probe proposes doses, and training with the mild and the largest of them confirms them or not."""
-        if not train:
-            return verdict(candidate, [self.probed(candidate, candidate.doses[0])[0]], self.margins)
-        tried = self.ladder(candidate)
-        for dose in self._doses(candidate, [t for t, _ in tried.values()]):
+    def judged(self, candidate: Candidate, trainings: int) -> Learned:
+        """A verdict: the probe proposes doses, and training with the mild and the largest of them confirms them or not.
+
+        trainings   2, 1 where there is time for the usual dose only, or 0
+        """
+        usual = candidate.change.standard
+        tried = self.ladder(candidate) if trainings == 2 else {usual: self.probed(candidate, usual)}
+        doses = [usual] if trainings == 1 else self._doses(candidate, [t for t, _ in tried.values()])
+        for dose in doses[:trainings]:
             tried[dose] = (self.trained(candidate, *tried[dose]), tried[dose][1])
         return verdict(candidate, [t for t, _ in tried.values()], self.margins)
 
