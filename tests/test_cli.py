@@ -166,7 +166,7 @@ def test_predict_takes_files_folders_globs_and_standard_input(cli, trained, tmp_
     answer = json.loads(out.read_text())
     assert answer["label"] == "rows" and sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert "rows" in cli("predict", run.folder, one, "--format", "table").out
-    assert "did you mean 'jsonl'" in one_sentence(cli("predict", run.folder, one, "--format", "json"))
+    assert "did you mean 'json'" in one_sentence(cli("predict", run.folder, one, "--format", "jason"))
 
 
 def test_predict_does_the_rest_and_lists_what_it_could_not_read(cli, trained, tmp_path):

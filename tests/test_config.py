@@ -63,7 +63,7 @@ def options_of(verb):
 
 
 def test_the_options_of_the_shell_are_the_settings():
-    own = {"data", "out", "config", "resume", "force", "json", "full", "quiet"}
+    own = {"data", "out", "config", "resume", "list_models", "force", "json", "full", "quiet"}
     options = options_of("train")
     assert set(options) == set(on_shell()) | own
     for name in on_shell():

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from eyespot.documents import print_json
+
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -25,11 +27,12 @@ Copies = Annotated[
 
 
 def augment_command(
-    data: str, out: Path | None, copies: int | None, force: bool, settings: dict[str, Any]
+    data: str, out: Path | None, copies: int | None, force: bool, json: bool, settings: dict[str, Any]
 ) -> None:
     """Show how DATA is augmented, or enlarge it by copies."""
     from eyespot.enlargement.augment_data import SOFTWARE, augment_data
     from eyespot.looking import free_picture
 
     where = out or (None if copies is not None else free_picture(data, "augment", SOFTWARE))
-    print(augment_data(data, out=where, copies=copies, force=force, **settings))
+    result = augment_data(data, out=where, copies=copies, force=force, **settings)
+    print_json(result.as_dict()) if json else print(result)

@@ -1,6 +1,5 @@
 """The command line: one thin function per verb. Nothing heavy is imported before a verb is known."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,16 +9,18 @@ import typer
 from eyespot import __version__
 from eyespot.augmenting import Copies, Out, augment_command
 from eyespot.config import layout_settings, on_shell, reading_settings
-from eyespot.errors import UserError, one_line
+from eyespot.documents import print_json
 from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.explaining import ExplainFolder, explain_evaluation, refuse_explain
 from eyespot.explaining import app as explain_command
 from eyespot.exporting import app as export_commands
 from eyespot.files import refuse_existing
 from eyespot.invariance_command import app as invariance_command
+from eyespot.predicting import app as predict_command
+from eyespot.predicting import list_unread
 from eyespot.serving.command import app as serve_command
 from eyespot.sharing_commands import app as sharing_commands
-from eyespot.shell import Device, Engine, Force, Full, Json, Quiet, RunPath, typed, with_options
+from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights_commands, name="weights")
+app.add_typer(predict_command)
 app.add_typer(explain_command)
 app.add_typer(export_commands)
 app.add_typer(invariance_command)
@@ -53,6 +55,20 @@ def version(wanted: bool) -> None:
     if wanted:
         print(f"eyespot {__version__}")
         raise typer.Exit
+
+
+def list_models(wanted: bool) -> None:
+    if wanted:
+        from eyespot.models import listing
+
+        print(listing())
+        raise typer.Exit
+
+
+ListModels = Annotated[
+    bool,
+    typer.Option("--list-models", callback=list_models, is_eager=True, help="List the networks by name."),
+]
 
 
 @app.callback()
@@ -86,7 +102,7 @@ def look(
     from eyespot.looking import free_sheet, look
 
     result = look(data, sheet=out or free_sheet(data), force=force, **typed(settings))
-    print(result.as_json() if json else result)
+    print_json(result.as_dict()) if json else print(result)
     if result.errors:
         raise typer.Exit(IN_PART)
 
@@ -116,6 +132,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    list_models: ListModels = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run folder that exists.")] = False,
     json: Json = False,
     full: Full = False,
@@ -136,10 +153,10 @@ def train(
     )
     assert run.evaluation is not None
     if json:
-        _print_json(run.evaluation.as_dict(full) | {"run": str(run.folder), "ended": run.ended})
+        print_json(run.evaluation.as_dict(full) | {"run": str(run.folder), "ended": run.ended})
     else:
         _print_run(run)
-    _list_unread(run.evaluation.errors)
+    list_unread(run.evaluation.errors)
     if run.interrupted:
         raise typer.Exit(STOPPED)
     if run.evaluation.errors:
@@ -175,7 +192,7 @@ def evaluate(
     *,
     explain: ExplainFolder = None,
     force: Force = False,
-    device: Device = "cpu",
+    device: Device = None,
     json: Json = False,
     full: Full = False,
     quiet: Quiet = False,
@@ -189,93 +206,9 @@ def evaluate(
     result = evaluate(run, data, device=device, **typed(settings))
     if explain:
         explain_evaluation(run, result, explain, device, force)
-    _print_json(result.as_dict(full)) if json else print(result)
-    _list_unread(result.errors)
+    print_json(result.as_dict(full)) if json else print(result)
+    list_unread(result.errors)
     if result.errors:
-        raise typer.Exit(IN_PART)
-
-
-@app.command()
-def predict(
-    run: RunPath,
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="Files, folders, globs, or - for one path per line of standard input.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Write here (.csv, .jsonl) instead of standard output; a folder for masks.",
-            show_default=False,
-        ),
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="table, csv or jsonl; by the extension of --out, else table on a terminal and csv in a pipe.",
-            show_default=False,
-        ),
-    ] = None,
-    instances: Annotated[
-        bool | None,
-        typer.Option(
-            help="For masks: number the objects; by default if the training masks did.",
-            show_default=False,
-        ),
-    ] = None,
-    probabilities: Annotated[
-        bool,
-        typer.Option(
-            "--probabilities", help="For masks: also write NAME_probabilities.tif, a channel per class."
-        ),
-    ] = False,
-    device: Device = "cpu",
-    engine: Engine = None,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLUSTER",
-            help="Predict in the workers of Ray: local, or ray://HOST:PORT, whose machines see the same files.",
-            show_default=False,
-        ),
-    ] = None,
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Predict the class of each image, or its mask. Any number of images in constant memory."""
-    from eyespot.prediction.inputs import expand
-    from eyespot.prediction.load import load
-    from eyespot.prediction.output import WriteRequest, existing_sentence
-
-    predictor = load(run, device=device, engine=engine)
-    read = predictor.preprocessing
-    masks = predictor.output.of_positions
-    files = expand(paths, sys.stdin, read.dim, leave_out_masks=masks, channel_files=read.channel_files)
-    common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
-    request = WriteRequest(run, out, format, common, instances, probabilities, force)
-    if on is None:
-        unread, done, existing = predictor.write(files, request)
-    else:
-        from eyespot.prediction.on_ray import connected, workers
-
-        with connected(on) as ray:
-            unread, done, existing = predictor.write(
-                files, request, workers(ray, run, device=device, engine=engine)
-            )
-    _list_unread(unread)
-    if existing:
-        print(existing_sentence(existing), file=sys.stderr)
-    if unread and not done:
-        raise UserError("none of the files could be read")
-    if not done:
-        raise UserError(f"{' '.join(paths)} holds no file that can be read")
-    if unread or existing:
         raise typer.Exit(IN_PART)
 
 
@@ -287,11 +220,12 @@ def augment(
     out: Out = None,
     copies: Copies = None,
     force: Force = False,
+    json: Json = False,
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
     """Show how DATA is augmented, or enlarge it by copies."""
-    augment_command(data, out, copies, force, typed(settings))
+    augment_command(data, out, copies, force, json, typed(settings))
 
 
 @app.command()
@@ -350,6 +284,7 @@ def inspect(
     picture: Annotated[
         Path | None, typer.Option(help="Draw it: a PNG, SVG or PDF file.", metavar="FILE", show_default=False)
     ] = None,
+    list_models: ListModels = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -361,27 +296,14 @@ def inspect(
 
     if gradients:
         norms = inspect_gradients(model, size=size, classes=classes, channels=channels, dim=dim)
-        _print_json(norms.as_dict()) if json else print(norms)
+        print_json(norms.as_dict()) if json else print(norms)
         return
     if picture:
         refuse_existing(picture, force)
     report = inspect(model, size=size, classes=classes, channels=channels, dim=dim, effective=effective)
     if picture:
         draw(report, picture)
-    _print_json(report.as_dict()) if json else print(f"{report.summary()}\n\n{report.table(depth)}")
-
-
-def _print_json(document: dict) -> None:
-    from json import dumps
-
-    print(dumps(document, indent=2))
-
-
-def _list_unread(errors: dict[str, str], most: int = 20) -> None:
-    for path, reason in list(errors.items())[:most]:
-        print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
-    if len(errors) > most:
-        print(f"and {len(errors) - most} more that cannot be read", file=sys.stderr)
+    print_json(report.as_dict()) if json else print(f"{report.summary()}\n\n{report.table(depth)}")
 
 
 def main() -> None:

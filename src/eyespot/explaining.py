@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Force, Json, Quiet, RunPath
@@ -73,7 +74,7 @@ def explain(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare each map with an edge filter.")
     ] = True,
-    device: Device = "cpu",
+    device: Device = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -128,7 +129,10 @@ def _explain_images(
         raise UserError("none of the files could be read")
     title = f"What the run {Path(run).resolve().name} looked at"
     write_explanations(folder, explained, [names[Path(e.path)] for e in explained], title)
-    print(as_document(explained, folder) if json else f"{summary(explained)}\npage  {folder / PAGE}")
+    if json:
+        print_json(as_document(explained, folder))
+    else:
+        print(f"{summary(explained)}\npage  {folder / PAGE}")
     if unread:
         raise typer.Exit(IN_PART)
 
@@ -158,7 +162,7 @@ def refuse_explain(run: str, folder: Path, force: bool) -> None:
         )
 
 
-def explain_evaluation(run: str, evaluation: Any, folder: Path, device: str, force: bool) -> None:
+def explain_evaluation(run: str, evaluation: Any, folder: Path, device: str | None, force: bool) -> None:
     """Write the page of `evaluate --explain`, and say where it is and what it suspects."""
     from eyespot.console import say
     from eyespot.explanation.explain import predictor_of

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from eyespot.documents import print_json
 from eyespot.exits import IN_PART
 from eyespot.shell import Engine, Force, Json, Quiet
 
@@ -29,12 +30,10 @@ def export(
     """Write RUN as one .onnx file that predicts the same elsewhere.
 
     It holds all from decoded pixels to probabilities, and test images with their logits: see eyespot verify."""
-    from json import dumps
-
     from eyespot.export.export import export
 
     written = export(run, out, force=force)
-    print(dumps(written.as_dict(), indent=2) if json else written)
+    print_json(written.as_dict()) if json else print(written)
 
 
 @app.command()
@@ -50,11 +49,9 @@ def verify(
     """Check that FILE still predicts here what it did when exported.
 
     Exit code 1 where it does not; a file that was changed is refused."""
-    from json import dumps
-
     from eyespot.prediction.verification import verify
 
     result = verify(file, engine=engine)
-    print(dumps(result.as_dict(), indent=2) if json else result)
+    print_json(result.as_dict()) if json else print(result)
     if not result.holds:
         raise typer.Exit(IN_PART)

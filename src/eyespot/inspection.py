@@ -5,8 +5,8 @@ from typing import Any
 
 from eyespot.anatomy import Description, describe
 from eyespot.anatomy.gradients import GradientNorms, measure_gradients
-from eyespot.errors import UserError, nearest
-from eyespot.models import PRESETS, WHITENED, create, presets
+from eyespot.errors import UserError
+from eyespot.models import PRESETS, WHITENED, create, instead_of
 from eyespot.weights.hub import local
 
 OWN_SIZES = {**dict.fromkeys(WHITENED, 32), "tiny": 16, "unet": 572, "unet_bn": 256, "unet3d": 128}
@@ -74,8 +74,7 @@ def trained_network(run: str | os.PathLike, size: Any, given: list[str]) -> tupl
     from eyespot.prediction.load import load
 
     if not local(run).exists():
-        close = nearest(str(run), presets())
-        raise UserError(f"{str(run)!r} is neither a network nor a run that exists; {close}")
+        raise UserError(f"{str(run)!r} is neither a network nor a run that exists; {instead_of(str(run))}")
     predictor = load(run)
     if given:
         raise UserError(

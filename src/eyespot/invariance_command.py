@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from eyespot.config import layout_settings
+from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Force, Json, Quiet, RunPath, typed, with_options
@@ -64,7 +65,7 @@ def invariance(
             help="Learn from the training images of a data set, given in place of RUN, which changes keep the class.",
         ),
     ] = False,
-    device: Device = "cpu",
+    device: Device = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -73,8 +74,6 @@ def invariance(
     """Measure which changes leave RUN's predictions as they are.
 
     Flips, shifts, rotations, brightness, noise and others of images: accuracy and consistency by severity, with bands."""
-    from json import dumps
-
     from eyespot.invariances.measure import invariance
     from eyespot.invariances.write import refuse_taken, write_result
 
@@ -92,7 +91,7 @@ def invariance(
     )
     if out:
         page = write_result(result, out)
-    print(dumps(result.as_dict(), indent=2) if json else result)
+    print_json(result.as_dict()) if json else print(result)
     if out and not json:
         print(f"\npage  {page}")
     for path, reason in list(result.errors.items())[:20]:
@@ -105,11 +104,9 @@ def _learn(
     data: str, names: list[str] | None, given: list[str], json: bool, settings: dict[str, Any]
 ) -> None:
     """Print what may change in the images of a data set. given   options that it does not have"""
-    from json import dumps
-
     from eyespot.invariances.learning.learn import learn_changes
 
     if given:
         raise UserError(f"--learn takes a data set in place of RUN, and no {given[0]}: leave it out")
     ranges = learn_changes(data, changes=names, **settings)
-    print(dumps(ranges.as_dict(), indent=2) if json else ranges)
+    print_json(ranges.as_dict()) if json else print(ranges)

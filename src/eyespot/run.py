@@ -78,7 +78,7 @@ class Run:
         evaluation: Evaluation | None = None,
         ended: str = "",
         interrupted: bool = False,
-        device: str = "cpu",
+        device: str | None = None,
     ):
         self.folder, self.device = local(folder), device
         self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
@@ -201,14 +201,14 @@ def evaluate(
     run: str | os.PathLike,
     data: str | os.PathLike | None = None,
     *,
-    device: str = "cpu",
+    device: str | None = None,
     **settings: Unpack[LayoutSettings],
 ) -> Evaluation:
     """Metrics of a run on a data set, or on its own test or validation set."""
     return Run(run, device=device).evaluate(data, **settings)
 
 
-def predict(run: str | os.PathLike, images: Any, *, device: str = "cpu") -> Any:
+def predict(run: str | os.PathLike, images: Any, *, device: str | None = None) -> Any:
     """Predictions of a run for one or several images: paths, Pillow or nibabel images, or arrays."""
     return Run(run, device=device).predict(images)
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from eyespot.shell import Force, Quiet, RunPath
+from eyespot.documents import print_json
+from eyespot.shell import Force, Json, Quiet, RunPath
 
 app = typer.Typer(rich_markup_mode=None)
 """Its commands are added to those of the command line."""
@@ -53,6 +54,7 @@ def push(
     public: Annotated[
         bool, typer.Option("--public", help="If the repository is made now, everybody can see it.")
     ] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Put RUN and its model card on the Hugging Face hub.
@@ -60,4 +62,5 @@ def push(
     No images and no reports go there. `eyespot predict hub:OWNER/NAME FILE...` uses what is there."""
     from eyespot.sharing.push import push
 
-    print(push(run, repository, public=public))
+    address = push(run, repository, public=public)
+    print_json({"repository": repository, "address": address}) if json else print(address)

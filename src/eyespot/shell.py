@@ -24,7 +24,14 @@ Full = Annotated[
     bool,
     typer.Option("--full", help="With --json: the whole confusion matrix of more than 200 classes, too."),
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:1 or mps; a GPU if there is one, as in training.",
+        show_default=False,
+    ),
+]
 Engine = Annotated[
     str | None,
     typer.Option(

@@ -63,6 +63,20 @@ class Augmented:
     equal: int = 0
     given: dict[str, Any] = field(default_factory=dict)
 
+    def as_dict(self) -> dict[str, Any]:
+        """What was shown or written, ready for JSON."""
+        return {
+            "data": self.survey.source.name,
+            "augment": self.augment,
+            "reason": self.reason,
+            "seed": self.seed,
+            "picture": None if self.picture is None else str(self.picture),
+            "folder": None if self.folder is None else str(self.folder),
+            "originals": self.originals,
+            "copies": self.copies,
+            "equal": self.equal,
+        }
+
     def __str__(self) -> str:
         lines = [f"guess: {guess}" for guess in self.survey.guesses]
         unread = len(self.survey.images.errors)

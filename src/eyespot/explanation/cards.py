@@ -70,7 +70,7 @@ def explain_layers(
     run: str | os.PathLike,
     out: Path | None = None,
     *,
-    device: str = "cpu",
+    device: str | None = None,
     layer: str | None = None,
     force: bool = False,
     most: int = MOST,

@@ -68,7 +68,7 @@ class Options(TypedDict, total=False):
     patch: int | None
     check: bool
     seed: int
-    device: str
+    device: str | None
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Request:
     patch: int | None = None
     check: bool = True
     seed: int = 0
-    device: str = "cpu"
+    device: str | None = None
 
 
 def explain(
@@ -127,7 +127,7 @@ def explain(
     return results if several else results[0]
 
 
-def predictor_of(run: Any, device: str = "cpu") -> Predictor:
+def predictor_of(run: Any, device: str | None = None) -> Predictor:
     """The predictor of a run folder, a model file, a `Run` or a `Predictor`."""
     if isinstance(run, str | os.PathLike):
         return load(run, device=device)

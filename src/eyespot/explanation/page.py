@@ -1,7 +1,6 @@
 """Explanations as one page that needs nothing else: images in their own colours beside their maps, on one scale."""
 
 from collections.abc import Sequence
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +143,8 @@ def summary(explanations: Sequence["Explanation"]) -> str:
     return "\n".join(lines)
 
 
-def as_document(explanations: Sequence["Explanation"], folder: Path) -> str:
-    """The same as JSON."""
+def as_document(explanations: Sequence["Explanation"], folder: Path) -> dict[str, Any]:
+    """The same for JSON."""
     documents = [
         {
             "path": e.path,
@@ -162,4 +161,4 @@ def as_document(explanations: Sequence["Explanation"], folder: Path) -> str:
         }
         for e in explanations
     ]
-    return dumps({"folder": str(folder), "maps": documents}, indent=2)
+    return {"folder": str(folder), "maps": documents}

@@ -37,7 +37,7 @@ def invariance(
     changes: Sequence[str] | None = None,
     contract: str | os.PathLike | None = None,
     most: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     **settings: Unpack[LayoutSettings],
 ) -> Invariance:
     """What may change in an image without changing the prediction of a run: curves, bands and a verdict for each change.

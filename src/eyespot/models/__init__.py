@@ -9,9 +9,11 @@ from inspect import Parameter, isclass, signature
 from typing import TYPE_CHECKING, Any
 
 from eyespot.errors import UserError, nearest
+from eyespot.models.names import check_preset as check_preset
+from eyespot.models.names import instead_of as instead_of
+from eyespot.models.names import listing as listing
 from eyespot.models.registry import PRESETS as PRESETS
 from eyespot.models.registry import WHITENED as WHITENED
-from eyespot.models.registry import check_preset as check_preset
 from eyespot.models.registry import presets as presets
 from eyespot.models.registry import register as register
 from eyespot.models.registry import unregister as unregister

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from eyespot.errors import UserError, nearest
+from eyespot.errors import UserError
 
 SMALL = "eyespot.models.small:Small"
 VGG = "eyespot.models.vgg:VGG"
@@ -106,12 +106,6 @@ def unregister(name: str) -> None:
 def presets() -> list[str]:
     """The names that `create` knows."""
     return list(PRESETS)
-
-
-def check_preset(name: str) -> None:
-    """Raise UserError for a name that `create` does not know."""
-    if name not in PRESETS:
-        raise UserError(f"no preset is called {name!r}; {nearest(str(name), presets())}")
 
 
 for own_name, (place, settings) in OURS.items():

@@ -10,12 +10,12 @@ from eyespot.prediction.predictor import Predictor
 from eyespot.weights.hub import local
 
 
-def load(run: str | os.PathLike, *, device: str = "cpu", engine: str | None = None) -> Predictor:
+def load(run: str | os.PathLike, *, device: str | None = None, engine: str | None = None) -> Predictor:
     """A predictor from a run folder, a model file or an exported file; of a cross-validation, with all its networks.
 
     It may be in a repository of the Hugging Face hub: hub:owner/name, or hub:owner/name@revision.
 
-    device   where torch computes: cpu, cuda, cuda:1 or mps; an exported file is computed on the processor
+    device   where torch computes: cpu, cuda, cuda:1 or mps; a GPU if there is one, if not given; an exported file is computed on the processor
     engine   torch for a run, onnxruntime or openvino for an exported file; what fits, if not given
 
     Raises UserError for an unknown device or engine, an engine that is not installed, and a damaged or changed file.
@@ -28,7 +28,7 @@ def load(run: str | os.PathLike, *, device: str = "cpu", engine: str | None = No
             raise UserError(
                 f"{run} is an exported file, which torch does not read: give the run folder, or another --engine"
             )
-        if device != "cpu":
+        if device not in (None, "cpu"):
             raise UserError(
                 f"{run} is an exported file, which is computed on the processor: leave out --device {device}"
             )

@@ -18,7 +18,7 @@ from eyespot.weights.card import Card, load_strict, read_card, read_tensors
 from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
 
 
-def load_run(run: str | os.PathLike, device: str) -> Predictor:
+def load_run(run: str | os.PathLike, device: str | None) -> Predictor:
     """A predictor from a run folder or a model file; of a cross-validation, with all its networks."""
     if is_ensemble(run):
         return _load_ensemble(Path(run), choose_device(device))

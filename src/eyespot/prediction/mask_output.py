@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.errors import UserError
@@ -43,7 +42,6 @@ class MaskOutput(Segmenter):
             total = total.and_also(written)
         if total.existing and not total.count:
             raise UserError(existing_sentence(total.existing))
-        print(f"{count(total.count, 'mask')} in {out}")
         return total
 
     def write_files(self, files: Iterable[Path], request: WriteRequest) -> Written:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from eyespot.console import say
 from eyespot.errors import UserError, nearest, one_line
@@ -14,7 +14,7 @@ from eyespot.files import remove_files, writing
 from eyespot.prediction.output import Written
 from eyespot.prediction.predictions import Prediction
 
-FORMATS = ("table", "csv", "jsonl")
+FORMATS = ("table", "csv", "json", "jsonl")
 
 
 def write_predictions(
@@ -31,14 +31,16 @@ def write_predictions(
             if p.error is not None:
                 unread[p.path] = p.error
                 continue
-            write = write or {"table": _table, "csv": _csv, "jsonl": _jsonl}[form](file)
+            write = write or {"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl}[form](file)
             write(p)
             done += 1
+        if form == "json" and done:
+            file.write("\n]\n")
     return Written(unread, done)
 
 
 def _by_ending(out: Path) -> str:
-    forms = {".csv": "csv", ".jsonl": "jsonl", ".json": "jsonl", ".txt": "table"}
+    forms = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".txt": "table"}
     if out.suffix.lower() not in forms:
         raise UserError(f"{out} ends in none of {', '.join(forms)}: name such a file, or say --format")
     return forms[out.suffix.lower()]
@@ -70,22 +72,31 @@ def _csv(file: IO[str]):
     return lambda p: writer.writerow([p.path, p.label, f"{p.probability:.6f}"])
 
 
-def _jsonl(file: IO[str]):
+def as_document(p: Prediction) -> dict[str, Any]:
+    """A prediction for JSON."""
+    rounded = {name: round(value, 6) for name, value in (p.probabilities or {}).items()}
+    return {
+        "path": p.path,
+        "label": p.label,
+        "probability": round(p.probability or 0, 6),
+        "probabilities": rounded,
+    }
+
+
+def _json(file: IO[str]):
+    """An array with a prediction in each line"""
+    before = "[\n"
+
     def write(p: Prediction) -> None:
-        rounded = {name: round(value, 6) for name, value in (p.probabilities or {}).items()}
-        file.write(
-            json.dumps(
-                {
-                    "path": p.path,
-                    "label": p.label,
-                    "probability": round(p.probability or 0, 6),
-                    "probabilities": rounded,
-                }
-            )
-            + "\n"
-        )
+        nonlocal before
+        file.write(before + json.dumps(as_document(p)))
+        before = ",\n"
 
     return write
+
+
+def _jsonl(file: IO[str]):
+    return lambda p: file.write(json.dumps(as_document(p)) + "\n")
 
 
 def _table(file: IO[str]):

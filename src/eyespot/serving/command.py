@@ -41,7 +41,7 @@ def serve(
     requests: Annotated[
         int, typer.Option(min=1, help="Taken in at once; others get 503 and come back.")
     ] = DEFAULT.requests,
-    device: Device = "cpu",
+    device: Device = None,
     engine: Engine = None,
     quiet: Quiet = False,
 ) -> None:

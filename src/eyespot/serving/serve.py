@@ -29,7 +29,7 @@ def serve(
     token: str | None = None,
     without_token: bool = False,
     limits: Limits = Limits(),
-    device: str = "cpu",
+    device: str | None = None,
     engine: str | None = None,
 ) -> None:
     """Serve a run folder, a model file, an exported file or a `Predictor`, until Ctrl-C or SIGTERM.
@@ -73,7 +73,7 @@ def serve(
     say("stopped: what was taken in is finished")
 
 
-def _predictor(run: Any, device: str, engine: str | None) -> "Predictor":
+def _predictor(run: Any, device: str | None, engine: str | None) -> "Predictor":
     from eyespot.prediction.load import load
 
     return load(run, device=device, engine=engine) if isinstance(run, str | os.PathLike) else run

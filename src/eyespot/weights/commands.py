@@ -1,11 +1,11 @@
 """`eyespot weights fetch` and `eyespot weights list`: torchvision's published weights in the cache."""
 
-import json as json_module
 import sys
 from typing import Annotated, Any
 
 import typer
 
+from eyespot.documents import print_json
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError, one_line
 from eyespot.exits import CANNOT, IN_PART
@@ -26,7 +26,7 @@ def list_weights(
     rows = [describe(preset) for preset in DIGESTS]
     folder = cache_folder() / "weights"
     if json:
-        print(json_module.dumps({"folder": str(folder), "weights": rows}, indent=2))
+        print_json({"folder": str(folder), "weights": rows})
         return
     table(["network", "MB", "SHA-256", "in the cache"], [[*row.values()][:4] for row in rows])
     print(f"\nfolder  {folder}\nfetch   eyespot weights fetch resnet18")
