@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 import eyespot
 from conftest import one_sentence
 from eyespot.prediction.load import load
+from eyespot.prediction.output import WriteRequest
 from eyespot.serving import predict
 from eyespot.serving.app import create_app
 from eyespot.serving.limits import Limits
@@ -435,6 +436,8 @@ def test_a_process_finishes_what_it_took_in(run, number):
         body = png(0)
         head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(head.encode() + body[:100])  # and goes away
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(head.encode() + body[:100])
             time.sleep(0.3)
             process.send_signal(number)
@@ -445,7 +448,8 @@ def test_a_process_finishes_what_it_took_in(run, number):
                 response += piece
         assert response.startswith(b"HTTP/1.1 200") and b'"label"' in response
         assert process.wait(20) == 0
-        assert "stopped" in process.stderr.read()
+        log = process.stderr.read()
+        assert "stopped" in log and "bug" not in log and "Traceback" not in log, log
     finally:
         process.kill()
         process.communicate()
@@ -459,3 +463,55 @@ def test_refusals_of_the_command(cli, run, tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert "--port" in one_sentence(cli("serve", run, "--port", taken.getsockname()[1]))
+
+
+def tiff_without_rows(rows: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.zeros((16, 16), np.uint16), metadata=None)
+    with tifffile.TiffFile(io.BytesIO(buffer.getvalue())) as file:
+        tag = file.pages.first.tags["ImageLength"]
+        place, size = tag.valueoffset, 4
+    content = bytearray(buffer.getvalue())
+    content[place : place + size] = rows.to_bytes(size, "little")
+    return bytes(content)
+
+
+def test_an_image_without_rows_has_no_prediction(client, mask_client, run, tmp_path):
+    """Neither of classes nor of masks, by whatever way it comes."""
+    assert post(mask_client, tiff_without_rows(16)).status_code == 200
+    for one in (client, mask_client):
+        response = post(one, tiff_without_rows())
+        assert response.status_code == 422 and "no values" in sentence(response)
+    path = tmp_path / "x.tif"
+    path.write_bytes(tiff_without_rows())
+    with pytest.raises(eyespot.UserError, match="no values"):
+        load(run)(path)
+    request = WriteRequest("run", tmp_path / "out")
+    assert "no values" in predictor_of_card(mask_card()).write([path], request).unread[str(path)]
+
+
+def changed_bytes(rng: np.random.Generator) -> bytes:
+    """A file of some kind with a few other bytes, or cut short."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((20, 26, 3), np.uint8))
+    whole = [
+        png(0),
+        png(0, kind="JPEG"),
+        png(0, kind="GIF"),
+        tiff_with(64),
+        tiff_without_rows(16),
+        buffer.getvalue(),
+    ]
+    content = bytearray(whole[rng.integers(len(whole))])
+    for _ in range(rng.integers(1, 6)):
+        content[rng.integers(min(len(content), 400))] = rng.integers(256)
+    return bytes(content[: rng.integers(1, len(content))] if rng.random() < 0.2 else content)
+
+
+def test_damaged_files_are_no_bugs(client, mask_client):
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        for one in (client, mask_client):
+            content = changed_bytes(rng)
+            response = post(one, content, path="/v1/predict?view=true")
+            assert response.status_code in (200, 422), (content, response.text)

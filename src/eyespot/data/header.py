@@ -147,8 +147,15 @@ def stored_as(values: Array, dtype: np.dtype) -> Array:
     return np.ascontiguousarray(values.astype(dtype))
 
 
+def refuse_empty(shape: tuple[int, ...]) -> None:
+    """Raise Unreadable for something without values."""
+    if not all(shape):
+        raise Unreadable(f"it is {' x '.join(map(str, reversed(shape)))}, and has no values")
+
+
 def check_size(shape: tuple[int, ...]) -> None:
-    """Raise Unreadable for something too large to decode whole."""
+    """Raise Unreadable for something too large to decode whole, or empty."""
+    refuse_empty(shape)
     if np.prod(shape, dtype=float) > MAX_VALUES:
         raise Unreadable(
             f"it is {' x '.join(map(str, reversed(shape)))}, more than {MAX_VALUES / 1e6:.0f} million "

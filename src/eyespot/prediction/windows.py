@@ -24,6 +24,7 @@ from eyespot.data.header import (
     as_depth,
     channels_last,
     depth_of,
+    refuse_empty,
 )
 from eyespot.data.preprocess.dtype import convert_type, type_remark
 from eyespot.data.preprocess.preprocessing import Preprocessing
@@ -66,6 +67,8 @@ def open_windows(path: Path, dim: int, options: ReadOptions = AS_STATED) -> Wind
         windows = _numpy(path, dim)
     elif is_tiff(head):
         windows = _tiff(path, dim, options)
+    if windows is not None:
+        refuse_empty(windows.shape)
     return windows or _whole(path, dim, options)
 
 

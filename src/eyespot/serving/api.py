@@ -1,5 +1,6 @@
 """The paths of the model: its card, predictions, explanations and changed images."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -34,6 +35,7 @@ def _add_card(app: FastAPI, service: Service) -> None:
 
 def _add_predict(app: FastAPI, service: Service) -> None:
     of_masks = service.predictor.output.of_positions
+    known = ["json", *(FORMATS if of_masks else ())]
     responses = errors(406, *IMAGE_ERRORS) | (files_of_masks() if of_masks else {})
 
     @app.post(
@@ -45,12 +47,14 @@ def _add_predict(app: FastAPI, service: Service) -> None:
     )
     async def predict(
         request: Request,
-        format: Annotated[str | None, Query(description=f"json, or of a mask {', '.join(FORMATS)}")] = None,
+        format: Annotated[
+            str | None, one_of(known, f"json, or of a mask {', '.join(FORMATS)}; json if not given")
+        ] = None,
         mask: Annotated[bool, Query(description="whether JSON has the mask as a file in base64")] = False,
         instances: Annotated[bool | None, Query(description="number the objects of a mask")] = None,
         view: Annotated[bool, Query(description="whether JSON has pictures, for the page")] = False,
     ) -> Any:
-        kind = chosen_format(format, request.headers.get("accept", ""), of_masks)
+        kind = chosen_format(format, request.headers.get("accept", ""), known)
         if kind != "json":
             job = PredictFile(service.predictor, instances=instances, kind=kind)
             outcomes = await service.work(request, job, most=1)
@@ -60,13 +64,17 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         return {"predictions": whole(await service.work(request, job))}
 
 
-def chosen_format(wanted: str | None, accept: str, of_masks: bool) -> str:
+def one_of(values: Sequence[str], description: str, **more: Any) -> Any:
+    """A parameter of the query that has one of these values, as the OpenAPI document says; the job refuses others."""
+    return Query(description=description, json_schema_extra={"enum": list(values)}, **more)
+
+
+def chosen_format(wanted: str | None, accept: str, known: Sequence[str]) -> str:
     """json, or the format of a mask, by ?format= or else by the Accept header. Raises Refusal for another."""
     if wanted is None:
         types = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
         by_type = {kind: name for name, kind in FORMATS.items()} | {"application/json": "json"}
         wanted = next((by_type[t] for t in types if t in by_type), "json")
-    known = ["json", *(FORMATS if of_masks else ())]
     if wanted not in known:
         raise Refusal(406, f"the format is {wanted!r}, and this server sends {', '.join(known)}")
     return wanted
@@ -79,7 +87,7 @@ def _file(mask: Any) -> Response:
 
 
 def _add_explain(app: FastAPI, service: Service) -> None:
-    from eyespot.serving.explain import Explain
+    from eyespot.serving.explain import Explain, methods_of
 
     @app.post(
         "/v1/explain",
@@ -90,9 +98,10 @@ def _add_explain(app: FastAPI, service: Service) -> None:
     async def explain(
         request: Request,
         target: Annotated[
-            str | None, Query(alias="class", description="the predicted one if not given")
+            str | None,
+            one_of(service.predictor.classes, "the predicted one if not given", alias="class"),
         ] = None,
-        method: Annotated[str, Query(description="see explanations in /v1/model")] = "grad-cam",
+        method: Annotated[str, one_of(methods_of(service.predictor), "how the map is computed")] = "grad-cam",
         check: Annotated[
             bool, Query(description="compare the map with an edge filter, which takes long")
         ] = False,

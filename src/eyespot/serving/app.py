@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -15,7 +16,7 @@ from eyespot.guard import is_out_of_memory
 from eyespot.serving.api import add_model
 from eyespot.serving.limits import Refusal
 from eyespot.serving.page import add_page
-from eyespot.serving.protect import Protected, bug_response, error_response
+from eyespot.serving.protect import GONE, Protected, bug_response, error_response
 from eyespot.serving.schema import errors
 from eyespot.serving.service import Service
 
@@ -56,6 +57,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(UserError)
     async def cannot(_: Request, error: UserError) -> JSONResponse:
         return error_response(Refusal(422, str(error)))
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=GONE)
 
     @app.exception_handler(HTTPException)
     async def failed(_: Request, error: HTTPException) -> JSONResponse:

@@ -105,4 +105,6 @@ def _check_tiles(content: bytes, limits: Limits) -> None:
     with opened(content) as file:
         for page in file.pages:
             chunks = page.aspage().chunks
+            if not all(isinstance(n, int) for n in chunks):
+                raise Unreadable("it is damaged or cut short (the size of its tiles is not a number)")
             _refuse_more(prod(chunks), CHANNELS * limits.pixels)

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import MutableMapping
 from traceback import print_exception
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,8 +77,6 @@ class Protected:
             await self.app(scope, receive, send)
         except Refusal as refusal:
             await error_response(refusal)(scope, receive, send)
-        except ClientDisconnect:
-            pass
         except Exception as error:  # which the app has reported, or else it is done here
             if not status[0]:
                 await bug_response(error, scope)(scope, receive, send)

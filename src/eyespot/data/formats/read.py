@@ -22,7 +22,7 @@ from eyespot.data.formats.numpy_file import decode_numpy, is_numpy, numpy_header
 from eyespot.data.formats.sound import decode_sound, is_sound, sound_header
 from eyespot.data.formats.tables.table import decode_table, looks_like_table, table_header
 from eyespot.data.formats.tiff import decode_tiff, is_tiff, tiff_header
-from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite
+from eyespot.data.header import AS_STATED, Decoded, Header, ReadOptions, Unreadable, finite, refuse_empty
 
 KINDS = (
     # recognises content; reads the header; decodes values for so many axes, at about this size, with these options
@@ -101,4 +101,6 @@ def decode_any(
         or_unreadable(check_grids, files)
         return joined_arrays([(name, decode_any(file, dim, size, options)) for name, file in files])
     read = next(read for recognises, _, read in KINDS if recognises(content))
-    return or_unreadable(read, content, dim, size, options)
+    decoded: Decoded = or_unreadable(read, content, dim, size, options)
+    refuse_empty(decoded.array.shape[:-1])
+    return decoded
