@@ -244,3 +244,25 @@ def test_an_exported_file_is_served_with_its_certificate(tmp_path):
         assert post(client, content, "/v1/transform", change="rotate:10").status_code == 200
     with serving(load(run)) as client:
         assert client.get("/v1/model").json()["certificate"]["holds"] is None
+
+
+def test_channels_in_several_files(tmp_path):
+    card = mask_card()
+    card.preprocessing.update(
+        channels=2, accepts=[2], channel_files=["t1", "t2"], mean=[100.0] * 2, std=[50.0] * 2
+    )
+    predictor = predictor_of_card(card)
+    grey = [png(k, (40, 30)) for k in (0, 1)]
+    (tmp_path / "x_t1.png").write_bytes(grey[0])
+    (tmp_path / "x_t2.png").write_bytes(grey[1])
+    want = predictor(tmp_path / "x_{t1,t2}.png")[0].labels
+    with serving(predictor) as client:
+        both = [("image.t2", ("b", grey[1])), ("image.t1", ("a", grey[0]))]
+        sent = client.post("/v1/predict", files=both, params={"format": "png"})
+        assert sent.status_code == 200, sent.text
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(sent.content))), want * np.uint8(100))
+        for fields in (both[:1], [("image", grey[0])], [*both, both[0]]):
+            assert client.post("/v1/predict", files=fields).status_code == 400
+        for body in (b"eyespot channels\nx y\n\n", b"eyespot channels\n3 t1\n3 t2\n\nabcabc", grey[0]):
+            assert client.post("/v1/predict", content=body).status_code == 422
+        assert client.get("/v1/model").json()["input"]["fields"] == ["image.t1", "image.t2"]

@@ -24,6 +24,7 @@ REMEDIES = {
     "look": "give a smaller --size",
     "evaluate": "evaluate fewer or smaller images",
     "predict": "give smaller images, or for masks set EYESPOT_MEMORY_MB to a smaller number",
+    "serve": "give smaller --megapixels and --requests",
     "inspect": "give a smaller --size",
     "convolve": "give a smaller image",
 }

@@ -8,6 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from eyespot.data.formats.channel_files import join
 from eyespot.serving.limits import Limits, Refusal
 
 FIELD = "image"
@@ -53,20 +54,25 @@ def too_large(limits: Limits) -> Refusal:
     )
 
 
-def uploads_of(body: bytes, content_type: str, limits: Limits) -> list[Upload]:
-    """The images in a body. Raises Refusal for a body that is something else, or holds too many of them."""
+def uploads_of(
+    body: bytes, content_type: str, limits: Limits, channels: tuple[str, ...] = ()
+) -> list[Upload]:
+    """The images in a body. Raises Refusal for a body that is something else, or holds too many of them.
+
+    channels   the names of the files of an image, where its channels lie in several: each is in a field of its own
+    """
     kind, options = parse_options_header(content_type)
     media_type = kind.decode("latin-1").lower()
     if media_type == "multipart/form-data":
-        uploads = _of_form(body, options.get(b"boundary", b""), limits)
+        uploads = _of_form(body, options.get(b"boundary", b""), limits, channels)
     elif media_type in NOT_IMAGES:
-        raise Refusal(415, f"the body is {media_type}: {HOW}")
+        raise Refusal(415, f"the body is {media_type}: {how(channels)}")
     elif body:
         uploads = [Upload("(body)", body)]
     else:
         uploads = []
     if not uploads:
-        raise Refusal(400, f"the request has no image: {HOW}")
+        raise Refusal(400, f"the request has no image: {how(channels)}")
     return uploads
 
 
@@ -75,7 +81,8 @@ class _Form:
     """What the parser of a form calls back; an image is a list of pieces until its end."""
 
     most: int
-    uploads: list[Upload] = field(default_factory=list)
+    channels: tuple[str, ...] = ()
+    uploads: dict[str, list[Upload]] = field(default_factory=dict)
     whole: bool = False
     _headers: dict[str, bytes] = field(default_factory=dict)
     _name: bytes = b""
@@ -94,7 +101,7 @@ class _Form:
         }
 
     def begin(self) -> None:
-        if len(self.uploads) >= self.most:
+        if sum(map(len, self.uploads.values())) >= self.most * len(fields_of(self.channels)):
             raise Refusal(413, f"the request has more than {self.most} images: send them in several requests")
         self._headers, self._pieces = {}, []
 
@@ -111,28 +118,54 @@ class _Form:
     def end(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         name = text_of(options.get(b"name", b""))
-        if name != FIELD:
-            raise Refusal(400, f"the form has the field {shown(name)!r}: {HOW}")
-        filename = text_of(options.get(b"filename", b"")) or f"(image {len(self.uploads)})"
-        self.uploads.append(Upload(shown(filename), b"".join(self._pieces)))
+        if name not in fields_of(self.channels):
+            raise Refusal(400, f"the form has the field {shown(name)!r}: {how(self.channels)}")
+        uploads = self.uploads.setdefault(name, [])
+        filename = text_of(options.get(b"filename", b"")) or f"(image {len(uploads)})"
+        uploads.append(Upload(shown(filename), b"".join(self._pieces)))
 
     def close(self) -> None:
         self.whole = True
 
 
-def _of_form(body: bytes, boundary: bytes, limits: Limits) -> list[Upload]:
+def fields_of(channels: tuple[str, ...]) -> tuple[str, ...]:
+    """The fields of a form."""
+    return tuple(f"{FIELD}.{name}" for name in channels) or (FIELD,)
+
+
+def how(channels: tuple[str, ...]) -> str:
+    """How images are sent."""
+    if not channels:
+        return HOW
+    return (
+        f"send the files of each image as multipart/form-data in the fields {', '.join(fields_of(channels))}"
+    )
+
+
+def _of_form(body: bytes, boundary: bytes, limits: Limits, channels: tuple[str, ...]) -> list[Upload]:
     if not boundary:
-        raise Refusal(400, f"the form has no boundary: {HOW}")
-    form = _Form(limits.images)
+        raise Refusal(400, f"the form has no boundary: {how(channels)}")
+    form = _Form(limits.images, channels)
     try:
         parser = MultipartParser(boundary, form.callbacks())
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
-        raise Refusal(400, f"the form is damaged or cut short: {HOW}") from error
+        raise Refusal(400, f"the form is damaged or cut short: {how(channels)}") from error
     if not form.whole:
-        raise Refusal(400, f"the form is damaged or cut short: {HOW}")
-    return form.uploads
+        raise Refusal(400, f"the form is damaged or cut short: {how(channels)}")
+    files = [form.uploads.get(name, []) for name in fields_of(channels)]
+    if len({len(uploads) for uploads in files}) > 1:
+        raise Refusal(400, f"the form does not have as many files in each field: {how(channels)}")
+    return [_joined(channels, parts) for parts in zip(*files, strict=True)]
+
+
+def _joined(channels: tuple[str, ...], files: tuple[Upload, ...]) -> Upload:
+    """One image of its files."""
+    if not channels:
+        return files[0]
+    contents = [(name, file.content) for name, file in zip(channels, files, strict=True)]
+    return Upload(", ".join(file.name for file in files), join(contents))
 
 
 def text_of(content: bytes) -> str:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from numpy.lib import format as npy
 
-from eyespot.data.formats.channel_files import is_joined
+from eyespot.data.formats.channel_files import contents_of, is_joined, join
 from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.read import read_header
@@ -29,7 +29,24 @@ GZIP = b"\x1f\x8b"
 
 
 def checked(content: bytes, preprocessing: Preprocessing, limits: Limits) -> bytes:
-    """The content, unpacked where it is a packed volume. Raises Unreadable for what is too large or not one file."""
+    """The content, unpacked where it is a packed volume. Raises Unreadable for what is too large or not a file.
+
+    The content of several files is that of an image whose channels they are, as `body` has joined it: where the images
+    trained on have one file each, a client wrote it.
+    """
+    names = preprocessing.channel_files
+    if not is_joined(content):
+        return _checked_file(content, preprocessing, limits)
+    if not names:
+        raise Unreadable("its content is not an image of a known kind")
+    files = [
+        (name, _checked_file(file, preprocessing, limits))
+        for name, file in or_unreadable(contents_of, content)
+    ]
+    return join(files)
+
+
+def _checked_file(content: bytes, preprocessing: Preprocessing, limits: Limits) -> bytes:
     if not content:
         raise Unreadable("the file is empty (0 bytes)")
     if is_joined(content):

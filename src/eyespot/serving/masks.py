@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.header import Array
 from eyespot.prediction.mask_files import encoded_map
@@ -60,6 +61,11 @@ def _refuse_large(samples: int) -> None:
             f"numbering the objects of {samples / 1e6:,.0f} million pixels takes more than the {MEMORY_MB:,} MB that "
             "are allowed: send a smaller image, or ask for instances=false",
         )
+
+
+def first_file(content: bytes) -> bytes:
+    """The content itself, or that of the first of several files, after which `predict` names and places the mask."""
+    return contents_of(content)[0][1] if is_joined(content) else content
 
 
 def usual_format(output: Any, values: Array, content: bytes) -> str:

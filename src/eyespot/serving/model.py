@@ -6,6 +6,7 @@ from typing import Any
 
 from eyespot import __version__
 from eyespot.prediction.predictor import Predictor
+from eyespot.serving.body import fields_of
 from eyespot.serving.limits import Limits
 from eyespot.serving.service import Service
 from eyespot.serving.views import colours_of
@@ -55,7 +56,13 @@ def model_document(service: Service) -> dict[str, Any]:
         "task": card.task,
         "classes": card.classes,
         "network": card.preset,
-        "input": {"axes": read.dim, "channels": read.channels, "fit": read.fit, "size": read.size},
+        "input": {
+            "axes": read.dim,
+            "channels": read.channels,
+            "fit": read.fit,
+            "size": read.size,
+            "fields": fields_of(read.channel_files),
+        },
         "metric": {"key": key, "name": metric, "of": measured_on(card)},
         "scores": {name: value for name, value in card.scores.items() if isinstance(value, dict)},
         "certificate": certificate(predictor.engine),

@@ -10,7 +10,7 @@ from eyespot.data.header import Array, Unreadable
 from eyespot.prediction.inputs import read_content
 from eyespot.prediction.predictions import MaskPrediction, Prediction
 from eyespot.prediction.predictor import Predictor
-from eyespot.serving.masks import encoded, mask_values, refuse_format, usual_format
+from eyespot.serving.masks import encoded, first_file, mask_values, refuse_format, usual_format
 from eyespot.serving.views import picture_of, view
 
 Document = dict[str, Any]
@@ -65,8 +65,9 @@ class Predict:
         """The file of a mask, in the format that `predict` would choose."""
         output = self.predictor.output
         values = mask_values(output, computed, self.instances)
-        kind = usual_format(output, values, ready.content)
-        return encoded(output, values, kind, ready.content).as_document()
+        source = first_file(ready.content)
+        kind = usual_format(output, values, source)
+        return encoded(output, values, kind, source).as_document()
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ class PredictFile(Predict):
         assert isinstance(computed, MaskPrediction)
         output = self.predictor.output
         values = mask_values(output, computed, self.instances)
-        refuse_format(output, self.kind, values, ready.content)
-        return encoded(output, values, self.kind, ready.content)
+        source = first_file(ready.content)
+        refuse_format(output, self.kind, values, source)
+        return encoded(output, values, self.kind, source)
 
 
 def predict_array(predictor: Predictor, array: Array) -> Prediction | MaskPrediction:

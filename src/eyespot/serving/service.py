@@ -84,7 +84,8 @@ class Service:
         """The images of a request. Raises Refusal."""
         body = await read_body(request, self.limits)
         kind = request.headers.get("content-type", "")
-        return await self.queue.read(uploads_of, body, kind, self.limits)
+        channels = self.predictor.preprocessing.channel_files
+        return await self.queue.read(uploads_of, body, kind, self.limits, channels)
 
     async def _outcome(self, index: int, upload: Upload, job: Job) -> Outcome:
         async with self.queue.image():

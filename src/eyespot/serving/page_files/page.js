@@ -44,6 +44,9 @@ async function start() {
   $("score").textContent = scoreText(model);
   $("certificate").textContent = model.certificate.sentence;
   $("token-form").hidden = true;
+  if (model.input.fields.length > 1) {
+    $("hint").textContent = `Each image of this network is ${model.input.fields.length} files, which the API takes (${model.input.fields.join(", ")}) and this page does not.`;
+  }
   $("mask-box").hidden = !model.colours;
   prepareTools();
 }
