@@ -14,6 +14,8 @@ from eyespot.weights.card import Card
 FORMAT = 1
 TOLERANCE = 1e-5
 """Of the logits' scale, in float32."""
+RESIZED_TOLERANCE = 1e-2
+"""The same for images that the file itself brings to size, where a value may be rounded to the next whole number."""
 MOST = 256
 """Logits of one test that are stored; evenly spaced ones of a mask's."""
 
@@ -41,6 +43,7 @@ class Certificate:
 
     precision      of the arithmetic in the file
     tolerance      how far logits may be from the expected ones, as a share of `scale`, in that precision
+    resized_tolerance   the same of images that the file itself brings to size
     scale          the largest of the expected logits, without its sign
     low, high, depth   the range of each channel of the test inputs, and their type
     tests          computed by torch in float32, with the preprocessing of Python
@@ -59,6 +62,7 @@ class Certificate:
     measured_on: str = ""
     precision: str = "float32"
     tolerance: float = TOLERANCE
+    resized_tolerance: float = TOLERANCE
     outside: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     formula: str = FORMULA

@@ -33,8 +33,9 @@ class Difference:
 def difference(logits: Logits, certificate: Certificate, prepare: Prepare | None = None) -> Difference:
     """Of all test inputs, one at a time.
 
-    prepare   what is done to an input before the engine gets it, where the engine gets no pixels of any size
+    prepare   what is done to an input before the engine gets it; without it the file brings the input to size
     """
+    tolerance = certificate.tolerance if prepare else certificate.resized_tolerance
     worst = 0.0
     at = certificate.tests[0]
     agree = 0
@@ -48,7 +49,7 @@ def difference(logits: Logits, certificate: Certificate, prepare: Prepare | None
             worst, at = share, test
         if np.isnan(worst):
             break
-    return Difference(float(worst), at, agree, bool(worst <= certificate.tolerance))
+    return Difference(float(worst), at, agree, bool(worst <= tolerance))
 
 
 def _largest(actual: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from eyespot.certificate.certificate import Certificate, Test, stored
+from eyespot.certificate.certificate import RESIZED_TOLERANCE, TOLERANCE, Certificate, Test, stored
 from eyespot.certificate.test_inputs import pixels
 from eyespot.data.header import Decoded
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.export.input_nodes import has_any_size
+from eyespot.export.input_nodes import has_any_size, resizes_exactly
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.weights.card import Card, versions
 
@@ -68,6 +68,7 @@ def certify(engine: TorchEngine, card: Card, hashes: dict[str, str]) -> Certific
         high=high,
         depth=depth,
         scale=scale,
+        resized_tolerance=TOLERANCE if resizes_exactly(preprocessing) else RESIZED_TOLERANCE,
         hashes=hashes,
         metrics=card.scores,
         measured_on=str(card.data.get("metrics", "")),

@@ -9,14 +9,15 @@ from typing import Any
 
 from eyespot.certificate.certificate import Certificate, hashes_of
 from eyespot.certificate.contents import CARD, CERTIFICATE
-from eyespot.certificate.exported import SUFFIX, is_exported
-from eyespot.certificate.measure import Difference, difference
+from eyespot.certificate.exported import SUFFIX, Exported, is_exported
+from eyespot.certificate.measure import Difference
 from eyespot.certificate.seal import entry, seal_of
 from eyespot.console import say
 from eyespot.errors import UserError
 from eyespot.files import refuse_existing, write_file
 from eyespot.prediction.load_torch import load_network
 from eyespot.prediction.torch_engine import TorchEngine
+from eyespot.prediction.verification import measured
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card, without_folders
 from eyespot.weights.ensemble_file import is_ensemble
@@ -119,12 +120,17 @@ def gate(content: bytes, certificate: Certificate, engine: TorchEngine, card: Ca
     """Raises UserError where ONNX Runtime does not give what torch gives."""
     from eyespot.prediction.onnx_engine import OnnxEngine
 
-    worst = difference(OnnxEngine(card, content).logits, certificate)
-    if not worst.holds:
-        raise UserError(
-            f"the exported network gives other logits than torch (by {worst.share:.1e} of their scale, {certificate.tolerance:g} is "
-            f"allowed), so no file is written{first_diverging(content, certificate, engine)}"
-        )
+    exported = Exported(Path(), content, card, certificate)
+    worst, resized = measured(exported, OnnxEngine(card, content))
+    for share, holds, allowed in (
+        (worst.share, worst.holds, certificate.tolerance),
+        (resized and resized.share, not resized or resized.holds, certificate.resized_tolerance),
+    ):
+        if not holds:
+            raise UserError(
+                f"the exported network gives other logits than torch (by {share:.1e} of their scale, {allowed:g} is allowed), so no "
+                f"file is written{first_diverging(content, certificate, engine)}"
+            )
     return worst
 
 

@@ -32,6 +32,15 @@ def values_of_pixels(nodes: Nodes, preprocessing: Preprocessing) -> str:
     return x
 
 
+def resizes_exactly(preprocessing: Preprocessing) -> bool:
+    """Whether all values are those of Python; else a few of signals and volumes in whole numbers are rounded otherwise.
+
+    Python sums those in float32, one after another, and a product of matrices in another order.
+    """
+    resizes = preprocessing.fit != OWN and has_any_size(preprocessing)
+    return preprocessing.dim == 2 or preprocessing.depth == "float32" or not resizes
+
+
 def _at_size(nodes: Nodes, x: str, preprocessing: Preprocessing) -> str:
     axes = place_nodes(nodes, x, preprocessing)
     by_pillow = preprocessing.dim == 2 and preprocessing.depth == "uint8" and preprocessing.channels in (1, 3)

@@ -9,6 +9,7 @@ import onnx
 import torch
 
 from eyespot.export.nodes import OPSET
+from eyespot.models.foreign import ForeignNetwork
 from eyespot.models.network import Network
 
 INPUT, OUTPUT = "normalised", "network"
@@ -16,17 +17,22 @@ LARGEST = 2**20
 """Samples along an axis, for torch's bounds."""
 
 
+def grid(network: Network) -> int:
+    """What the sizes of masks are filled up to multiples of: a network of the user's own takes them as they are."""
+    return 1 if isinstance(network, ForeignNetwork) else network.total_stride
+
+
 def network_graph(network: Network, side: int) -> onnx.ModelProto:
     """Of whole images at the size of training, with a free batch; of masks, of any size that is a multiple of the stride."""
     network = copy.deepcopy(network).cpu().float().eval()
     dim = network.kit.dim
-    step = network.total_stride
+    step = grid(network)
     batch = torch.export.Dim("batch", min=1, max=LARGEST)
     free: dict[int, Any] = {0: batch}
     if network.of_positions:
         least = max(2, -(-max(network.smallest, network.max_collapsing_size + 1) // step))
         side = step * (least + 1)
-        low = max(1, -(-network.smallest // step))
+        low = max(1, -(-network.smallest // step))  # shorter ones are filled up to it
         free |= {2 + k: step * torch.export.Dim(f"s{k}", min=low, max=LARGEST) for k in range(dim)}
     x = torch.randn(2, network.channels, *[side] * dim, generator=torch.Generator().manual_seed(0))
     with warnings.catch_warnings(), torch.no_grad():

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from eyespot.data.masks.mapping import mapping_of
+from eyespot.export.network_graph import grid
 from eyespot.export.nodes import Nodes, along
 from eyespot.models.network import Network
 from eyespot.prediction.torch_engine import TorchEngine
@@ -55,7 +56,7 @@ def mask_nodes(nodes: Nodes, x: str, network: Network, run: Run) -> str:
     axes = range(2, network.kit.dim + 2)
     lengths = [nodes.length(x, axis) for axis in axes]
     enough = [nodes("Max", n, np.int64(network.smallest)) for n in lengths]
-    multiple = np.int64(network.total_stride)
+    multiple = np.int64(grid(network))
     full = [
         nodes("Mul", nodes("Div", nodes("Sub", nodes("Add", n, multiple), np.int64(1)), multiple), multiple)
         for n in enough

@@ -27,11 +27,11 @@ def resized_floats(nodes: Nodes, x: str, axes: list[Axis], whole: bool) -> str:
     rank = len(axes) + 2
     if len(axes) == 2:
         for axis, at in _passes(nodes, axes):  # sums in float64, kept in float32
-            product = along(nodes, nodes.cast(x, "float64"), _weights(nodes, at), axis, rank)
+            product = along(nodes, nodes.cast(x, "float64"), _weights(nodes, at, True), axis, rank)
             x = nodes.cast(product, "float32")
     else:
         for axis, at in enumerate(axes, start=2):
-            x = along(nodes, x, nodes.cast(_weights(nodes, at), "float32"), axis, rank)
+            x = along(nodes, x, nodes.cast(_weights(nodes, at, False), "float32"), axis, rank)
     return nodes("Round", x) if whole else x
 
 
@@ -39,7 +39,7 @@ def resized_bytes(nodes: Nodes, x: str, axes: list[Axis]) -> str:
     """(B, C, H, W) whole numbers up to 255 as float32 -> (B, C, *covered), equal to Pillow's, which rounds after each axis."""
     x, axes = _reduced(nodes, x, axes)
     for axis, at in _passes(nodes, axes):
-        scaled = nodes("Mul", _weights(nodes, at), np.float64(2**BITS))
+        scaled = nodes("Mul", _weights(nodes, at, True), np.float64(2**BITS))
         scaled = nodes("Floor", nodes("Add", scaled, np.float64(0.5)))
         upper = nodes("Floor", nodes("Div", scaled, np.float64(2**HALF_BITS)))
         lower = nodes("Sub", scaled, nodes("Mul", upper, np.float64(2**HALF_BITS)))
@@ -59,9 +59,15 @@ def _rounded_product(nodes: Nodes, x: str, upper: str, lower: str, axis: int) ->
     return nodes("Clip", value, np.float32(0), np.float32(255))
 
 
-def _weights(nodes: Nodes, axis: Axis) -> str:
-    """(covered, n) the weights of the samples: `resize.filters`"""
-    step = nodes("Div", nodes("Sub", axis.high, axis.low), axis.covered)
+def _weights(nodes: Nodes, axis: Axis, in_float32: bool) -> str:
+    """(covered, n) the weights of the samples: `resize.filters`
+
+    in_float32   whether the length of the window is computed in float32, as Pillow does
+    """
+    length = nodes("Sub", axis.high, axis.low)
+    if in_float32:
+        length = nodes.cast(nodes.cast(length, "float32"), "float64")
+    step = nodes("Div", length, axis.covered)
     reach = nodes("Max", step, np.float64(1))
     half = np.float64(0.5)
     one = np.float64(1)

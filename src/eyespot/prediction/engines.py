@@ -4,11 +4,15 @@ from typing import Any
 
 from eyespot.certificate.exported import Exported
 from eyespot.errors import UserError, nearest
-from eyespot.prediction.onnx_engine import OnnxEngine
+from eyespot.tasks.registry import imported
 
 TORCH = "torch"
-ENGINES = ("onnxruntime",)
-"""Those of exported files, the first if none is named."""
+ENGINES = {
+    "onnxruntime": "eyespot.prediction.onnx_engine:OnnxEngine",
+    "openvino": "eyespot.prediction.openvino_engine:OpenVinoEngine",
+}
+"""Those of exported files, imported when they are needed; the first if none is named."""
+DEFAULT = next(iter(ENGINES))
 
 
 def check_engine(name: str) -> str:
@@ -20,4 +24,4 @@ def check_engine(name: str) -> str:
 
 def open_engine(exported: Exported, engine: str) -> Any:
     """The engine of a file. Raises UserError where it is not installed."""
-    return OnnxEngine(exported.card, exported.content, exported.digest)
+    return imported(ENGINES[check_engine(engine)])(exported.card, exported.content, exported.digest)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eyespot.certificate.exported import read_exported
-from eyespot.prediction.engines import ENGINES, open_engine
+from eyespot.prediction.engines import DEFAULT, open_engine
 from eyespot.prediction.model_file import make_predictor
 from eyespot.prediction.predictor import Predictor
 from eyespot.prediction.verification import check_once
@@ -14,6 +14,6 @@ def load_exported(path: Path, engine: str | None) -> Predictor:
     """The predictor of a file. Raises UserError for a file that was changed, and for an engine that is not installed."""
     exported = read_exported(path)
     task_of_card(exported.card, path)
-    chosen = open_engine(exported, engine or ENGINES[0])
+    chosen = open_engine(exported, engine or DEFAULT)
     check_once(exported, chosen)
     return make_predictor(exported.card, chosen)

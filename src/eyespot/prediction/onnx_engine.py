@@ -54,15 +54,12 @@ class OnnxEngine:
 
     def logits(self, batch: Array) -> NDArray[np.float32]:
         """(B, *S, C) pixels, as preprocessing gives them or of any size -> see `Engine`"""
-        pixels = np.ascontiguousarray(stored_as(batch, self.depth))
-        return self.session.run(["logits"], {"pixels": pixels})[0]
+        return self.session.run(["logits"], {"pixels": as_pixels(batch, self.depth)})[0]
 
 
-def stored_as(batch: Array, depth: str) -> Array:
+def as_pixels(batch: Array, depth: str) -> Array:
     """The same values in the type of the file's input. Raises ValueError where it cannot have them."""
-    if str(batch.dtype) == depth:
-        return batch
-    changed = batch.astype(depth)
-    if not (changed == batch).all():
-        raise ValueError(f"the exported file takes {depth}, and these are {batch.dtype}")
+    changed = np.ascontiguousarray(batch, depth)
+    if batch.dtype != changed.dtype and not (changed == batch).all():
+        raise ValueError(f"the exported file takes {depth}, and these values are {batch.dtype}")
     return changed

@@ -9,7 +9,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from eyespot.certificate.certificate import Certificate
 from eyespot.certificate.exported import Exported, is_exported, read_exported
 from eyespot.certificate.measure import Difference, difference
 from eyespot.certificate.remembered import is_remembered, processor_name, remember
@@ -17,15 +16,17 @@ from eyespot.console import say
 from eyespot.data.header import Decoded
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
-from eyespot.prediction.engines import ENGINES, check_engine, open_engine
+from eyespot.prediction.engines import DEFAULT, open_engine
 
 
 @dataclass(frozen=True)
 class Verification:
     """What `eyespot verify` measured. Shows itself as a table.
 
-    difference      the largest of the logits from the expected ones, as a share of their scale
-    tolerance       how large it may be
+    difference      the largest of the logits from the expected ones, as a share of their scale; of images that Python
+                    brought to the network's size, as `predict` does
+    resized         the same of images that the file itself brought to size; None where the engine gets none
+    tolerance, resized_tolerance   how large these may be
     agree           tests of which the largest logit is the expected one
     seal            SHA-256 of the file's bytes
     """
@@ -40,6 +41,8 @@ class Verification:
     agree: int
     difference: float
     tolerance: float
+    resized: float | None
+    resized_tolerance: float
     metrics: dict[str, Any]
     seconds: float
 
@@ -50,10 +53,14 @@ class Verification:
     def __str__(self) -> str:
         rows = {
             "bytes": f"as exported (SHA-256 {self.seal[:16]}...)",
-            "logits": f"{self.agree} of {self.tests} test images agree; at most {self.difference:.1e} of the logits' scale off, "
-            f"{self.tolerance:g} is allowed",
+            "logits": f"{self.agree} of {self.tests} test images agree; at most {self.difference:.1e} of the logits' scale off "
+            f"({self.tolerance:g} is allowed)",
             "engine": f"{self.engine}, {self.precision}, on {self.processor}",
         }
+        if self.resized is not None:
+            rows["resizing"] = (
+                f"in the file itself: at most {self.resized:.1e} off ({self.resized_tolerance:g} is allowed)"
+            )
         for name, score in self.metrics.items():
             if "n" in score and name in ("accuracy", "mean_iou"):
                 low, high = (f"{100 * score[k]:.1f}" for k in ("low", "high"))
@@ -76,22 +83,25 @@ def verify(file: str | os.PathLike, *, engine: str | None = None) -> Verificatio
     if not is_exported(path):
         raise UserError(f"{path} is no .onnx file: export a run with eyespot export RUN, and verify that")
     exported = read_exported(path)
-    chosen = open_engine(exported, check_engine(engine or ENGINES[0]))
-    worst = measured(exported, chosen)
-    if worst.holds:
-        remember(exported.digest, chosen.engine, worst.share)
+    chosen = open_engine(exported, engine or DEFAULT)
+    prepared_images, resized = measured(exported, chosen)
+    holds = prepared_images.holds and (resized is None or resized.holds)
+    if holds:
+        remember(exported.digest, chosen.engine, prepared_images.share)
     certificate = exported.certificate
     return Verification(
         path=str(path),
-        holds=worst.holds,
+        holds=holds,
         seal=exported.digest,
         engine=chosen.engine,
         precision=chosen.precision,
         processor=processor_name(),
         tests=len(certificate.tests),
-        agree=worst.agree,
-        difference=worst.share,
+        agree=prepared_images.agree,
+        difference=prepared_images.share,
         tolerance=certificate.tolerance,
+        resized=None if resized is None else resized.share,
+        resized_tolerance=certificate.resized_tolerance,
         metrics=certificate.metrics,
         seconds=time.monotonic() - start,
     )
@@ -102,31 +112,32 @@ def check_once(exported: Exported, engine: Any) -> None:
     if is_remembered(exported.digest, engine.engine):
         return
     say(f"checking {exported.path} on this machine, which is done once")
-    worst = measured(exported, engine)
+    worst, _ = measured(exported, engine, with_resizing=False)
     if not worst.holds:
-        made = ", ".join(
-            f"{k} {v}"
-            for k, v in exported.certificate.versions.items()
-            if k in ("pillow", "onnxruntime", "numpy")
+        made = exported.certificate.versions
+        versions = ", ".join(
+            f"{name} {made[name]}" for name in ("pillow", "numpy", "onnxruntime") if name in made
         )
         raise UserError(
             f"{exported.path} does not give on this machine what it gave when it was exported (logits are off by {worst.share:.1e} of "
-            f"their scale, {exported.certificate.tolerance:g} is allowed, with {engine.engine}; exported with {made}): export it again here"
+            f"their scale, {exported.certificate.tolerance:g} is allowed, with {engine.engine}; it was exported with {versions}): export "
+            "it again here"
         )
     remember(exported.digest, engine.engine, worst.share)
 
 
-def measured(exported: Exported, engine: Any) -> Difference:
-    """The larger difference of two ways: images as Python brings them to size, and as the file does."""
+def measured(
+    exported: Exported, engine: Any, with_resizing: bool = True
+) -> tuple[Difference, Difference | None]:
+    """Of images that Python brings to size, and of images that the file does, where the engine gets those."""
     certificate = exported.certificate
     preprocessing = Preprocessing.from_dict(exported.card.preprocessing)
-    by_python = difference(engine.logits, certificate, partial(prepared, preprocessing, certificate))
-    if not engine.takes_any_size or not by_python.holds:
-        return by_python
-    by_file = difference(engine.logits, certificate)
-    return by_python if by_python.share > by_file.share else by_file
+    by_python = difference(engine.logits, certificate, partial(prepared, preprocessing))
+    if not (with_resizing and engine.takes_any_size):
+        return by_python, None
+    return by_python, difference(engine.logits, certificate)
 
 
-def prepared(preprocessing: Preprocessing, certificate: Certificate, image: NDArray[Any]) -> NDArray[Any]:
+def prepared(preprocessing: Preprocessing, image: NDArray[Any]) -> NDArray[Any]:
     """(*S, C) pixels -> what the engine gets of a file with these"""
     return image if preprocessing.view != "samples" else preprocessing.of_decoded(Decoded(image))
