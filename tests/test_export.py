@@ -2,16 +2,21 @@
 
 import json
 import random
+import subprocess
+import sys
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from exported import masks, preprocessing, write_run
-from eyespot import UserError, export, load, verify
+from eyespot import UserError, explain, export, inspect, load, verify
 from eyespot.certificate.exported import read_exported
-from eyespot.export import build
+from eyespot.export import input_nodes, network_graph
+from eyespot.prediction import verification
+from eyespot.prediction.openvino_engine import OpenVinoEngine
 
 
 @pytest.fixture(scope="module")
@@ -134,20 +139,155 @@ def test_a_file_of_another_program_is_refused(tmp_path, file):
         load(path)
 
 
-def test_no_file_is_written_without_parity(run, tmp_path, monkeypatch):
-    """A fault of the exporter: one weight of the graph differs from the network's."""
-    network_graph = build.network_graph
+def with_fault(monkeypatch, fault):
+    """What export does where torch's exporter has a fault."""
+    exporter = network_graph.network_graph
 
     def faulty(*arguments):
-        model = network_graph(*arguments)
-        tensor = max(model.graph.initializer, key=lambda t: numpy_helper.to_array(t).size)
-        values = numpy_helper.to_array(tensor).copy()
-        values.flat[0] += 0.5
-        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-        return model
+        graph = exporter(*arguments)
+        fault(graph.model)
+        return graph
 
-    monkeypatch.setattr(build, "network_graph", faulty)
+    monkeypatch.setattr(network_graph, "network_graph", faulty)
+
+
+def another_weight(model):
+    tensor = next(t for t in model.graph.initializer if t.name.startswith("blocks.1.conv1.weight"))
+    values = numpy_helper.to_array(tensor).copy()
+    values.flat[0] += 0.5
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+
+
+def bfloat16_inside(model):
+    """The last product's input is rounded to bfloat16, and named float32."""
+    node = model.graph.node[-1]
+    casts = [
+        onnx.helper.make_node("Cast", [node.input[0]], ["half"], to=onnx.TensorProto.BFLOAT16),
+        onnx.helper.make_node("Cast", ["half"], ["rounded"], to=onnx.TensorProto.FLOAT),
+    ]
+    node.input[0] = "rounded"
+    nodes = [*model.graph.node[:-1], *casts, node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+@pytest.mark.parametrize(
+    "fault,named", [(another_weight, "first node that differs is"), (bfloat16_inside, "network")]
+)
+def test_no_file_is_written_without_parity(run, tmp_path, monkeypatch, fault, named):
+    with_fault(monkeypatch, fault)
     path = tmp_path / "m.onnx"
-    with pytest.raises(UserError, match="other logits than torch"):
+    with pytest.raises(UserError, match=f"other logits than torch.*no file is written.*{named}") as error:
         export(run, path)
     assert not path.exists()
+    if fault is another_weight:
+        assert "conv" in str(error.value)
+
+
+def test_no_node_of_a_file_resizes(file):
+    assert "Resize" not in {node.op_type for node in onnx.load(file).graph.node}
+
+
+def test_a_resize_node_would_be_noticed(run, tmp_path, monkeypatch):
+    """Linear, with antialias, as ONNX has it: engines differ about what lies outside, and some ignore the filter."""
+
+    def resized(nodes, x, axes):
+        sizes = nodes.shape(*(nodes.cast(axis.covered, "int64") for axis in axes))
+        whole = nodes(
+            "Concat", nodes("Slice", nodes("Shape", x), np.array([0]), np.array([2])), sizes, axis=0
+        )
+        return nodes("Round", nodes("Resize", x, "", "", whole, mode="linear", antialias=1))
+
+    monkeypatch.setattr(input_nodes, "resized_bytes", resized)
+    path = tmp_path / "m.onnx"
+    with pytest.raises(UserError, match="before it or after it"):
+        export(run, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_engines_give_what_torch_gives_in_float32(run, file, cells, cells_file, engine):
+    for folder, path in ((run, file), (cells, cells_file)):
+        assert verify(path, engine=engine).holds
+        mine = load(path, engine=engine)
+        shape = (3, 16, 16, 3) if folder == run else (1, 48, 64, 1)
+        batch = images(1, shape)[0]
+        expected = load(folder).logits(batch)
+        assert np.abs(mine.logits(batch) - expected).max() < 1e-5 * np.abs(expected).max()
+        assert mine.engine.precision == "float32"
+
+
+def test_bfloat16_where_float32_was_promised_is_noticed(file, monkeypatch):
+    """OpenVINO takes bfloat16 by itself where the processor has it; here it is asked for, rounded in software else."""
+    logits = OpenVinoEngine.logits
+    monkeypatch.setattr(
+        OpenVinoEngine,
+        "logits",
+        lambda self, batch: torch.from_numpy(logits(self, batch)).bfloat16().float().numpy(),
+    )
+    assert not verify(file, engine="openvino").holds
+    with pytest.raises(UserError, match="does not give on this machine what it gave"):
+        load(file, engine="openvino")
+
+
+def test_a_check_is_made_once_on_a_machine(file, monkeypatch):
+    load(file)
+    monkeypatch.setattr(verification, "measured", lambda *_, **__: pytest.fail("checked again"))
+    load(file)
+
+
+def test_engines_are_named(run, file, monkeypatch):
+    with pytest.raises(UserError, match="openvino"):
+        load(file, engine="openvin")
+    with pytest.raises(UserError, match="give the run folder"):
+        load(file, engine="torch")
+    with pytest.raises(UserError, match="eyespot export"):
+        load(run, engine="onnxruntime")
+    with pytest.raises(UserError, match="leave out --device"):
+        load(file, device="cuda")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"pip install 'eyespot\[predict\]'"):
+        load(file)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match=r"pip install 'eyespot\[fast\]'"):
+        load(file, engine="openvino")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(UserError, match=r"pip install 'eyespot\[export\]'"):
+        export(run, run.parent / "n.onnx")
+
+
+def test_an_exported_file_needs_neither_torch_nor_onnx(file, cells_file):
+    code = (
+        "import sys, numpy as np, eyespot\n"
+        "image = np.arange(40 * 30 * int(sys.argv[2])).reshape(40, 30, -1).astype('uint8')\n"
+        "eyespot.load(sys.argv[1])(image)\n"
+        "print(*sys.modules)"
+    )
+    for path, channels in ((file, "3"), (cells_file, "1")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, path, channels], capture_output=True, text=True, check=True
+        )
+        assert not {"torch", "onnx", "onnxscript", "sklearn", "matplotlib"} & set(done.stdout.split())
+
+
+def test_what_needs_the_network_says_so(file):
+    image = images(1, (16, 16, 3))[0]
+    explained = explain(file, image, method="occlusion", check=False)
+    assert explained.map.shape == (16, 16)
+    with pytest.raises(UserError, match="use occlusion or rise"):
+        explain(file, image)
+    with pytest.raises(UserError, match="give the run folder"):
+        inspect(file)
+
+
+def test_names_of_files(run, file, tmp_path):
+    with pytest.raises(UserError, match=r"does not end with \.onnx"):
+        export(run, tmp_path / "m.bin")
+    with pytest.raises(UserError, match="exported already"):
+        export(file)
+    with pytest.raises(UserError, match="--force"):
+        export(run, file)
+    with pytest.raises(UserError, match="does not exist"):
+        load(tmp_path / "none.onnx")
+    with pytest.raises(UserError, match=r"no \.onnx file"):
+        verify(run)

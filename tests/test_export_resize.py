@@ -52,7 +52,9 @@ def largest(preprocessing, count, seed=0):
 
 
 def as_read(dim, depth, channels, fit, size=19):
-    return Preprocessing(size, fit, channels, (channels,), depth, dim, mean=(0,) * channels, std=(1,) * channels)
+    return Preprocessing(
+        size, fit, channels, (channels,), depth, dim, mean=(0,) * channels, std=(1,) * channels
+    )
 
 
 @pytest.mark.parametrize("fit", ["pad", "crop", "stretch"])

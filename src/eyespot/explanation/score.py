@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyespot.data.header import Array
+from eyespot.data.header import Array, stored_as
 from eyespot.errors import UserError
 from eyespot.explanation.incremental import Incremental
 from eyespot.prediction.ensemble import EnsembleEngine
@@ -38,6 +38,8 @@ def logits_of(engine: Any, preprocessing: Any) -> Callable[[Tensor], Tensor]:
 
     def logits(x: Tensor) -> Tensor:
         arrays = denormalise(x, preprocessing.mean, preprocessing.std)
+        if hasattr(engine, "depth"):  # an exported file takes the values of files, which are whole numbers
+            arrays = stored_as(arrays, np.dtype(engine.depth))
         return torch.from_numpy(np.asarray(engine.logits(arrays)))
 
     return logits

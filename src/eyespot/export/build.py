@@ -6,7 +6,7 @@ from onnx import helper
 
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.export.input_nodes import PIXELS, has_any_size, normalised_nodes, takes_grey, values_of_pixels
-from eyespot.export.network_graph import INPUT, OUTPUT, network_graph
+from eyespot.export.network_graph import INPUT, OUTPUT
 from eyespot.export.nodes import Nodes
 from eyespot.export.output_nodes import LABELS, LOGITS, PROBABILITIES, class_nodes, final_nodes, mask_nodes
 from eyespot.prediction.torch_engine import TorchEngine
@@ -14,17 +14,18 @@ from eyespot.prediction.torch_engine import TorchEngine
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
 
-def build(engine: TorchEngine) -> onnx.ModelProto:
-    """The model, without metadata."""
+def build(engine: TorchEngine, network: onnx.ModelProto) -> onnx.ModelProto:
+    """The model around the graph of its network, without metadata."""
     card = engine.card
     preprocessing = Preprocessing.from_dict(card.preprocessing)
-    network = network_graph(engine.network, engine.side)
     nodes = Nodes()
 
     def run(x: str) -> str:
         for node in network.graph.node:
-            node.input[:] = [x if name == INPUT else name for name in node.input]
-            nodes.nodes.append(node)
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            copied.input[:] = [x if name == INPUT else name for name in node.input]
+            nodes.nodes.append(copied)
         nodes.constants.update({tensor.name: tensor for tensor in network.graph.initializer})
         return OUTPUT
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eyespot.certificate.certificate import Certificate, hashes_of
 from eyespot.certificate.contents import CARD, CERTIFICATE
@@ -21,6 +21,11 @@ from eyespot.prediction.verification import measured
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card, without_folders
 from eyespot.weights.ensemble_file import is_ensemble
+
+if TYPE_CHECKING:
+    import onnx
+
+    from eyespot.export.network_graph import NetworkGraph
 
 MISSING = "{} is needed to export, and is not installed: pip install 'eyespot[export]'"
 
@@ -64,8 +69,11 @@ def export(run: str | os.PathLike, out: str | os.PathLike | None = None, *, forc
     refuse_existing(path, force)
     card, engine = _engine(run)
     say(f"exporting {card.preset}: about half a minute for a network like ResNet-18, minutes for large ones")
-    content, certificate = contents(card, engine)
-    worst = gate(content, certificate, engine, card)
+    from eyespot.export.network_graph import network_graph
+
+    graph = network_graph(engine.network, engine.side)
+    content, certificate = contents(card, engine, graph.model)
+    worst = check(content, certificate, graph, card)
     write_file(path, content + seal_of(content))
     return Export(path, len(content), worst.share, len(certificate.tests), time.monotonic() - start)
 
@@ -105,35 +113,28 @@ def _engine(run: str | os.PathLike) -> tuple[Card, TorchEngine]:
     return card, engine
 
 
-def contents(card: Card, engine: TorchEngine) -> tuple[bytes, Certificate]:
+def contents(card: Card, engine: TorchEngine, network: "onnx.ModelProto") -> tuple[bytes, Certificate]:
     """The file without its seal."""
     from eyespot.export.build import build
     from eyespot.export.certify import certify
 
-    body = build(engine).SerializeToString() + entry(CARD, dumps(asdict(card)))
+    body = build(engine, network).SerializeToString() + entry(CARD, dumps(asdict(card)))
     body += entry("eyespot.classes", dumps(card.classes))
     certificate = certify(engine, card, hashes_of(body, card))
     return body + entry(CERTIFICATE, certificate.as_json()), certificate
 
 
-def gate(content: bytes, certificate: Certificate, engine: TorchEngine, card: Card) -> Difference:
+def check(content: bytes, certificate: Certificate, graph: "NetworkGraph", card: Card) -> Difference:
     """Raises UserError where ONNX Runtime does not give what torch gives."""
+    from eyespot.export.diverging import first_diverging
     from eyespot.prediction.onnx_engine import OnnxEngine
 
     exported = Exported(Path(), content, card, certificate)
     worst, resized = measured(exported, OnnxEngine(card, content))
-    for share, holds, allowed in (
-        (worst.share, worst.holds, certificate.tolerance),
-        (resized and resized.share, not resized or resized.holds, certificate.resized_tolerance),
-    ):
-        if not holds:
+    for result, allowed in ((worst, certificate.tolerance), (resized, certificate.resized_tolerance)):
+        if result is not None and not result.holds:
             raise UserError(
-                f"the exported network gives other logits than torch (by {share:.1e} of their scale, {allowed:g} is allowed), so no "
-                f"file is written{first_diverging(content, certificate, engine)}"
+                f"the exported network gives other logits than torch (by {result.share:.1e} of their scale, {allowed:g} is allowed), "
+                f"so no file is written: {first_diverging(graph)}"
             )
     return worst
-
-
-def first_diverging(content: bytes, certificate: Certificate, engine: TorchEngine) -> str:
-    """Where the two begin to differ, as far as that can be said."""
-    return ""

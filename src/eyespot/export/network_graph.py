@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -17,12 +18,25 @@ LARGEST = 2**20
 """Samples along an axis, for torch's bounds."""
 
 
+@dataclass(frozen=True)
+class NetworkGraph:
+    """The graph, and torch's program and the input that it was traced with."""
+
+    model: onnx.ModelProto
+    program: Any
+    example: torch.Tensor
+
+    def operator(self, name: str) -> str:
+        """Of the node whose result has this name."""
+        return next((node.op_type for node in self.model.graph.node if name in node.output), "unknown")
+
+
 def grid(network: Network) -> int:
     """What the sizes of masks are filled up to multiples of: a network of the user's own takes them as they are."""
     return 1 if isinstance(network, ForeignNetwork) else network.total_stride
 
 
-def network_graph(network: Network, side: int) -> onnx.ModelProto:
+def network_graph(network: Network, side: int) -> NetworkGraph:
     """Of whole images at the size of training, with a free batch; of masks, of any size that is a multiple of the stride."""
     network = copy.deepcopy(network).cpu().float().eval()
     dim = network.kit.dim
@@ -49,4 +63,4 @@ def network_graph(network: Network, side: int) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    return NetworkGraph(program.model_proto, program, x)
