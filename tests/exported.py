@@ -50,7 +50,7 @@ def write_run(
     torch.manual_seed(0)
     dim = content["dim"]
     network = create(preset, classes=len(classes), channels=content["channels"], dim=dim, **changes)
-    side = max(16, network.smallest, network.total_stride)
+    side = max(16, network.smallest, network.max_collapsing_size + 1, network.total_stride)
     with torch.no_grad():
         network.train()(torch.randn(4, content["channels"], *[side] * dim) + 0.3)
     task = "segmentation" if "mapping" in content else "classification"

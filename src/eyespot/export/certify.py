@@ -1,9 +1,11 @@
 """The certificate of a new file: what torch gives for the test inputs, in float32 and with the preprocessing of Python."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from eyespot.certificate.certificate import RESIZED_TOLERANCE, TOLERANCE, Certificate, Test, stored
 from eyespot.certificate.test_inputs import pixels
@@ -14,6 +16,10 @@ from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.weights.card import Card, versions
 
 TESTS = 16
+TIMES = 4.0
+"""Two programs may each round as much as torch does, and more than once."""
+MOST = 1e-3
+"""The largest tolerance, of a network whose norms make much of little, such as group norm of an image of one value."""
 HIGHEST = {"uint8": 255, "uint16": 65535}
 SIZES = {
     1: ((1.0,), (2.3,), (0.6,), (5.7,), (1.05,)),
@@ -37,8 +43,14 @@ def test_shapes(engine: TorchEngine, preprocessing: Preprocessing) -> list[tuple
     else:
         unit = preprocessing.size
         factors = SIZES[engine.dim] if has_any_size(preprocessing) else [(1.0,) * engine.dim]
-    shapes = [tuple(max(1, round(f * unit)) for f in shape) for shape in factors]
+    shapes = [tuple(max(_least(engine), round(f * unit)) for f in shape) for shape in factors]
     return [shapes[i % len(shapes)] for i in range(TESTS)]
+
+
+def _least(engine: TorchEngine) -> int:
+    """The shortest axis of a test: an instance norm takes no image that ends as a single sample."""
+    network = engine.network
+    return network.max_collapsing_size + 1 if engine.of_positions and network.kit.norm == "instance" else 1
 
 
 def value_range(preprocessing: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...], str]:
@@ -56,25 +68,42 @@ def certify(engine: TorchEngine, card: Card, hashes: dict[str, str]) -> Certific
     preprocessing = Preprocessing.from_dict(card.preprocessing)
     low, high, depth = value_range(preprocessing)
     tests = []
-    scale = 0.0
+    scale = rounding = 0.0
+    exact = engine.with_network(InDouble(engine.network))
     for seed, shape in enumerate(test_shapes(engine, preprocessing)):
-        logits = expected(engine, preprocessing, pixels(seed, shape, low, high, depth))
+        image = pixels(seed, shape, low, high, depth)
+        logits = expected(engine, preprocessing, image)
         step, values = stored(logits)
         scale = max(scale, float(np.abs(logits).max()))
+        rounding = max(rounding, float(np.abs(logits - expected(exact, preprocessing, image)).max()))
         tests.append(Test(seed, shape, step, values))
+    tolerance = min(MOST, max(TOLERANCE, TIMES * rounding / scale)) if scale else TOLERANCE
     return Certificate(
         tests=tuple(tests),
         low=low,
         high=high,
         depth=depth,
         scale=scale,
-        resized_tolerance=TOLERANCE if resizes_exactly(preprocessing) else RESIZED_TOLERANCE,
+        tolerance=tolerance,
+        resized_tolerance=tolerance if resizes_exactly(preprocessing) else max(tolerance, RESIZED_TOLERANCE),
         hashes=hashes,
         metrics=card.scores,
         measured_on=str(card.data.get("metrics", "")),
         outside=outside(preprocessing),
         versions=_versions(),
     )
+
+
+class InDouble(torch.nn.Module):
+    """A network in float64, with inputs and logits in float32: what rounding costs the network itself."""
+
+    def __init__(self, network: torch.nn.Module):
+        super().__init__()
+        self.network = copy.deepcopy(network).double()
+        self.smallest = network.smallest
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x.double()).float()
 
 
 def _versions() -> dict[str, str]:

@@ -71,8 +71,8 @@ def mask_nodes(nodes: Nodes, x: str, network: Network, run: Run) -> str:
     return nodes("Slice", run(x), starts, nodes.shape(*lengths), np.array([*axes]), name=LOGITS)
 
 
-MODES = {"reflect": "reflect", "replicate": "edge"}
-"""What ONNX calls them; it has a circular one only in later versions."""
+MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""What ONNX calls them."""
 
 
 def _filled(nodes: Nodes, x: str, lengths: list[str], wanted: list[str], mode: str) -> str:

@@ -30,11 +30,23 @@ class OpenVinoEngine(ExportedEngine):
             raise UserError(NO_OPENVINO) from error
         self.engine = f"openvino {openvino.__version__.split('-')[0]}"
         core = openvino.Core()
-        model = core.read_model(BytesIO(content))  # type: ignore[arg-type]
-        self.compiled: Any = core.compile_model(model, "CPU", settings)
+        try:
+            model = core.read_model(BytesIO(content))  # type: ignore[arg-type]
+            self.compiled: Any = core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.engine} cannot compute this {card.preset} ({_reason(error)}): use --engine onnxruntime"
+            ) from error
         self.depth = self.compiled.input("pixels").element_type.to_dtype().name
 
     def logits(self, batch: Array) -> NDArray[np.float32]:
         """See `Engine`."""
         result = self.compiled({"pixels": as_pixels(batch, self.depth)})
         return np.array(result[self.compiled.output("logits")])
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last line that says something."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception", "Check", "FrontEnd"))]
+    return (said[-1] if said else type(error).__name__)[:100]
