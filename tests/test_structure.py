@@ -15,7 +15,7 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors documents console parallel environment guard exits files renamed recipe setting config signature labels watershed convolution kit fast devices weights models anatomy augment data "
+    "errors missing softmax documents console parallel environment guard exits files renamed recipe setting config signature labels watershed convolution kit fast devices weights models anatomy augment data "
     "pictures looking metrics tasks certificate prediction evaluation report.charts report.classes report.masks tasks.registry training prediction.model_file prediction.engines prediction.verification prediction.load_exported prediction.load_torch prediction.load prediction.on_ray inspection evaluation.out_of_fold evaluation.evaluate explanation invariances export enlargement sharing report run_log run_folder run_warnings cross_validation run shell augmenting predicting explaining invariance_command exporting serving sharing_commands cli "
     "__main__"
 ).split()

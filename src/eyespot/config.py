@@ -11,8 +11,6 @@ from dataclasses import Field, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
-import tomli_w
-
 from eyespot.errors import UserError, nearest
 from eyespot.files import write_file
 from eyespot.recipe import parse_recipe
@@ -349,6 +347,8 @@ def read_config(path: Path, given: dict[str, Any]) -> Config:
 
 def write_plan(path: Path, settings: Config, tables: dict[str, Any]) -> None:
     """The resolved settings, and tables that explain them: a file that repeats the run."""
+    import tomli_w
+
     content: dict[str, Any] = {k: v for k, v in asdict(settings).items() if v is not None}
     write_file(path, tomli_w.dumps(content | tables))
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from eyespot.errors import UserError
@@ -9,9 +10,27 @@ from eyespot.errors import UserError
 
 def cache_folder() -> Path:
     """Where decoded images, built-in sets and weights are kept: $EYESPOT_CACHE, or the system's place for caches."""
-    import platformdirs
+    return Path(os.environ.get("EYESPOT_CACHE") or _system_cache())
 
-    return Path(os.environ.get("EYESPOT_CACHE") or platformdirs.user_cache_dir("eyespot"))
+
+def _system_cache() -> str | Path:
+    """Our folder in the system's place for caches, also where platformdirs is not installed, in the usual setups."""
+    try:
+        import platformdirs
+    except ImportError:
+        return usual_cache(sys.platform)
+    return platformdirs.user_cache_dir("eyespot")
+
+
+def usual_cache(system: str) -> Path:
+    """What platformdirs gives on a system that `sys.platform` calls so."""
+    if system == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local, "eyespot", "eyespot", "Cache")
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(caches):
+        return Path(caches, "eyespot")
+    return Path.home() / ("Library/Caches" if system == "darwin" else ".cache") / "eyespot"
 
 
 def torch_cache_folder() -> Path:

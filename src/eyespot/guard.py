@@ -12,6 +12,7 @@ from traceback import print_exception
 
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError
+from eyespot.missing import install, missing_package
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a disk that is full, a quota that is used up, and a file beyond the limit."""
@@ -19,6 +20,8 @@ MISUSED = (None, errno.EBADF, errno.EINVAL, errno.EFAULT)
 """Error numbers of a system call that was given something wrong: a bug."""
 NO_MEMORY = re.compile(r"not enough memory|out of memory|DefaultCPUAllocator|can't allocate memory|bad_alloc")
 """In messages of torch and the C++ library."""
+SLIM = ("predict", "verify", "serve")
+"""Commands that need not all that eyespot comes with."""
 REMEDIES = {
     "train": "give a smaller --batch, --size or --model",
     "look": "give a smaller --size",
@@ -40,6 +43,9 @@ def as_sentence(error: BaseException, command: str = "") -> str | None:
         return str(error)
     if is_out_of_memory(error):
         return memory_sentence(error, command)
+    if package := missing_package(error):
+        line = "" if command in SLIM else "eyespot"
+        return f"{f'eyespot {command}' if command else 'this'} needs {install(package, line)}"
     if isinstance(error, OSError) and error.errno not in MISUSED:
         place = error.filename2 or error.filename
         return system_sentence("use" if place else "write", Path(str(place or "the output")), error)

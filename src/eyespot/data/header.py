@@ -20,6 +20,10 @@ class Unreadable(Exception):
     """A file that is not a whole image, signal or volume; the message is the reason, without the file's name."""
 
 
+class NeedsPackage(Unreadable):
+    """A file that may be whole, and is read with a package that is not installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a file's header says, before any value is decoded."""

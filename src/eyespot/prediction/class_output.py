@@ -13,6 +13,7 @@ from eyespot.prediction.engine import Engine
 from eyespot.prediction.output import Source, WriteRequest, Written
 from eyespot.prediction.predictions import Prediction, Predictions
 from eyespot.prediction.sinks import write_predictions
+from eyespot.softmax import softmax
 from eyespot.weights.card import Card
 
 BATCH = 64
@@ -31,8 +32,6 @@ class ClassOutput:
 
     def probabilities(self, images: Array) -> NDArray[np.float64]:
         """(N, *S, C) -> (N, classes), each row of sum 1"""
-        from scipy.special import softmax
-
         return softmax(self.engine.logits(images).astype(np.float64) / self.card.temperature, axis=1)
 
     def stream(self, images: Iterable[tuple[str, Array | str]]) -> Iterator[Prediction]:

@@ -14,6 +14,7 @@ from eyespot.data.masks.mapping import mapping_of
 from eyespot.errors import UserError
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.tiles import NetworkFacts
+from eyespot.softmax import sigmoid, softmax
 from eyespot.weights.card import Card
 
 BYTES_PER_CLASS = 16
@@ -80,8 +81,6 @@ class EnsembleEngine:
         return logits.astype(np.float32)
 
     def _probabilities(self, logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-        from scipy.special import expit, softmax
-
         # Few numbers of whole images are computed exactly; the many of masks in the precision of their logits.
         scaled = (logits.astype(np.float64) if logits.ndim == 2 else logits) / temperature
-        return expit(scaled) if self.multilabel else softmax(scaled, axis=1)
+        return sigmoid(scaled) if self.multilabel else softmax(scaled, axis=1)

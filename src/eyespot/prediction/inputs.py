@@ -16,7 +16,7 @@ from eyespot.console import count, say
 from eyespot.data.formats.image import upright
 from eyespot.data.formats.nifti import of_nibabel
 from eyespot.data.formats.read import load_bytes
-from eyespot.data.header import Array, Decoded, Unreadable, as_depth, channels_last
+from eyespot.data.header import Array, Decoded, NeedsPackage, Unreadable, as_depth, channels_last
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.find import find_samples
@@ -66,6 +66,10 @@ def _images(folder: Path, dim: int) -> Iterator[Path]:
         source = find_samples(folder, Config(task="segmentation"))
         masks = {file.absolute() for sample in source.samples for file in sample.mask_files}
         masks |= {file.absolute() for file in source.without.get("image", ())}
+    except NeedsPackage as reason:
+        raise UserError(
+            f"which files of {folder} are masks beside images cannot be seen here: {reason}; or name the images, as in '{folder}/*.png'"
+        ) from reason
     except UserError:  # no pairs
         masks = set()
     files = list(list_files(folder, dim))

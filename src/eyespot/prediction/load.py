@@ -4,6 +4,7 @@ import os
 
 from eyespot.certificate.exported import is_exported
 from eyespot.errors import UserError, nearest
+from eyespot.missing import require
 from eyespot.prediction.engines import ENGINES, TORCH
 from eyespot.prediction.load_exported import load_exported
 from eyespot.prediction.predictor import Predictor
@@ -37,6 +38,7 @@ def load(run: str | os.PathLike, *, device: str | None = None, engine: str | Non
         raise UserError(
             f"{run} is no exported file, which --engine {engine} reads: write one with eyespot export {run}"
         )
+    require("torch", f"predicting with {run}", "; or give the .onnx file that eyespot export writes")
     from eyespot.prediction.load_torch import load_run
 
     return load_run(run, device)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from eyespot.console import say, track
@@ -19,10 +18,12 @@ from eyespot.data.masks.multilabel import folder_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
+from eyespot.missing import install, missing_package, require
 from eyespot.prediction.inputs import Remarks
 from eyespot.prediction.nifti_output import ENDING as NIFTI
 from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
 from eyespot.prediction.segmenter import MEMORY_MB, Segmenter
+from eyespot.prediction.tiff_output import dots_per_inch, resolution_of, tiff_bytes
 from eyespot.prediction.tiled_file import TiledFile
 from eyespot.prediction.windows import WindowReader, in_depth, open_windows
 from eyespot.watershed import BYTES
@@ -61,6 +62,8 @@ def write_maps(
     if instances:
         segmenter.check_objects()
     dim = segmenter.preprocessing.dim
+    if probabilities and dim == 2:
+        require("tifffile", "--probabilities, which writes TIFF,")
     for file in distinct(files, out, common, dim):
         path = target(file, out, common, dim)
         tables = _tables(segmenter, path, out)
@@ -71,6 +74,10 @@ def write_maps(
             unread[str(file)] = str(reason)
         except FileExistsError as error:
             existing.append(error.args[0])
+        except ModuleNotFoundError as error:
+            if not (package := missing_package(error)):
+                raise
+            unread[str(file)] = f"writing its mask needs {install(package)}"
     return unread, written, existing
 
 
@@ -121,7 +128,7 @@ def _write_file(
     soft = _probability_file(path, len(shape))
     tables = {p.with_suffix(".tif") if large else p: values for p, values in tables.items()}
     _check_free((*tables, *[soft] * probabilities), force)
-    how: dict[str, Any] = {"spacing": windows.spacing, "resolution": _scale(file)}
+    how: dict[str, Any] = {"spacing": windows.spacing, "resolution": resolution_of(file)}
     if large:
         plan = segmenter.plan(shape, probabilities)
         say(f"{file}: {plan}")
@@ -274,9 +281,9 @@ def write_map(values: Array, path: Path, source: Path, force: bool = False) -> P
     if path.name.endswith(NIFTI):
         content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
     elif path.suffix == ".png":
-        content = encoded_map(values, ".png", _resolution(source))
+        content = encoded_map(values, ".png", dots_per_inch(source))
     else:
-        content = encoded_map(values, path.suffix, _scale(source) if path.suffix != ".npy" else {})
+        content = encoded_map(values, path.suffix, resolution_of(source) if path.suffix != ".npy" else {})
     write_file(path, content, replace=force)
     return path
 
@@ -285,40 +292,14 @@ def encoded_map(values: Array, ending: str, how: dict | None = None) -> bytes:
     """One map as the content of a .npy, .png or else TIFF file. how   more for Pillow or tifffile, such as the resolution"""
     if ending == ".npy":
         return _npy(values)
-    buffer = io.BytesIO()
     if ending == ".png":
+        buffer = io.BytesIO()
         Image.fromarray(values).save(buffer, "PNG", **(how or {}))
         return buffer.getvalue()
-    colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
-    photometric = "rgb" if colours else "minisblack"
-    tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **(how or {}))
-    return buffer.getvalue()
+    return tiff_bytes(values, how or {})
 
 
 def _npy(values: Array) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values)
     return buffer.getvalue()
-
-
-def _resolution(source: Path) -> dict:
-    try:
-        with Image.open(source) as image:
-            return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
-    except (OSError, Image.DecompressionBombError):
-        return {}
-
-
-def _scale(source: Path) -> dict:
-    """The resolution of an image, as tifffile writes it"""
-    try:
-        with tifffile.TiffFile(source) as file:
-            tags = file.pages.first.tags
-            ratios = [tags[name].value for name in ("XResolution", "YResolution") if name in tags]
-            if len(ratios) == 2 and all(r[0] and r[1] for r in ratios):
-                unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
-                return {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
-    except (OSError, tifffile.TiffFileError):
-        dpi = _resolution(source).get("dpi")
-        return {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if dpi and all(dpi) else {}
-    return {}

@@ -12,6 +12,7 @@ from eyespot.data.masks.mapping import mapping_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.labels import components
+from eyespot.missing import require
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.tiled_inference import Band, SeamMeter, maps, predict_map
@@ -82,7 +83,7 @@ class Segmenter:
         return split_touching(labels == 1) if self.split_touching else components(labels == 1)
 
     def check_objects(self) -> None:
-        """Raises UserError for other classes than background and one more."""
+        """Raises UserError for other classes than background and one more, and where SciPy is missing."""
         if self.multilabel:
             raise UserError(
                 "objects have ids where each pixel is of one class, and this run has multi-label masks: predict without --instances"
@@ -91,3 +92,4 @@ class Segmenter:
             raise UserError(
                 f"only objects on a background have ids, and the classes of this run are {', '.join(self.classes[:6])}: predict without --instances"
             )
+        require("scipy", "numbering objects", "; or predict with --no-instances")

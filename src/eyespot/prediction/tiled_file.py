@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import tifffile
 
 from eyespot.data.header import Array, Unreadable
 from eyespot.errors import UserError
@@ -121,6 +120,8 @@ class TiledFile:
         """All pages with empty tiles; the size of that in bytes"""
         shape = (*self.shape[:-2], *([len(self.names)] if self.names else []), *self.shape[-2:])
         empty = prod(shape[:-2]) * prod(-(-n // s) for n, s in zip(shape[-2:], self.side, strict=True))
+        import tifffile
+
         with writing(self.partial) as file:
             tifffile.imwrite(
                 file,
@@ -138,6 +139,8 @@ class TiledFile:
 
     def _places(self) -> list[tuple[Place, Place]]:
         """Of each page, where its table of offsets and its table of byte counts lie, and how numbers are written there"""
+        import tifffile
+
         with tifffile.TiffFile(self.partial) as file:
             tags = [[p.aspage().tags[name] for name in ("TileOffsets", "TileByteCounts")] for p in file.pages]
             return [tuple((t.valueoffset, CODES[int(t.dtype)]) for t in pair) for pair in tags]  # type: ignore[misc]

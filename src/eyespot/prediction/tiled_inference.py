@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 from eyespot.prediction.tiles import Plan, Slices, shares, tiles
+from eyespot.softmax import sigmoid
 
 Logits = NDArray[np.floating]
 Read = Callable[[Slices], Array]
@@ -84,9 +85,7 @@ def _weighted_row(
 def probabilities(logits: Logits, multilabel: bool = False) -> Logits:
     """(classes, ...) of one class each, or of each class on its own"""
     if multilabel:
-        from scipy.special import expit
-
-        return expit(logits)
+        return sigmoid(logits)
     shifted = np.exp(logits - logits.max(0))
     shifted /= shifted.sum(0)
     return shifted

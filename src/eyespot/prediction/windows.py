@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
+from PIL import Image
 
 from eyespot.data.formats.channel_files import files_of
 from eyespot.data.formats.damage import is_ours
@@ -18,6 +19,7 @@ from eyespot.data.header import (
     AS_STATED,
     WORD,
     Array,
+    NeedsPackage,
     ReadOptions,
     Unreadable,
     as_axes,
@@ -28,10 +30,19 @@ from eyespot.data.header import (
 )
 from eyespot.data.preprocess.dtype import convert_type, type_remark
 from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.missing import install
 from eyespot.prediction.tiles import Slices
+
+if TYPE_CHECKING:
+    import tifffile
 
 SEGMENT = 64 << 20
 """Bytes; a TIFF whose strips or tiles are larger when decoded is decoded whole."""
+
+COMPRESSION, PHOTOMETRIC = 259, 262
+"""Numbers of tags of TIFF."""
+LOSSLESS = (1, 5, 8, 32773, 32946)
+"""Compressions of which every decoder gives the same values: none, LZW, Deflate and PackBits."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,12 @@ def _numpy(path: Path, dim: int) -> WindowReader | None:
 def _tiff(path: Path, dim: int, options: ReadOptions) -> WindowReader | None:
     """None where its values have to be changed after they are decoded, or where its parts are too large."""
     try:
+        import tifffile
+    except ModuleNotFoundError as error:
+        if not _pillow_gives_the_same(path):
+            raise NeedsPackage(f"reading it needs {install('tifffile')}") from error
+        return None
+    try:
         with tifffile.TiffFile(path) as file:
             stack = stack_of(file, options.axes)
             slices = stack.lead in ("Z", *UNNAMED) if dim == 3 else not stack.lead
@@ -149,7 +166,17 @@ def _tiff(path: Path, dim: int, options: ReadOptions) -> WindowReader | None:
     return WindowReader(shape, first.samplesperpixel, read, spacing)
 
 
-def _plain(page: tifffile.TiffPage) -> bool:
+def _pillow_gives_the_same(path: Path) -> bool:
+    """Whether Pillow decodes the values of a TIFF as tifffile does; what it cannot open at all is reported later."""
+    try:
+        with Image.open(path) as image:
+            tags = getattr(image, "tag_v2", {})
+            return tags.get(COMPRESSION, 1) in LOSSLESS or tags.get(PHOTOMETRIC) not in (1, 2)
+    except Exception:
+        return True
+
+
+def _plain(page: "tifffile.TiffPage") -> bool:
     """Whether the values of the file are those of the image, in parts of a moderate size."""
     orientation = page.tags.get("Orientation")
     return (
@@ -166,7 +193,7 @@ def _plain(page: tifffile.TiffPage) -> bool:
     )
 
 
-def _page(path: Path, page: tifffile.TiffPage, rows: slice, columns: slice) -> Array:
+def _page(path: Path, page: "tifffile.TiffPage", rows: slice, columns: slice) -> Array:
     """(H, W, C) of a window"""
     size, channels = (page.imagelength, page.imagewidth), page.samplesperpixel
     assert page.dtype is not None

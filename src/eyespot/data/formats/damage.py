@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from eyespot.data.header import Unreadable, reason
+from eyespot.data.header import NeedsPackage, Unreadable, reason
+from eyespot.missing import install, missing_package
 
 R = TypeVar("R")
 LIBRARIES = frozenset("PIL tifffile imagecodecs nibabel numpy scipy soundfile pillow_heif".split())
@@ -21,12 +22,17 @@ MISTAKES = (
 
 
 def or_unreadable(read: Callable[..., R], *about: Any) -> R:
-    """read(*about), with Unreadable for what decoders raise on a damaged file; a mistake of our own is raised as it is."""
+    """read(*about), with Unreadable for what decoders raise on a damaged file, and NeedsPackage for one that is not installed.
+
+    A mistake of our own is raised as it is.
+    """
     try:
         return read(*about)
     except (Unreadable, MemoryError):
         raise
     except Exception as error:
+        if package := missing_package(error):
+            raise NeedsPackage(f"reading it needs {install(package)}") from error
         if is_ours(error):
             raise
         raise Unreadable(reason(error)) from error

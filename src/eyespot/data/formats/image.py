@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zlib
 from contextlib import suppress
 from functools import cache
 
@@ -171,10 +172,37 @@ def png_depth(content: bytes) -> int:
 
 
 def _decode_deep_png(content: bytes, orientation: int, options: ReadOptions) -> Array:
-    import imagecodecs
-
-    array = np.asarray(imagecodecs.png_decode(content))
+    array = _deep_values(content)
     array = turned(array if array.ndim == 3 else array[..., None], orientation)
     if options.raw or array.shape[2] not in (2, 4):
         return array
     return laid_on(array, options.background)
+
+
+def _deep_values(content: bytes) -> Array:
+    """The values of a PNG of 16 bits. Raises ModuleNotFoundError where these take imagecodecs, and it is missing."""
+    try:
+        import imagecodecs
+    except ModuleNotFoundError:
+        if not _is_whole_grey_png(content):
+            raise
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return np.asarray(image, np.uint16)
+    return np.asarray(imagecodecs.png_decode(content))
+
+
+def _is_whole_grey_png(content: bytes) -> bool:
+    """Whether a PNG is grey without transparency, of which Pillow keeps all 16 bits, and nothing in it is damaged."""
+    if content[25] != 0:
+        return False
+    at = 8
+    while at + 12 <= len(content):
+        size = int.from_bytes(content[at : at + 4])
+        body = content[at + 4 : at + 8 + size]
+        name = body[:4]
+        if zlib.crc32(body) != int.from_bytes(content[at + 8 + size : at + 12 + size]) or name == b"tRNS":
+            return False
+        if name == b"IEND":
+            return True
+        at += 12 + size
+    return False

@@ -68,12 +68,12 @@ def _decode(content: bytes, size: int | None, options: ReadOptions) -> Decoded:
 
 @cache
 def _same_library() -> bool:
-    """Other libraries than libjpeg-turbo round differently."""
-    import imagecodecs
-
+    """Other libraries than libjpeg-turbo round differently; without imagecodecs, Pillow makes the same pixels."""
     try:
+        import imagecodecs
+
         return bool(features.check("libjpeg_turbo")) and "turbo" in imagecodecs.jpeg8_version()
-    except ImportError:  # built without
+    except ImportError:  # built without, or not installed
         return False
 
 

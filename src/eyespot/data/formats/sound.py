@@ -1,4 +1,4 @@
-"""Sounds: WAV by SciPy; other codecs, and FLAC, OGG, MP3, AIFF and others by soundfile, which is an extra."""
+"""Sounds: WAV, where it is unusual by SciPy; other codecs, and FLAC, OGG, MP3, AIFF and others by soundfile, which is an extra."""
 
 import io
 import re
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eyespot.data.formats.wave import BY_SOUNDFILE, FLOAT, PCM, SLACK, as_whole, is_wav, read_chunks
+from eyespot.data.formats.wave_samples import plain_samples
 from eyespot.data.header import Decoded, Header, Unreadable, as_depth, check_size
 
 INSTALL = "which needs one more package: pip install 'eyespot[sound]'"
@@ -55,7 +56,7 @@ def decode_sound(content: bytes) -> Decoded:
         wave = read_chunks(content)
         content = as_whole(content, wave)
         if wave.codec in (PCM, FLOAT):
-            return _by_scipy(content)
+            return _of_samples(*(plain_samples(content) or _by_scipy(content)))
         kind = f"a WAV in {wave.codec_name}"
         if wave.codec not in BY_SOUNDFILE:
             raise Unreadable(f"it is {kind}, {CONVERT}")
@@ -64,12 +65,16 @@ def decode_sound(content: bytes) -> Decoded:
     return _by_soundfile(content, kind)
 
 
-def _by_scipy(content: bytes) -> Decoded:
+def _by_scipy(content: bytes) -> tuple[int, np.ndarray]:
     from scipy.io import wavfile
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no sound
-        rate, values = wavfile.read(io.BytesIO(content))
+        return wavfile.read(io.BytesIO(content))
+
+
+def _of_samples(rate: int, values: np.ndarray) -> Decoded:
+    """The samples as stored, brought between -1 and 1."""
     if values.dtype == np.uint8:
         values = values.astype(np.float32) / 128 - 1
     elif values.dtype.kind == "i":

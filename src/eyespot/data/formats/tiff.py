@@ -2,9 +2,9 @@
 
 import io
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from eyespot.data.formats.image import decode_image, image_header
@@ -24,6 +24,9 @@ from eyespot.data.header import (
     depth_of,
 )
 
+if TYPE_CHECKING:
+    import tifffile
+
 MOST_CHANNELS = 7
 """More than ImageJ shows in one image."""
 WHITE_IS_ZERO = 0
@@ -32,6 +35,8 @@ INKS = 5
 YCBCR = 6
 JPEG = (6, 7)
 """Photometric interpretations, and the compressions of which YCbCr is decoded to RGB."""
+UNSIGNED, UNDEFINED = 1, 4
+"""Formats of samples; Pillow takes signed ones of 8 bits for unsigned."""
 NOT_PILLOWS = ("I;16", "F", "I", "LAB", "RGBA", "RGBa", "LA", "La")
 """Modes that tifffile reads: of more than 8 bits, and those of which Pillow takes the last channel for transparency."""
 COLOURS = {
@@ -189,14 +194,14 @@ def _has_colours(stack: Stack) -> bool:
     return page.photometric == PALETTE and page.bitspersample <= 8 and page.colormap is not None
 
 
-def _check_colours(page: tifffile.TiffPage) -> None:
+def _check_colours(page: "tifffile.TiffPage") -> None:
     coded = page.photometric == YCBCR and page.compression not in JPEG
     if coded or page.photometric in COLOURS:
         colours = "YCbCr" if coded else COLOURS[page.photometric]
         raise Unreadable(f"its colours are {colours}, which is not read: save it as RGB")
 
 
-def orientation_of(page: tifffile.TiffPage) -> int:
+def orientation_of(page: "tifffile.TiffPage") -> int:
     """How a page is turned, 1 (upright) to 8."""
     tag = page.tags.get("Orientation")
     value = 1 if tag is None else int(tag.value)
@@ -209,20 +214,24 @@ def _is_pillows(content: bytes) -> bool:
         with Image.open(io.BytesIO(content)) as image:
             tags = image.tag_v2  # type: ignore[attr-defined]
             usual = tags.get(277, 1) <= len(image.getbands()) and image.mode not in NOT_PILLOWS
+            usual = usual and set(tags.get(339, (UNSIGNED,))) <= {UNSIGNED, UNDEFINED}
             return max(tags.get(258, (1,))) <= 8 and usual and getattr(image, "n_frames", 1) < 2
     except Exception:  # what Pillow cannot open, tifffile may
         return False
 
 
-def opened(content: bytes) -> tifffile.TiffFile:
+def opened(content: bytes) -> "tifffile.TiffFile":
     """The file as tifffile reads it. Raises Unreadable for one that claims too many pixels."""
+    import imagecodecs  # noqa: F401  without it, tifffile cannot decode some files
+    import tifffile
+
     file = tifffile.TiffFile(io.BytesIO(content))
     page = file.pages.first
     check_size((page.imagelength, page.imagewidth))
     return file
 
 
-def stack_spacing(file: tifffile.TiffFile) -> tuple[float, ...]:
+def stack_spacing(file: "tifffile.TiffFile") -> tuple[float, ...]:
     """Of a stack that ImageJ wrote, in its unit: the distance of pages, and of pixels from the resolution tags."""
     between = (file.imagej_metadata or {}).get("spacing")
     tag = file.pages.first.tags.get("XResolution")

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 
 from eyespot.data.header import Array, Unreadable
+
+if TYPE_CHECKING:
+    import tifffile
 
 UNNAMED = "IQ"
 """What tifffile calls axes of pages of which nothing is said."""
@@ -23,11 +26,11 @@ class Stack:
     named    the user's axes, or empty
     """
 
-    pages: tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]
+    pages: "tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]"
     axes: str
     shape: tuple[int, ...]
     series: int
-    first: tifffile.TiffPageSeries
+    first: "tifffile.TiffPageSeries"
     named: str = ""
 
     def length(self, letter: str) -> int:
@@ -40,7 +43,7 @@ class Stack:
         return max(self.length(letter) for letter in "Z" + UNNAMED)
 
     @property
-    def page(self) -> tifffile.TiffPage:
+    def page(self) -> "tifffile.TiffPage":
         """The first page, whose tags hold for all."""
         return self.pages[0].aspage()
 
@@ -65,7 +68,7 @@ class Stack:
         return values, "".join(letter for letter in self.axes if letter not in unread)
 
 
-def stack_of(file: tifffile.TiffFile, axes: str = "") -> Stack:
+def stack_of(file: "tifffile.TiffFile", axes: str = "") -> Stack:
     """The axes of the first series.
 
     axes   the user's, in the order of the file, or empty. Raises Unreadable where they do not fit.
@@ -126,7 +129,7 @@ def _without_single(stack: Stack, axes: str, shape: tuple[int, ...]) -> Stack:
     return replace(stack, axes="".join(axes[i] for i in kept), shape=lengths)
 
 
-def check_whole(file: tifffile.TiffFile) -> None:
+def check_whole(file: "tifffile.TiffFile") -> None:
     """Raises Unreadable for a file that was cut short, which tifffile reads as one of fewer pages."""
     last = file.pages[len(file.pages) - 1]
     handle, tiff = file.filehandle, file.tiff

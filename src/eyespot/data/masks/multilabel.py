@@ -8,7 +8,6 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from eyespot.console import count
@@ -50,6 +49,8 @@ def read_channels(content: bytes, dim: int, axes: str = "") -> Array:
 
 def _first_series(content: bytes, axes: str) -> tuple[Array, str]:
     """The values of a TIFF's first series, and the letters of its axes; of time points the first, where the user names axes."""
+    import tifffile
+
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         if axes:
             stack = stack_of(file, axes)

@@ -1,20 +1,25 @@
 """Fewer or more samples along each axis, without aliasing: the triangle filter that Pillow calls bilinear, in any rank."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import csr_array
 
 from eyespot.data.header import Array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Window = tuple[float, float]
 """From where to where along an axis, in samples."""
 
 
-def filters(n: int, out: int, window: Window | None = None) -> csr_array:
-    """(out, n) the weights of n samples in each of `out` that divide the window evenly.
+def filter_taps(
+    n: int, out: int, window: Window | None = None
+) -> tuple[NDArray[np.int_], NDArray[np.float64]]:
+    """(out, taps) which of n samples are in each of `out` that divide the window evenly, and their weights.
 
     The triangle is as wide as two output samples, or two input samples where these are further apart.
     """
@@ -27,8 +32,26 @@ def filters(n: int, out: int, window: Window | None = None) -> csr_array:
     weights = np.maximum(0, 1 - np.abs(taps + 0.5 - centres[:, None]) / reach)
     weights[(taps < 0) | (taps >= n)] = 0
     weights /= weights.sum(1, keepdims=True)
+    return taps.clip(0, n - 1), weights
+
+
+def filters(n: int, out: int, window: Window | None = None) -> "csr_array":
+    """(out, n) the same as a matrix."""
+    from scipy.sparse import csr_array
+
+    taps, weights = filter_taps(n, out, window)
     rows = np.repeat(np.arange(out), taps.shape[1])
-    return csr_array((weights.ravel(), (rows, taps.clip(0, n - 1).ravel())), (out, n))
+    return csr_array((weights.ravel(), (rows, taps.ravel())), (out, n))
+
+
+def resampled(values: NDArray[np.float32], out: int, window: Window | None = None) -> NDArray[np.float32]:
+    """(n, ...) -> (out, ...) along the first axis: the product with `filters`, added up in the same order."""
+    taps, weights = filter_taps(len(values), out, window)
+    shape = (-1, *[1] * (values.ndim - 1))
+    result = np.zeros((out, *values.shape[1:]), np.float32)
+    for of_tap, weight in zip(taps.T, weights.astype(np.float32).T, strict=True):
+        result += weight.reshape(shape) * values[of_tap]
+    return result
 
 
 def scaled(array: Array, sizes: Sequence[int], windows: Sequence[Window] | None = None) -> Array:
@@ -41,9 +64,7 @@ def scaled(array: Array, sizes: Sequence[int], windows: Sequence[Window] | None 
         n = values.shape[axis]
         if (size, window) == (n, (0, n)):
             continue
-        front = np.moveaxis(values, axis, 0)
-        mixed = filters(n, size, window).astype(np.float32) @ front.reshape(n, -1)
-        values = np.moveaxis(mixed.reshape(size, *front.shape[1:]), 0, axis)
+        values = np.moveaxis(resampled(np.moveaxis(values, axis, 0), size, window), 0, axis)
     return values if array.dtype == np.float32 else np.rint(values).astype(array.dtype)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.formats.read import load_bytes, read_header
-from eyespot.data.header import Unreadable
+from eyespot.data.header import NeedsPackage, Unreadable
 from eyespot.data.masks.pixels import read_mask
 
 MOST_COLOURS = 12
@@ -45,6 +45,8 @@ def same_shapes(pairs: Sequence[tuple[Path, Path]], most: int = 4) -> bool:
     step = max(1, len(pairs) // most)
     try:
         return all(_shape(a) == _shape(b) for a, b in pairs[::step][:most])
+    except NeedsPackage:
+        raise
     except Unreadable:
         return False
 
@@ -76,6 +78,8 @@ def _values(path: Path) -> tuple[NDArray[np.int64], str] | None:
             return None
         content = load_bytes(path)
         return read_mask(content, read_header(content).dim)
+    except NeedsPackage:
+        raise
     except (OSError, Unreadable):
         return None
 

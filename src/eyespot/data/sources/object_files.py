@@ -7,7 +7,7 @@ from eyespot.config import Config
 from eyespot.data.annotations.object_files import ANY_NUMBER, object_files, stems_before_number
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import Guess
-from eyespot.data.header import Unreadable
+from eyespot.data.header import NeedsPackage, Unreadable
 from eyespot.data.masks.pixels import read_mask
 from eyespot.data.sources.samples import TABLES, Sample, Source, folders, is_known, walk
 from eyespot.data.sources.splits import with_splits
@@ -130,6 +130,8 @@ def _are_connected(paths: list[Path]) -> bool:
     """Whether there are more than two files, and each shows one connected thing: hardly classes, or the work of people"""
     try:
         masks = [read_mask(load_bytes(path), 2)[0] for path in paths]
+    except NeedsPackage:
+        raise
     except Unreadable:
         return False
     return len(paths) > 2 and all(int(components(mask > 0).max()) <= 1 for mask in masks)

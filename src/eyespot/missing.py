@@ -1,0 +1,41 @@
+"""Libraries that a slim install does not have: which command or file needs one, and how it is installed."""
+
+from importlib import import_module
+
+from eyespot.errors import UserError
+
+TIFF = "tifffile imagecodecs"
+PIP = {
+    "tifffile": TIFF,
+    "imagecodecs": TIFF,
+    "scipy": "scipy",
+    "nibabel": "nibabel",
+    **dict.fromkeys(("torch", "safetensors", "matplotlib", "jinja2", "platformdirs", "tomli_w"), "eyespot"),
+}
+"""What pip installs for a package that cannot be imported."""
+
+
+def missing_package(error: BaseException) -> str:
+    """The name of the package that an import did not find, if it is one that eyespot comes with; else empty."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return name if name in PIP else ""
+
+
+def install(package: str, line: str = "") -> str:
+    """That a package is not there, and the remedy: what pip is given.
+
+    >>> install("scipy")
+    'scipy, which is not installed here: pip install scipy'
+    """
+    return f"{package}, which is not installed here: pip install {line or PIP[package]}"
+
+
+def require(package: str, what: str, otherwise: str = "") -> None:
+    """Raises UserError where something needs a package that is not installed.
+
+    otherwise   what to do instead
+    """
+    try:
+        import_module(package)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{what} needs {install(package)}{otherwise}") from error

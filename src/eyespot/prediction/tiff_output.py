@@ -1,0 +1,87 @@
+"""Masks as TIFF files, and the resolution of the images that they belong to; by Pillow where tifffile is not installed."""
+
+import io
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from eyespot.data.header import Array
+
+X_RESOLUTION, Y_RESOLUTION, UNIT = 282, 283, 296
+"""Numbers of tags of TIFF."""
+NO_UNIT = 1
+
+
+def tiff_bytes(values: Array, how: dict[str, Any]) -> bytes:
+    """One map as the content of a TIFF file. Raises ModuleNotFoundError where that takes tifffile, and it is missing.
+
+    how   the resolution, as `resolution_of` gives it
+    """
+    colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
+    buffer = io.BytesIO()
+    try:
+        import tifffile
+    except ModuleNotFoundError:
+        if not colours and (values.ndim != 2 or values.dtype not in (np.uint8, np.uint16)):
+            raise
+        Image.fromarray(values).save(buffer, "TIFF", compression="tiff_adobe_deflate", **_as_pillows(how))
+        return buffer.getvalue()
+    photometric = "rgb" if colours else "minisblack"
+    tifffile.imwrite(buffer, values, photometric=photometric, compression="zlib", **how)
+    return buffer.getvalue()
+
+
+def _as_pillows(how: dict[str, Any]) -> dict[str, Any]:
+    if not how:
+        return {}
+    x, y = how["resolution"]
+    return {"x_resolution": x, "y_resolution": y, "resolution_unit": how["resolutionunit"]}
+
+
+def dots_per_inch(source: Path) -> dict[str, Any]:
+    """The resolution of an image, as Pillow writes it; empty where it has none."""
+    try:
+        with Image.open(source) as image:
+            return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+    except (OSError, Image.DecompressionBombError):
+        return {}
+
+
+def resolution_of(source: Path) -> dict[str, Any]:
+    """The resolution of an image, as tifffile writes it; empty where it has none."""
+    try:
+        import tifffile
+    except ModuleNotFoundError:
+        return _by_pillow(source)
+    try:
+        with tifffile.TiffFile(source) as file:
+            tags = file.pages.first.tags
+            ratios = [tags[name].value for name in ("XResolution", "YResolution") if name in tags]
+            if len(ratios) == 2 and all(r[0] and r[1] for r in ratios):
+                unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else NO_UNIT
+                return {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
+    except (OSError, tifffile.TiffFileError):
+        return _of_dots(source)
+    return {}
+
+
+def _by_pillow(source: Path) -> dict[str, Any]:
+    try:
+        with Image.open(source) as image:
+            tags = getattr(image, "tag_v2", None)
+    except (OSError, Image.DecompressionBombError):
+        return {}
+    if tags is None:
+        return _of_dots(source)
+    ratios = tuple(float(tags.get(number, 0)) for number in (X_RESOLUTION, Y_RESOLUTION))
+    if not all(isfinite(ratio) and ratio for ratio in ratios):
+        return {}
+    return {"resolution": ratios, "resolutionunit": int(tags.get(UNIT, NO_UNIT))}
+
+
+def _of_dots(source: Path) -> dict[str, Any]:
+    dpi = dots_per_inch(source).get("dpi")
+    return {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if dpi and all(dpi) else {}
