@@ -113,7 +113,7 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
             series, got = file.series[0], file.asarray()
             assert series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, c" in file.pages.first.description
         got = got if len(shape) == 2 else np.moveaxis(got, 1, 0)
-        np.testing.assert_array_equal(module.tifffile.imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path)), wanted.argmax(0))  # fmt: skip
+        np.testing.assert_array_equal(tifffile.imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path)), wanted.argmax(0))  # fmt: skip
     assert got.dtype == np.uint8 and got.shape == wanted.shape and abs(got - wanted).max() < 0.51
     assert sorted(os.listdir(tmp_path / "out"))[0].startswith("in") and len(os.listdir(tmp_path / "out")) == 2
 
