@@ -124,6 +124,7 @@ def test_evaluate_names_copies_of_training_images(one, tmp_path):
     )
     assert f"a/jpeg.jpg is {trained[0]}" in note
     assert evaluation.scores["accuracy"]["seen"] == 4 and "4 of 11 seen in training" in str(evaluation)
+    assert "by class, 4 of all 11 seen in training:" in str(evaluation)
     assert json.dumps(evaluation.as_dict())
 
 
@@ -235,3 +236,15 @@ def test_weights_of_others_are_said_not_to_be_known(one, tmp_path, capsys):
     assert "it is not known on which images" in capsys.readouterr().err
     assert any("it is not known on which images" in note for note in run.evaluation.notes)
     assert seen_by(run.folder).unknown == (str(tmp_path / "weights.pth"),)
+
+
+def test_folds_say_which_of_their_images_the_weights_had_seen(one, tmp_path):
+    """Also where the scores are of a test set, and those of the folds stand beside them."""
+    fill(tmp_path / "d" / "test", range(80, 82))
+    shutil.copytree(one.folder.parent / "d", tmp_path / "d" / "train")
+    run = eyespot.train(tmp_path / "d", folds=2, start_from=one.folder, out=tmp_path / "run", **FAST)
+    assert "16 of the 20 out-of-fold images were trained on" in str(run.evaluation)
+    assert not run.evaluation.seen["n"] and "by class" not in str(run.evaluation)
+    untested = replace(run.evaluation.folds, pooled=None)
+    for folds in (run.evaluation.folds, untested):
+        assert "started from weights that had been trained on 16 of these 20" in folds.lines()[0]

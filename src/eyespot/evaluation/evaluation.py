@@ -96,7 +96,17 @@ class Evaluation:
         titles = {key: title for key, title in self.details.titles.items() if key in self.scores}
         lines = [self.details.heading(), *(self.folds.lines() if self.folds else ()), ""]
         lines += [f"{title:<20}{percent(self.scores[key])}" for key, title in titles.items()]
-        lines += ["", *self.details.table(self.scores), *self.details.remarks(self.scores)]
+        seen = (
+            f"by class, {self.seen['n']:,} of all {self.seen['of']:,} seen in training:"
+            if self.seen.get("n")
+            else ""
+        )
+        lines += [
+            "",
+            *[seen] * bool(seen),
+            *self.details.table(self.scores),
+            *self.details.remarks(self.scores),
+        ]
         return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__

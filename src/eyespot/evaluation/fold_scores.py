@@ -31,14 +31,24 @@ class FoldScores:
 
     def lines(self) -> list[str]:
         """What the metrics are of, and the spread of the folds."""
-        trained = (
-            f"a network trained on about {self.k - 1}/{self.k} of the {self.word}s, that one not among them"
-        )
+        trained = f"a network trained on about {self.k - 1}/{self.k} of the {self.word}s, {self.among_them()}"
         if self.pooled is None:
             about = f"out-of-fold: each {self.word} was predicted by {trained}; the ensemble that predicts has not been measured"
         else:
             about = f"of the ensemble, on the test set; out-of-fold {self.title} {percent(self.pooled)}: each {self.word} by {trained}"
         return [about, self.spread()]
+
+    @property
+    def seen(self) -> int:
+        """Samples that their network, or the weights that it started from, had been trained on."""
+        return sum(score.get("seen", 0) for score in self.scores.values())
+
+    def among_them(self) -> str:
+        """Whether a sample was among those that its network had been trained on."""
+        if not self.seen:
+            return "that one not among them"
+        n = sum(score["n"] for score in self.scores.values())
+        return f"started from weights that had been trained on {self.seen:,} of these {n:,}"
 
     def spread(self) -> str:
         """The metric of each fold, and how they differ, as a line."""

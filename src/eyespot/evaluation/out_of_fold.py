@@ -60,13 +60,14 @@ def pooled(
     evaluation = evaluator.pool([*evaluations.values()], names or None, share)
     word = WORD[ensemble.preprocessing.dim]
     folds = FoldScores(title, word, k, {fold: each.scores[key] for fold, each in evaluations.items()})
-    notes = (*folds.notes(), *_notes(evaluations, word), *evaluation.notes)
+    of_folds = (*folds.notes(), *_notes(evaluations, word))
+    notes = (*of_folds, *evaluation.notes)
     evaluation = _with_seen(evaluation, evaluations)
     if not any(row["split"] == "test" for row in split_rows(run)):
         return replace(evaluation, folds=folds, notes=notes)
     tested = evaluator.on_source(ensemble, untrained(run), run, str(run), share_held_out(run))
     folds = replace(folds, pooled=evaluation.scores[key])
-    return replace(tested, folds=folds, notes=(*folds.notes(), *tested.notes))
+    return replace(tested, folds=folds, notes=(*of_folds, *tested.notes))
 
 
 def has_groups(run: Path) -> bool:
@@ -92,7 +93,7 @@ def _notes(evaluations: Mapping[int, Evaluation], word: str) -> tuple[str, ...]:
     """What is said of samples that had been trained on, or of which that is not known."""
     known = sum(of_fold.seen.get("n", 0) for of_fold in evaluations.values())
     n = sum(of_fold.seen.get("of", 0) for of_fold in evaluations.values())
-    text = f"warning: {known:,} of these {n:,} {word}s {SEEN}, so the scores are too good"
+    text = f"warning: {known:,} of the {n:,} out-of-fold {word}s {SEEN}, so their scores are too good"
     unknown = [note for of_fold in evaluations.values() for note in of_fold.notes if "not known" in note]
     return (*(text,) * bool(known), *dict.fromkeys(unknown))
 
