@@ -43,10 +43,9 @@ def row(data: str, epochs: float, seeds: range, model: str | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         given = {"size": int(size)} if size else {}
-        eyespot.train(name, epochs=0.1, model=model, device="cpu", out=out / "planned", **given)
-        plan = replace(read_config(out / "planned" / "plan.toml", {}), epochs=epochs, recipe=None, lr=None)
-        write_plan(out / "plan.toml", replace(plan, weight_decay=None), {})
-        default = eyespot.train(config=out / "plan.toml", seed=0, out=out / "default")
+        default = eyespot.train(
+            name, epochs=epochs, model=model, device="cpu", start_from="none", out=out / "default", **given
+        )
         plan = read_config(default.folder / "plan.toml", {})
         assert plan.lr
         metric = next(m for m in METRICS if m in default.evaluation.scores)

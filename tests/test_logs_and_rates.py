@@ -19,6 +19,8 @@ from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.run_folder import settings_digest
 from eyespot.run_log import JsonLines, TensorBoard, check_log, new_log
+from eyespot.tasks.classification import Classification
+from eyespot.training import networks
 from eyespot.training.loop import clock
 from eyespot.training.optimise import Muon, finetune_optimisers, optimisers
 from eyespot.training.plan import make_plan
@@ -45,22 +47,41 @@ def test_the_rate_that_is_typed_is_that_of_the_main_optimiser():
     assert {decay for *_, decay in (head, *body)} == {0.1}
 
 
-def test_without_them_rates_are_as_before():
+def test_without_them_only_the_rates_of_adamw_go_with_small_batches():
     plain = optimisers(network(), 128)
-    assert rates(plain)[0][1] == 0.15 * 0.5 and rates(plain)[1] == ("AdamW", 0.01, 0.0)
+    assert rates(plain)[0][1] == 0.15 and rates(plain)[1] == ("AdamW", 0.02, 0.0)
     assert rates(optimisers(network(), 128, 0.0)) == [("AdamW", 0.0015, 0.01)]
     assert isinstance(plain[0], Muon) and rates(finetune_optimisers(network(), 128))[0][1] == 0.025
 
 
 @pytest.mark.parametrize(
     ("recipe", "lr", "reason", "decay"),
-    [("muon", 0.0265, "of Muon, for filters; AdamW has 13%", 0.0), ("none", 0.0005303, "of AdamW", 0.01)],
+    [
+        ("muon", 0.15, "of Muon, for filters; AdamW has 13% of it for the rest; the same for batches", 0.0),
+        ("none", 0.0005303, "of AdamW; by the root of the batch, 16", 0.01),
+    ],
 )
 def test_the_plan_says_the_rate_and_why(recipe, lr, reason, decay, photos):
     asked = Config(str(photos), model="tiny", size=16, epochs=1, batch=16, device="cpu", recipe=recipe)
     plan = make_plan(survey_data(photos), asked, clock())
     assert plan.config.lr == pytest.approx(lr, rel=0.01) and reason in plan.reasons["lr"]
     assert plan.config.weight_decay == decay and plan.reasons["weight_decay"]
+
+
+def test_small_batches_train_filters_as_fast_and_large_ones_faster():
+    muon = [rates(optimisers(network(), batch))[0][1] for batch in (16, 64, 512, 2048)]
+    assert muon == pytest.approx([0.15, 0.15, 0.15, 0.3])
+
+
+def test_the_batch_is_for_the_steps_of_the_epochs_also_where_images_grow(photos, monkeypatch):
+    counted = []
+    monkeypatch.setattr(
+        networks, "batch_for", lambda usual, images, least: (counted.append(images) or usual, "")
+    )
+    monkeypatch.setattr(Classification, "cost", lambda task: 0.25)
+    asked = Config(str(photos), model="tiny", size=16, epochs=1, device="cpu")
+    plan = make_plan(survey_data(photos), asked, clock())
+    assert counted == [plan.images]
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ class Targets(NamedTuple):
 
 
 class Segmentation:
-    """A label for each position. `muon` is Muon's peak rate, higher than for classes, as a few crops make a step."""
+    """A label for each position. `muon` is Muon's peak rate."""
 
     score = "mean IoU"
     counts_images = False
-    muon = 0.24
+    muon = 0.15
     most_epochs = 400
     least_batch = 4
     class_weights_reason = "none"

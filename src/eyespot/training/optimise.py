@@ -13,10 +13,10 @@ from eyespot.tasks.training import TrainingTask
 from eyespot.training.schedule import HEAD_ALONE, rate
 from eyespot.weights.adapt import ends, within
 
-ADAM_RATE, USUAL_BATCH = 0.02, 512
-"""Peak rates at the usual batch; they scale with the root of the batch."""
-ALL_ADAM_RATE = 0.003
-"""The same where AdamW trains the filters too."""
+ADAM_RATE = 0.02
+"""The peak rate of AdamW beside Muon."""
+ALL_ADAM_RATE, USUAL_BATCH = 0.003, 512
+"""The same where AdamW trains the filters too, at the usual batch; by the root of the batch."""
 ALL_ADAM_DECAY = 0.01
 """Its weight decay there."""
 HEAD_RATE, BODY_RATE = 0.05, 0.02
@@ -120,22 +120,35 @@ def new_optimisers(network: nn.Module, task: TrainingTask) -> Sequence[torch.opt
 
 
 def muon_rate(task: TrainingTask) -> float:
-    """The rate of Muon at the usual batch; 0 where the recipe does without it."""
+    """The rate of Muon for batches up to the usual one; 0 where the recipe does without it."""
     return task.muon if MUON in parse_recipe(task.config.recipe or "") else 0.0
+
+
+def by_batch(batch: int, muon: float) -> float:
+    """What the peak rates are multiplied with for a batch.
+
+    AdamW's goes with the root of the batch, as the noise of its steps does. A step of Muon changes the filters by a fixed
+    share, and a smaller one in small batches leaves short runs unfinished and trains worse in long ones: measured in
+    docs/results.md.
+    """
+    root = (batch / USUAL_BATCH) ** 0.5
+    return max(1.0, root) if muon else root
 
 
 def usual_lr(task: TrainingTask) -> tuple[float, str]:
     """The peak learning rate for the batch of a task, and what it is of."""
     batch = task.config.batch or USUAL_BATCH
-    scale = (batch / USUAL_BATCH) ** 0.5
     muon = muon_rate(task)
+    scale = by_batch(batch, muon)
+    scaling = f"by the root of the batch, {batch}"
     if task.config.fine_tune:
         peak, of = HEAD_RATE, f"of the head; layers before it have at most {BODY_RATE / HEAD_RATE:.0%} of it"
     elif muon:
         peak, of = muon, f"of Muon, for filters; AdamW has {ADAM_RATE / muon:.0%} of it for the rest"
+        scaling = scaling if batch > USUAL_BATCH else f"the same for batches up to {USUAL_BATCH}"
     else:
         peak, of = ALL_ADAM_RATE, "of AdamW"
-    return float(f"{peak * scale:.4g}"), f"{of}; by the root of the batch, {batch}"
+    return float(f"{peak * scale:.4g}"), f"{of}; {scaling}"
 
 
 def usual_weight_decay(task: TrainingTask) -> tuple[float, str]:
@@ -160,7 +173,7 @@ def optimisers(
     lr   the peak rate of Muon, or of AdamW where it trains all; by the batch if not given
     """
     learned = [p for p in network.parameters() if p.requires_grad]
-    scale = (batch / USUAL_BATCH) ** 0.5
+    scale = by_batch(batch, muon)
     if not muon:
         decay = ALL_ADAM_DECAY if weight_decay is None else weight_decay
         return [AdamW(learned, lr or ALL_ADAM_RATE * scale, betas=(0.9, 0.95), weight_decay=decay)]
@@ -179,7 +192,7 @@ def finetune_optimisers(
     lr   the peak rate of the head; by the batch if not given
     """
     head = ends(network)[1]
-    scale = lr / HEAD_RATE if lr else (batch / USUAL_BATCH) ** 0.5
+    scale = lr / HEAD_RATE if lr else by_batch(batch, 0.0)
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     body = [p for name, p in named if not within(head, name)]
     groups: list[dict] = [{"params": [p for name, p in named if within(head, name)], "lr": HEAD_RATE * scale}]

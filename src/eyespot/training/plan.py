@@ -236,7 +236,8 @@ class Planner:
         self.config = replace(self.config, recipe=recipe)
         task = task.planned(self.config)
         if self.asked.batch is None:
-            batch, reason = networks.batch_for(self.config.batch or 1, images / task.cost(), task.least_batch)
+            trained = min(images / task.cost(), len(samples) * (self.config.epochs or task.most_epochs))
+            batch, reason = networks.batch_for(self.config.batch or 1, trained, task.least_batch)
             self.config = replace(self.config, batch=batch)
             task = task.planned(self.config)
             self.reasons["batch"] = reason or self.reasons["batch"]
