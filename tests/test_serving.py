@@ -515,3 +515,24 @@ def test_damaged_files_are_no_bugs(client, mask_client):
             content = changed_bytes(rng)
             response = post(one, content, path="/v1/predict?view=true")
             assert response.status_code in (200, 422), (content, response.text)
+
+
+def test_the_server_needs_no_torch():
+    code = "import sys, eyespot.serving.app, eyespot.serving.command, eyespot.serving.serve; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_form_that_is_cut_has_no_prediction(client):
+    """Not even of the image that came whole: the client meant to send more."""
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    whole = head + png(0) + b"\r\n" + head + png(1) + b"\r\n--b--\r\n"
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    assert client.post("/v1/predict", content=whole, headers=kind).status_code == 200
+    for end in (len(whole) - 6, len(whole) - 20, len(head + png(0)) + 5):
+        response = client.post("/v1/predict", content=whole[:end], headers=kind)
+        assert response.status_code == 400 and "cut short" in sentence(response)
+
+
+def test_what_predict_warns_of_is_a_remark(client):
+    grey, dark = post(client, png(0, (20, 26)), png(0)).json()["predictions"]
+    assert any("grey" in remark for remark in grey["remarks"]) and not dark["remarks"]

@@ -13,7 +13,6 @@ from eyespot.data.formats.channel_files import contents_of, is_joined, join
 from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.read import read_header
-from eyespot.data.formats.tiff import is_tiff, opened
 from eyespot.data.header import WORD, Header, Unreadable
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.serving.limits import MEGA, Limits
@@ -25,6 +24,7 @@ CHANNELS = 4
 HEAD = 20_000
 """Bytes that hold the header of any .npy file that NumPy reads."""
 ZIP = b"PK\x03\x04"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 GZIP = b"\x1f\x8b"
 
 
@@ -53,7 +53,7 @@ def _checked_file(content: bytes, preprocessing: Preprocessing, limits: Limits) 
         raise Unreadable("its content is not an image of a known kind")
     content = or_unreadable(_unpacked, content, limits)
     or_unreadable(_check_arrays, content, limits)
-    if is_tiff(content):
+    if content[:4] in TIFF:
         or_unreadable(_check_tiles, content, limits)
     header = read_header(content, preprocessing.read_options)
     _check_size(header.taken_as(preprocessing.dim) or header, limits)
@@ -119,6 +119,8 @@ def _check_array(head: bytes, size: int, limits: Limits) -> None:
 
 def _check_tiles(content: bytes, limits: Limits) -> None:
     """Raises Unreadable for a TIFF whose strips or tiles are larger than an image may be."""
+    from eyespot.data.formats.tiff import opened  # tifffile is not on a machine that only predicts
+
     with opened(content) as file:
         for page in file.pages:
             chunks = page.aspage().chunks

@@ -1,4 +1,7 @@
-"""Predicted masks as files: with the values of the training masks, as `eyespot predict` writes them."""
+"""Predicted masks as files: with the values of the training masks, as `eyespot predict` writes them.
+
+What writes them is imported where it is used, since a machine that only predicts classes has no tifffile or SciPy.
+"""
 
 import base64
 from typing import Any, NamedTuple
@@ -8,12 +11,9 @@ import numpy as np
 from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.header import Array
-from eyespot.prediction.mask_files import encoded_map
-from eyespot.prediction.nifti_output import RGB, nifti_like_content
 from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.predictions import MaskPrediction
 from eyespot.serving.limits import Refusal
-from eyespot.watershed import BYTES
 
 FORMATS = {
     "png": "image/png",
@@ -55,6 +55,8 @@ def mask_values(output: Any, prediction: MaskPrediction, instances: bool | None 
 
 def _refuse_large(samples: int) -> None:
     """Raises Refusal for a mask whose objects take more memory than is allowed."""
+    from eyespot.watershed import BYTES
+
     if -(-samples * BYTES >> 20) > MEMORY_MB:
         raise Refusal(
             413,
@@ -84,12 +86,16 @@ def _fits_png(output: Any, values: Array) -> bool:
 
 def encoded(output: Any, values: Array, kind: str, source: bytes) -> MaskFile:
     """The values as a file. source   the content of the image, for the affine of NIfTI"""
+    from eyespot.prediction.mask_files import encoded_map
+
     if kind == "nifti":
         return MaskFile(kind, _nifti(values, source, output.multilabel))
     return MaskFile(kind, encoded_map(values, ENDINGS[kind]))
 
 
 def _nifti(values: Array, source: bytes, overlapping: bool) -> bytes:
+    from eyespot.prediction.nifti_output import RGB, nifti_like_content
+
     if overlapping:
         return nifti_like_content(np.moveaxis(values, 0, -1), source)
     if values.ndim == 4:  # colours
