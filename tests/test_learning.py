@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import eyespot
 from eyespot.cli import app
 from eyespot.config import Config
+from eyespot.data.sources.samples import RUN_FILES
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 from eyespot.invariances.changes import Catalogue
@@ -186,13 +187,19 @@ def test_only_as_much_is_judged_as_there_is_time_for(sides, monkeypatch):
     assert "no time was left for vflip" in ranges.reason
 
 
-def test_what_cannot_be_learned_is_refused(sides):
+def test_what_cannot_be_learned_is_refused(sides, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in RUN_FILES:
+        (run / name).write_text("")
     survey = survey_data(str(sides), Config(data=str(sides)))
     masks: Any = SimpleNamespace(source=SimpleNamespace(has_masks=True, name="cells"))
     for call, words in (
         (lambda: learn_ranges(survey, Config(data=str(sides), folds=3)), "validation set"),
         (lambda: learn_changes(sides, changes=["reverse"]), "cannot be learned"),
         (lambda: learn_ranges(masks, Config()), "masks"),
+        (lambda: eyespot.augment_data(sides, augment="learn"), "--learn prints"),
+        (lambda: learn_changes(run), "is a run"),
     ):
         with pytest.raises(UserError, match=words):
             call()

@@ -33,7 +33,7 @@ from eyespot.explanation.gallery import maps_beside
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
-from eyespot.invariances.learning.learn import LEARN, check_learnable, learn_for_run
+from eyespot.invariances.learning.learn import check_learnable, learn_for_run
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.prediction.load import load
@@ -55,6 +55,7 @@ from eyespot.run_folder import (
 from eyespot.run_log import check_log
 from eyespot.run_warnings import after_training, before_training, warn
 from eyespot.signature import with_settings
+from eyespot.tasks.augmentation import LEARN
 from eyespot.training.division import class_problems
 from eyespot.training.loop import DIVERGED, Loop, Outcome, clock
 from eyespot.training.plan import Plan, make_plan

@@ -28,7 +28,7 @@ from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
 from eyespot.signature import with_settings
-from eyespot.tasks.augmentation import AUTO, mirror_warning
+from eyespot.tasks.augmentation import AUTO, LEARN, mirror_warning
 from eyespot.tasks.registry import task_of_survey
 
 SOFTWARE = "eyespot augment"
@@ -217,6 +217,10 @@ def _refuse_folder(folder: Path, data: str | os.PathLike) -> None:
 
 def _pipeline(survey: Survey, config: Config) -> tuple[str, str]:
     """The pipeline that was given, or else what training would choose, and its reason"""
+    if config.augment == LEARN:
+        raise UserError(
+            f"augment {LEARN!r} is for train: give the pipeline that eyespot invariance {config.data} --learn prints"
+        )
     if config.augment not in (None, AUTO):
         return str(config.augment), ""
     rows = np.flatnonzero(np.isin(survey.splits, ["", "train"]))

@@ -14,6 +14,8 @@ from eyespot.tasks.batches import Normal
 
 AUTO = "auto"
 """The pipeline that stands for what is chosen where none is given: what is known to keep the labels."""
+LEARN = "learn"
+"""The pipeline that stands for what is learned from the training images: see `invariances.learning`."""
 SIDES = ("left", "right"), ("links", "rechts"), ("gauche", "droite"), ("l", "r"), ("sinister", "dexter")
 """Words of which the first becomes the second in a mirror."""
 

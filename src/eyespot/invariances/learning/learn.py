@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Unpack
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from eyespot.config import Config, Settings, given_settings, reading_settings
 from eyespot.console import count, say, track
 from eyespot.data.guesses import Guess
+from eyespot.data.sources.samples import is_run
 from eyespot.data.surveys.survey import Survey
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
@@ -22,11 +24,11 @@ from eyespot.invariances.learning.quick import Rows
 from eyespot.invariances.learning.ranges import Ranges
 from eyespot.invariances.learning.together import pipeline_of
 from eyespot.signature import with_settings
+from eyespot.tasks.augmentation import LEARN
 from eyespot.tasks.classification_settings import usual_augment
 from eyespot.training.division import split_rows
 from eyespot.training.inherited import inherited
 
-LEARN = "learn"
 SHARE = 0.2
 """Of the time of a run, for learning its augmentation, at the most."""
 MOST, FEWEST = 1500, 100
@@ -97,6 +99,8 @@ def learn_changes(
 
     changes   names, such as ["hflip", "shift"]; all that the data have, if not given
     """
+    if is_run(Path(data)):
+        raise UserError(f"{data} is a run: give a data set, such as the one that it was trained on")
     config = Config(**given_settings({"data": data, **settings}))
     survey = survey_data(config.data, config)
     survey.refuse_errors()
