@@ -291,3 +291,24 @@ def test_names_of_files(run, file, tmp_path):
         load(tmp_path / "none.onnx")
     with pytest.raises(UserError, match=r"no \.onnx file"):
         verify(run)
+
+
+def test_the_name_of_the_file_is_the_whole_name_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("eyespot.export.export.refuse_existing", lambda path, force: stop(path))
+    with pytest.raises(LookupError, match=r"photos\.v2\.onnx$"):
+        export(tmp_path / "photos.v2" / "model.safetensors")
+
+
+def stop(path):
+    raise LookupError(str(path))
+
+
+def test_an_engine_that_cannot_read_the_file_says_so(file, monkeypatch):
+    import onnxruntime
+
+    def refused(*_, **__):
+        raise RuntimeError("Unsupported model IR version: 13")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refused)
+    with pytest.raises(UserError, match=r"IR version: 13\): update onnxruntime"):
+        load(file)

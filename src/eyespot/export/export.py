@@ -21,6 +21,7 @@ from eyespot.prediction.verification import measured
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card, without_folders
 from eyespot.weights.ensemble_file import is_ensemble
+from eyespot.weights.hub import local
 
 if TYPE_CHECKING:
     import onnx
@@ -94,8 +95,9 @@ def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
             f"{run} is a cross-validation, and one file holds one network: export one fold, such as {Path(run) / 'fold-1'}"
         )
     if out is None:
-        folder = Path(run).resolve()
-        return (folder if folder.is_dir() else folder.parent).with_suffix(SUFFIX)
+        folder = local(run).resolve()
+        folder = folder if folder.is_dir() else folder.parent
+        return folder.with_name(folder.name + SUFFIX)
     if not is_exported(out):
         raise UserError(f"{out} does not end with {SUFFIX}: give a name that does")
     return Path(out)

@@ -33,7 +33,15 @@ class OnnxEngine(ExportedEngine):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self.engine = f"onnxruntime {onnxruntime.__version__}"
-        self.session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        try:
+            self.session: Any = onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:100]
+            raise UserError(
+                f"{self.engine} cannot compute this {card.preset} ({reason}): update onnxruntime"
+            ) from error
         self.depth = TYPES[self.session.get_inputs()[0].type]
 
     def logits(self, batch: Array) -> NDArray[np.float32]:
