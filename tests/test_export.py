@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from exported import masks, preprocessing, write_run
 from eyespot import UserError, explain, export, inspect, load, verify
 from eyespot.certificate.exported import read_exported
-from eyespot.export import input_nodes, network_graph
+from eyespot.onnx_file import input_nodes, network_graph
 from eyespot.prediction import verification
 from eyespot.prediction.openvino_engine import OpenVinoEngine
 
@@ -294,7 +294,7 @@ def test_names_of_files(run, file, tmp_path):
 
 
 def test_the_name_of_the_file_is_the_whole_name_of_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("eyespot.export.export.refuse_existing", lambda path, force: stop(path))
+    monkeypatch.setattr("eyespot.onnx_file.export.refuse_existing", lambda path, force: stop(path))
     with pytest.raises(LookupError, match=r"photos\.v2\.onnx$"):
         export(tmp_path / "photos.v2" / "model.safetensors")
 
@@ -305,9 +305,10 @@ def stop(path):
 
 def test_an_engine_that_cannot_read_the_file_says_so(file, monkeypatch):
     import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
     def refused(*_, **__):
-        raise RuntimeError("Unsupported model IR version: 13")
+        raise Fail("Unsupported model IR version: 13")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", refused)
     with pytest.raises(UserError, match=r"IR version: 13\): update onnxruntime"):

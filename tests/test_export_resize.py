@@ -8,9 +8,9 @@ from PIL import Image
 
 from eyespot.data.header import Decoded
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.export import resize_nodes
-from eyespot.export.input_nodes import values_of_pixels
-from eyespot.export.nodes import OPSET, Nodes
+from eyespot.onnx_file import resize_nodes
+from eyespot.onnx_file.input_nodes import values_of_pixels
+from eyespot.onnx_file.nodes import OPSET, Nodes
 
 LONGEST = {1: 500, 2: 300, 3: 40}
 

@@ -20,7 +20,7 @@ from eyespot.data.formats.read import decode
 from eyespot.data.header import Unreadable
 from eyespot.data.preprocess.resize import filters, resampled
 from eyespot.environment import usual_cache
-from eyespot.export.export import export
+from eyespot.onnx_file.export import export
 from eyespot.softmax import sigmoid, softmax
 
 ROOT = Path(__file__).parents[1]

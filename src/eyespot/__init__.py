@@ -17,7 +17,7 @@ _PUBLIC = {
     "create": "eyespot.models",
     "evaluate": "eyespot.run",
     "explain": "eyespot.explanation.explain",
-    "export": "eyespot.export.export",
+    "export": "eyespot.onnx_file.export",
     "inspect": "eyespot.inspection",
     "invariance": "eyespot.invariances.measure",
     "load": "eyespot.prediction.load",
@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from eyespot.enlargement.augment_data import augment_data as augment_data
     from eyespot.errors import UserError as UserError
     from eyespot.explanation.explain import explain as explain
-    from eyespot.export.export import export as export
     from eyespot.inspection import inspect as inspect
     from eyespot.invariances.measure import invariance as invariance
     from eyespot.kit import Kit as Kit
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
     from eyespot.models import create as create
     from eyespot.models import presets as presets
     from eyespot.models import register as register
+    from eyespot.onnx_file.export import export as export
     from eyespot.prediction.load import load as load
     from eyespot.prediction.predictions import Predictions as Predictions
     from eyespot.prediction.predictor import Predictor as Predictor

@@ -30,7 +30,7 @@ def export(
     """Write RUN as one .onnx file that predicts the same elsewhere.
 
     It holds all from decoded pixels to probabilities, and test images with their logits: see eyespot verify."""
-    from eyespot.export.export import export
+    from eyespot.onnx_file.export import export
 
     written = export(run, out, force=force)
     print_json(written.as_dict()) if json else print(written)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.formats.damage import is_ours
 from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.prediction.exported_engine import ExportedEngine, as_pixels
@@ -37,7 +38,9 @@ class OnnxEngine(ExportedEngine):
             self.session: Any = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except RuntimeError as error:
+        except Exception as error:  # it has classes of its own for what it does not take
+            if is_ours(error):
+                raise
             reason = " ".join(str(error).split())[:100]
             raise UserError(
                 f"{self.engine} cannot compute this {card.preset} ({reason}): update onnxruntime"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.onnx.verification
 
-from eyespot.export.network_graph import NetworkGraph
+from eyespot.onnx_file.network_graph import NetworkGraph
 
 APART = 1e-3
 """A difference of a node's values that is no rounding."""

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from eyespot.export.nodes import Nodes, along
-from eyespot.export.placement_nodes import Axis
+from eyespot.onnx_file.nodes import Nodes, along
+from eyespot.onnx_file.placement_nodes import Axis
 
 BITS = 22
 """Of the fraction of a weight, in Pillow's whole-number arithmetic."""

@@ -5,10 +5,10 @@ import onnx
 from onnx import helper
 
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.export.input_nodes import PIXELS, has_any_size, normalised_nodes, takes_grey, values_of_pixels
-from eyespot.export.network_graph import INPUT, OUTPUT
-from eyespot.export.nodes import Nodes
-from eyespot.export.output_nodes import LABELS, LOGITS, PROBABILITIES, class_nodes, final_nodes, mask_nodes
+from eyespot.onnx_file.input_nodes import PIXELS, has_any_size, normalised_nodes, takes_grey, values_of_pixels
+from eyespot.onnx_file.network_graph import INPUT, OUTPUT
+from eyespot.onnx_file.nodes import Nodes
+from eyespot.onnx_file.output_nodes import LABELS, LOGITS, PROBABILITIES, class_nodes, final_nodes, mask_nodes
 from eyespot.prediction.torch_engine import TorchEngine
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}

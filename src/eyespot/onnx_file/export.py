@@ -26,7 +26,7 @@ from eyespot.weights.hub import local
 if TYPE_CHECKING:
     import onnx
 
-    from eyespot.export.network_graph import NetworkGraph
+    from eyespot.onnx_file.network_graph import NetworkGraph
 
 MISSING = "{} is needed to export, and is not installed: pip install 'eyespot[export]'"
 
@@ -70,7 +70,7 @@ def export(run: str | os.PathLike, out: str | os.PathLike | None = None, *, forc
     refuse_existing(path, force)
     card, engine = _engine(run)
     say(f"exporting {card.preset}: about half a minute for a network like ResNet-18, minutes for large ones")
-    from eyespot.export.network_graph import network_graph
+    from eyespot.onnx_file.network_graph import network_graph
 
     graph = network_graph(engine.network, engine.side)
     content, certificate = contents(card, engine, graph.model)
@@ -117,8 +117,8 @@ def _engine(run: str | os.PathLike) -> tuple[Card, TorchEngine]:
 
 def contents(card: Card, engine: TorchEngine, network: "onnx.ModelProto") -> tuple[bytes, Certificate]:
     """The file without its seal."""
-    from eyespot.export.build import build
-    from eyespot.export.certify import certify
+    from eyespot.onnx_file.build import build
+    from eyespot.onnx_file.certify import certify
 
     body = build(engine, network).SerializeToString() + entry(CARD, dumps(asdict(card)))
     body += entry("eyespot.classes", dumps(card.classes))
@@ -128,7 +128,7 @@ def contents(card: Card, engine: TorchEngine, network: "onnx.ModelProto") -> tup
 
 def check(content: bytes, certificate: Certificate, graph: "NetworkGraph", card: Card) -> Difference:
     """Raises UserError where ONNX Runtime does not give what torch gives."""
-    from eyespot.export.diverging import first_diverging
+    from eyespot.onnx_file.diverging import first_diverging
     from eyespot.prediction.onnx_engine import OnnxEngine
 
     exported = Exported(Path(), content, card, certificate)

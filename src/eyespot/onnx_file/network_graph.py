@@ -9,9 +9,9 @@ from typing import Any
 import onnx
 import torch
 
-from eyespot.export.nodes import OPSET
 from eyespot.models.foreign import ForeignNetwork
 from eyespot.models.network import Network
+from eyespot.onnx_file.nodes import OPSET
 
 INPUT, OUTPUT = "normalised", "network"
 LARGEST = 2**20

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from eyespot.data.masks.mapping import mapping_of
-from eyespot.export.network_graph import grid
-from eyespot.export.nodes import Nodes, along
 from eyespot.models.network import Network
+from eyespot.onnx_file.network_graph import grid
+from eyespot.onnx_file.nodes import Nodes, along
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.weights.card import Card
 

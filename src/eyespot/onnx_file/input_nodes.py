@@ -3,9 +3,9 @@
 import numpy as np
 
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.export.nodes import Nodes, transposed
-from eyespot.export.placement_nodes import margin, place_nodes
-from eyespot.export.resize_nodes import resized_bytes, resized_floats
+from eyespot.onnx_file.nodes import Nodes, transposed
+from eyespot.onnx_file.placement_nodes import margin, place_nodes
+from eyespot.onnx_file.resize_nodes import resized_bytes, resized_floats
 
 PIXELS = "pixels"
 

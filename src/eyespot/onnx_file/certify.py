@@ -11,7 +11,7 @@ from eyespot.certificate.certificate import RESIZED_TOLERANCE, TOLERANCE, Certif
 from eyespot.certificate.test_inputs import pixels
 from eyespot.data.header import Decoded
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
-from eyespot.export.input_nodes import has_any_size, resizes_exactly
+from eyespot.onnx_file.input_nodes import has_any_size, resizes_exactly
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.weights.card import Card, versions
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.export.nodes import Nodes
+from eyespot.onnx_file.nodes import Nodes
 
 
 @dataclass(frozen=True)
