@@ -74,6 +74,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", nargs="?", help="a run folder or an exported file")
+    parser.add_argument("--engine", help="onnxruntime or openvino")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--requests", type=int, default=320, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -157,9 +158,10 @@ def server(command: list[str], port: int):
 
 
 @contextmanager
-def ours(model):
+def ours(model, engine: str | None = None):
     port = free_port()
     command = [sys.executable, "-m", "eyespot", "serve", str(model), "--port", str(port), "--requests", "64"]
+    command += ["--engine", engine] if engine else []
     with server(command, port) as (process, lines):
         yield port, process, lines
 
@@ -222,7 +224,7 @@ def compare(model, run: Path, options) -> None:
     contents = photos(32)
     rates: dict[str, list[float]] = {"eyespot": [], "baseline": []}
     times: dict[str, list[float]] = {"eyespot": [], "baseline": []}
-    with ours(model) as (port, _, _), baseline(run) as other:
+    with ours(model, options.engine) as (port, _, _), baseline(run) as other:
         for port_, path in ((port, "/v1/predict"), (other, "/predict")):
             load_on(port_, path, contents, options.clients, 2 * options.clients)  # warm
         for _ in range(options.rounds):
@@ -240,11 +242,11 @@ def compare(model, run: Path, options) -> None:
     print(f"ratio     {', '.join(f'{r:.2f}' for r in ratios)}; median {statistics.median(ratios):.2f}")
 
 
-def expected(model, contents: list[bytes], folder: Path) -> list[dict]:
+def expected(model, engine: str | None, contents: list[bytes], folder: Path) -> list[dict]:
     """What `predict` says of each."""
     from eyespot.prediction.load import load
 
-    predictor = load(model)
+    predictor = load(model, engine=engine)
     paths = [folder / f"{k}.jpg" for k in range(len(contents))]
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
@@ -255,11 +257,11 @@ def mixed(model, options) -> None:
     """Clients that send good and, one time in twenty, malformed requests, until the time is over."""
     contents = photos(24)
     with tempfile.TemporaryDirectory() as folder:
-        want = expected(model, contents, Path(folder))
+        want = expected(model, options.engine, contents, Path(folder))
     counts: Counter = Counter()
     wrong: list = []
     memory: list[float] = []
-    with ours(model) as (port, process, lines):
+    with ours(model, options.engine) as (port, process, lines):
         end = time.monotonic() + options.mixed
         threads = [
             threading.Thread(target=mixed_client, args=(port, k, contents, want, end, counts, wrong))

@@ -126,6 +126,5 @@ def refuse_unread(outcomes: Sequence[Outcome], documents: Sequence[dict[str, Any
     first = unread[0]
     sentence = f"image {first.index} ({first.name}) cannot be read: {first.error}"
     if len(outcomes) > 1:
-        done = len(outcomes) - len(unread)
-        sentence += f" ({len(unread)} of {len(outcomes)} images cannot be read; {done} were predicted)"
+        sentence += f" ({len(unread)} of {len(outcomes)} images cannot be read; `predictions` has the others)"
     raise Refusal(422, sentence, details={"predictions": list(documents)} if documents else {})
