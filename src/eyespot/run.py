@@ -33,7 +33,7 @@ from eyespot.explanation.gallery import maps_beside
 from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
-from eyespot.invariances.learning.learn import check_learnable, learn_for_run
+from eyespot.invariances.learning.learn import learn_for_run
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.prediction.load import load
@@ -231,17 +231,15 @@ def _train(settings: Config, folder: Path, elapsed: Callable[[], float], callbac
         if problem.level != "note":
             names = ", ".join(problem.files[:NAMED]) + ", ..." * (len(problem.files) > NAMED)
             say(f"{problem.level}: {problem.text}" + f" ({names})" * bool(names))
+    learned = None
+    if settings.augment == LEARN:  # without compiled passes, which the plan verifies
+        settings, learned = learn_for_run(survey, settings)
     keep_freed()
     use_compiled()
     if settings.folds and settings.fold is None:
-        if settings.augment == LEARN:
-            check_learnable(survey, settings)
         return _of_folds(
             folder, train_folds(survey, settings, folder, elapsed, Steps(_fit, _continue, callback))
         )
-    learned = None
-    if settings.augment == LEARN:
-        settings, learned = learn_for_run(survey, settings)
     plan = make_plan(survey, settings, elapsed)
     if learned:
         survey.guesses.append(learned)
