@@ -23,6 +23,23 @@ def export(
         Path | None,
         typer.Option("--out", "-o", help="The file; RUN.onnx if not given.", show_default=False),
     ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="In 8-bit whole numbers: faster, and measured on the validation images."),
+    ] = False,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="With --int8: points of accuracy or mean IoU that may be lost before layers stay in float.",
+        ),
+    ] = 1.0,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA", help="With --int8: images in place of the run's own.", show_default=False
+        ),
+    ] = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -32,7 +49,7 @@ def export(
     It holds all from decoded pixels to probabilities, and test images with their logits: see eyespot verify."""
     from eyespot.onnx_file.export import export
 
-    written = export(run, out, force=force)
+    written = export(run, out, int8=int8, max_loss=max_loss, calibration=calibration, force=force)
     print_json(written.as_dict()) if json else print(written)
 
 

@@ -16,6 +16,9 @@ TOLERANCE = 1e-5
 """Of the logits' scale, in float32."""
 RESIZED_TOLERANCE = 1e-2
 """The same for images that the file itself brings to size, where a value may be rounded to the next whole number."""
+INT8 = "int8"
+INT8_TOLERANCE = 0.05
+"""The same in int8, where engines round differently; a processor that saturates is far beyond it."""
 MOST = 256
 """Logits of one test that are stored; evenly spaced ones of a mask's."""
 
@@ -50,6 +53,7 @@ class Certificate:
     hashes         SHA-256 of the weights, nodes, classes, preprocessing and split
     metrics        of the network, with n and intervals; `measured_on` says on which images
     outside        what is done before the file's own input
+    quantised      of a file in int8, whose tests are its own: what it loses against float32, and on which images
     """
 
     tests: tuple[Test, ...]
@@ -64,6 +68,7 @@ class Certificate:
     tolerance: float = TOLERANCE
     resized_tolerance: float = TOLERANCE
     outside: tuple[str, ...] = ()
+    quantised: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     formula: str = FORMULA
     format: int = FORMAT

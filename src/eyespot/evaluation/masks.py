@@ -215,7 +215,7 @@ def compare(
         image = pairs.pixels[i]
         labels = pairs.labels[i]
         predicted = output.labels(image)
-        counts = _count(labels, predicted, output)
+        counts = count_in(labels, predicted, output)
         objects = None
         sizes = None
         if output.mapping.has_objects:
@@ -279,7 +279,8 @@ def _truth(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.where(labels == VOID, IGNORED, labels.astype(np.int64))
 
 
-def _count(labels: NDArray[np.uint8], predicted: NDArray[np.uint8], output: MaskOutput) -> masks.Counts:
+def count_in(labels: NDArray[np.uint8], predicted: NDArray[np.uint8], output: MaskOutput) -> masks.Counts:
+    """The counts of one image, of which all scores are made."""
     k = len(output.classes)
     if output.multilabel:
         return masks.count_each(unpack(labels, k), unpack(predicted, k), labels != VOID)

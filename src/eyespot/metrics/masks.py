@@ -76,7 +76,7 @@ def score(
     their groups.
     """
     k = len(classes)
-    counts = np.stack([_flat(c) for c in images]).astype(np.float64)
+    counts = table(images).reshape(len(images), k, -1)
     scores = bootstrap(counts.reshape(len(images), -1), lambda c: _measures(c, k), groups=groups)
     out: dict[str, Any] = dict(
         zip(("pixel_accuracy", "mean_iou", "mean_dice", "boundary_f"), scores, strict=False)
@@ -93,6 +93,16 @@ def score(
     if matrices:
         out["confusion"] = np.sum(matrices, 0).tolist()
     return out
+
+
+def table(images: Sequence[Counts]) -> Float:
+    """(N, K * 7) of the counts of N images, whose sums are those of all together"""
+    return np.stack([_flat(c).reshape(-1) for c in images]).astype(np.float64)
+
+
+def mean_iou(counts: Float, k: int) -> Float:
+    """(..., K * 7) counts -> (...) the mean IoU over the classes that occur"""
+    return _measures(counts, k)[..., 1]
 
 
 def _flat(c: Counts) -> NDArray[np.int64]:

@@ -1,17 +1,29 @@
 """All nodes together: one model from decoded pixels to logits, probabilities and labels."""
 
+from dataclasses import asdict
+from json import dumps
+
 import numpy as np
 import onnx
 from onnx import helper
 
+from eyespot.certificate.contents import CARD
+from eyespot.certificate.seal import entry
 from eyespot.data.preprocess.preprocessing import OWN, Preprocessing
 from eyespot.onnx_file.input_nodes import PIXELS, has_any_size, normalised_nodes, takes_grey, values_of_pixels
 from eyespot.onnx_file.network_graph import INPUT, OUTPUT
 from eyespot.onnx_file.nodes import Nodes
 from eyespot.onnx_file.output_nodes import LABELS, LOGITS, PROBABILITIES, class_nodes, final_nodes, mask_nodes
 from eyespot.prediction.torch_engine import TorchEngine
+from eyespot.weights.card import Card
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def file_body(engine: TorchEngine, card: Card, network: onnx.ModelProto) -> bytes:
+    """The model with its card, without a certificate."""
+    body = build(engine, network).SerializeToString() + entry(CARD, dumps(asdict(card)))
+    return body + entry("eyespot.classes", dumps(card.classes))
 
 
 def build(engine: TorchEngine, network: onnx.ModelProto) -> onnx.ModelProto:

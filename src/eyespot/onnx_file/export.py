@@ -3,12 +3,12 @@
 import os
 import time
 from dataclasses import asdict, dataclass, replace
-from json import dumps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyespot.certificate.certificate import Certificate, hashes_of
-from eyespot.certificate.contents import CARD, CERTIFICATE
+from eyespot.certificate.contents import CERTIFICATE
 from eyespot.certificate.exported import SUFFIX, Exported, is_exported
 from eyespot.certificate.measure import Difference
 from eyespot.certificate.seal import entry, seal_of
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from eyespot.onnx_file.network_graph import NetworkGraph
 
+MAX_LOSS = 1.0
+"""Points, out of 100."""
+NO_NNCF = "nncf is needed for --int8, and is not installed: pip install 'eyespot[int8]'"
 MISSING = "{} is needed to export, and is not installed: pip install 'eyespot[export]'"
 
 
@@ -37,6 +40,7 @@ class Export:
 
     difference   the largest of the logits from torch's, as a share of their scale
     seconds      that it took
+    int8         what is lost by it, in a sentence
     """
 
     path: Path
@@ -44,11 +48,14 @@ class Export:
     difference: float
     tests: int
     seconds: float
+    int8: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.path}  {self.bytes / 1e6:.1f} MB, {self.tests} test images, at most {self.difference:.1e} of the logits' "
-            f"scale from torch"
+            f"scale from {'its exact whole numbers' if self.int8 else 'torch'}"
+            + f"\n{self.int8}"
+            * bool(self.int8)
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,16 +63,27 @@ class Export:
         return asdict(self) | {"path": str(self.path)}
 
 
-def export(run: str | os.PathLike, out: str | os.PathLike | None = None, *, force: bool = False) -> Export:
+def export(
+    run: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    *,
+    int8: bool = False,
+    max_loss: float = MAX_LOSS,
+    calibration: str | os.PathLike | None = None,
+    force: bool = False,
+) -> Export:
     """Write a run as one .onnx file, from decoded pixels to probabilities, with its certificate.
 
     run     a run folder or the model file in it; of a cross-validation, the folder of one fold
     out     the file; RUN.onnx beside the run folder if not given
+    int8    with the network in 8-bit whole numbers, calibrated on training images and measured on validation images
+    max_loss      points, out of 100, that accuracy or mean IoU may lose by int8; layers stay in float where it would be more
+    calibration   a data set in place of the run's own images for int8
 
-    Raises UserError where the file does not give what torch gives: then none is written.
+    Raises UserError where the file does not give what torch gives, or where int8 loses more: then none is written.
     """
     start = time.monotonic()
-    _need()
+    _need(int8)
     path = _out(run, out)
     refuse_existing(path, force)
     card, engine = _engine(run)
@@ -75,11 +93,20 @@ def export(run: str | os.PathLike, out: str | os.PathLike | None = None, *, forc
     graph = network_graph(engine.network, engine.side)
     content, certificate = contents(card, engine, graph.model)
     worst = check(content, certificate, graph, card)
+    if int8:
+        from eyespot.onnx_file.int8 import int8_contents
+
+        content, certificate, worst = int8_contents(
+            run, engine, graph.model, certificate, max_loss, calibration
+        )
     write_file(path, content + seal_of(content))
-    return Export(path, len(content), worst.share, len(certificate.tests), time.monotonic() - start)
+    loss = certificate.quantised.get("sentence", "")
+    return Export(path, len(content), worst.share, len(certificate.tests), time.monotonic() - start, loss)
 
 
-def _need() -> None:
+def _need(int8: bool) -> None:
+    if int8 and find_spec("nncf") is None:  # its import takes seconds
+        raise UserError(NO_NNCF)
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(name)
@@ -117,11 +144,10 @@ def _engine(run: str | os.PathLike) -> tuple[Card, TorchEngine]:
 
 def contents(card: Card, engine: TorchEngine, network: "onnx.ModelProto") -> tuple[bytes, Certificate]:
     """The file without its seal."""
-    from eyespot.onnx_file.build import build
+    from eyespot.onnx_file.build import file_body
     from eyespot.onnx_file.certify import certify
 
-    body = build(engine, network).SerializeToString() + entry(CARD, dumps(asdict(card)))
-    body += entry("eyespot.classes", dumps(card.classes))
+    body = file_body(engine, card, network)
     certificate = certify(engine, card, hashes_of(body, card))
     return body + entry(CERTIFICATE, certificate.as_json()), certificate
 

@@ -24,7 +24,10 @@ def class_nodes(nodes: Nodes, x: str, engine: TorchEngine, size: int, run: Run) 
     views = [_view(nodes, x, engine, size, flipped, pixels) for flipped, pixels in engine.views]
     if len(views) == 1:
         return nodes("Identity", run(views[0]), name=LOGITS)
-    logits = run(nodes("Concat", *views, axis=0))
+    # Not side by side along the batch: OpenVINO 2026.4 is silently wrong for int8 behind such a Concat.
+    stacked = nodes("Concat", *(nodes("Unsqueeze", view, np.array([0])) for view in views), axis=0)
+    one = [engine.network.channels, *[engine.side] * engine.dim]
+    logits = run(nodes("Reshape", stacked, np.array([-1, *one])))
     shape = nodes.shape(len(views), nodes.length(x, 0), len(engine.card.classes))
     by_view = nodes("LogSoftmax", nodes("Reshape", logits, shape), axis=-1)
     total = nodes("ReduceLogSumExp", by_view, np.array([0]), keepdims=0)

@@ -24,4 +24,6 @@ def check_engine(name: str) -> str:
 
 def open_engine(exported: Exported, engine: str) -> Any:
     """The engine of a file. Raises UserError where it is not installed."""
-    return imported(ENGINES[check_engine(engine)])(exported.card, exported.content, exported.digest)
+    opened = imported(ENGINES[check_engine(engine)])(exported.card, exported.content, exported.digest)
+    opened.precision = exported.certificate.precision
+    return opened

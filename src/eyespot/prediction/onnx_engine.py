@@ -20,12 +20,13 @@ NO_RUNTIME = (
 class OnnxEngine(ExportedEngine):
     """The graph in ONNX Runtime.
 
-    content   the bytes of the file, so that what was checked is what is computed
+    content      the bytes of the file, so that what was checked is what is computed
+    as_written   whether each node is computed as it is written, so that int8 is computed in float32 from whole numbers
     """
 
     takes_any_size = True
 
-    def __init__(self, card: Card, content: bytes, name: str = ""):
+    def __init__(self, card: Card, content: bytes, name: str = "", *, as_written: bool = False):
         super().__init__(card, name)
         try:
             import onnxruntime
@@ -33,6 +34,8 @@ class OnnxEngine(ExportedEngine):
             raise UserError(NO_RUNTIME) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        if as_written:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.engine = f"onnxruntime {onnxruntime.__version__}"
         try:
             self.session: Any = onnxruntime.InferenceSession(

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from eyespot.certificate.certificate import INT8
 from eyespot.certificate.exported import Exported, is_exported, read_exported
 from eyespot.certificate.measure import Difference, difference
 from eyespot.certificate.remembered import is_remembered, processor_name, remember
@@ -114,6 +115,8 @@ def check_once(exported: Exported, engine: Any) -> None:
     say(f"checking {exported.path} on this machine, which is done once")
     worst, _ = measured(exported, engine, with_resizing=False)
     if not worst.holds:
+        if exported.certificate.precision == INT8:
+            raise UserError(_int8_refusal(exported, engine, worst))
         made = exported.certificate.versions
         versions = ", ".join(
             f"{name} {made[name]}" for name in ("pillow", "numpy", "onnxruntime") if name in made
@@ -124,6 +127,14 @@ def check_once(exported: Exported, engine: Any) -> None:
             "it again here"
         )
     remember(exported.digest, engine.engine, worst.share)
+
+
+def _int8_refusal(exported: Exported, engine: Any, worst: Difference) -> str:
+    other = "" if engine.engine.startswith(DEFAULT) else f"use --engine {DEFAULT}, or "
+    return (
+        f"{exported.path}: int8 is computed otherwise here (logits are off by {worst.share:.1e} of their scale, "
+        f"{exported.certificate.tolerance:g} is allowed, with {engine.engine} on {processor_name()}): {other}export the run without --int8"
+    )
 
 
 def measured(
