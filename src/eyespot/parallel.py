@@ -17,9 +17,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], alone: float = 0.0) -> Iterator[R]:
+def in_order(work: Callable[[T], R], items: Iterable[T], alone: float = 0.0, ahead: int = 0) -> Iterator[R]:
     """Map in threads, in order, holding only a few results ahead: constant memory for any number of items.
 
+    ahead   at least so many results are computed while the caller works on one, such as a batch
     alone   seconds per item; while the mean is below it, this thread does the work and no others are started
     """
     items = iter(items)
@@ -27,7 +28,9 @@ def in_order(work: Callable[[T], R], items: Iterable[T], alone: float = 0.0) -> 
         yield from _while_fast(work, items, alone)
     threads = max(2, cores())
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(items, 2 * threads))
+        waiting: deque[Future[R]] = deque(
+            pool.submit(work, item) for item in islice(items, max(ahead, 2 * threads))
+        )
         try:
             while waiting:
                 yield waiting.popleft().result()

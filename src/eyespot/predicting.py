@@ -10,7 +10,7 @@ import typer
 from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
-from eyespot.shell import Device, Engine, Force, Json, Quiet, RunPath
+from eyespot.shell import Device, Engine, Force, Json, Precision, Quiet, RunPath
 
 if TYPE_CHECKING:
     from eyespot.prediction.output import WriteRequest, Written
@@ -61,6 +61,7 @@ def predict(
     ] = False,
     device: Device = None,
     engine: Engine = None,
+    precision: Precision = None,
     on: Annotated[
         str | None,
         typer.Option(
@@ -78,14 +79,16 @@ def predict(
     from eyespot.prediction.load import load
     from eyespot.prediction.output import WriteRequest
 
-    predictor = load(run, device=device, engine=engine)
+    predictor = load(run, device=device, engine=engine, precision=precision)
     read = predictor.preprocessing
     masks = predictor.output.of_positions
     files = expand(paths, sys.stdin, read.dim, leave_out_masks=masks, channel_files=read.channel_files)
     common = Path(paths[0]) if len(paths) == 1 and Path(paths[0]).is_dir() else None
     request = WriteRequest(run, out, format, common, instances, probabilities, force)
     with ExitStack() as stack:
-        source = _workers(stack, on, run, device=device, engine=engine) if on else predictor
+        source = (
+            _workers(stack, on, run, device=device, engine=engine, precision=precision) if on else predictor
+        )
         if json and out is None and not masks:
             written = _print_predictions(source, files)
         else:

@@ -11,13 +11,20 @@ from eyespot.prediction.predictor import Predictor
 from eyespot.weights.hub import local
 
 
-def load(run: str | os.PathLike, *, device: str | None = None, engine: str | None = None) -> Predictor:
+def load(
+    run: str | os.PathLike,
+    *,
+    device: str | None = None,
+    engine: str | None = None,
+    precision: str | None = None,
+) -> Predictor:
     """A predictor from a run folder, a model file or an exported file; of a cross-validation, with all its networks.
 
     It may be in a repository of the Hugging Face hub: hub:owner/name, or hub:owner/name@revision.
 
     device   where torch computes: cpu, cuda, cuda:1 or mps; a GPU if there is one, if not given; an exported file is computed on the processor
     engine   torch for a run, onnxruntime or openvino for an exported file; what fits, if not given
+    precision   of openvino: f32, or bf16, which is faster and rounds; f32 if not given
 
     Raises UserError for an unknown device or engine, an engine that is not installed, and a damaged or changed file.
     """
@@ -33,11 +40,13 @@ def load(run: str | os.PathLike, *, device: str | None = None, engine: str | Non
             raise UserError(
                 f"{run} is an exported file, which is computed on the processor: leave out --device {device}"
             )
-        return load_exported(run, engine)
+        return load_exported(run, engine, precision)
     if engine not in (None, TORCH):
         raise UserError(
             f"{run} is no exported file, which --engine {engine} reads: write one with eyespot export {run}"
         )
+    if precision is not None:
+        raise UserError(f"--precision is for exported files, and {run} is none: leave it out")
     require("torch", f"predicting with {run}", "; or give the .onnx file that eyespot export writes")
     from eyespot.prediction.load_torch import load_run
 
