@@ -1,5 +1,6 @@
 """`eyespot serve`: the API predicts as `predict` does, declines what it must, and stops cleanly."""
 
+import asyncio
 import gzip
 import io
 import json
@@ -18,6 +19,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 import eyespot
@@ -536,3 +538,21 @@ def test_a_form_that_is_cut_has_no_prediction(client):
 def test_what_predict_warns_of_is_a_remark(client):
     grey, dark = post(client, png(0, (20, 26)), png(0)).json()["predictions"]
     assert any("grey" in remark for remark in grey["remarks"]) and not dark["remarks"]
+
+
+class Gone:
+    """A request whose client went away after it had sent an image."""
+
+    headers = {"content-type": "image/png"}  # noqa: RUF012
+
+    async def stream(self):
+        yield png(0)
+
+    async def is_disconnected(self):
+        return True
+
+
+def test_the_engine_does_nothing_for_a_client_that_went_away(service, monkeypatch):
+    monkeypatch.setattr(predict, "read_content", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(Service(service.predictor, LIMITS).work(Gone(), predict.Predict(service.predictor)))

@@ -145,11 +145,15 @@ def test_signals():
     with serving(predictor) as client:
         got = post(client, buffer.getvalue(), view=True).json()["predictions"][0]
         assert got["probabilities"] == predictor(signal)[0].probabilities
-        assert picture(got["view"]["picture"]).size[0] > 100
+        assert picture(got["view"]["picture"]).size == (640, 160)
         changes = [change["name"] for change in client.get("/v1/model").json()["changes"]]
         assert changes == ["reverse", "shift", "gain", "noise"]
         assert post(client, buffer.getvalue(), "/v1/transform", change="gain:-6").status_code == 200
-        assert post(client, buffer.getvalue(), "/v1/explain").status_code == 200
+        explained = post(client, buffer.getvalue(), "/v1/explain").json()["explanations"][0]["view"]
+        alpha = np.asarray(picture(explained["overlay"]))[..., 3]
+        assert picture(explained["picture"]).size == (640, 160)
+        want = np.abs(eyespot.explain(predictor, signal, check=False).map)
+        assert alpha[0, :: 640 // 64].argmax() == want.argmax() and (alpha == alpha[0]).all()
 
 
 def test_pictures_are_those_of_the_file(classes, masks):

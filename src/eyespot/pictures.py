@@ -48,6 +48,31 @@ def _curves(signal: Array, size: int = 144) -> Image.Image:
     return page
 
 
+WIDE = (640, 160)
+"""Pixels of the curves of a signal that fill their picture, so that what lies over it is at the same time."""
+
+
+def wide_curves(signal: Array) -> Image.Image:
+    """(L, C) as curves over the whole width; each of the first channels between its own extremes"""
+    width, height = WIDE
+    page = Image.new("RGB", WIDE, "white")
+    draw = ImageDraw.Draw(page)
+    for channel, colour in zip(np.asarray(signal, np.float64).T, WIDE_COLOURS, strict=False):
+        low, high = channel.min(), channel.max()
+        y = height - 10 - (channel - low) / (high - low or 1) * (height - 20)
+        x = np.linspace(0, width - 1, len(channel))
+        if len(channel) > 4 * width:  # the range at each pixel, since lines between all samples would hide it
+            pieces = np.array_split(y, width)
+            points = [(k, float(e)) for k, piece in enumerate(pieces) for e in (piece.min(), piece.max())]
+        else:
+            points = list(zip(x.tolist(), y.tolist(), strict=True))
+        draw.line(points, fill=colour, width=2)
+    return page
+
+
+WIDE_COLOURS = ("#1f6f8b", "#b2400f", "#5a7a1a", "#8b5fa8")
+
+
 def overlay(array: Array, labels: Array) -> Array:
     """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in grey, classes but the first as colours over it.
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from eyespot.data.header import Array
-from eyespot.pictures import enlarged, to_display
+from eyespot.pictures import enlarged, to_display, wide_curves
 
 FOR, AGAINST = (178, 64, 15), (24, 88, 138)
 """The ends of the scale."""
@@ -80,25 +80,13 @@ def shown(picture: Image.Image) -> Image.Image:
 
 def _signal(image: Array, values: NDArray[Any], limit: float) -> dict[str, Image.Image]:
     """A signal as curves; its map as a band of colours, and both below each other on one axis of time"""
-    width = 640
-    curves = Image.new("RGB", (width, 160), "white")
-    draw = ImageDraw.Draw(curves)
-    colours = ("#1f6f8b", "#b2400f", "#5a7a1a", "#8b5fa8")
-    for channel, colour in zip(np.asarray(image, np.float64).T[:4], colours, strict=False):
-        low, high = channel.min(), channel.max()
-        y = 150 - (channel - low) / (high - low or 1) * 140
-        x = np.linspace(0, width - 1, len(channel))
-        if len(channel) > 4 * width:  # the range at each pixel, since lines between all samples would hide it
-            parts = np.array_split(y, width)
-            points = [(k, float(e)) for k, piece in enumerate(parts) for e in (piece.min(), piece.max())]
-        else:
-            points = list(zip(x.tolist(), y.tolist(), strict=True))
-        draw.line(points, fill=colour, width=2)
+    curves = wide_curves(image)
+    width = curves.width
     at = np.minimum((np.arange(width) + 0.5) * len(values) / width, len(values) - 1).astype(int)
     band = Image.fromarray(np.repeat(coloured(values[at], limit)[None], BAND, 0))
-    both = Image.new("RGB", (width, 160 + BAND + 4), "white")
+    both = Image.new("RGB", (width, curves.height + BAND + 4), "white")
     both.paste(curves, (0, 0))
-    both.paste(band, (0, 164))
+    both.paste(band, (0, curves.height + 4))
     return {"image": curves, "map": band, "both": both}
 
 

@@ -14,10 +14,9 @@ from eyespot.explanation.methods import METHODS
 from eyespot.explanation.result import Explanation
 from eyespot.explanation.score import has_gradients
 from eyespot.explanation.subject import Subject, subject_of_content
-from eyespot.pictures import to_display
 from eyespot.prediction.predictor import Predictor
 from eyespot.serving.limits import Refusal
-from eyespot.serving.views import BAND, as_png, small
+from eyespot.serving.views import as_png, shown, small, stretched
 
 SLOW = ("rise",)
 """Methods that would keep the engine from all other requests for minutes."""
@@ -84,10 +83,10 @@ def _view(explanation: Explanation) -> dict[str, Any]:
         document["slice"] = strongest_slice(values)
         array = array[document["slice"]]
         values = values[document["slice"]]
-    if values.ndim == 1:
-        values = np.repeat(values[None], BAND, 0)
-    document["picture"] = as_png(small(to_display(array)))
-    document["overlay"] = as_png(small(Image.fromarray(_transparent(values))))
+    document["picture"] = as_png(small(shown(array)))
+    row = values.ndim == 1
+    over = Image.fromarray(_transparent(values[None] if row else values))
+    document["overlay"] = as_png(small(stretched(over) if row else over))
     return document
 
 

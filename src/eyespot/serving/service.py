@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from eyespot.data.header import Unreadable
 from eyespot.prediction.predictor import Predictor
@@ -76,7 +76,7 @@ class Service:
                         raise Refusal(
                             400, f"the request has {len(uploads)} images, and this takes {most} at a time"
                         )
-                    return [await self._outcome(i, upload, job) for i, upload in enumerate(uploads)]
+                    return [await self._outcome(i, upload, job, request) for i, upload in enumerate(uploads)]
             except TimeoutError as error:
                 raise TooSlow(self.limits.seconds) from error
 
@@ -87,8 +87,10 @@ class Service:
         channels = self.predictor.preprocessing.channel_files
         return await self.queue.read(uploads_of, body, kind, self.limits, channels)
 
-    async def _outcome(self, index: int, upload: Upload, job: Job) -> Outcome:
+    async def _outcome(self, index: int, upload: Upload, job: Job, request: Request) -> Outcome:
         async with self.queue.image():
+            if await request.is_disconnected():  # nobody waits for what the engine would be kept busy with
+                raise ClientDisconnect
             try:
                 with self.metrics.stage("read"):
                     ready = await self.queue.read(self._read, upload, job)

@@ -11,12 +11,10 @@ from PIL import Image, ImageColor
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.pictures import MAP_COLOURS, to_display
+from eyespot.pictures import MAP_COLOURS, WIDE, to_display, wide_curves
 
 SIDE = 1200
 """Pixels of the longer side of a picture, at most."""
-BAND = 24
-"""Rows of the band that stands for a signal."""
 
 
 def picture_of(content: bytes, preprocessing: Preprocessing) -> Array:
@@ -29,12 +27,22 @@ def view(array: Array, labels: Array | None = None) -> dict[str, Any]:
 
     Of a volume the middle slice, of a signal its curves.
     """
-    document: dict[str, Any] = {"picture": as_png(small(to_display(array)))}
+    document: dict[str, Any] = {"picture": as_png(small(shown(array)))}
     if array.ndim == 4:
         document["slice"] = len(array) // 2
     if labels is not None:
         document["overlay"] = as_png(small(label_picture(labels, array.ndim - 1)))
     return document
+
+
+def shown(array: Array) -> Image.Image:
+    """An array (*S, C) as a person sees it, of the same extent as what lies over it."""
+    return wide_curves(array) if array.ndim == 2 else to_display(array)
+
+
+def stretched(row: Image.Image) -> Image.Image:
+    """One row of pixels over the whole height of a signal's picture."""
+    return row.resize(WIDE, Image.Resampling.NEAREST)
 
 
 def small(picture: Image.Image) -> Image.Image:
@@ -67,13 +75,13 @@ def label_picture(labels: Array, dim: int) -> Image.Image:
     if dim == 3:
         planes = planes[:, planes.shape[1] // 2]
     if dim == 1:
-        planes = np.repeat(planes[:, None], BAND, 1)
+        planes = planes[:, None]
     rgba = np.zeros((*planes.shape[1:], 4), np.uint8)
     for k, plane in enumerate(planes):
         indices = np.where(plane, k + 1, 0) if overlapping else plane
         painted = indices > 0
         rgba[painted] = _table()[(indices[painted] - 1) % len(MAP_COLOURS)]
-    return Image.fromarray(rgba)
+    return stretched(Image.fromarray(rgba)) if dim == 1 else Image.fromarray(rgba)
 
 
 def _table() -> NDArray[np.uint8]:

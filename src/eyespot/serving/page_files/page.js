@@ -21,12 +21,14 @@ const say = (text) => {
 
 // The model
 
-function scoreText({ metric, scores }) {
+const WORDS = { 1: "signals", 2: "images", 3: "volumes" };
+
+function scoreText({ metric, scores, input }) {
   const score = scores[metric.key];
   if (!score || score.value === null) return `Its ${metric.name} was not measured.`;
   const between = score.low === null ? "" : ` (95% interval ${percent(score.low)} to ${percent(score.high)})`;
   const set = metric.of ? ` (${metric.of})` : "";
-  return `Measured ${metric.name}: ${percent(score.value)}${between} on ${score.n.toLocaleString("en")} images${set}.`;
+  return `Measured ${metric.name}: ${percent(score.value)}${between} on ${score.n.toLocaleString("en")} ${WORDS[input.axes]}${set}.`;
 }
 
 async function start() {
@@ -36,7 +38,10 @@ async function start() {
     say(error.message);
     return;
   }
-  const word = { 1: "signals", 2: "images", 3: "volumes" }[model.input.axes];
+  const word = WORDS[model.input.axes];
+  $("hint").textContent = `Drop ${word} here, ${word === "images" ? "paste one, " : ""}or choose files. They are sent to this server and nowhere else.`;
+  $("choose").textContent = `Choose ${word}`;
+  $("camera").hidden = word !== "images";
   document.title = `${model.name}: eyespot`;
   $("title").textContent = model.name;
   const task = model.task[0].toUpperCase() + model.task.slice(1);
