@@ -3,38 +3,37 @@
 import os
 import subprocess
 import sys
-from importlib.metadata import requires
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 HOOK = """
 import sys
-from importlib.abc import MetaPathFinder
 
-class Only(MetaPathFinder):
+class Only:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
     def find_spec(self, name, path=None, target=None):
         first = name.partition(".")[0]
-        if first not in allowed | set(sys.stdlib_module_names) and not first.startswith("_sysconfigdata"):
-            raise ModuleNotFoundError(f"No module named {first!r}", name=first)
+        known = first in allowed or first in sys.stdlib_module_names or first.startswith("_sysconfigdata")
+        return self.finder.find_spec(name, path, target) if known else None
 
 allowed = {"__main__", *sys.argv.pop(1).split(",")}
 for name in list(sys.modules):  # what .pth files imported
     if name.partition(".")[0] not in allowed | set(sys.stdlib_module_names):
         del sys.modules[name]
-sys.meta_path.insert(0, Only())
+sys.meta_path[:] = map(Only, sys.meta_path)
 from eyespot.cli import main
 sys.argv[0] = "eyespot"
 main()
 """
-MODULES = {
-    "pillow": {"PIL"},
-    "protobuf": {"google"},
-    "markdown-it-py": {"markdown_it"},
-    "prometheus-client": {"prometheus_client"},
-    "python-multipart": {"python_multipart", "multipart"},
-    "h11": {"h11"},
-}
-"""What is imported of a package, where it is not called like the package."""
 
 
 def listed(file: str) -> set[str]:
@@ -46,8 +45,6 @@ def listed(file: str) -> set[str]:
 
 def with_dependencies(names: set[str]) -> set[str]:
     """The packages and all that they require here, by the metadata of what is installed."""
-    from packaging.requirements import Requirement
-
     known: set[str] = set()
     todo = set(names)
     while todo:
@@ -55,7 +52,7 @@ def with_dependencies(names: set[str]) -> set[str]:
         known.add(name)
         needed = [Requirement(line) for line in requires(name) or []]
         todo |= {
-            r.name.lower() for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})
+            canonicalize_name(r.name) for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})
         } - known
     return known
 
@@ -63,7 +60,10 @@ def with_dependencies(names: set[str]) -> set[str]:
 def modules(file: str) -> set[str]:
     """What may be imported on a machine with a requirements file."""
     names = with_dependencies(listed(file))
-    return {"eyespot"}.union(*(MODULES.get(name, {name.replace("-", "_")}) for name in names))
+    owners = packages_distributions().items()
+    return {"eyespot"} | {
+        module for module, packages in owners if set(map(canonicalize_name, packages)) & names
+    }
 
 
 def command(*arguments: object, requirements: str = "predict.txt") -> list[str]:

@@ -2,10 +2,17 @@
 
 import io
 import re
+import signal
+import socket
 import struct
+import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
+import urllib.request
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +28,7 @@ from eyespot.data.header import Unreadable
 from eyespot.data.preprocess.resize import filters, resampled
 from eyespot.environment import usual_cache
 from eyespot.onnx_file.export import export
+from eyespot.prediction.load import load
 from eyespot.softmax import sigmoid, softmax
 
 ROOT = Path(__file__).parents[1]
@@ -283,6 +291,61 @@ def test_verify_and_help(files):
     ended = slim.run("--help")
     assert ended.returncode == 0, ended.stderr
     assert "predict" in ended.stdout
+
+
+@contextmanager
+def serving(path):
+    """The server of a file in a process that has what requirements/serve.txt has, and its address, when it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = slim.command("serve", path, "--port", port, "-q", requirements="serve.txt")
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until_ready(process, address):
+    for _ in range(600):
+        assert process.poll() is None, process.stderr.read()
+        try:
+            return urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the server does not get ready")
+
+
+def sent(address, content):
+    """The status and body of a response."""
+    request = urllib.request.Request(address, content, {"Content-Type": "application/octet-stream"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_serve(files):
+    with serving(files["masks"]) as (process, address):
+        (expected,) = load(files["masks"])([smooth(40, 61)])
+        for form in ("png", "tiff"):
+            status, body = sent(f"{address}/v1/predict?format={form}", READ["rgb.png"])
+            assert status == 200, body
+            with Image.open(io.BytesIO(body)) as mask:
+                assert np.array_equal(np.asarray(mask) == 255, expected.labels == 1)
+        for path, content in (
+            ("predict", REFUSED["deep.tif"]),
+            ("transform?change=hflip", READ["rgb.png"]),
+        ):
+            status, body = sent(f"{address}/v1/{path}", content)
+            assert 400 <= status < 500 or status == 501, (path, status, body)
+            assert b"pip install" in body or b"torch" in body, (path, body)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize(
