@@ -337,10 +337,7 @@ def test_serve(files):
             assert status == 200, body
             with Image.open(io.BytesIO(body)) as mask:
                 assert np.array_equal(np.asarray(mask) == 255, expected.labels == 1)
-        for path, content in (
-            ("predict", REFUSED["deep.tif"]),
-            ("transform?change=hflip", READ["rgb.png"]),
-        ):
+        for path, content in (("predict", REFUSED["deep.tif"]),):
             status, body = sent(f"{address}/v1/{path}", content)
             assert 400 <= status < 500 or status == 501, (path, status, body)
             assert b"pip install" in body or b"torch" in body, (path, body)
