@@ -105,7 +105,7 @@ def has(*flags: str) -> bool:
 
 
 def write_run(run: Path, model: str) -> None:
-    """A model file with random weights and moved statistics."""
+    """A model file with random weights and the statistics of noise."""
     import torch
 
     from eyespot.models import create
@@ -113,6 +113,9 @@ def write_run(run: Path, model: str) -> None:
 
     torch.manual_seed(0)
     network = create(model, classes=len(CLASSES), channels=3, dim=2)
+    for module in network.modules():
+        if hasattr(module, "running_var"):
+            module.momentum = 1.0
     with torch.no_grad():
         network.train()(torch.randn(4, 3, SIZE, SIZE))
     content = {
