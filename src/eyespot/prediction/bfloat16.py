@@ -16,7 +16,7 @@ from eyespot.prediction.verification import check_once, prepared
 
 OPENVINO = "openvino"
 FLOAT32, BFLOAT16 = "f32", "bf16"
-FARTHEST = 0.5
+FARTHEST = 0.1
 """Of the logits' scale: what is farther from float32 was not only rounded."""
 SETTINGS = {"INFERENCE_PRECISION_HINT": BFLOAT16}
 
