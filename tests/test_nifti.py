@@ -175,7 +175,10 @@ def test_what_is_not_read_is_named(file, reason):
         (b"ObjectType = Image\nNDims = 3\n" + bytes(99), r"it is MetaImage \(MHA\), which is not read"),
         (bytes(128) + b"DICM" + bytes(99), "it is DICOM, which is not read"),
         (bytes(nibabel.AnalyzeHeader().binaryblock), "header of an Analyze pair"),
-        (gzip.compress(nibabel.MGHImage(np.ones((3, 4, 5), np.int16), np.eye(4)).to_bytes(), mtime=0), "it is MGH"),
+        (
+            gzip.compress(nibabel.MGHImage(np.ones((3, 4, 5), np.int16), np.eye(4)).to_bytes(), mtime=0),
+            "it is MGH",
+        ),
     ],
 )
 def test_other_kinds_of_volume_are_called_by_their_names(file, reason):
