@@ -1,6 +1,7 @@
 """One file that gives what the run gives, its certificate, and files that were changed."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from onnx import numpy_helper
 from exported import masks, preprocessing, write_run
 from eyespot import UserError, explain, export, inspect, load, verify
 from eyespot.certificate.exported import read_exported
+from eyespot.certificate.seal import seal_of
 from eyespot.onnx_file import input_nodes, network_graph
 from eyespot.prediction import verification
 from eyespot.prediction.openvino_engine import OpenVinoEngine
@@ -137,6 +139,30 @@ def test_a_file_of_another_program_is_refused(tmp_path, file):
     path.write_bytes(b"\x00\x01 no protobuf")
     with pytest.raises(UserError, match=r"damaged or not an \.onnx file"):
         load(path)
+
+
+@pytest.mark.parametrize("key", ["eyespot.card", "eyespot.certificate"])
+def test_a_sealed_file_that_lacks_something_is_refused(tmp_path, file, key):
+    model = onnx.load(file)
+    kept = [entry for entry in model.metadata_props if entry.key not in (key, "eyespot.seal")]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    content = model.SerializeToString()
+    path = tmp_path / "t.onnx"
+    path.write_bytes(content + seal_of(content))
+    with pytest.raises(UserError, match=f"has no {key}"):
+        load(path)
+
+
+def test_an_empty_file_and_a_folder_say_what_they_are(tmp_path):
+    path = tmp_path / "empty.onnx"
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match="is empty"):
+        load(path)
+    folder = tmp_path / "folder.onnx"
+    folder.mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        load(folder)
 
 
 def with_fault(monkeypatch, fault):
@@ -270,6 +296,14 @@ def test_an_exported_file_needs_neither_torch_nor_onnx(file, cells_file):
         assert not {"torch", "onnx", "onnxscript", "sklearn", "matplotlib"} & set(done.stdout.split())
 
 
+def test_nothing_is_sent_or_kept_by_the_engine(file, tmp_path):
+    code = "import sys, eyespot; eyespot.load(sys.argv[1])"
+    places = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "EYESPOT_CACHE")}
+    known = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code, file], env=known | places, check=True, capture_output=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["verified"]
+
+
 def test_what_needs_the_network_says_so(file):
     image = images(1, (16, 16, 3))[0]
     explained = explain(file, image, method="occlusion", check=False)
@@ -287,6 +321,8 @@ def test_names_of_files(run, file, tmp_path):
         export(file)
     with pytest.raises(UserError, match="--force"):
         export(run, file)
+    with pytest.raises(UserError, match="none does not exist: make it"):
+        export(run, tmp_path / "none" / "m.onnx")
     with pytest.raises(UserError, match="does not exist"):
         load(tmp_path / "none.onnx")
     with pytest.raises(UserError, match=r"no \.onnx file"):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from eyespot.errors import UserError
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else ONNX Runtime 1.32 keeps an id and sends events
+
 
 def cache_folder() -> Path:
     """Where decoded images, built-in sets and weights are kept: $EYESPOT_CACHE, or the system's place for caches."""

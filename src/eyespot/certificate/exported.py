@@ -35,12 +35,20 @@ def is_exported(run: object) -> bool:
 
 def read_exported(path: Path) -> Exported:
     """The file. Raises UserError for one that is missing, not ours, or not as it was when it was exported."""
+    if path.is_dir():
+        raise UserError(
+            f"{path} is a folder, and not a file that eyespot export wrote: rename it if it is a run"
+        )
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: write it with eyespot export RUN -o {path}") from error
     except OSError as error:
         raise UserError(system_sentence("read", path, error)) from error
+    if not content:
+        raise UserError(
+            f"{path} is empty (0 bytes): export it again, or copy it again from where it was made"
+        )
     try:
         entries = metadata(content)
     except (ValueError, UnicodeDecodeError) as error:
@@ -56,6 +64,11 @@ def read_exported(path: Path) -> Exported:
         raise UserError(
             f"{path} was changed after it was exported ({_what_differs(content, entries)}): export it again, or copy it again from where it was made"
         )
+    for key in (CARD, CERTIFICATE):
+        if key not in entries:
+            raise UserError(
+                f"{path} has no {key} in its metadata: export it again, or copy it again from where it was made"
+            )
     card = card_of(entries[CARD], path)
     return Exported(path, content, card, _certificate(entries[CERTIFICATE], path))
 

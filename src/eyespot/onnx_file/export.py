@@ -127,6 +127,10 @@ def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
         return folder.with_name(folder.name + SUFFIX)
     if not is_exported(out):
         raise UserError(f"{out} does not end with {SUFFIX}: give a name that does")
+    if not Path(out).parent.is_dir():
+        raise UserError(
+            f"the folder {Path(out).parent} does not exist: make it, or name another file with --out"
+        )
     return Path(out)
 
 
