@@ -46,6 +46,15 @@ def no_network(monkeypatch):
         )
 
 
+@pytest.fixture(autouse=True)
+def not_quiet():
+    """A command with --quiet in one test does not silence those after it."""
+    yield
+    from eyespot.console import quiet
+
+    quiet(False)
+
+
 @dataclass
 class Result:
     """What a command printed and how it ended."""
