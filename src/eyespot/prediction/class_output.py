@@ -25,7 +25,6 @@ class ClassOutput:
     metric = ("accuracy", "accuracy")
     of_positions = False
     ahead = BATCH
-    """Images that are decoded while the engine computes."""
 
     def __init__(self, card: Card, engine: Engine):
         self.card = card

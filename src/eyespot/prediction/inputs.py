@@ -88,10 +88,15 @@ class Remarks:
     def of(self, name: str, remarks: Iterable[str | None]) -> None:
         """Warn of each remark about a file, unless the same was said of another, whatever its numbers."""
         for remark in filter(None, remarks):
-            kind = re.sub(r"\d[\d.,e+-]*", "#", remark)
+            kind = kind_of(remark)
             if kind not in self._given:
                 self._given.add(kind)
                 warnings.warn(f"{name}: {remark} (not repeated for other files)", UserWarning, stacklevel=3)
+
+
+def kind_of(remark: str) -> str:
+    """A remark without its numbers: what two files are given the same warning for."""
+    return re.sub(r"\d[\d.,e+-]*", "#", remark)
 
 
 def _paths(lines: Iterable[str]) -> Iterator[Path]:

@@ -17,6 +17,7 @@ class MaskOutput(Segmenter):
 
     metric = ("mean_iou", "mean IoU")
     of_positions = True
+    ahead = 0
 
     def stream(self, images: Iterable[tuple[str, Array | str]]) -> Iterator[MaskPrediction]:
         """Predictions one by one, in order; the reason in place of one for an image that cannot be read."""

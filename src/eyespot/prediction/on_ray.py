@@ -4,7 +4,6 @@ Each worker loads the network once. A batch whose worker dies is predicted again
 """
 
 import logging
-import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from eyespot.errors import UserError
 from eyespot.files import make_folder, temporary_folder, write_file
 from eyespot.parallel import batched
 from eyespot.prediction.class_output import BATCH
+from eyespot.prediction.inputs import kind_of
 from eyespot.prediction.load import load
 from eyespot.prediction.model_file import model_files
 from eyespot.prediction.output import WriteRequest, Written
@@ -128,7 +128,7 @@ def workers(ray: Any, run: str, **how: Any) -> Workers:
 def _warn(remarks: list[str], said: set[str]) -> None:
     """Give each kind of warning once, whatever the file and the numbers."""
     for remark in remarks:
-        kind = re.sub(r"\d[\d.,e+-]*", "#", remark.partition(": ")[2])
+        kind = kind_of(remark.partition(": ")[2])
         if kind not in said:
             said.add(kind)
             warnings.warn(remark, UserWarning, stacklevel=2)

@@ -77,6 +77,8 @@ class Output(Protocol):
     """The main metric: its key in the card, and what it is called."""
     of_positions: bool
     """Whether it takes logits of each position, (B, classes, *S), or of whole images, (B, classes)."""
+    ahead: int
+    """Images that are decoded while the engine computes; 0 for a few."""
 
     def __init__(self, card: Card, engine: Engine): ...
 

@@ -60,7 +60,7 @@ class Predictor:
     def stream(self, images: Iterable[Any]) -> Iterator[Any]:
         """Predictions one by one, in order, in constant memory; for an image that cannot be read, the reason."""
         read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
-        return self.output.stream(in_order(read, images, ahead=getattr(self.output, "ahead", 0)))
+        return self.output.stream(in_order(read, images, ahead=self.output.ahead))
 
     def write(self, files: Iterable[Path], request: WriteRequest, source: Source | None = None) -> Written:
         """Predict files and write what is predicted. source   what predicts, if not this process"""
