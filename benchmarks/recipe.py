@@ -4,7 +4,7 @@
 
 All runs see the same images, the same number of times, and are tested on the same images. Prints for each part the
 mean difference to all parts, paired by seed, with the smallest and the largest, and the seconds of the whole command.
-The results are in benchmarks/recipe.md.
+The results are in docs/recipe.md.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The recipe: the parts of training that are not the network, each of which can be left out.
 
-What each is worth, over several seeds, is in benchmarks/recipe.md.
+What each is worth, over several seeds, is in docs/recipe.md.
 """
 
 from eyespot.errors import UserError, nearest

@@ -1,0 +1,62 @@
+"""How the site is built: `sphinx-build -W --keep-going docs docs/_build/html`.
+
+The course's scripts, docs/course/NN_name.py, are run by sphinx-gallery while the site is built; `-D
+plot_gallery=0` builds the site without running them. docs/live, where it exists, is copied as it is.
+"""
+
+import sys
+from pathlib import Path
+
+import eyespot
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+project = "eyespot"
+author = "the authors of eyespot"
+project_copyright = author
+version = eyespot.__version__
+release = version
+language = "en"
+
+extensions = [
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+    "live_pages",
+]
+suppress_warnings = ["config.cache"]  # functions as settings of the gallery cannot be pickled
+exclude_patterns = ["_build", "_extensions", "course/GALLERY_HEADER.rst", "live", "**/sg_execution_times.rst"]
+
+myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+# Formulas become MathML while the site is built, so that pages need no script and no network.
+html_math_renderer = "mathml"
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["course"],
+    "gallery_dirs": ["lecture"],
+    "filename_pattern": r"/\d\d_",
+    "ignore_pattern": r"/(?!\d\d_)[^/]*\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "only_warn_on_example_error": False,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "image_scrapers": ("matplotlib",),
+    "reset_modules": ("matplotlib",),
+    "min_reported_time": 1,
+    "default_thumb_file": None,
+}
+
+html_theme = "furo"
+html_title = "eyespot"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": False}
