@@ -66,6 +66,14 @@ def test_what_was_written_as_json(run, images, cli, tmp_path):
     assert result.code == 1
 
 
+@pytest.mark.parametrize("out", [False, True])
+def test_a_document_where_nothing_can_be_read(run, cli, tmp_path, out):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    result = cli("predict", run, tmp_path / "bad.png", "--json", *["-o", tmp_path / "labels.csv"] * out)
+    assert list(json.loads(result.out)["unreadable"]) == [str(tmp_path / "bad.png")]
+    assert result.code == 2
+
+
 @pytest.mark.parametrize(
     "name,advice",
     [

@@ -118,6 +118,17 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     assert sorted(os.listdir(tmp_path / "out"))[0].startswith("in") and len(os.listdir(tmp_path / "out")) == 2
 
 
+def test_a_volume_three_voxels_wide_is_no_colour_image(tmp_path):
+    labels = np.arange(5 * 4 * 3, dtype=np.uint8).reshape(5, 4, 3)
+    path = write_map(labels, tmp_path / "a.tif", tmp_path / "none.tif")
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 5 and file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISBLACK
+        np.testing.assert_array_equal(file.asarray(), labels)
+    write_map(labels, tmp_path / "colours.tif", tmp_path / "none.tif", colours=True)
+    with tifffile.TiffFile(tmp_path / "colours.tif") as file:
+        assert file.pages.first.photometric == tifffile.PHOTOMETRIC.RGB
+
+
 SMALL = {"mask_files.LARGE": 1, "tiled_file.SIDE": 64, "segmenter.MEMORY_MB": 152}
 """Limits in `eyespot.prediction` that make an image of 500 x 150 pixels a large one."""
 

@@ -556,3 +556,18 @@ def test_the_engine_does_nothing_for_a_client_that_went_away(service, monkeypatc
     monkeypatch.setattr(predict, "read_content", lambda *_: pytest.fail("it was read"))
     with pytest.raises(ClientDisconnect):
         asyncio.run(Service(service.predictor, LIMITS).work(Gone(), predict.Predict(service.predictor)))
+
+
+@pytest.mark.parametrize("torch", [True, False])
+def test_what_serving_needs(monkeypatch, torch, run):
+    from eyespot.serving import serve as module
+
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setattr(module, "has_torch", lambda: torch)
+    with pytest.raises(eyespot.UserError, match="eyespot.serve" if torch else "pip install fastapi uvicorn"):
+        module.serve(run)
+
+
+def test_serving_takes_the_precision_of_predict(run):
+    with pytest.raises(eyespot.UserError, match="--precision is for exported files"):
+        eyespot.serve(run, precision="bf16")

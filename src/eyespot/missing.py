@@ -1,6 +1,7 @@
 """Libraries that a slim install does not have: which command or file needs one, and how it is installed."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from eyespot.errors import UserError
 
@@ -19,6 +20,11 @@ def missing_package(error: BaseException) -> str:
     """The name of the package that an import did not find, if it is one that eyespot comes with; else empty."""
     name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return name if name in PIP else ""
+
+
+def has_torch() -> bool:
+    """Whether torch is installed: where it is not, only exported files are predicted and served."""
+    return find_spec("torch") is not None
 
 
 def install(package: str, line: str = "") -> str:

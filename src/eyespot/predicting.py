@@ -111,7 +111,7 @@ def _print_predictions(source: Any, files: Any) -> "Written":
     predictions = list(source.stream(files))
     unread = {p.path: p.error for p in predictions if p.error is not None}
     documents = [as_document(p) for p in predictions if p.error is None]
-    if documents:
+    if documents or unread:
         print_json({"predictions": documents, "unreadable": unread})
     return Written(unread, len(documents))
 
@@ -120,7 +120,7 @@ def _print_written(written: "Written", request: "WriteRequest", json: bool, mask
     """What was written into the file or the folder"""
     from eyespot.console import count
 
-    if json and written.count:
+    if json and (written.count or written.unread):
         existing = [str(path) for path in written.existing]
         numbers = {"written": written.count, "unreadable": written.unread, "existing": existing}
         print_json({"out": str(request.out)} | numbers)

@@ -167,7 +167,7 @@ def _write_file(
     labels = np.concatenate(bands_of_labels)
     if instances:
         return [write_map(_numbers(segmenter.ids(labels)), path, file, force)]
-    return [write_map(values[labels], to, file, force) for to, values in tables.items()]
+    return [write_map(values[labels], to, file, force, values.ndim > 1) for to, values in tables.items()]
 
 
 def _write_nifti(
@@ -197,7 +197,7 @@ def _write_nifti(
         write_file(soft, nifti_like(np.moveaxis(np.concatenate(shares, 1), 0, -1), file), replace=force)
     if instances:
         return [write_map(_numbers(segmenter.ids(labels)), path, file, force)]
-    return [write_map(values[labels], to, file, force) for to, values in tables.items()]
+    return [write_map(values[labels], to, file, force, values.ndim > 1) for to, values in tables.items()]
 
 
 def opened(file: Path, preprocessing: Preprocessing, remarks: Remarks, instances: bool) -> WindowReader:
@@ -273,30 +273,38 @@ def _holding(path: Path, dtype: np.dtype) -> Path:
     return path.with_suffix(".tif") if path.suffix == ".png" and dtype not in (np.uint8, np.uint16) else path
 
 
-def write_map(values: Array, path: Path, source: Path, force: bool = False) -> Path:
-    """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in."""
+def write_map(values: Array, path: Path, source: Path, force: bool = False, colours: bool = False) -> Path:
+    """One map, whole, with the resolution of the image that it belongs to where that has one; the file that it is in.
+
+    colours   whether the last axis is red, green and blue
+    """
     if (holding := _holding(path, values.dtype)) != path:
         path = holding
         _check_free((path,), force)
     if path.name.endswith(NIFTI):
-        content = nifti_colours(values, source) if values.ndim == 4 else nifti_like(values, source)
+        content = nifti_colours(values, source) if colours else nifti_like(values, source)
     elif path.suffix == ".png":
-        content = encoded_map(values, ".png", dots_per_inch(source))
+        content = encoded_map(values, ".png", dots_per_inch(source), colours)
     else:
-        content = encoded_map(values, path.suffix, resolution_of(source) if path.suffix != ".npy" else {})
+        how = resolution_of(source) if path.suffix != ".npy" else {}
+        content = encoded_map(values, path.suffix, how, colours)
     write_file(path, content, replace=force)
     return path
 
 
-def encoded_map(values: Array, ending: str, how: dict | None = None) -> bytes:
-    """One map as the content of a .npy, .png or else TIFF file. how   more for Pillow or tifffile, such as the resolution"""
+def encoded_map(values: Array, ending: str, how: dict | None = None, colours: bool = False) -> bytes:
+    """One map as the content of a .npy, .png or else TIFF file.
+
+    how       more for Pillow or tifffile, such as the resolution
+    colours   whether the last axis is red, green and blue
+    """
     if ending == ".npy":
         return _npy(values)
     if ending == ".png":
         buffer = io.BytesIO()
         Image.fromarray(values).save(buffer, "PNG", **(how or {}))
         return buffer.getvalue()
-    return tiff_bytes(values, how or {})
+    return tiff_bytes(values, how or {}, colours)
 
 
 def _npy(values: Array) -> bytes:

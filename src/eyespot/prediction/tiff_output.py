@@ -15,12 +15,12 @@ X_RESOLUTION, Y_RESOLUTION, UNIT = 282, 283, 296
 NO_UNIT = 1
 
 
-def tiff_bytes(values: Array, how: dict[str, Any]) -> bytes:
+def tiff_bytes(values: Array, how: dict[str, Any], colours: bool) -> bytes:
     """One map as the content of a TIFF file. Raises ModuleNotFoundError where that takes tifffile, and it is missing.
 
-    how   the resolution, as `resolution_of` gives it
+    how       the resolution, as `resolution_of` gives it
+    colours   whether the last axis is red, green and blue: a volume may be three voxels wide
     """
-    colours = values.ndim > 2 and values.shape[-1] == 3 and values.dtype == np.uint8
     buffer = io.BytesIO()
     try:
         import tifffile

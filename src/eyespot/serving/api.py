@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from eyespot.missing import has_torch
 from eyespot.serving.limits import Refusal
 from eyespot.serving.masks import ENDINGS, FORMATS
-from eyespot.serving.model import has_torch, model_document
+from eyespot.serving.model import model_document
 from eyespot.serving.predict import Predict, PredictFile
 from eyespot.serving.schema import IMAGES, errors, files_of_masks
 from eyespot.serving.service import Service, refuse_unread, whole

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eyespot.serving.limits import Limits
-from eyespot.shell import Device, Engine, Quiet, RunPath
+from eyespot.shell import Device, Engine, Precision, Quiet, RunPath
 
 app = typer.Typer(rich_markup_mode=None)
 """Its command is added to those of the command line."""
@@ -43,6 +43,7 @@ def serve(
     ] = DEFAULT.requests,
     device: Device = None,
     engine: Engine = None,
+    precision: Precision = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve RUN: a page to drop images on, and an HTTP API.
@@ -59,6 +60,7 @@ def serve(
         limits=Limits(megabytes, megapixels, images, seconds, requests),
         device=device,
         engine=engine,
+        precision=precision,
     )
 
 

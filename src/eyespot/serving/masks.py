@@ -90,7 +90,8 @@ def encoded(output: Any, values: Array, kind: str, source: bytes) -> MaskFile:
 
     if kind == "nifti":
         return MaskFile(kind, _nifti(values, source, output.multilabel))
-    return MaskFile(kind, encoded_map(values, ENDINGS[kind]))
+    colours = not output.multilabel and values.ndim > output.preprocessing.dim
+    return MaskFile(kind, encoded_map(values, ENDINGS[kind], colours=colours))
 
 
 def _nifti(values: Array, source: bytes, overlapping: bool) -> bytes:

@@ -1,10 +1,10 @@
 """What a server says of its model: classes, metrics with intervals, and what it can do."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from eyespot import __version__
+from eyespot.missing import has_torch
 from eyespot.prediction.predictor import Predictor
 from eyespot.serving.body import fields_of
 from eyespot.serving.limits import Limits
@@ -37,11 +37,6 @@ def certificate(engine: Any) -> dict[str, Any]:
         "sentence": f"Certificate: this file gives on this machine what it gave when it was exported ({engine.engine}, "
         f"{engine.precision}, SHA-256 {digest[:12]}...).",
     }
-
-
-def has_torch() -> bool:
-    """Whether explanations and changes can be computed here."""
-    return find_spec("torch") is not None
 
 
 def model_document(service: Service) -> dict[str, Any]:

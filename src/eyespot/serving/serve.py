@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from eyespot.console import say
 from eyespot.errors import UserError
 from eyespot.exits import Terminated
+from eyespot.missing import has_torch
 from eyespot.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ SHORTEST = 16
 """Letters of a token, which nobody guesses."""
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 """Names by which this machine calls itself."""
+INSTALL = "pip install 'eyespot[serve]'"
+INSTALL_SLIM = "pip install fastapi uvicorn python-multipart prometheus-client"
+"""Where there is no torch, which the extra would bring."""
 AT_END = 5
 """Seconds beyond the limit of a request, after which stopping no longer waits for it."""
 
@@ -29,8 +33,7 @@ def serve(
     token: str | None = None,
     without_token: bool = False,
     limits: Limits = Limits(),
-    device: str | None = None,
-    engine: str | None = None,
+    **loading: str | None,
 ) -> None:
     """Serve a run folder, a model file, an exported file or a `Predictor`, until Ctrl-C or SIGTERM.
 
@@ -38,7 +41,7 @@ def serve(
     token           that clients send as Authorization: Bearer TOKEN
     without_token   listen at another address without a token
     limits          see `eyespot.serving.limits.Limits`
-    device, engine  see `eyespot.load`
+    loading         device, engine, precision: see `eyespot.load`
 
     Raises UserError for a host without a token, a port in use, and what `load` raises.
     """
@@ -50,9 +53,9 @@ def serve(
         from eyespot.serving.service import Service
     except ImportError as error:
         raise UserError(
-            f"serving needs more packages ({error.name} is missing): pip install 'eyespot[serve]'"
+            f"serving needs more packages ({error.name} is missing): {INSTALL if has_torch() else INSTALL_SLIM}"
         ) from error
-    service = Service(_predictor(run, device, engine), limits, _name(run))
+    service = Service(_predictor(run, loading), limits, _name(run))
     listening = listen(host, port)
     app = create_app(service, token, LOCAL if is_local(host) and token is None else None)
     config = uvicorn.Config(
@@ -73,10 +76,10 @@ def serve(
     say("stopped: what was taken in is finished")
 
 
-def _predictor(run: Any, device: str | None, engine: str | None) -> "Predictor":
+def _predictor(run: Any, loading: dict[str, str | None]) -> "Predictor":
     from eyespot.prediction.load import load
 
-    return load(run, device=device, engine=engine) if isinstance(run, str | os.PathLike) else run
+    return load(run, **loading) if isinstance(run, str | os.PathLike) else run
 
 
 def _name(run: Any) -> str:
