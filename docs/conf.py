@@ -1,7 +1,8 @@
 """How the site is built: `sphinx-build -W --keep-going docs docs/_build/html`.
 
 The course's scripts, docs/course/NN_name.py, are run by sphinx-gallery while the site is built; `-D
-plot_gallery=0` builds the site without running them. docs/live, where it exists, is copied as it is.
+plot_gallery=0` builds the site without running them. docs/live, where it exists, is built into it by
+docs/live/build.py.
 """
 
 import sys
@@ -21,7 +22,11 @@ language = "en"
 
 extensions = [
     "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "derived",
+    "docstrings",
     "mathml",
     "live_pages",
 ]
@@ -30,6 +35,11 @@ exclude_patterns = ["_build", "_extensions", "course/GALLERY_HEADER.rst", "live"
 
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 
 # Formulas become MathML while the site is built, so that pages need no script and no network.
 html_math_renderer = "mathml"

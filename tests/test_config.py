@@ -37,7 +37,7 @@ from eyespot.errors import UserError
 from eyespot.recipe import RENAMED as RENAMED_PARTS
 from eyespot.recipe import parse_recipe
 
-GUIDE = Path(__file__).parent.parent / "docs" / "guide.md"
+SETTINGS_PAGE = Path(__file__).parent.parent / "docs" / "guide" / "settings.md"
 EXAMPLES = {
     "data": "x", "minutes": 3.5, "epochs": 2.0, "model": "small", "size": 32, "fit": "pad", "dim": 2,
     "view": "samples", "void": "none", "multilabel": True, "loss": "ce", "batch": 16, "recipe": "none",
@@ -96,12 +96,13 @@ def test_the_types_for_checkers_are_those_of_the_settings():
         assert type(None) in get_args(hint)
 
 
-def test_the_table_of_the_guide_is_that_of_the_settings():
-    """`python -m eyespot.config` prints the table."""
-    text = GUIDE.read_text()
-    between = text.split("<!-- settings:begin -->\n")[1].split("<!-- settings:end -->")[0]
-    assert between.strip() == as_table()
-    assert len(as_table().splitlines()) == 2 + len(DECLARED)
+def test_the_page_of_settings_is_made_of_the_settings():
+    """`python -m eyespot.config` prints the table, and docs/_extensions/derived.py puts it into the page."""
+    assert "<!-- made: settings -->" in SETTINGS_PAGE.read_text()
+    rows = [line.split("|")[1:3] for line in as_table().splitlines()[2:]]
+    assert [name.strip(" `") for name, _ in rows] == list(DECLARED)
+    typed = {option(name) for name in on_shell()} | {"DATA", ""}
+    assert {text.strip(" `") for _, text in rows} <= typed
 
 
 def test_every_setting_survives_plan_toml(tmp_path):

@@ -9,6 +9,7 @@ import typer
 from eyespot import __version__
 from eyespot.augmenting import Copies, Out, augment_command
 from eyespot.config import layout_settings, on_shell, reading_settings
+from eyespot.course import app as course_command
 from eyespot.documents import print_json
 from eyespot.exits import IN_PART, STOPPED, run_command
 from eyespot.explaining import ExplainFolder, explain_evaluation, refuse_explain
@@ -42,6 +43,7 @@ app.add_typer(export_commands)
 app.add_typer(invariance_command)
 app.add_typer(serve_command)
 app.add_typer(sharing_commands)
+app.add_typer(course_command)
 
 DATA = (
     "Folders of classes, images/ beside masks/, a CSV of path,label or path,mask, or a built-in set: "

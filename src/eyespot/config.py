@@ -1,7 +1,7 @@
 """The settings of a training run, each declared once.
 
-The options of the shell, the signature and docstring of `eyespot.train`, the keys of plan.toml and the table in
-docs/guide.md are derived from the fields of `Config`. `python -m eyespot.config` prints that table.
+The options of the shell, the signature and docstring of `eyespot.train`, the keys of plan.toml and the table on the
+page docs/guide/settings.md are derived from the fields of `Config`. `python -m eyespot.config` prints that table.
 """
 
 import os
