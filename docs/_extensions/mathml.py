@@ -1,5 +1,6 @@
 """Formulas as MathML, written by docutils while the site is built; every browser shows it without a script."""
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -7,12 +8,24 @@ from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+REWRITTEN = {
+    r"\\dots\b": r"\\ldots",
+    r"\\texttt\b": r"\\mathtt",
+    r"\\(?:textbf|textit)\b": r"\\text",
+    r"\\tfrac\s*(\d)\s*(\d)": r"\\frac{\1}{\2}",
+    r"\\[bB]ig(?![glr])": "",
+    r"\\begin\{array\}\{\w+\}(.*?)\\end\{array\}": r"\\begin{matrix}\1\\end{matrix}",
+}
+"""Commands that docutils does not know, and what is written in their place."""
+
 logger = logging.getLogger(__name__)
 
 
 def mathml(node: nodes.math | nodes.math_block, as_block: bool) -> str:
     """MathML of a formula in LaTeX; what docutils cannot read is a warning, and shown as it was written."""
     text = node.astext()
+    for command, known in REWRITTEN.items():
+        text = re.sub(command, known, text, flags=re.DOTALL)
     if as_block and "\\\\" in text and "\\begin" not in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     try:
