@@ -6,6 +6,7 @@ Augmentation teaches a network by examples what does not change the label. A con
 knowledge built in: what lies close together belongs together, and a feature is the same wherever it lies.
 """
 
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ from eyespot.convolution import as_matrix, convolve, correlate
 BLUE = "#1f6f8b"
 ORANGE = "#c2410c"
 GREY = "#6b7280"
-HERE = Path(__file__).parent
+HERE = Path(sys.argv[0]).parent  # where this script lies; the gallery has no __file__
 
 # %%
 # Statement 3.1: neighbouring pixels carry similar information
