@@ -1,0 +1,116 @@
+"""What the pages need of a network, as a script: the exported file, example images, and what Python predicts for them."""
+
+import base64
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import eyespot
+from eyespot.data.header import Decoded
+from eyespot.data.sources.builtin import unpack
+from eyespot.serving.views import colours_of
+from eyespot.softmax import softmax
+from networks import register_networks
+
+MODELS = Path(__file__).with_name("models")
+SHOWN = {"digits": 12, "cells": 4}
+
+
+@cache
+def predictor(name: str) -> Any:
+    """The network in torch: what the browser is compared with."""
+    register_networks()
+    return eyespot.load(MODELS / f"{name}.safetensors", device="cpu")
+
+
+def validation_files(name: str) -> list[Path]:
+    """Images that the network was not trained on."""
+    folder = unpack(name)
+    return [folder / path for path in json.loads((MODELS / f"{name}.json").read_text())]
+
+
+def shown_files(name: str) -> list[Path]:
+    """Some of them, from all over the list."""
+    files = validation_files(name)
+    return files[:: len(files) // SHOWN[name]][: SHOWN[name]]
+
+
+def model_script(name: str) -> str:
+    """A script that gives the page a network: `self.eyespotModel`."""
+    card = predictor(name).card
+    document = {
+        "name": name,
+        "classes": list(card.classes),
+        "colours": colours_of(list(card.classes), False),
+        "score": score_of(name),
+        "predictedBy": f"eyespot {eyespot.__version__} with torch {torch_version()}",
+        "onnx": as_text((MODELS / f"{name}.onnx").read_bytes()),
+        "examples": [example(name, file) for file in shown_files(name)],
+    }
+    return f"self.eyespotModel = {json.dumps(document)};\n"
+
+
+def torch_version() -> str:
+    """Of the torch that computed the expected values."""
+    import torch
+
+    return torch.__version__.partition("+")[0]
+
+
+def score_of(name: str) -> dict[str, Any]:
+    """The metric of the network with its interval, and what it was measured on."""
+    model = predictor(name)
+    key, title = model.output.metric
+    return {"name": title, "of": model.card.data.get("metrics", ""), **model.card.scores[key]}
+
+
+def example(name: str, file: Path) -> dict[str, Any]:
+    """An image as its pixels, with its probabilities (classes) or (classes, height, width), and its mask if it has one."""
+    pixels = pixels_of(file)
+    document = {
+        "name": f"{file.parent.name}/{file.name}",
+        "shape": list(pixels.shape),
+        "pixels": as_text(pixels.tobytes()),
+        "expected": as_text(probabilities_of(name, file).astype("<f4").tobytes()),
+    }
+    mask = file.parents[1] / "masks" / file.name
+    if mask.is_file():
+        document["mask"] = as_text((pixels_of(mask) > 0).astype(np.uint8).tobytes())
+    return document
+
+
+def pixels_of(file: Path) -> NDArray[np.uint8]:
+    """(height, width, 1) as the exported file takes them."""
+    return np.asarray(Image.open(file).convert("L"))[..., None]
+
+
+def probabilities_of(name: str, file: Path) -> NDArray[np.float32]:
+    """What torch predicts of a file: (classes), or (classes, height, width)."""
+    model = predictor(name)
+    if not model.output.of_positions:
+        return np.array(list(model(str(file))[0].probabilities.values()), np.float32)
+    prepared = model.preprocessing.of_decoded(Decoded(pixels_of(file)))
+    return softmax(model.logits(prepared[None])[0], axis=0)
+
+
+def samples_module() -> str:
+    """The images of the page of convolution, as a JavaScript module: a digit, and 64 x 64 pixels of cells."""
+    digit = pixels_of(unpack("digits") / "3" / "0003.png")
+    cells = pixels_of(unpack("cells") / "images" / "000.png")[32:96, 32:96]
+    texts = {"DIGIT": rows_as_text(digit), "CELLS": rows_as_text(cells)}
+    return "".join(f"export const {name} = {json.dumps(text)};\n" for name, text in texts.items())
+
+
+def rows_as_text(pixels: NDArray[np.uint8]) -> str:
+    """(height, width, 1) as rows of numbers, separated by semicolons."""
+    return "; ".join(" ".join(map(str, row)) for row in pixels[..., 0].tolist())
+
+
+def as_text(content: bytes) -> str:
+    """In base64."""
+    return base64.b64encode(content).decode()

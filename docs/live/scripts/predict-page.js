@@ -1,0 +1,48 @@
+// The page that predicts digits, and compares the browser with Python.
+
+import { chooseImages, predictionOf, say, small } from "./chosen.js";
+import { drawGrey } from "./images.js";
+import { largestDifference, model, probabilities } from "./network.js";
+import { showPrediction, summary } from "./result.js";
+
+const $ = (id) => document.getElementById(id);
+
+async function predict(session, { values, height, width }) {
+  return (await probabilities(session, Uint8Array.from(values), height, width)).data;
+}
+
+async function show(session, image) {
+  const before = performance.now();
+  const values = await predict(session, image);
+  const milliseconds = performance.now() - before;
+  const prediction = predictionOf(Array.from(values));
+  $("result").hidden = false;
+  $("result-title").textContent = image.name;
+  drawGrey($("picture"), image);
+  $("picture").ariaLabel = `${image.name}, ${image.width} x ${image.height} pixels`;
+  showPrediction(prediction, model);
+  say(`${image.name}: ${summary(prediction)}, in ${milliseconds.toFixed(1)} ms.`);
+  $("python").textContent = image.expected ? comparison(values, image.expected) : "Python did not see this image, so there is nothing to compare.";
+}
+
+function comparison(values, expected) {
+  const python = summary(predictionOf(Array.from(expected)));
+  return `Python (${model.predictedBy}) predicted ${python}. The largest difference of a probability: ${small(largestDifference(values, expected))}.`;
+}
+
+async function compareAll({ session, images }) {
+  const differences = [];
+  for (const image of images) differences.push(largestDifference(await predict(session, image), image.expected));
+  $("all").textContent = `On all ${images.length} examples, the largest difference from Python is ${small(Math.max(...differences))}.`;
+  return { session, images };
+}
+
+const ready = chooseImages(show).then((started) => started && compareAll(started));
+
+// For tests: the probabilities of images of 8 bits, a list of their grey values each.
+self.eyespotPredict = async (images, height, width) => {
+  const { session } = await ready;
+  const rows = [];
+  for (const values of images) rows.push(Array.from(await predict(session, { values, height, width })));
+  return rows;
+};

@@ -1,0 +1,255 @@
+"""The live pages of the docs, built to a folder and opened from disk: their numbers are those of Python."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from browser import CHROMIUM, Browser
+from eyespot import convolution
+from eyespot.softmax import softmax
+
+LIVE = Path(__file__).parents[1] / "docs" / "live"
+sys.path.insert(0, str(LIVE))
+
+import build  # noqa: E402
+import examples  # noqa: E402
+import runtime  # noqa: E402
+from bundle import bundle  # noqa: E402
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+NETWORK_PAGES = ("predict", "invariance", "mask")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """(folder, why there is no runtime)"""
+    folder = tmp_path_factory.mktemp("live")
+    return folder, build.build_live(folder)
+
+
+@pytest.fixture(scope="module")
+def site(built):
+    folder, missing = built
+    if missing:
+        pytest.skip(missing)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as browser:
+        yield browser
+
+
+def open_page(browser, folder, page):
+    browser.errors.clear()
+    browser.requests.clear()
+    browser.open(f"{(folder / page).as_uri()}.html")
+
+
+def set_controls(browser, values):
+    """Type into controls, and say that they changed."""
+    browser.js(f"""(() => {{
+      for (const [id, value] of Object.entries({json.dumps(values)})) {{
+        const control = document.getElementById(id);
+        control.value = value;
+        control.dispatchEvent(new Event("input", {{ bubbles: true }}));
+      }}
+    }})()""")
+
+
+def as_text(array):
+    return "; ".join(" ".join(map(repr, row)) for row in np.atleast_2d(array).tolist())
+
+
+def setting(rng):
+    """An input, a kernel and options that fit each other."""
+    rows = rng.choice([1, 1, 5, 8])
+    x = [[rng.randint(-9, 9) if rows == 1 else rng.uniform(-3, 3) for _ in range(rng.randint(9, 13))] for _ in range(rows)]
+    kernel = [[rng.randint(-5, 5) for _ in range(rng.randint(1, 4))] for _ in range(1 if rows == 1 else rng.randint(1, 3))]
+    options = {
+        "mode": rng.choice(["full", "same", "valid"]),
+        "boundary": rng.choice(["zero", "replicate", "reflect", "circular"]),
+        "stride": rng.randint(1, 3),
+        "dilation": rng.randint(1, 2),
+    }
+    return np.array(x), np.array(kernel), rng.choice(["convolve", "correlate"]), options
+
+
+@needs_chromium
+def test_the_page_convolves_as_the_library_does(browser, built):
+    open_page(browser, built[0], "convolution")
+    rng = random.Random(0)
+    for _ in range(20):
+        x, kernel, operation, options = setting(rng)
+        set_controls(browser, {"x": as_text(x), "kernel": as_text(kernel), "operation": operation, **options})
+        text = browser.js("document.getElementById('numbers').value")
+        shown = np.array([[float(number) for number in row.split()] for row in text.splitlines()])
+        expected = getattr(convolution, operation)(x, kernel, **options)
+        assert shown.shape == expected.shape
+        assert np.allclose(shown, expected, rtol=1e-12, atol=1e-12), (x, kernel, operation, options)
+    assert not browser.errors
+
+
+def table_of(browser):
+    return browser.js("""[...document.querySelectorAll('#product table')[0].rows].map(
+        (row) => [...row.cells].map((cell) => cell.innerText).join(' ')).join('\\n')""")
+
+
+def matrix_text(**options):
+    text = convolution.matrix_text((3,), (5,), **options)
+    return "\n".join(" ".join(line.split()) for line in text.splitlines())
+
+
+@needs_chromium
+def test_the_matrix_is_that_of_the_lecture_and_its_row_is_lit(browser, built):
+    open_page(browser, built[0], "convolution")
+    assert table_of(browser) == matrix_text() and len(matrix_text().splitlines()) == 7
+    set_controls(browser, {"row": 4})
+    lit = "[...document.querySelectorAll('#product tr.lit')].map((row) => row.innerText.replace(/\\s+/g, ' ').trim())"
+    assert browser.js(lit) == ["0 0 w3 w2 w1", "22"]
+    assert browser.js("document.getElementById('sum').innerText").startswith("y5 = w3·x3 + w2·x4 + w1·x5 = ")
+    set_controls(browser, {"mode": "valid"})
+    assert table_of(browser) == matrix_text(mode="valid") and len(table_of(browser).splitlines()) == 3
+    set_controls(browser, {"boundary": "circular", "mode": "same"})
+    assert table_of(browser) == matrix_text(mode="same", boundary="circular")
+
+
+@needs_chromium
+def test_the_page_says_what_does_not_fit(browser, built):
+    open_page(browser, built[0], "convolution")
+    set_controls(browser, {"mode": "valid", "kernel": "1 2 3 4 5 6"})
+    assert "as large as the kernel" in browser.js("document.getElementById('error').innerText")
+    assert browser.js("document.getElementById('result').hidden")
+    set_controls(browser, {"kernel": "1 b"})
+    assert "no number" in browser.js("document.getElementById('error').innerText")
+    set_controls(browser, {"kernel": "1 2"})
+    assert browser.js("document.getElementById('error').hidden")
+
+
+def predicted_by_onnxruntime(name, images):
+    """Probabilities of the exported file: a list of (height, width, 1) images of one size."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(LIVE / "models" / f"{name}.onnx")
+    return session.run(["probabilities"], {"pixels": np.stack(images)})[0]
+
+
+@needs_chromium
+def test_a_hundred_predictions_are_those_of_python(browser, site):
+    files = examples.validation_files("digits")[:100]
+    images = [examples.pixels_of(file) for file in files]
+    open_page(browser, site, "predict")
+    rows = [image.ravel().tolist() for image in images]
+    shown = np.array(browser.js(f"eyespotPredict({json.dumps(rows)}, 8, 8)"))
+    torch = np.stack([examples.probabilities_of("digits", file) for file in files])
+    assert shown.shape == (100, 10)
+    assert np.abs(shown - torch).max() < 1e-5
+    assert np.abs(shown - predicted_by_onnxruntime("digits", images)).max() < 1e-5
+    browser.until("document.getElementById('all').innerText")
+    assert float(browser.js("document.getElementById('all').innerText").split()[-1].rstrip(".")) < 1e-5
+    assert not browser.errors
+    assert all(address.startswith(("file:", "blob:", "data:")) for address in browser.requests)
+
+
+@needs_chromium
+def test_a_mask_is_that_of_python(browser, site):
+    file = examples.validation_files("cells")[1]
+    image = examples.pixels_of(file)[:96, 8:]  # another size than the examples
+    open_page(browser, site, "mask")
+    values = image.ravel().tolist()
+    shown = np.array(browser.js(f"eyespotMask({json.dumps(values)}, {image.shape[0]}, {image.shape[1]})"))
+    model = examples.predictor("cells")
+    torch = softmax(model.logits(model.preprocessing.of_decoded(examples.Decoded(image))[None])[0], axis=0)
+    assert np.abs(shown.reshape(torch.shape) - torch).max() < 1e-5
+    assert np.abs(shown.reshape(torch.shape) - predicted_by_onnxruntime("cells", [image])[0]).max() < 1e-5
+    browser.until("document.getElementById('python').innerText")
+    assert "another class for 0 of 16,384 pixels" in browser.js("document.getElementById('python').innerText")
+    assert not browser.errors
+
+
+def moved_by_eyespot(image, degrees, right, down, mirrored):
+    import torch
+
+    from eyespot.augment.geometry import Flip, Rotate, Shift, composed
+
+    steps = [
+        (Flip(), torch.tensor([mirrored])),
+        (Rotate(), torch.deg2rad(torch.tensor([float(degrees)]))),
+        (Shift(), torch.tensor([[-down, -right]])),
+    ]
+    x = torch.from_numpy(np.moveaxis(image, -1, 0)[None].astype(np.float32))
+    return composed(steps, 2).apply(x)[0][0, 0].numpy()
+
+
+@needs_chromium
+@pytest.mark.parametrize("change", [(90, 0, 0, False), (0, 2, -1, True), (33, 1, 0, False), (-120, -3, 2, True)])
+def test_changed_images_are_those_of_augmentation(browser, site, change):
+    degrees, right, down, mirrored = change
+    image = examples.pixels_of(examples.shown_files("digits")[0])
+    if not (browser.js("location.href") or "").endswith("invariance.html"):
+        open_page(browser, site, "invariance")
+    given = {"degrees": degrees, "right": right, "down": down, "mirrored": mirrored}
+    shown = browser.js(f"eyespotInvariance({json.dumps(given)})")
+    values = np.array(shown["values"]).reshape(8, 8)
+    assert np.abs(values - moved_by_eyespot(image, *change)).max() < 0.51
+    probabilities = predicted_by_onnxruntime("digits", [values.astype(np.uint8)[..., None]])[0]
+    assert np.abs(np.array(shown["probabilities"]) - probabilities).max() < 1e-5
+    assert not browser.errors
+
+
+@needs_chromium
+def test_a_dropped_image_is_predicted_and_a_slider_moves_the_curve(browser, site):
+    open_page(browser, site, "invariance")
+    browser.until("document.querySelectorAll('#chart path').length")
+    before = browser.js("document.querySelector('#chart .now').getAttribute('x1')")
+    set_controls(browser, {"degrees": 90})
+    browser.until(f"document.querySelector('#chart .now').getAttribute('x1') !== '{before}'")
+    browser.js("""new Promise((done) => {
+      const canvas = Object.assign(document.createElement('canvas'), { width: 30, height: 20 });
+      canvas.getContext('2d').fillRect(5, 5, 10, 10);
+      canvas.toBlob((blob) => {
+        const data = new DataTransfer();
+        data.items.add(new File([blob], 'mine.png', { type: 'image/png' }));
+        document.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+        done();
+      });
+    })""")
+    browser.until("document.getElementById('result-title').innerText === 'mine.png'")
+    browser.until("document.getElementById('picture').width === 30")
+    assert not browser.errors
+
+
+def test_without_the_runtime_pages_say_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "cache_folder", lambda: tmp_path / "empty")
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: None)
+    monkeypatch.setenv("EYESPOT_OFFLINE", "0")
+    missing = build.build_live(tmp_path / "live")
+    assert missing == "npm is not installed, so onnxruntime-web@1.30.0 was not fetched"
+    for page in NETWORK_PAGES:
+        html = (tmp_path / "live" / f"{page}.html").read_text()
+        assert missing in html and "<script" not in html
+    assert "convolution.js" in (tmp_path / "live" / "convolution.html").read_text()
+
+
+def test_another_package_than_the_known_one_is_refused():
+    with pytest.raises(runtime.RuntimeMissing, match="it was not used"):
+        runtime.check_hash(b"something else")
+
+
+def test_the_folder_is_small_enough(site):
+    assert sum(path.stat().st_size for path in site.iterdir()) < 20e6
+    assert all(path.stat().st_size < 300_000 for path in (LIVE / "models").iterdir())
+
+
+def test_the_command_line_builds(built):
+    assert subprocess.run([sys.executable, LIVE / "build.py", "--help"], capture_output=True).returncode == 0
+
+
+def test_unknown_forms_of_modules_are_refused():
+    with pytest.raises(ValueError, match="not a form"):
+        bundle("page", [], {"page": "export default 3;\n"})
