@@ -3,6 +3,7 @@
 They need no server: open index.html from disk, or put the folder on any static site.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -61,7 +62,16 @@ def write_runtime(out: Path) -> str:
     return ""
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else OUT
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Build the live pages, which need no server.")
+    parser.add_argument("folder", nargs="?", type=Path, default=OUT, help="where they go: %(default)s")
+    folder = parser.parse_args().folder
     reason = build_live(folder)
-    print(f"{folder / 'index.html'}{f': without the pages that need a network, since {reason}' if reason else ''}")
+    print(folder / "index.html")
+    if reason:
+        print(f"the pages that need a network say that they cannot run: {reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from networks import register_networks
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,10 +16,11 @@ from eyespot.data.header import Decoded
 from eyespot.data.sources.builtin import unpack
 from eyespot.serving.views import colours_of
 from eyespot.softmax import softmax
-from networks import register_networks
 
 MODELS = Path(__file__).with_name("models")
-SHOWN = {"digits": 12, "cells": 4}
+UNSURE = 2
+"""Images of digits shown beside one of each class: those of which the network is least sure."""
+CELL_IMAGES = 4
 
 
 @cache
@@ -34,10 +36,19 @@ def validation_files(name: str) -> list[Path]:
     return [folder / path for path in json.loads((MODELS / f"{name}.json").read_text())]
 
 
+@cache
 def shown_files(name: str) -> list[Path]:
-    """Some of them, from all over the list."""
+    """Those that a page shows."""
     files = validation_files(name)
-    return files[:: len(files) // SHOWN[name]][: SHOWN[name]]
+    if name == "cells":
+        return files[:CELL_IMAGES]
+    first = list({file.parent.name: file for file in reversed(files)}.values())
+    return sorted(first) + sorted(files, key=certainty)[:UNSURE]
+
+
+def certainty(file: Path) -> float:
+    """The probability of the class that the network for digits predicts."""
+    return float(probabilities_of("digits", file).max())
 
 
 def model_script(name: str) -> str:
@@ -66,7 +77,8 @@ def score_of(name: str) -> dict[str, Any]:
     """The metric of the network with its interval, and what it was measured on."""
     model = predictor(name)
     key, title = model.output.metric
-    return {"name": title, "of": model.card.data.get("metrics", ""), **model.card.scores[key]}
+    tested = model.card.data["split"]["test"]["n"] > 0
+    return {"name": title, "of": "test" if tested else "validation", **model.card.scores[key]}
 
 
 def example(name: str, file: Path) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import json
 import tempfile
 from pathlib import Path
 
+from networks import CELLS, DIGITS, register_networks
+
 import eyespot
 from eyespot.files import write_file
-from networks import CELLS, DIGITS, register_networks
 
 MODELS = Path(__file__).with_name("models")
 SETTINGS = {

@@ -24,8 +24,8 @@ function button(image, choose) {
   return made;
 }
 
-// Start the network, and call `show(session, image)` for the first example, and for what is chosen later.
-export async function chooseImages(show) {
+// Start the network, and call `show(session, image)` for an example, and for what is chosen later.
+export async function chooseImages(show, first = 0) {
   let session;
   try {
     const before = performance.now();
@@ -58,7 +58,7 @@ export async function chooseImages(show) {
   onFiles($("drop"), $("files"), take);
   $("choose").addEventListener("click", () => $("files").click());
   $("score").textContent = scoreText();
-  await choose(images[0]);
+  await choose(images[first]);
   return { session, images };
 }
 
@@ -75,4 +75,8 @@ export function predictionOf(values) {
   return { label: model.classes[best], probability: values[best], probabilities };
 }
 
-export const small = (difference) => (difference === 0 ? "0" : difference.toExponential(1));
+// A sentence that ends with a small number, which is not broken over two lines.
+export function endWithNumber(box, text, number) {
+  const shown = number === 0 ? "0" : number.toExponential(1);
+  box.replaceChildren(`${text} `, element("span", { className: "number" }, shown), ".");
+}

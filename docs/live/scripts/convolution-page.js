@@ -100,7 +100,7 @@ function showRow() {
   $("column-value").textContent = String(Number($("column").value) + 1);
   $("sum").textContent = sentence(output);
   const small = state.x.values.length * state.y.length <= TABLE_CELLS;
-  $("product").hidden = !small;
+  $("product").hidden = $("names").closest(".field").hidden = !small;
   if (small) $("product").replaceChildren(matrixTable(state, { nameOf, number, names: $("names").value === "names", choose }));
   drawPictures(output, small);
 }
@@ -161,7 +161,7 @@ function point(event) {
 function setSource() {
   const first = FIRST[$("source").value];
   if (first) [$("x").value, $("kernel").value] = first;
-  if ($("source").value !== "signal") $("mode").value = "same";
+  $("mode").value = $("source").value === "signal" ? "full" : "same";
   $("preset").value = [...$("preset").options].some((o) => o.value === $("kernel").value) ? $("kernel").value : "";
   $("row").value = 2;
   compute();

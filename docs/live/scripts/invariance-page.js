@@ -115,7 +115,8 @@ for (const name of SLIDERS) {
 }
 for (const name of SWITCHES) $(name).addEventListener("input", update);
 $("reset").addEventListener("click", reset);
-const ready = chooseImages(show);
+const FIRST = 6; // the digit that turns into another
+const ready = chooseImages(show, FIRST);
 
 // For tests: the image as it is shown, and its probabilities, after these changes.
 self.eyespotInvariance = async (settings) => {

@@ -1,6 +1,6 @@
 // The page of a U-Net: its mask over an image, with opacity, beside the true mask and what Python predicts.
 
-import { chooseImages, say, small } from "./chosen.js";
+import { chooseImages, endWithNumber, say } from "./chosen.js";
 import { drawGrey } from "./images.js";
 import { bytesOf, largestDifference, model, probabilities } from "./network.js";
 import { percent, showOpacity, showPrediction } from "./result.js";
@@ -48,16 +48,18 @@ async function show(session, image) {
   const classes = shares(labels);
   showPrediction({ classes }, model);
   drawOverlay();
-  $("python").textContent = image.expected ? comparison() : "Python did not see this image, so there is nothing to compare.";
+  if (image.expected) compare();
+  else $("python").textContent = "Python did not see this image, so there is nothing to compare.";
   $("truth").textContent = shown.truth ? overlap() : "";
   say(`${image.name}: ${percent(classes[1].share)} of the pixels are ${classes[1].name}, in ${milliseconds} ms.`);
 }
 
-function comparison() {
+function compare() {
   const { image, values, labels } = shown;
   const python = labelsOf(image.expected, labels.length);
   const other = labels.reduce((sum, label, k) => sum + (label !== python[k]), 0);
-  return `Python (${model.predictedBy}) predicts another class for ${other.toLocaleString("en")} of ${labels.length.toLocaleString("en")} pixels. The largest difference of a probability: ${small(largestDifference(values, image.expected))}.`;
+  const text = `Python (${model.predictedBy}) predicts another class for ${other.toLocaleString("en")} of ${labels.length.toLocaleString("en")} pixels. The largest difference of a probability:`;
+  endWithNumber($("python"), text, largestDifference(values, image.expected));
 }
 
 function overlap() {

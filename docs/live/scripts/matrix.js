@@ -97,7 +97,8 @@ export function outline(canvas, places, [rows, columns]) {
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(copy, 0, 0, canvas.width, canvas.height);
-  for (const [style, width] of [["#000000", 4], ["#ffb000", 2]]) {
+  const thin = scale < 16 ? 1 : 2;
+  for (const [style, width] of [["#000000", 2 * thin], ["#ffb000", thin]]) {
     Object.assign(context, { strokeStyle: style, lineWidth: width });
     for (const place of places) context.strokeRect((place % columns) * scale, Math.floor(place / columns) * scale, scale, scale);
   }

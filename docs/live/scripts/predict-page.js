@@ -1,6 +1,6 @@
 // The page that predicts digits, and compares the browser with Python.
 
-import { chooseImages, predictionOf, say, small } from "./chosen.js";
+import { chooseImages, endWithNumber, predictionOf, say } from "./chosen.js";
 import { drawGrey } from "./images.js";
 import { largestDifference, model, probabilities } from "./network.js";
 import { showPrediction, summary } from "./result.js";
@@ -22,18 +22,20 @@ async function show(session, image) {
   $("picture").ariaLabel = `${image.name}, ${image.width} x ${image.height} pixels`;
   showPrediction(prediction, model);
   say(`${image.name}: ${summary(prediction)}, in ${milliseconds.toFixed(1)} ms.`);
-  $("python").textContent = image.expected ? comparison(values, image.expected) : "Python did not see this image, so there is nothing to compare.";
+  if (image.expected) compare(values, image.expected);
+  else $("python").textContent = "Python did not see this image, so there is nothing to compare.";
 }
 
-function comparison(values, expected) {
+function compare(values, expected) {
   const python = summary(predictionOf(Array.from(expected)));
-  return `Python (${model.predictedBy}) predicted ${python}. The largest difference of a probability: ${small(largestDifference(values, expected))}.`;
+  const text = `Python (${model.predictedBy}) predicted ${python}. The largest difference of a probability:`;
+  endWithNumber($("python"), text, largestDifference(values, expected));
 }
 
 async function compareAll({ session, images }) {
   const differences = [];
   for (const image of images) differences.push(largestDifference(await predict(session, image), image.expected));
-  $("all").textContent = `On all ${images.length} examples, the largest difference from Python is ${small(Math.max(...differences))}.`;
+  endWithNumber($("all"), `On all ${images.length} examples, the largest difference from Python is`, Math.max(...differences));
   return { session, images };
 }
 
