@@ -10,7 +10,7 @@ and the discrete one of a signal :math:`x` with :math:`D` samples and a kernel :
 
 .. math:: (x * w)_d = \sum_{m=1}^{M} w_m\, x_{d-m+1}, \qquad d = 1, \dots, D + M - 1.
 
-Samples outside the signal are zero. All pages count in this way; the table is on the page of notation.
+Samples outside the signal are zero. All pages count in this way: see :doc:`the table of notation </course/notation>`.
 """
 
 import matplotlib.pyplot as plt
