@@ -24,7 +24,9 @@ from eyespot.metrics.intervals import percent
 BLUE = "#1f6f8b"
 ORANGE = "#c2410c"
 GREY = "#6b7280"
-HERE = Path(__file__).parent
+HERE = Path(
+    globals().get("__file__", "")
+).parent  # sphinx-gallery runs a page in its folder, without __file__
 MODEL = HERE / "models" / "birds.safetensors"
 BIRDS = sorted((HERE / "images" / "birds").glob("*.png"))
 
