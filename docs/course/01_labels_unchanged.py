@@ -10,6 +10,7 @@ model file and the numbers; the pictures are from CIFAR-10 (Krizhevsky 2009).
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -24,9 +25,7 @@ from eyespot.metrics.intervals import percent
 BLUE = "#1f6f8b"
 ORANGE = "#c2410c"
 GREY = "#6b7280"
-HERE = Path(
-    globals().get("__file__", "")
-).parent  # sphinx-gallery runs a page in its folder, without __file__
+HERE = Path(sys.argv[0]).parent  # where this script lies; the gallery has no __file__
 MODEL = HERE / "models" / "birds.safetensors"
 BIRDS = sorted((HERE / "images" / "birds").glob("*.png"))
 
