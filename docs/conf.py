@@ -58,7 +58,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "image_scrapers": ("matplotlib",),
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", "script_place.set_file"),
     "min_reported_time": 1,
     "default_thumb_file": None,
 }
