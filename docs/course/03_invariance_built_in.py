@@ -129,9 +129,9 @@ shifted_last = np.roll(convolve(image, any_kernel, **circular), (3, 7), (0, 1))
 assert np.allclose(shifted_first, shifted_last, rtol=0, atol=1e-12)
 
 # %%
-# Statement 3.3: a dense layer does not have this, and a convolution is the only linear layer that has it
-# -------------------------------------------------------------------------------------------------------
-# A matrix that commutes with the shift by one sample is circulant, which is the matrix of a circular convolution. Averaging
+# Statement 3.3: among linear layers, only the convolution has this
+# -----------------------------------------------------------------
+# A dense layer with any weights does not commute with shifts. A matrix that commutes with the shift by one sample is circulant, which is the matrix of a circular convolution. Averaging
 # any matrix over all shifts leaves such a matrix, and a matrix that commutes with shifts is its own average.
 
 n = 12

@@ -152,9 +152,10 @@ assert np.array_equal(convolve(convolve(x, w), v), convolve(x, convolve(w, v)))
 assert np.array_equal(convolve(3 * x + x[::-1], w), 3 * convolve(x, w) + convolve(x[::-1], w))
 
 # %%
-# Statement 4.5: what networks call convolution is a correlation, and a flip is all that lies between
-# ---------------------------------------------------------------------------------------------------
-# A layer of PyTorch computes the sum over w_m x_{d+m-1}, without the flip. That sum is not commutative.
+# Statement 4.5: what networks call convolution is a correlation
+# --------------------------------------------------------------
+# A layer of PyTorch computes the sum over w_m x_{d+m-1}, without the flip, and a flip is all that lies
+# between the two. That sum is not commutative.
 
 layer = torch.nn.Conv1d(1, 1, 3, bias=False)
 with torch.no_grad():
