@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eyespot import console
+from eyespot.plurals import count
 
 HEADERS = ["file", "label", "probability", "remarks"]
 ROWS = [
@@ -139,7 +140,7 @@ def test_messages_are_no_markup(said):
     ],
 )
 def test_plural_forms(n, thing, expected):
-    assert console.count(n, thing) == expected
+    assert count(n, thing) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from eyespot.documents import print_json
+from eyespot.wrapping import show
 
 Out = Annotated[
     Path | None,
@@ -35,4 +36,4 @@ def augment_command(
 
     where = out or (None if copies is not None else free_picture(data, "augment", SOFTWARE))
     result = augment_data(data, out=where, copies=copies, force=force, **settings)
-    print_json(result.as_dict()) if json else print(result)
+    print_json(result.as_dict()) if json else show(result)

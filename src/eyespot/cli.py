@@ -21,8 +21,9 @@ from eyespot.predicting import app as predict_command
 from eyespot.predicting import list_unread
 from eyespot.serving.command import app as serve_command
 from eyespot.sharing_commands import app as sharing_commands
-from eyespot.shell import Device, Force, Full, Json, Quiet, RunPath, typed, with_options
+from eyespot.shell import Commands, Device, Force, Full, Json, Quiet, RunPath, typed, with_options
 from eyespot.weights.commands import app as weights_commands
+from eyespot.wrapping import quoted, show
 
 if TYPE_CHECKING:
     from eyespot.run import Run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 START = time.monotonic()
 
 app = typer.Typer(
+    cls=Commands,
     help="A folder of images in, a network you can trust out.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -50,7 +52,7 @@ DATA = (
     "digits, waves, solids, cells, cells3d."
 )
 """What a data set can be, for the help."""
-Data = Annotated[str, typer.Argument(help=DATA, show_default=False)]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)]
 
 
 def version(wanted: bool) -> None:
@@ -104,7 +106,7 @@ def look(
     from eyespot.looking import free_sheet, look
 
     result = look(data, sheet=out or free_sheet(data), force=force, **typed(settings))
-    print_json(result.as_dict()) if json else print(result)
+    print_json(result.as_dict()) if json else show(result)
     if result.errors:
         raise typer.Exit(IN_PART)
 
@@ -112,7 +114,7 @@ def look(
 @app.command()
 @with_options(*on_shell())
 def train(
-    data: Annotated[str | None, typer.Argument(help=DATA, show_default=False)] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help=DATA, show_default=False)] = None,
     *,
     out: Annotated[
         Path | None,
@@ -167,10 +169,10 @@ def train(
 
 def _print_run(run: "Run") -> None:
     assert run.evaluation is not None
-    print(run.evaluation)
+    show(run.evaluation)
     if examples := run.evaluation.examples():
-        print(f"\nsome of these images and their predictions:\n{examples}")
-    named = f'"{run.folder}"' if " " in str(run.folder) else str(run.folder)
+        show(f"\nsome of these images and their predictions:\n{examples}")
+    named = quoted(run.folder)
     models = [*run.folder.glob("model.safetensors"), *sorted(run.folder.glob("fold-*/model.safetensors"))]
     print(f"\nmodel   {', '.join(map(str, models))}")
     if (run.folder / "report.html").exists():
@@ -187,6 +189,7 @@ def evaluate(
     data: Annotated[
         str | None,
         typer.Argument(
+            metavar="DATA",
             help="Images with the model's classes; the run's test or validation set if not given.",
             show_default=False,
         ),
@@ -208,7 +211,7 @@ def evaluate(
     result = evaluate(run, data, device=device, **typed(settings))
     if explain:
         explain_evaluation(run, result, explain, device, force)
-    print_json(result.as_dict(full)) if json else print(result)
+    print_json(result.as_dict(full)) if json else show(result)
     list_unread(result.errors)
     if result.errors:
         raise typer.Exit(IN_PART)
@@ -232,7 +235,7 @@ def augment(
 
 @app.command()
 def convolve(
-    image: Annotated[Path, typer.Argument(help="An image file.", show_default=False)],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image file.", show_default=False)],
     kernel: Annotated[
         str, typer.Option(help="Rows of numbers with ; between them, such as '1 -1'.", show_default=False)
     ],
@@ -243,11 +246,12 @@ def convolve(
     boundary: Annotated[str, typer.Option(help="zero, replicate, reflect or circular.")] = "reflect",
     stride: Annotated[int, typer.Option(help="Keep every n-th pixel.")] = 1,
     force: Force = False,
+    quiet: Quiet = False,
 ) -> None:
     """Convolve IMAGE with a kernel."""
     from eyespot.convolution import convolve_file
 
-    print(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride, force=force))
+    show(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride, force=force))
 
 
 @app.command()
@@ -289,6 +293,7 @@ def inspect(
     list_models: ListModels = False,
     force: Force = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Describe a network: layers, memory and receptive field.
 
@@ -298,7 +303,7 @@ def inspect(
 
     if gradients:
         norms = inspect_gradients(model, size=size, classes=classes, channels=channels, dim=dim)
-        print_json(norms.as_dict()) if json else print(norms)
+        print_json(norms.as_dict()) if json else show(norms)
         return
     if picture:
         refuse_existing(picture, force)

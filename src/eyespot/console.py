@@ -19,6 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextCol
 from rich.table import Table
 from rich.text import Text
 
+from eyespot.plurals import count
+from eyespot.wrapping import fitted, output_width, width_of
+
 T = TypeVar("T")
 FIRST_SECONDS, SECONDS = 2.0, 10.0
 """Until the first line of progress, and between the lines after it, where there is no terminal."""
@@ -26,9 +29,11 @@ VALUE_WIDTH = 17
 """Columns of the value of a setting."""
 FIRST_WORK = 1.0
 """Seconds of work before progress says how long the rest takes."""
-PIPE_WIDTH = 10_000
-"""Columns where there is no terminal: nothing is wrapped, so that a row stays a line."""
 NUMBER = re.compile(r"[-+<>≤≥~]?\d[\d,. ]*\s?%?|")
+KEPT = re.compile(r"\([^()]{1,16}\)")
+"""What stays on one line of a cell where it fits, such as an interval."""
+JOINED = "\ue000"
+"""Stands for a space at which no line is broken."""
 
 
 @cache
@@ -43,12 +48,12 @@ def quiet(on: bool = True) -> None:
 
 def say(text: str = "") -> None:
     """A line for the person at the terminal, never for the program that reads standard output."""
-    stderr().print(text, markup=False)
+    stderr().print(fitted(text, width_of(sys.stderr)), markup=False, soft_wrap=True)
 
 
 def say_setting(name: str, value: str, reason: str) -> None:
-    """A setting with its reason, wrapped at the width of the terminal, or at 80 columns where there is none."""
-    for line in setting_lines(name, value, reason, stderr().width):
+    """A setting with its reason, wrapped at the width of the terminal."""
+    for line in setting_lines(name, value, reason, width_of(sys.stderr)):
         say(line)
 
 
@@ -129,33 +134,44 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], file: IO[str
     """
     out = sys.stdout if file is None else file
     terminal = out.isatty() and os.environ.get("TERM") != "dumb"
-    width = Console(file=out).width if out.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    out.write(format_table(headers, rows, width, bold=terminal and not os.environ.get("NO_COLOR")))
+    out.write(format_table(headers, rows, width_of(out), bold=terminal and not os.environ.get("NO_COLOR")))
 
 
 def format_table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], width: int = PIPE_WIDTH, *, bold: bool = False
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    width: int | None = None,
+    *,
+    bold: bool = False,
 ) -> str:
     """A table as text, wrapped between words; where not even the longest words fit beside each other, a list.
 
-    width   columns of text
+    width   columns of text; those of standard output if not given
     bold    whether the headers are bold, by the control codes of terminals
     """
+    width = output_width() if width is None else width
     cells = [[str(value) for value in row] for row in rows]
-    columns = list(zip(headers, *cells, strict=True))
-    widths = _column_widths(columns, width - 2 * (len(columns) - 1))
-    if not widths:
-        return _as_list(headers, cells)
+    kept = [[KEPT.sub(lambda match: match[0].replace(" ", JOINED), cell) for cell in row] for row in cells]
+    for candidate in (kept, cells):
+        columns = list(zip(headers, *candidate, strict=True))
+        widths = _column_widths(columns, width - 2 * (len(columns) - 1))
+        if widths:
+            return _as_grid(columns, widths, width, bold)
+    return _as_list(headers, cells)
+
+
+def _as_grid(columns: Sequence[Sequence[str]], widths: list[int], width: int, bold: bool) -> str:
+    """The columns, each with its header, beside each other."""
     grid = Table(box=None, pad_edge=False, header_style="bold" if bold else "")
     for column, column_width in zip(columns, widths, strict=True):
         numeric = all(NUMBER.fullmatch(cell) for cell in column[1:])
         grid.add_column(Text(column[0]), justify="right" if numeric else "left", width=column_width)
-    for row in cells:
+    for row in zip(*(column[1:] for column in columns), strict=True):
         grid.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), width=width, force_terminal=bold, highlight=False)
     with console.capture() as captured:
         console.print(grid)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().replace(JOINED, " ").splitlines())
 
 
 def _column_widths(columns: Sequence[Sequence[str]], width: int) -> list[int]:
@@ -183,6 +199,8 @@ def _as_list(headers: Sequence[str], cells: list[list[str]]) -> str:
 MANY = 40
 """Lines of a list that are shown in full; of longer ones, `ENDS` lines at either end."""
 ENDS = 10
+LEFT_OUT = "\ue001"
+"""Stands for the rows between them."""
 
 
 def both_ends(lines: Sequence[str], thing: str, total: int = 0) -> list[str]:
@@ -196,24 +214,20 @@ def both_ends(lines: Sequence[str], thing: str, total: int = 0) -> list[str]:
     return [*lines[:ENDS], rest, *lines[-ENDS:]]
 
 
+def long_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], thing: str, total: int = 0
+) -> list[str]:
+    """The lines of a table; of a long one the first rows and the last: see `both_ends`."""
+    if len(rows) <= MANY:
+        return format_table(headers, rows).splitlines()
+    middle = [LEFT_OUT, *[""] * (len(headers) - 1)]
+    lines = format_table(headers, [*rows[:ENDS], middle, *rows[-ENDS:]]).splitlines()
+    rest = both_ends([""] * len(rows), thing, total)[ENDS]
+    return [rest if LEFT_OUT in line else line for line in lines]
+
+
 def clock(seconds: float) -> str:
     """Seconds as minutes:seconds, or hours:minutes:seconds."""
     minutes, s = divmod(round(max(seconds, 0)), 60)
     hours, m = divmod(minutes, 60)
     return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
-
-
-def count(n: int, thing: str, things: str | None = None) -> str:
-    """1 image, 2 images, 3 classes, 4 copies.
-
-    >>> count(1, "class"), count(1200, "class"), count(0, "copy"), count(2, "axis", "axes")
-    ('1 class', '1,200 classes', '0 copies', '2 axes')
-    """
-    return f"{n:,} {thing if n == 1 else things or plural(thing)}"
-
-
-def plural(thing: str) -> str:
-    """The plural of a regular noun, or of a phrase that ends in one."""
-    if re.search(r"(s|x|ch|sh)$", thing):
-        return thing + "es"
-    return re.sub(r"(?<![aeiou])y$", "ie", thing) + "s"

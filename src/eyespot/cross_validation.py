@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from eyespot.config import Config
-from eyespot.console import count, say
+from eyespot.console import say
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.evaluation.evaluate import finish_run
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.out_of_fold import pooled, write_predictions
 from eyespot.fast import use_compiled
+from eyespot.plurals import count
 from eyespot.prediction.load import load
 from eyespot.report.page import write_report
 from eyespot.run_folder import (
@@ -157,7 +158,7 @@ def _train_fold(progress: Progress, fold: int, elapsed: Elapsed, steps: Steps, s
     own = _from_now(elapsed)
     plan = progress.plans.plan(fold, seconds)
     folder = fold_folder(progress.folder, fold)
-    sizes = f"{len(plan.train):,} {survey.word}s for training, {len(plan.val):,} for validation"
+    sizes = f"{count(len(plan.train), survey.word)} for training, {len(plan.val):,} for validation"
     say(f"fold {fold} of {progress.plans.k}: {sizes}")
     start_folder(folder, survey, plan)
     table = Table(folder, survey, plan, own, steps.callback)

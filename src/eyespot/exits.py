@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from eyespot.errors import one_line
 from eyespot.guard import as_sentence, report_bug
+from eyespot.wrapping import complain
 
 DONE = 0
 IN_PART = 1
@@ -70,7 +71,7 @@ def _explain(error: Exception) -> int:
     if sentence is None:
         report_bug(error)
         return BUG
-    print(f"eyespot: {one_line(sentence)}", file=sys.stderr)
+    complain(f"eyespot: {one_line(sentence)}")
     return CANNOT
 
 
@@ -83,7 +84,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as one line, without the place in the code."""
-    print(f"eyespot: warning: {message}", file=sys.stderr)
+    complain(f"eyespot: warning: {message}")
 
 
 def _prepare_streams() -> None:

@@ -11,6 +11,7 @@ from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Force, Json, Quiet, RunPath
+from eyespot.wrapping import complain, show
 
 if TYPE_CHECKING:
     from eyespot.explanation.explain import Request
@@ -35,7 +36,7 @@ def explain(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[IMAGE]...", help="Files, folders, globs, or - for standard input.", show_default=False
+            metavar="IMAGE", help="Files, folders, globs, or - for standard input.", show_default=False
         ),
     ] = None,
     *,
@@ -94,7 +95,7 @@ def explain(
             )
         from eyespot.explanation.cards import explain_layers
 
-        print(explain_layers(run, out, device=device, layer=layer, force=force))
+        show(explain_layers(run, out, device=device, layer=layer, force=force))
         return
     _explain_images(run, paths or [], out, request, force, json)
 
@@ -124,7 +125,7 @@ def _explain_images(
         path, reason = next(iter(unread.items()))
         raise UserError(f"{path} cannot be explained: {reason}")
     for path, reason in unread.items():
-        print(one_line(f"cannot be explained: {path}: {reason}"), file=sys.stderr)
+        complain(one_line(f"cannot be explained: {path}: {reason}"))
     if not explained:
         raise UserError("none of the files could be read")
     title = f"What the run {Path(run).resolve().name} looked at"
@@ -132,14 +133,15 @@ def _explain_images(
     if json:
         print_json(as_document(explained, folder))
     else:
-        print(f"{summary(explained)}\npage  {folder / PAGE}")
+        show(f"{summary(explained)}\npage  {folder / PAGE}")
     if unread:
         raise typer.Exit(IN_PART)
 
 
 def without_repeats(files: Iterable[Path]) -> list[Path]:
     """The files in their order, each once, by whatever path it is named."""
-    from eyespot.console import count, say
+    from eyespot.console import say
+    from eyespot.plurals import count
 
     named = list(files)
     kept: dict[Path, Path] = {}

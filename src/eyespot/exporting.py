@@ -8,6 +8,7 @@ import typer
 from eyespot.documents import print_json
 from eyespot.exits import IN_PART
 from eyespot.shell import Engine, Force, Json, Quiet
+from eyespot.wrapping import show
 
 app = typer.Typer(rich_markup_mode=None)
 """Its commands are added to those of the command line."""
@@ -50,7 +51,7 @@ def export(
     from eyespot.onnx_file.export import export
 
     written = export(run, out, int8=int8, max_loss=max_loss, calibration=calibration, force=force)
-    print_json(written.as_dict()) if json else print(written)
+    print_json(written.as_dict()) if json else show(written)
 
 
 @app.command()
@@ -69,6 +70,6 @@ def verify(
     from eyespot.prediction.verification import verify
 
     result = verify(file, engine=engine)
-    print_json(result.as_dict()) if json else print(result)
+    print_json(result.as_dict()) if json else show(result)
     if not result.holds:
         raise typer.Exit(IN_PART)

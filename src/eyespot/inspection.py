@@ -7,6 +7,7 @@ from eyespot.anatomy import Description, describe
 from eyespot.anatomy.gradients import GradientNorms, measure_gradients
 from eyespot.errors import UserError
 from eyespot.models import PRESETS, WHITENED, create, instead_of
+from eyespot.plurals import count
 from eyespot.weights.hub import local
 
 OWN_SIZES = {**dict.fromkeys(WHITENED, 32), "tiny": 16, "unet": 572, "unet_bn": 256, "unet3d": 128}
@@ -88,7 +89,9 @@ def trained_network(run: str | os.PathLike, size: Any, given: list[str]) -> tupl
 def axes_of(size: Any, dim: int) -> tuple[int, ...]:
     axes = tuple(size) if isinstance(size, list | tuple) else (size,) * dim
     if len(axes) != dim:
-        raise UserError(f"size has {len(axes)} numbers; this network takes images of {dim} axes")
+        raise UserError(
+            f"size has {count(len(axes), 'number')}; this network takes images of {count(dim, 'axis', 'axes')}"
+        )
     if any(not isinstance(n, int) or n < 1 for n in axes):
         raise UserError(f"size is {size!r}; an image has a whole number of samples, from 1, along each axis")
     return axes

@@ -1,6 +1,5 @@
 """`eyespot invariance`: the command. Torch is imported when it is called."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Force, Json, Quiet, RunPath, typed, with_options
+from eyespot.wrapping import complain, show
 
 app = typer.Typer(rich_markup_mode=None)
 """Its command is added to those of the command line."""
@@ -23,6 +23,7 @@ def invariance(
     data: Annotated[
         str | None,
         typer.Argument(
+            metavar="DATA",
             help="Images with the model's classes or masks; the run's test or validation set if not given.",
             show_default=False,
         ),
@@ -91,11 +92,11 @@ def invariance(
     )
     if out:
         page = write_result(result, out)
-    print_json(result.as_dict()) if json else print(result)
+    print_json(result.as_dict()) if json else show(result)
     if out and not json:
-        print(f"\npage  {page}")
+        show(f"\npage  {page}")
     for path, reason in list(result.errors.items())[:20]:
-        print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
+        complain(one_line(f"cannot be read: {path}: {reason}"))
     if result.errors or (result.contract and result.contract.broken):
         raise typer.Exit(IN_PART)
 
@@ -109,4 +110,4 @@ def _learn(
     if given:
         raise UserError(f"--learn takes a data set in place of RUN, and no {given[0]}: leave it out")
     ranges = learn_changes(data, changes=names, **settings)
-    print_json(ranges.as_dict()) if json else print(ranges)
+    print_json(ranges.as_dict()) if json else show(ranges)

@@ -21,10 +21,11 @@ from eyespot.config import (
     given_settings,
     reading_settings,
 )
-from eyespot.console import MANY, both_ends, count
+from eyespot.console import MANY, long_table
 from eyespot.data.surveys.survey import ERROR, Problem, Survey
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.files import check_not_input, refuse_existing
+from eyespot.plurals import count
 from eyespot.signature import with_settings
 
 SOFTWARE = "eyespot look"
@@ -210,31 +211,26 @@ def _short(table: dict[str, int], most: int = 4) -> str:
 
 
 def _count_lines(d: dict[str, Any]) -> list[str]:
-    width = max(8, *(len(name) for name in d["classes"]))
     if "shares" in d:
-        return [*_mask_count_lines(d, width), ""]
+        return [*_mask_count_lines(d), ""]
     splits = d["counts"]
-    header = "class".ljust(width) + "".join(f"{split:>10}" for split in splits)
     names = d["classes"]
     if len(names) > MANY:
         names = sorted(names, key=lambda name: -sum(counts[name] for counts in splits.values()))
-    body = [
-        name.ljust(width) + "".join(f"{counts[name]:>10,}" for counts in splits.values()) for name in names
-    ]
-    return [header, *both_ends(body, "class"), ""]
+    rows = [[name, *(f"{counts[name]:,}" for counts in splits.values())] for name in names]
+    return [*long_table(["class", *splits], rows, "class"), ""]
 
 
-def _mask_count_lines(d: dict[str, Any], width: int) -> list[str]:
+def _mask_count_lines(d: dict[str, Any]) -> list[str]:
     values = d["mapping"]["values"] or ["nonzero"] * len(d["classes"])
-    header = "class".ljust(width) + f"{'value':>10}{'of pixels':>11}{'in ' + d['kind'] + 's':>12}"
-    body = [
-        f"{name.ljust(width)}{value:>10}{d['shares'][name]:>11.1%}{d['images_with'][name]:>12,}"
+    rows = [
+        [name, value, f"{d['shares'][name]:.1%}", f"{d['images_with'][name]:,}"]
         for name, value in zip(d["classes"], values, strict=True)
     ]
-    return [header, *both_ends(body, "class")]
+    return long_table(["class", "value", "of pixels", f"in {d['kind']}s"], rows, "class")
 
 
 def _problem_lines(problem: Problem) -> list[str]:
     lines = [f"{problem.level}: {problem.text}", *(f"    {file}" for file in problem.files[:SHOWN])]
     rest = len(problem.files) - SHOWN
-    return lines + ([f"    and {rest} more (--json lists all)"] if rest > 0 else [])
+    return lines + ([f"    and {rest:,} more (--json lists all)"] if rest > 0 else [])

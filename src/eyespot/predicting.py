@@ -11,6 +11,7 @@ from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
 from eyespot.shell import Device, Engine, Force, Json, Precision, Quiet, RunPath
+from eyespot.wrapping import complain, show
 
 if TYPE_CHECKING:
     from eyespot.prediction.output import WriteRequest, Written
@@ -25,7 +26,7 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Files, folders, globs, or - for one path per line of standard input.",
             show_default=False,
         ),
@@ -118,14 +119,14 @@ def _print_predictions(source: Any, files: Any) -> "Written":
 
 def _print_written(written: "Written", request: "WriteRequest", json: bool, masks: bool) -> None:
     """What was written into the file or the folder"""
-    from eyespot.console import count
+    from eyespot.plurals import count
 
     if json and (written.count or written.unread):
         existing = [str(path) for path in written.existing]
         numbers = {"written": written.count, "unreadable": written.unread, "existing": existing}
         print_json({"out": str(request.out)} | numbers)
     elif masks and not json:
-        print(f"{count(written.count, 'mask')} in {request.out}")
+        show(f"{count(written.count, 'mask')} in {request.out}")
 
 
 def _end(written: "Written", paths: list[str]) -> None:
@@ -134,7 +135,7 @@ def _end(written: "Written", paths: list[str]) -> None:
 
     list_unread(written.unread)
     if written.existing:
-        print(existing_sentence(written.existing), file=sys.stderr)
+        complain(existing_sentence(written.existing))
     if written.unread and not written.count:
         raise UserError("none of the files could be read")
     if not written.count:
@@ -146,6 +147,6 @@ def _end(written: "Written", paths: list[str]) -> None:
 def list_unread(errors: dict[str, str], most: int = 20) -> None:
     """A line on standard error for each file that could not be read."""
     for path, reason in list(errors.items())[:most]:
-        print(one_line(f"cannot be read: {path}: {reason}"), file=sys.stderr)
+        complain(one_line(f"cannot be read: {path}: {reason}"))
     if len(errors) > most:
-        print(f"and {len(errors) - most} more that cannot be read", file=sys.stderr)
+        complain(f"and {len(errors) - most} more that cannot be read")

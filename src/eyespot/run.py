@@ -18,7 +18,7 @@ from eyespot.config import (
     read_config,
 )
 from eyespot.console import clock as as_clock
-from eyespot.console import count, say
+from eyespot.console import say
 from eyespot.cross_validation import Ended, Steps, resume_folds, train_folds
 from eyespot.data.preprocess.choose import LARGEST, ON_GPU
 from eyespot.data.surveys.survey import Survey
@@ -36,6 +36,7 @@ from eyespot.guard import is_out_of_memory, memory_sentence
 from eyespot.invariances.learning.learn import learn_for_run
 from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
+from eyespot.plurals import count
 from eyespot.prediction.load import load
 from eyespot.prediction.predictor import Predictor
 from eyespot.report.page import write_report

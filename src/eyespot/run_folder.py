@@ -3,12 +3,13 @@
 import csv
 import io
 import os
+import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256
-from itertools import count
+from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,13 @@ from eyespot.files import (
     remove_if_empty,
     write_file,
 )
+from eyespot.plurals import count
 from eyespot.run_log import JSON_LINES, TENSORBOARD, Log, new_log
 from eyespot.training.plan import Budget, Plan, restore_plan
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
 from eyespot.weights.ensemble_file import ENSEMBLE, FOLD
+from eyespot.wrapping import quoted, width_of
 
 PLAN = "plan.toml"
 CHECKPOINT = "checkpoint.safetensors"
@@ -62,7 +65,7 @@ def run_folder(out: str | os.PathLike | None, data: str) -> Path:
     """Where a new run goes. A name of ours is taken at once, so that no other run that is started now gets the same."""
     if out is None:
         name = Path(data).resolve().name if Path(data).exists() else data
-        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in count(1))
+        numbered = (Path("runs") / (Path(name).stem + (f"-{i}" if i > 1 else "")) for i in numbers(1))
         return next(path for path in numbered if claim_folder(path))
     folder = Path(out)
     if folder.is_file():
@@ -177,9 +180,11 @@ def split_csv(survey: Survey, plan: Plan) -> str:
 def show_plan(plan: Plan, survey: Survey) -> None:
     """Every choice with its reason, on standard error."""
     config = plan.config
-    sizes = [f"{len(plan.train):,} {survey.word}s for training", f"{len(plan.val):,} for validation"]
+    sizes = [f"{count(len(plan.train), survey.word)} for training", f"{len(plan.val):,} for validation"]
     if config.folds and config.fold is None:
-        sizes = [f"{len(plan.train):,} {survey.word}s in {config.folds} folds, each for validation once"]
+        sizes = [
+            f"{count(len(plan.train), survey.word)} in {count(config.folds, 'fold')}, each for validation once"
+        ]
     sizes += [f"{len(plan.test):,} for testing"] * bool(len(plan.test))
     say("")
     say(f"plan      {', '.join(sizes)}")
@@ -191,7 +196,17 @@ def show_plan(plan: Plan, survey: Survey) -> None:
     say("")
 
 
-HEAD = f"{'epoch':>7} {'done':>5} {'size':>5} {'train loss':>11} {'val loss':>9} {{:>9}} {'images/s':>9} {'remain':>7}"
+HEAD = ("epoch", "done", "size", "train loss", "val loss", "score", "images/s", "remain")
+WIDTHS = (7, 5, 5, 11, 9, 9, 9, 7)
+LESS = (2, 6)
+"""Columns that a narrow terminal does not show; history.csv has them."""
+
+
+def table_row(cells: Sequence[str], width: int) -> str:
+    """A line of the live table."""
+    is_narrow = sum(WIDTHS) + len(WIDTHS) - 1 > width
+    pairs = [pair for i, pair in enumerate(zip(cells, WIDTHS, strict=True)) if not (is_narrow and i in LESS)]
+    return " ".join(f"{cell:>{columns}}" for cell, columns in pairs)
 
 
 class Table:
@@ -229,13 +244,14 @@ class Table:
     def on_row(self, state: TrainState, is_kept: bool) -> None:
         """Print a row, rewrite history.csv, and save the network if it is the one to keep so far."""
         row = state.progress.history[-1]
+        width = width_of(sys.stderr)
         self.clear()
         if not self.has_head:
-            say(HEAD.format(self.plan.task.score))
+            say(table_row([self.plan.task.score if name == "score" else name for name in HEAD], width))
             self.has_head = True
-        say(
-            f"{row.epoch:7.1f} {row.fraction:5.0%} {row.size:5} {row.train_loss:11.3f} {row.loss:9.3f} {row.score:9.1%} {row.images_per_second:9,.0f} {self.remain(row.fraction):>7}"
-        )
+        losses = (f"{row.train_loss:.3f}", f"{row.loss:.3f}", f"{row.score:.1%}")
+        speed = (f"{row.images_per_second:,.0f}", self.remain(row.fraction))
+        say(table_row([f"{row.epoch:.1f}", f"{row.fraction:.0%}", str(row.size), *losses, *speed], width))
         if is_kept:
             save(self.folder, state.best, make_card(self.survey, self.plan, row.size))
         self.write_history(state.progress.history)
@@ -249,7 +265,7 @@ class Table:
         except Exception as error:
             name = getattr(self.callback, "__name__", repr(self.callback))
             error.add_note(
-                f"raised by the callback {name} of eyespot.train; the checkpoint is saved: eyespot train --resume {self.folder}"
+                f"raised by the callback {name} of eyespot.train; the checkpoint is saved: eyespot train --resume {quoted(self.folder)}"
             )
             raise
 
@@ -317,7 +333,7 @@ class SavedPlan:
         """Raise UserError where the data set is not the one that the run was started with."""
         if self.content != fingerprint(survey.scan):
             raise UserError(
-                f"{survey.source.name} has changed since {self.path.parent} was started: put the files back, or train anew with --config {self.path}"
+                f"{survey.source.name} has changed since {self.path.parent} was started: put the files back, or train anew with --config {quoted(self.path)}"
             )
 
     def restore(self, survey: Survey) -> Plan:
@@ -332,11 +348,11 @@ def read_plan(folder: Path) -> SavedPlan:
     budget = tables.get("budget", {})
     if not {"reserve", "images", "content", "folder", "settings"} <= set(budget):
         raise UserError(
-            f"{path} does not say what a resumed run needs, as one of an older eyespot: train anew with --config {path}"
+            f"{path} does not say what a resumed run needs, as one of an older eyespot: train anew with --config {quoted(path)}"
         )
     if budget["settings"] != settings_digest(config):
         raise UserError(
-            f"the settings in {path} were changed after the run was started, or it is of an older eyespot: change them back, or train anew with --config {path}"
+            f"the settings in {path} were changed after the run was started, or it is of an older eyespot: change them back, or train anew with --config {quoted(path)}"
         )
     if not Path(config.data).exists() and (beside := Path(budget["folder"]) / config.data).exists():
         config = replace(config, data=str(beside))

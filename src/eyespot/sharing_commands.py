@@ -25,6 +25,7 @@ def card(
         ),
     ] = None,
     force: Force = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write RUN's model card as Markdown.
 

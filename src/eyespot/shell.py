@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from eyespot.config import DECLARED, TYPES, declaration, help_text, option
 from eyespot.setting import value_type
@@ -49,6 +50,26 @@ Precision = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
+
+
+VERBS = "look train evaluate predict explain invariance augment export verify serve card push inspect weights convolve".split()
+"""The commands in the order in which they are needed, which is theirs in the help."""
+SENTENCE = 200
+"""Most letters of what the list of commands says of each: a sentence is wrapped and not cut."""
+
+
+class Commands(TyperGroup):
+    """Commands in the order of `VERBS`, each with its whole first sentence."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: VERBS.index(name) if name in VERBS else len(VERBS))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(SENTENCE)) for name, command in commands if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def set_quiet(wanted: bool) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from eyespot.anatomy.axes import Axis, Seen
 from eyespot.anatomy.effective import Effective
-from eyespot.anatomy.table import layer_table, line_width, summary_line
+from eyespot.anatomy.table import layer_table, summary_line
+from eyespot.wrapping import output_width
 
 
 def sizes_of(axis: Axis) -> list[int] | str:
@@ -134,11 +135,11 @@ class Description:
         width   characters along a line: columns that do not fit are left out and named; the terminal's if not given
         """
         rows = [row_of(x) for x in self.layers if depth is None or x.depth <= depth]
-        return layer_table(HEAD, rows, DROPPABLE, line_width() if width is None else width)
+        return layer_table(HEAD, rows, DROPPABLE, output_width() if width is None else width)
 
     def summary(self, width: int | None = None) -> str:
         """The numbers of the whole network, a line each, wrapped between words."""
-        columns = line_width() if width is None else width
+        columns = output_width() if width is None else width
         training = "" if self.training_bytes is None else f", {memory(self.training_bytes)} to train"
         values = {
             "parameters": f"{self.parameters:,}",

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.modules.conv import _ConvNd as Conv
 
-from eyespot.anatomy.table import layer_table, line_width
+from eyespot.anatomy.table import layer_table
 from eyespot.anatomy.taps import taps
 from eyespot.models.initial import initialise
+from eyespot.plurals import count
+from eyespot.wrapping import output_width
 
 NORMS = (BatchNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.LayerNorm)
 SKIP = "downsample"
@@ -71,7 +73,7 @@ class GradientNorms:
             (str(k + 1), self.layers[k], *(f"{values[k]:.3g}" for values in self.norms.values()))
             for k in chosen
         ]
-        columns = line_width() if width is None else width
+        columns = output_width() if width is None else width
         return layer_table(("", "layer", *self.norms), rows, (), columns)
 
     def summary(self) -> str:
@@ -85,7 +87,7 @@ class GradientNorms:
             lines.append(f"{variant}: at the first convolution {ratio:.3g} times that at the last")
         if self.blocks:
             lines.append(
-                f"{self.blocks} residual blocks make {2**self.blocks:,} paths, through each block or past it"
+                f"{count(self.blocks, 'residual block')} make {2**self.blocks:,} paths, through each block or past it"
             )
         elif NEW in self.norms:
             lines.append(

@@ -1,35 +1,22 @@
 """What `eyespot inspect` prints: names with their values, and a table of layers that fits the terminal."""
 
 import io
-import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-UNLIMITED = 10_000
-"""Characters along a line where nobody's terminal limits it: in a file or a pipe."""
+from eyespot.wrapping import wrap_words
+
 LABEL_WIDTH = 17
 """Characters of the names before a summary's values."""
-
-
-def line_width() -> int:
-    """Characters along a line of standard output: the terminal's, or no limit in a file or a pipe."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
 
 
 def summary_line(label: str, value: str, width: int) -> str:
     """A name and its value, wrapped between words and indented."""
     line = f"{label.ljust(LABEL_WIDTH)}{value}"
-    return textwrap.fill(
-        line,
-        max(width, LABEL_WIDTH + 20),
-        subsequent_indent=" " * LABEL_WIDTH,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return wrap_words(line, width, " " * LABEL_WIDTH)
 
 
 def layer_table(

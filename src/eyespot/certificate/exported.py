@@ -9,6 +9,7 @@ from eyespot.certificate.seal import KEY, digest, is_sealed
 from eyespot.errors import UserError
 from eyespot.guard import system_sentence
 from eyespot.weights.card import Card, card_of
+from eyespot.wrapping import quoted
 
 SUFFIX = ".onnx"
 
@@ -42,7 +43,9 @@ def read_exported(path: Path) -> Exported:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist: write it with eyespot export RUN -o {path}") from error
+        raise UserError(
+            f"{path} does not exist: write it with eyespot export RUN -o {quoted(path)}"
+        ) from error
     except OSError as error:
         raise UserError(system_sentence("read", path, error)) from error
     if not content:

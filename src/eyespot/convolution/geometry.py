@@ -8,6 +8,7 @@ from operator import index
 from typing import Any, TypedDict
 
 from eyespot.errors import UserError, nearest
+from eyespot.plurals import count
 
 OPERATIONS = ("convolve", "correlate")
 MODES = ("full", "same", "valid")
@@ -183,7 +184,9 @@ def per_axis(value: int | Sizes, dim: int, name: str) -> Sizes:
     except TypeError as error:
         raise UserError(f"{name} is {value!r}; it must be a whole number, or one per spatial axis") from error
     if len(values) != dim:
-        raise UserError(f"{name} {values} has {len(values)} numbers for {dim} spatial axes")
+        raise UserError(
+            f"{name} {values} has {count(len(values), 'number')} for {count(dim, 'spatial axis', 'spatial axes')}"
+        )
     if any(v < 1 for v in values):
         raise UserError(f"{name} is {value}; it must be 1 or more along every axis")
     return values

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def output_size(size: int, chain: Chain) -> int:
         last_start = size + layer.padded - layer.reach - 1
         if last_start < 0:
             raise UserError(
-                f"a window of {layer.reach + 1} samples is larger than the {size + layer.padded} padded samples"
+                f"a window of {count(layer.reach + 1, 'sample')} is larger than {count(size + layer.padded, 'padded sample')}"
             )
         size = last_start // layer.stride + 1
     return size

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from eyespot.console import count
 from eyespot.data.sources.samples import Source
 from eyespot.data.split import groups_of
+from eyespot.plurals import count
 
 FEW = 5
 """Groups below which intervals over them are a rough guide only."""

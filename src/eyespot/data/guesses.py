@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from eyespot.console import count
+from eyespot.plurals import count
 
 
 @dataclass(frozen=True)

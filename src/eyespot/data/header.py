@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.guesses import Guess
+from eyespot.plurals import count
 
 Array = NDArray[Any]
 WORD = {1: "signal", 2: "image", 3: "volume"}

@@ -15,7 +15,6 @@ from eyespot.augment.exchange import check_classes
 from eyespot.augment.pipeline import check_fit, parse
 from eyespot.augment.transform import Transform
 from eyespot.config import DECLARED, Config, Settings, declaration, given_settings, option, reading_settings
-from eyespot.console import count
 from eyespot.data.groups import with_groups
 from eyespot.data.masks.source import reader_of
 from eyespot.data.sources.copies import TABLE
@@ -27,9 +26,11 @@ from eyespot.enlargement.originals import Originals
 from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
+from eyespot.plurals import count
 from eyespot.signature import with_settings
 from eyespot.tasks.augmentation import AUTO, LEARN, mirror_warning
 from eyespot.tasks.registry import task_of_survey
+from eyespot.wrapping import quoted
 
 SOFTWARE = "eyespot augment"
 """In the metadata of a picture, which the next one may replace."""
@@ -94,7 +95,6 @@ class Augmented:
     __repr__ = __str__
 
     def _folder_lines(self, folder: Path) -> list[str]:
-        named = f'"{folder}"' if " " in str(folder) else str(folder)
         word = self.survey.word
         splits = [split for split in ("val", "test") if split in self.survey.source.splits]
         verb = "sets have" if len(splits) > 1 else "set has"
@@ -102,7 +102,7 @@ class Augmented:
         lines = [
             f"folder  {folder}: {count(self.originals, 'original')} and {count(self.copies, 'copy')}{only}",
             f"table   {folder / TABLE}: the source, transforms, parameters and seed of each {word}",
-            f"train   eyespot train {named}{''.join(self._options())}",
+            f"train   eyespot train {quoted(folder)}{''.join(self._options())}",
             f"        copies stay on one side of the split with their original, by the column group of {TABLE}",
         ]
         return lines + [f"warning: {warning}" for warning in self._warnings()]
@@ -219,7 +219,7 @@ def _pipeline(survey: Survey, config: Config) -> tuple[str, str]:
     """The pipeline that was given, or else what training would choose, and its reason"""
     if config.augment == LEARN:
         raise UserError(
-            f"augment {LEARN!r} is for train: give the pipeline that eyespot invariance {config.data} --learn prints"
+            f"augment {LEARN!r} is for train: give the pipeline that eyespot invariance {quoted(config.data)} --learn prints"
         )
     if config.augment not in (None, AUTO):
         return str(config.augment), ""

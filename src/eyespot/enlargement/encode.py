@@ -10,6 +10,7 @@ from eyespot.data.header import Array, Header
 from eyespot.data.masks.mapping import COLOUR
 from eyespot.enlargement.originals import Original
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 File = tuple[bytes, str]
 """The content of a file, and the ending of its name."""
@@ -59,7 +60,7 @@ class Encoder:
             return buffer.getvalue(), ".wav"
         if image.shape[1] >= len(image):
             raise UserError(
-                f"{self.source} has {len(image)} samples in {image.shape[1]} channels: a signal that is written has to "
+                f"{self.source} has {count(len(image), 'sample')} in {count(image.shape[1], 'channel')}: a signal that is written has to "
                 "be longer than its channels are many"
             )
         return _numpy(image[:, 0] if image.shape[1] == 1 else image)

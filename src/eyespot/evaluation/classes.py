@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import both_ends, count, track
+from eyespot.console import long_table, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Header
@@ -33,6 +33,7 @@ from eyespot.evaluation.seen_by import check_seen
 from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import percent
+from eyespot.plurals import count
 from eyespot.prediction.predictor import Predictor
 
 LARGEST_MATRIX = 200
@@ -66,13 +67,15 @@ class ClassDetails:
         return WORD[self.pixels[0].ndim - 1]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
-        width = max(8, *(len(name) for name in self.classes))
-        head = f"{'class':<{width}}  {'recall':<20} {'precision':<20} {'F1':<20} n"
-        lines = []
-        for name, of_class in in_order_of(scores["classes"], "f1"):
-            cells = [f"{percent(of_class[key]):<20}" for key in ("recall", "precision", "f1")]
-            lines.append(f"{name:<{width}}  {' '.join(cells)} {of_class['recall']['n']:,}")
-        return [head, *both_ends(lines, "class", len(self.classes))]
+        rows = [
+            [
+                name,
+                *(percent(of_class[key]) for key in ("recall", "precision", "f1")),
+                f"{of_class['recall']['n']:,}",
+            ]
+            for name, of_class in in_order_of(scores["classes"], "f1")
+        ]
+        return long_table(["class", "recall", "precision", "F1", "n"], rows, "class", len(self.classes))
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         most = confusions(scores["confusion"], self.classes)[:5]

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import MANY, count
+from eyespot.console import MANY
 from eyespot.data.groups import Grouping, grouping
 from eyespot.data.sources.samples import Source
 from eyespot.evaluation.fold_scores import FoldScores
 from eyespot.metrics.intervals import percent
+from eyespot.plurals import count
 from eyespot.prediction.predictor import Predictor
 
 
@@ -193,4 +194,4 @@ def in_order_of(of_classes: dict[str, Any], key: str) -> list[tuple[str, Any]]:
 def nothing_usable(errors: dict[str, str]) -> str:
     """The sentence for a data set of which no sample can be used, by the reason for each."""
     path, reason = next(iter(errors.items()))
-    return f"none of the {len(errors)} images can be used; the first, {path}: {reason}"
+    return f"none of {count(len(errors), 'image')} can be used; the first, {path}: {reason}"

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from eyespot.console import count
 from eyespot.data.header import WORD, Header
 from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.plurals import count
 
 
 def notes_about_files(preprocessing: Preprocessing, headers: Iterable[Header]) -> tuple[str, ...]:

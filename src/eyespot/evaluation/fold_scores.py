@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from eyespot.console import count
 from eyespot.metrics.intervals import Score, percent
+from eyespot.plurals import count
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import both_ends, count, track
+from eyespot.console import long_table, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import Grouping
 from eyespot.data.header import WORD, Array, Header
@@ -35,6 +35,7 @@ from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
 from eyespot.metrics.intervals import Float, percent
+from eyespot.plurals import count
 from eyespot.prediction.mask_output import MaskOutput
 from eyespot.prediction.predictor import Predictor
 
@@ -92,13 +93,12 @@ class MaskDetails:
         return over_what(self.groups, self.word)
 
     def table(self, scores: dict[str, Any]) -> list[str]:
-        width = max(10, *(len(name) for name in scores["classes"]))
-        head = f"{'class':<{width}}  {'IoU':<20} {'Dice':<20} {'recall':<20} precision"
-        lines = []
-        for name, of_class in in_order_of(scores["classes"], "iou"):
-            cells = [f"{percent(of_class[key]):<20}" for key in ("iou", "dice", "recall", "precision")]
-            lines.append(f"{name:<{width}}  {' '.join(cells)}".rstrip())
-        return [head, *both_ends(lines, "class", len(scores["classes"]))]
+        rows = [
+            [name, *(percent(of_class[key]) for key in ("iou", "dice", "recall", "precision"))]
+            for name, of_class in in_order_of(scores["classes"], "iou")
+        ]
+        headers = ["class", "IoU", "Dice", "recall", "precision"]
+        return long_table(headers, rows, "class", len(scores["classes"]))
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         alarms = [

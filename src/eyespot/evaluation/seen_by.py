@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.config import NO_WEIGHTS
-from eyespot.console import count
 from eyespot.data.duplicates.recognise import Looked, Recognised, recognise
 from eyespot.data.duplicates.seen import FILE, SeenImages, of_digests, read_seen, seen_of_card, short
 from eyespot.data.header import WORD
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.run_split import SEEN, SPLIT, run_of, split_rows
+from eyespot.plurals import count
 from eyespot.weights.card import NAME, Card, read_card
 from eyespot.weights.published import IMAGENET
 

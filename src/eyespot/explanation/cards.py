@@ -43,6 +43,7 @@ from eyespot.explanation.units import (
 from eyespot.explanation.write import PAGE, SOFTWARE, free_folder, refuse_taken
 from eyespot.files import make_folder, write_file
 from eyespot.pictures import embedded, to_display, write_png
+from eyespot.plurals import count
 from eyespot.prediction.load import load
 from eyespot.prediction.model_file import model_file
 from eyespot.prediction.predictor import Predictor
@@ -142,7 +143,7 @@ def card(predictor: Predictor, reader: Reader, stage: Stage, examples: Sequence[
     """What the page shows of one stage."""
     place = stage.place
     network = predictor.network
-    say(f"layer {place.name}: {place.channels} channels")
+    say(f"layer {place.name}: {count(place.channels, 'channel')}")
     inputs = [reader.network_input(array) for array in examples]
     effective = effective_side(network, place, inputs)
     chosen = chosen_channels(stage, CHANNELS)
@@ -156,12 +157,12 @@ def card(predictor: Predictor, reader: Reader, stage: Stage, examples: Sequence[
         if place.field == "all"
         else "not known"
         if place.field is None
-        else f"{place.field} samples"
+        else count(place.field, "sample")
     )
     looked = (
         "" if effective is None else f"; 95% of what its middle unit looks at lies within {effective:.0f}"
     )
-    line = f"{place.name}: {place.channels} channels on {grid} places; sees {field} along an axis{looked}"
+    line = f"{place.name}: {count(place.channels, 'channel')} on {grid} places; sees {field} along an axis{looked}"
     return {
         "name": place.name,
         "line": line,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyespot.console import count, track
+from eyespot.console import track
 from eyespot.data.header import Unreadable
 from eyespot.errors import UserError, nearest
 from eyespot.explanation import trust
@@ -46,6 +46,7 @@ from eyespot.explanation.target import (
     whole_target,
 )
 from eyespot.explanation.tiled import TiledScore, predicted_in_tiles
+from eyespot.plurals import count
 from eyespot.prediction.load import load
 from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.predictor import Predictor

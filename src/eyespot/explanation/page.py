@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from eyespot.console import count
 from eyespot.explanation.colours import gradient_css, pictures, scale_of, strongest_slice
 from eyespot.explanation.constant import is_constant
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.trust import NAMES, signed
 from eyespot.pictures import embedded
+from eyespot.plurals import count
 
 if TYPE_CHECKING:
     from eyespot.explanation.result import Explanation
@@ -69,7 +69,7 @@ def item(explanation: "Explanation", limit: float) -> dict[str, Any]:
         "map": f"map of {name}: {described(explanation)}",
         "both": f"{name} with its map: {described(explanation)}",
     }
-    below = f"the file above its map, {explanation.map.size:,} samples from left to right"
+    below = f"the file above its map, {count(explanation.map.size, 'sample')} from left to right"
     captions = CAPTIONS | ({"both": below} if explanation.map.ndim == 1 else {})
     if explanation.map.ndim == 3:
         k = strongest_slice(explanation.map)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eyespot.errors import UserError, nearest
+from eyespot.plurals import count
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def region_weights(
         ):
             shown = " x ".join(map(str, predicted.shape))
             raise UserError(
-                f"the region has to be a range START:END for each of the {predicted.ndim} axes, inside {shown} samples"
+                f"the region has to be a range START:END for each of {count(predicted.ndim, 'axis', 'axes')}, inside {shown} samples"
             )
         chosen[region] = True
         where = "mean over the region " + ", ".join(f"{s.start or 0}:{s.stop}" for s in region)

@@ -16,6 +16,7 @@ from eyespot.data.header import Array
 from eyespot.evaluation.run_split import split_rows
 from eyespot.explanation.places import Place, places
 from eyespot.parallel import batched, in_order
+from eyespot.plurals import count
 from eyespot.prediction.inputs import Remarks, read_input
 from eyespot.prediction.predictor import Predictor
 
@@ -224,7 +225,7 @@ def _last_within(network: torch.nn.Module, name: str, shown: Sequence[Place]) ->
 def _listed(names: Sequence[str]) -> str:
     """The first names, and how many others there are."""
     others = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {others} others" if others > 0 else "")
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {count(others, 'other')}" if others > 0 else "")
 
 
 def chosen_channels(stage: Stage, most: int) -> list[int]:

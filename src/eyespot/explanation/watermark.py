@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.data.header import Array
+from eyespot.plurals import count
 
 Predict = Callable[[Array], NDArray[np.int64]]
 """(N, *S, C) images as the network gets them -> (N,) positions of classes"""
@@ -40,7 +41,7 @@ def suspicion(
         if became - anyway > ENOUGH * len(others):
             area = np.prod([(s.stop - s.start) / n for s, n in zip(window, mean.shape, strict=True)])
             return (
-                f"{became} of {len(others)} images of other classes become {name} when only their {where(window, mean.shape)} "
+                f"{became} of {count(len(others), 'image')} of other classes became {name} when only their {where(window, mean.shape)} "
                 f"({area:.0%} of the image) is taken from {name}: look for a tag, a watermark or a border there"
             )
     return ""

@@ -9,6 +9,7 @@ from eyespot.invariances.bands import Units, drops_of, units_of
 from eyespot.invariances.outliers import Outlier
 from eyespot.invariances.sawtooth import Sawtooth
 from eyespot.invariances.verdict import loss_of
+from eyespot.wrapping import quoted
 
 MOSTLY = 0.5
 """The share of the changed predictions that a cause has to explain."""
@@ -209,7 +210,7 @@ def _augmentation(a: Assessed, facts: Facts) -> Iterator[Cause]:
         "augmentation",
         evidence,
         action,
-        f"eyespot train {facts.data} --augment '{pipeline}{name}{setting}'",
+        f"eyespot train {quoted(facts.data)} --augment '{pipeline}{name}{setting}'",
     )
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.masks.mapping import VOID
 from eyespot.errors import UserError, nearest
 from eyespot.invariances.bands import Units, drops_of, shares
@@ -24,6 +23,7 @@ from eyespot.invariances.changes import Change
 from eyespot.invariances.measured import Measured
 from eyespot.invariances.power import LEVEL, effective, power_of
 from eyespot.invariances.verdict import MARGIN, loss_of
+from eyespot.plurals import count
 
 HOLDS, BROKEN, UNKNOWN = "holds", "broken", "cannot tell"
 KEYS = ("required", "forbidden", "up_to", "swaps", "margin")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count, track
+from eyespot.console import track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.formats.read import read_header
 from eyespot.data.header import WORD, Header
@@ -26,6 +26,7 @@ from eyespot.evaluation.evaluation import Evaluation, nothing_usable, of_sources
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.masks import read_pairs
 from eyespot.evaluation.seen_by import check_seen
+from eyespot.plurals import count
 from eyespot.prediction.predictor import Predictor
 from eyespot.weights.ensemble_file import is_ensemble
 

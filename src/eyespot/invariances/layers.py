@@ -22,6 +22,7 @@ from eyespot.invariances.bands import units_of
 from eyespot.invariances.images import Images
 from eyespot.invariances.original import prepare, read_original
 from eyespot.metrics.intervals import Score, mean
+from eyespot.plurals import count
 
 MOST = {False: 200, True: 20}
 """Images whose features are compared: of classes, and of masks, which are larger."""
@@ -67,7 +68,7 @@ class Layers:
 
     def lines(self) -> list[str]:
         text = (
-            f"distance of features from the unchanged image's, by layer, {self.n} images (1: as far as another image); "
+            f"distance of features from the unchanged image's, by layer, {count(self.n, 'image')} (1: as far as another image); "
             f"a jump is a rise by more than {JUMP:g} from the layer before, with 95%"
         )
         return ["", text, "", self.table().rstrip()]

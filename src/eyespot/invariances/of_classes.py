@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count, track
+from eyespot.console import track
 from eyespot.data.header import Array, Unreadable
 from eyespot.invariances.changes import Change
 from eyespot.invariances.images import Images
 from eyespot.invariances.measured import Measured, Measurement, Values
 from eyespot.invariances.original import Original, prepare, read_original
 from eyespot.invariances.views import View, views_of
+from eyespot.plurals import count
 
 BATCH = 128
 Classes = NDArray[np.int64]

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from eyespot.console import count, format_table
+from eyespot.console import format_table
 from eyespot.invariances.assess import Assessed
 from eyespot.invariances.changes import MEANING
 from eyespot.invariances.outliers import Outlier
 from eyespot.metrics.intervals import Score, percent
+from eyespot.plurals import count
 
 NAMED = 6
 """Classes that stand out, in a terminal; JSON has all."""

@@ -6,6 +6,7 @@ from textwrap import wrap
 
 from eyespot.errors import UserError
 from eyespot.models.registry import DENSENET, FCDENSENET, OURS, PRESETS, RESNET, SMALL, UNET, VGG, presets
+from eyespot.wrapping import output_width
 
 FAMILIES = {
     "small": (SMALL, "classes"),
@@ -16,6 +17,7 @@ FAMILIES = {
     "FC-DenseNet": (FCDENSENET, "masks"),
 }
 WIDTH = 79
+"""Columns of the list of networks at most."""
 NEAR = 0.75
 """Similarity from which a known name is offered for a mistyped one."""
 OF_MASKS = (
@@ -55,7 +57,10 @@ def listing() -> str:
     for family, (place, use) in FAMILIES.items():
         names = [name for name, (of, _) in OURS.items() if of == place and name in PRESETS]
         lines += wrap(
-            ", ".join(names), WIDTH, initial_indent=f"{family:<13}{use:<9}", subsequent_indent=" " * 22
+            ", ".join(names),
+            min(output_width() - 1, WIDTH),
+            initial_indent=f"{family:<13}{use:<9}",
+            subsequent_indent=" " * 22,
         )
     own = [name for name in presets() if name not in OURS]
     lines += [f"{'registered':<22}{', '.join(own)}"] * bool(own)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from eyespot.errors import UserError
 from eyespot.kit import Kit
+from eyespot.plurals import count
 from eyespot.weights.adapt import LoadedWeights
 
 
@@ -48,17 +49,19 @@ class Network(nn.Module):
             axes = ", ".join(("L", "HW", "DHW")[self.kit.dim - 1])
             raise UserError(f"this {name} takes a batch of shape (B, {self.channels}, {axes}), not {shape}")
         if x.shape[1] != self.channels:
-            raise UserError(f"this {name} was built for {self.channels} channels; {shape} has {x.shape[1]}")
+            raise UserError(
+                f"this {name} was built for {count(self.channels, 'channel')}; {shape} has {x.shape[1]}"
+            )
         if min(size) < self.smallest:
             raise UserError(
                 f"this {name} (total stride {self.total_stride}, padding {self.kit.padding!r}, blur "
-                f"{self.kit.blur}) needs at least {self.smallest} samples along each axis; {shape} has {min(size)}"
+                f"{self.kit.blur}) needs at least {count(self.smallest, 'sample')} along each axis; {shape} has {min(size)}"
             )
         alone = self.kit.norm == "instance" or (self.kit.norm == "batch" and self.training and len(x) == 1)
         if alone and max(size) <= self.max_collapsing_size:
             raise UserError(
                 f"this {name} reduces {shape} to one value per channel, of which {self.kit.norm} norm has no "
-                f"variance: give an axis more than {self.max_collapsing_size} samples, a larger batch, or another norm"
+                f"variance: give an axis more than {count(self.max_collapsing_size, 'sample')}, a larger batch, or another norm"
             )
 
 

@@ -18,6 +18,7 @@ from eyespot.errors import UserError
 from eyespot.evaluation.run_split import in_splits, of_split
 from eyespot.onnx_file.network_graph import grid
 from eyespot.parallel import in_order
+from eyespot.plurals import count
 from eyespot.prediction.inputs import Remarks, read_input
 from eyespot.prediction.model_file import model_file
 from eyespot.prediction.predictor import Predictor
@@ -66,7 +67,7 @@ def _of_data(predictor: Predictor, data: str) -> Calibration:
         return Calibration(_chosen(train.samples, MOST), validation, data)
     if len(source.samples) < 2 * LEAST:
         raise UserError(
-            f"{data} has {len(source.samples)} images, and int8 needs at least {2 * LEAST} to be measured"
+            f"{data} has {count(len(source.samples), 'image')}, and int8 needs at least {2 * LEAST} to be measured"
         )
     order = np.random.default_rng(0).permutation(len(source.samples))
     n = min(MOST, len(order) // 2)
@@ -92,7 +93,7 @@ def network_inputs(engine: TorchEngine, samples: Sequence[Any]) -> list[Array]:
                 inputs.append(_input(engine, array, k, rng).numpy())
     if len(inputs) < LEAST:
         raise UserError(
-            f"int8 is measured on at least {LEAST} images, and {len(inputs)} can be read: name others with --calibration DATA"
+            f"int8 is measured on at least {LEAST} images, and only {len(inputs)} can be read: name others with --calibration DATA"
         )
     return inputs
 

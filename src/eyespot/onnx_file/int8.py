@@ -13,7 +13,7 @@ from eyespot.certificate.contents import CERTIFICATE
 from eyespot.certificate.exported import Exported
 from eyespot.certificate.measure import Difference
 from eyespot.certificate.seal import entry
-from eyespot.console import count, say
+from eyespot.console import say
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
@@ -21,6 +21,7 @@ from eyespot.onnx_file.build import file_body
 from eyespot.onnx_file.calibration import calibration, network_inputs
 from eyespot.onnx_file.loss import Loss, images_for
 from eyespot.onnx_file.quantised_graph import in_float, quantised, weighted_layers, worst_first
+from eyespot.plurals import count
 from eyespot.prediction.model_file import make_predictor
 from eyespot.prediction.onnx_engine import OnnxEngine
 from eyespot.prediction.torch_engine import TorchEngine
@@ -61,7 +62,7 @@ class Int8:
         }
 
     def __str__(self) -> str:
-        kept = f"; {len(self.in_float)} of {self.layers} layers stay in float" if self.in_float else ""
+        kept = f"; {len(self.in_float)} of {count(self.layers, 'layer')} in float" if self.in_float else ""
         return f"{self.loss}{kept}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from eyespot.config import Config
-from eyespot.console import count, say
+from eyespot.console import say
 from eyespot.data.formats.image import upright
 from eyespot.data.formats.nifti import of_nibabel
 from eyespot.data.formats.read import load_bytes
@@ -22,6 +22,7 @@ from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import list_files
 from eyespot.errors import UserError
+from eyespot.plurals import count
 from eyespot.prediction.channel_groups import grouped
 
 UNORIENTED = (

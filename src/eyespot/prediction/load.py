@@ -9,6 +9,7 @@ from eyespot.prediction.engines import ENGINES, TORCH
 from eyespot.prediction.load_exported import load_exported
 from eyespot.prediction.predictor import Predictor
 from eyespot.weights.hub import local
+from eyespot.wrapping import quoted
 
 
 def load(
@@ -43,7 +44,7 @@ def load(
         return load_exported(run, engine, precision)
     if engine not in (None, TORCH):
         raise UserError(
-            f"{run} is no exported file, which --engine {engine} reads: write one with eyespot export {run}"
+            f"{run} is no exported file, which --engine {engine} reads: write one with eyespot export {quoted(run)}"
         )
     if precision is not None:
         raise UserError(f"--precision is for exported files, and {run} is none: leave it out")

@@ -19,6 +19,7 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
 from eyespot.missing import install, missing_package, require
+from eyespot.plurals import count
 from eyespot.prediction.inputs import Remarks
 from eyespot.prediction.nifti_output import ENDING as NIFTI
 from eyespot.prediction.nifti_output import is_nifti_file, nifti_colours, nifti_like
@@ -145,7 +146,9 @@ def _write_file(
         softer = stack.enter_context(TiledFile(soft, shape, np.uint8, **named)) if pages else None
         first = min(f.rows for f in (*(f for f, _ in hard), *filter(None, [softer]))) if hard else 0
         if first:
-            say(f"{file}: {first:,} of {windows.shape[0]:,} rows are there from a run that was stopped")
+            say(
+                f"{file}: {first:,} of {count(windows.shape[0], 'row')} are there from a run that was stopped"
+            )
         bands = segmenter.bands(windows, shape, first, probabilities)
         if large:
             bands = track(

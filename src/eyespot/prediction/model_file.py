@@ -10,6 +10,7 @@ from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import NAME, Card
 from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble
 from eyespot.weights.hub import local
+from eyespot.wrapping import quoted
 
 
 def make_predictor(card: Card, engine: Engine) -> Predictor:
@@ -26,7 +27,9 @@ def model_file(run: str | os.PathLike) -> Path:
                 f"{path} holds several networks: give the folder of one of them, such as {fold_folder(path, read_ensemble(path)[1][0])}"
             )
         if fold_folder(path, 1).is_dir():
-            raise UserError(f"{path} has no complete fold yet: continue with eyespot train --resume {path}")
+            raise UserError(
+                f"{path} has no complete fold yet: continue with eyespot train --resume {quoted(path)}"
+            )
         raise UserError(f"{path} holds no {NAME}: give the folder of a run that was trained")
     return path / NAME if path.is_dir() else path
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from eyespot.console import count
 from eyespot.data.header import Array
 from eyespot.environment import positive_number
+from eyespot.plurals import count
 from eyespot.prediction.engine import Engine
 from eyespot.weights.card import Card
 

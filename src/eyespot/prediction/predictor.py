@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.parallel import in_order
+from eyespot.plurals import count
 from eyespot.prediction.engine import Engine
 from eyespot.prediction.inputs import Remarks, read_input
 from eyespot.prediction.output import Output, Source, WriteRequest, Written
@@ -76,4 +77,4 @@ class Predictor:
         value = card.scores.get(key)
         of = f"{card.data['metrics']} " if "metrics" in card.data else ""
         metric = f", {of}{name} {100 * value['value']:.1f}% (n = {value['n']:,})" if value else ""
-        return f"Predictor({card.preset}, {len(card.classes)} classes{metric})"
+        return f"Predictor({card.preset}, {count(len(card.classes), 'class')}{metric})"

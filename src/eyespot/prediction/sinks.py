@@ -13,6 +13,7 @@ from eyespot.errors import UserError, nearest, one_line
 from eyespot.files import remove_files, writing
 from eyespot.prediction.output import Written
 from eyespot.prediction.predictions import Prediction
+from eyespot.wrapping import width_of
 
 FORMATS = ("table", "csv", "json", "jsonl")
 
@@ -102,8 +103,8 @@ def _jsonl(file: IO[str]):
 def _table(file: IO[str]):
     def write(p: Prediction) -> None:
         others = sorted((p.probabilities or {}).items(), key=lambda x: -x[1])[1:3]
-        file.write(
-            f"{p.label:<16} {100 * (p.probability or 0):5.1f}%  {one_line(p.path)}  ({', '.join(f'{n} {100 * v:.1f}%' for n, v in others)})\n"
-        )
+        line = f"{p.label:<16} {100 * (p.probability or 0):5.1f}%  {one_line(p.path)}"
+        rest = f"  ({', '.join(f'{n} {100 * v:.1f}%' for n, v in others)})"
+        file.write(line + rest * (len(line + rest) <= width_of(file)) + "\n")
 
     return write

@@ -9,6 +9,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from eyespot.data.formats.channel_files import join
+from eyespot.plurals import count
 from eyespot.serving.limits import Limits, Refusal
 
 FIELD = "image"
@@ -102,7 +103,9 @@ class _Form:
 
     def begin(self) -> None:
         if sum(map(len, self.uploads.values())) >= self.most * len(fields_of(self.channels)):
-            raise Refusal(413, f"the request has more than {self.most} images: send them in several requests")
+            raise Refusal(
+                413, f"the request has more than {count(self.most, 'image')}: send them in several requests"
+            )
         self._headers, self._pieces = {}, []
 
     def _add_name(self, text: bytes) -> None:

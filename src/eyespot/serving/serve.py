@@ -9,6 +9,7 @@ from eyespot.console import say
 from eyespot.errors import UserError
 from eyespot.exits import Terminated
 from eyespot.missing import has_torch
+from eyespot.plurals import count
 from eyespot.serving.limits import Limits
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def check_access(host: str, token: str | None, without_token: bool) -> None:
     """Raises UserError where others could ask who should not."""
     if token is not None and (len(token) < SHORTEST or not token.isascii() or not token.isprintable()):
         raise UserError(
-            f"the token has {len(token)} letters: give at least {SHORTEST} plain ones, such as openssl rand -hex 16 prints"
+            f"the token has {count(len(token), 'letter')}: give at least {SHORTEST} plain ones, such as openssl rand -hex 16 prints"
         )
     if token is None and not is_local(host) and not without_token:
         raise UserError(

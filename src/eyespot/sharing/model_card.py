@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
-from eyespot.console import count
 from eyespot.metrics.intervals import percent
+from eyespot.plurals import count
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card
+from eyespot.wrapping import quoted
 
 TAGS = {"classification": "image-classification", "segmentation": "image-segmentation"}
 """What the hub calls the tasks of images; it has no names for those of signals and volumes."""
@@ -59,10 +60,9 @@ def _summary(card: Card) -> str:
 
 
 def _use(card: Card, load_as: str) -> str:
-    quoted = json.dumps(load_as, ensure_ascii=False)
-    shell = quoted if " " in load_as else load_as
-    python = f"```python\nimport eyespot\n\neyespot.load({quoted})('FILE')\n```"
-    return f"## Use\n\n```\neyespot predict {shell} FILE...\n```\n\n{python}"
+    python_name = json.dumps(load_as, ensure_ascii=False)
+    python = f"```python\nimport eyespot\n\neyespot.load({python_name})('FILE')\n```"
+    return f"## Use\n\n```\neyespot predict {quoted(load_as)} FILE...\n```\n\n{python}"
 
 
 def _metrics(card: Card) -> str:
@@ -107,7 +107,7 @@ def _training(card: Card) -> str:
     rows = [f"| {key.replace('_', ' ')} | {_plain(str(value))} |" for key, value in shown.items()]
     split = card.data.get("split", {})
     rows += [
-        f"| {name} split | {side['n']:,} samples, fingerprint `{side['hash']}` |"
+        f"| {name} split | {count(side['n'], 'sample')}, fingerprint `{side['hash']}` |"
         for name, side in split.items()
         if side["n"]
     ]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.duplicates.pairs import clusters
 from eyespot.data.duplicates.seen import NEW
 from eyespot.data.folds import assign_folds, check_folds, check_training
@@ -16,6 +15,7 @@ from eyespot.data.groups import CLUSTER, VALIDATED_IN, Grouping, grouping, share
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
+from eyespot.plurals import count
 from eyespot.training.inherited import Inherited, check_sides, hold_out_unseen
 
 SHARE = 0.2

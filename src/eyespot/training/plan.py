@@ -15,6 +15,7 @@ from eyespot.data.surveys.survey import Survey
 from eyespot.devices import HALF, choose_device, multiplies_bfloat16
 from eyespot.errors import UserError
 from eyespot.fast import compiled_by, is_compiling, use_compiled
+from eyespot.plurals import count
 from eyespot.tasks.augmentation import AUTO
 from eyespot.tasks.batches import measure
 from eyespot.tasks.registry import task_of_survey
@@ -148,7 +149,9 @@ class Planner:
             )
         if config.minutes is None and config.epochs is None:
             config = replace(config, minutes=DEFAULT_MINUTES)
-            self.reasons["minutes"] = f"the default; ends sooner after {self.kind.most_epochs} epochs"
+            self.reasons["minutes"] = (
+                f"the default; ends sooner after {count(self.kind.most_epochs, 'epoch')}"
+            )
         elif config.minutes is not None:
             self.reasons["minutes"] = ASKED
         self.config = config

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd as Conv
 
-from eyespot.console import count
 from eyespot.errors import UserError
+from eyespot.plurals import count
 from eyespot.weights.card import load_strict
 from eyespot.weights.names import root, torchvision_names
 

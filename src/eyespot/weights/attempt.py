@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from eyespot.plurals import count
 from eyespot.weights.progress import Progress, Unavailable
 
 ANSWER = 2.0
@@ -57,5 +58,5 @@ def _delay(progress: Progress, spent: float, most: float) -> str:
         return f"no answer within {ANSWER:g} seconds" if spent > ANSWER else ""
     left = progress.seconds_left()
     if left is not None and spent + left > most:
-        return f"it would take about {spent + left:,.0f} seconds"
+        return f"it would take about {count(round(spent + left), 'second')}"
     return f"it did not come within {most:g} seconds" if spent > most else ""

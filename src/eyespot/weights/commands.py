@@ -1,6 +1,5 @@
 """`eyespot weights fetch` and `eyespot weights list`: torchvision's published weights in the cache."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -9,15 +8,21 @@ from eyespot.documents import print_json
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError, one_line
 from eyespot.exits import CANNOT, IN_PART
+from eyespot.shell import Commands, Json, Quiet
+from eyespot.wrapping import complain, show
 
 app = typer.Typer(
-    no_args_is_help=True, help="List and fetch published weights to start from.", rich_markup_mode=None
+    cls=Commands,
+    no_args_is_help=True,
+    help="List and fetch published weights to start from.",
+    rich_markup_mode=None,
 )
 
 
 @app.command(name="list")
 def list_weights(
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List the networks that have published weights, and which of these are in the cache."""
     from eyespot.console import table
@@ -29,7 +34,7 @@ def list_weights(
         print_json({"folder": str(folder), "weights": rows})
         return
     table(["network", "MB", "SHA-256", "in the cache"], [[*row.values()][:4] for row in rows])
-    print(f"\nfolder  {folder}\nfetch   eyespot weights fetch resnet18")
+    show(f"\nfolder  {folder}\nfetch   eyespot weights fetch resnet18")
 
 
 def describe(preset: str) -> dict[str, Any]:
@@ -50,24 +55,22 @@ def describe(preset: str) -> dict[str, Any]:
 @app.command()
 def fetch(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Networks, such as resnet18.", show_default=False)
+        list[str], typer.Argument(metavar="NAME", help="Networks, such as resnet18.", show_default=False)
     ],
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fetch the published weights of networks into the cache, each checked by its hash."""
-    from eyespot.console import quiet as set_quiet
     from eyespot.weights.published import fetch_published, file_name
 
     for name in names:
         file_name(name)  # a mistyped name is refused before anything is fetched
-    set_quiet(quiet)
     wanted = list(dict.fromkeys(names))
     failed = 0
     for name in wanted:
         try:
             print(fetch_published(name), flush=True)
         except UserError as error:
-            print(one_line(f"eyespot: {error}"), file=sys.stderr)
+            complain(one_line(f"eyespot: {error}"))
             failed += 1
     if failed:
         raise typer.Exit(CANNOT if failed == len(wanted) else IN_PART)

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from typing import Any
 
-from eyespot.console import count
 from eyespot.data.annotations.fill import lengths_of_text
 from eyespot.data.annotations.outlines import (
     AnnotatedImage,
@@ -16,6 +15,7 @@ from eyespot.data.annotations.outlines import (
     polygon,
     rectangle,
 )
+from eyespot.plurals import count
 
 TOOL = "a COCO annotation file"
 
@@ -117,7 +117,7 @@ def _runs(segmentation: dict[str, Any]) -> Runs:
     if not isinstance(lengths, list) or not all(type(n) is int and n >= 0 for n in lengths):
         raise Malformed("has runs that are not whole numbers")
     if sum(lengths) != size[0] * size[1]:
-        raise Malformed(f"has runs of {sum(lengths)} pixels, and its size is {size[1]} x {size[0]}")
+        raise Malformed(f"has runs of {count(sum(lengths), 'pixel')}, and its size is {size[1]} x {size[0]}")
     return Runs(lengths, (size[0], size[1]), by_column=True)
 
 

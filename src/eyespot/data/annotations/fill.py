@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from eyespot.data.annotations.draw import Area
 from eyespot.data.annotations.outlines import Outline, Runs
 from eyespot.data.header import Unreadable
+from eyespot.plurals import count
 
 BEYOND = 0.05
 """Shares of an image's width and height by which outlines often leave it."""
@@ -81,7 +82,7 @@ def _fill_runs(runs: Runs, shape: tuple[int, int]) -> tuple[NDArray[np.bool_], t
     lengths = np.asarray(runs.lengths, np.int64)
     if (lengths < 0).any() or lengths.sum() != height * width:
         raise Unreadable(
-            f"the runs of an object have {lengths.sum()} pixels, and {width} x {height} are needed"
+            f"the runs of an object have {count(lengths.sum(), 'pixel')}, and {width} x {height} are needed"
         )
     flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     inside = flat.reshape(width, height).T if runs.by_column else flat.reshape(height, width)

@@ -21,6 +21,7 @@ from eyespot.data.annotations.outlines import (
 )
 from eyespot.data.formats.read import decode
 from eyespot.data.header import Unreadable
+from eyespot.plurals import count
 
 TOOL = "a LabelMe file"
 CORNERS = 180
@@ -71,11 +72,11 @@ def _outline(shape: dict[str, Any]) -> Outline:
     points = _points(shape.get("points"))
     if kind == "polygon":
         if len(points) < 3:
-            raise Malformed(f"is a polygon of {len(points)} points")
+            raise Malformed(f"is a polygon of {count(len(points), 'point')}")
         polygon = [value for point in points for value in point]
         return Outline(name, [polygon], rectangle=is_rectangle([polygon]))
     if len(points) != 2 and not (kind == "rectangle" and len(points) == 4):
-        raise Malformed(f"is a {kind} of {len(points)} points, and 2 are needed")
+        raise Malformed(f"is a {kind} of {count(len(points), 'point')}, and 2 are needed")
     if kind == "rectangle":
         xs, ys = zip(*points, strict=True)
         return Outline(name, [rectangle(min(xs), min(ys), max(xs), max(ys))], rectangle=True)

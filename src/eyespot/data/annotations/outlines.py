@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from eyespot.plurals import count
+
 Polygon = Sequence[float]
 """x0, y0, x1, y1, ... in pixels from the image's top left corner; the middle of the first pixel is at 0.5, 0.5."""
 
@@ -140,5 +142,7 @@ def polygon(values: object) -> list[float]:
         raise Malformed("has an outline that is not a list of numbers")
     numbers: list[float] = values
     if len(numbers) % 2:
-        raise Malformed(f"has an outline of {len(numbers)} numbers, and x and y of each corner are needed")
+        raise Malformed(
+            f"has an outline of {count(len(numbers), 'number')}, and x and y of each corner are needed"
+        )
     return numbers

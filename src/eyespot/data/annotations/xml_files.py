@@ -14,6 +14,7 @@ from eyespot.data.annotations.outlines import (
     is_rectangle,
     rectangle,
 )
+from eyespot.plurals import count
 
 CVAT = "a CVAT file"
 LABELME = "a LabelMe file"
@@ -100,7 +101,9 @@ def _runs(shape: Element) -> Runs:
     except ValueError as error:
         raise Malformed("a mask whose runs are not whole numbers") from error
     if sum(lengths) != width * height or min(lengths) < 0:
-        raise Malformed(f"a mask whose runs have {sum(lengths)} pixels, and {width} x {height} are needed")
+        raise Malformed(
+            f"a mask whose runs have {count(sum(lengths), 'pixel')}, and {width} x {height} are needed"
+        )
     return Runs(lengths, (height, width), (top, left))
 
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.images import Images
 from eyespot.data.store import ChosenRows
 from eyespot.data.surveys.survey import NOTE, PairSurvey, Problem, Survey
+from eyespot.plurals import count
 
 PREFERRED = ("test", "val", "train", "")
 """Of duplicates in several splits, that of the first of these is kept: it measures the result."""

@@ -23,6 +23,7 @@ from eyespot.data.header import (
     check_size,
     depth_of,
 )
+from eyespot.plurals import count
 
 if TYPE_CHECKING:
     import tifffile
@@ -77,7 +78,9 @@ def _guess_about_channels(channels: int) -> tuple[Guess, ...]:
         return ()
     reason = "the file calls its pages channels"
     return (
-        Guess("channels of TIFF", f"{channels} channels", reason, "--axes ZYX for slices, TYX for frames"),
+        Guess(
+            "channels of TIFF", count(channels, "channel"), reason, "--axes ZYX for slices, TYX for frames"
+        ),
     )
 
 

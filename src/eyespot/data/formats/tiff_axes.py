@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eyespot.data.header import Array, Unreadable
+from eyespot.plurals import count
 
 if TYPE_CHECKING:
     import tifffile
@@ -114,7 +115,9 @@ def _overruled(stack: Stack, axes: str) -> Stack:
             if len(letters) == n and letters.index("Y") == stored.index("Y"):
                 return _without_single(stack, letters + stored[n:], shape)
     sizes = " x ".join(map(str, stack.shape))
-    raise Unreadable(f"it has {len(stack.shape)} axes ({sizes}), and --axes names {len(axes)} ({axes})")
+    raise Unreadable(
+        f"it has {count(len(stack.shape), 'axis', 'axes')} ({sizes}), and --axes names {len(axes)} ({axes})"
+    )
 
 
 def _unsqueezed(stack: Stack) -> tuple[str, tuple[int, ...]]:

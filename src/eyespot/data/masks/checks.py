@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
-from eyespot.console import count
 from eyespot.data.masks.colour_noise import without_noise
 from eyespot.data.masks.mapping import COLOUR, shown
 from eyespot.data.masks.soft_edges import MIN_CONTRAST
 from eyespot.data.masks.soft_edges_decision import crisp_values, is_soft, is_soft_between_labels, line_values
 from eyespot.data.masks.statistics import MaskValues, total_counts
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 SOLID = 0.5
 """A value of which a smaller share of pixels is solid lies along edges, and is no class, where masks are hardened."""

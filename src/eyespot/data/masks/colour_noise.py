@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from eyespot.data.masks.mapping import COLOUR, shown
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 NEAR = 48
 """The sum of the differences in red, green and blue up to which two colours are one with noise."""
@@ -43,7 +44,7 @@ def _refuse_lost(classes: list[int], total: Counter[int]) -> None:
     around = sum(total[v] for v, is_close in zip(far, close, strict=True) if is_close)
     if share > MOST_CHANGED or around > PEAK * sum(total.values()):
         raise UserError(
-            f"JPEG has spread the colours of the masks so far that their values cannot be known: {around:,} pixels are near "
+            f"JPEG has spread the colours of the masks so far that their values cannot be known: {count(around, 'pixel')} near "
             f"{shown(lost)}, which may be a class, beside {', '.join(map(shown, sorted(classes)))}: save masks as PNG with one "
             "value per class"
         )

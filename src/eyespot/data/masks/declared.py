@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.annotations.draw import BACKGROUND, IGNORED, OBJECT, Contents
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Unreadable
@@ -15,6 +14,7 @@ from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.samples import Source
 from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, Problem
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 LARGEST_ID = 65_535
 """Ids of classes up to this are the values of masks; where there are larger ones, the classes are numbered 1, 2, ..."""
@@ -119,7 +119,7 @@ def _guess(mapping: Mapping, names: list[str], tool: str) -> Guess:
         return Guess("masks", "numbered objects", reason, "--classes")
     pairs = [f"{value} {name}" for value, name in zip(mapping.values, mapping.classes, strict=True)]
     listed = ", ".join(pairs[:12]) + ", ..." * (len(pairs) > 12)
-    return Guess("masks", f"classes ({listed})", f"{tool} outlines {len(names)} classes", "--objects")
+    return Guess("masks", f"classes ({listed})", f"{tool} outlines {count(len(names), 'class')}", "--objects")
 
 
 def _problems(contents: list[OfMask], objects: bool) -> Iterator[Problem]:

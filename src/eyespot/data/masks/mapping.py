@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eyespot.data.header import Array, Unreadable
 from eyespot.data.masks.soft_edges import harden
 from eyespot.labels import neighbours
+from eyespot.plurals import count
 
 VOID = 255
 """The label of pixels that count neither in training nor in a score."""
@@ -74,7 +75,7 @@ class Mapping:
         if not known.all():
             odd, n = Counter(values[~known].tolist()).most_common(1)[0]
             raise Unreadable(
-                f"its mask has the value {shown(odd)} in {n:,} pixels, which is not one of {', '.join(map(shown, self.values))}"
+                f"its mask has the value {shown(odd)} in {count(n, 'pixel')}, which is not one of {', '.join(map(shown, self.values))}"
             )
         return out
 

@@ -17,6 +17,7 @@ from eyespot.data.masks.mapping import COLOUR, MOST_CLASSES, VOID, Mapping, numb
 from eyespot.data.masks.objects_or_classes import Reading, even_levels, evidence_of, read_values
 from eyespot.data.masks.statistics import MaskValues, as_colours, total_counts
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 UNLABELLED = (-1, VOID)
 """Values that masks have for pixels that do not count."""
@@ -116,7 +117,7 @@ def _of_objects(
             "the masks have no black pixels, and objects with a colour each need a black background"
         )
     mapping = Mapping((0, 1), BACKGROUND_AND_OBJECT, void, objects=True)
-    proposal = Proposal(mapping, f"{len(values):,} values: objects with a number each")
+    proposal = Proposal(mapping, f"{count(len(values), 'value')}: objects with a number each")
     if names:
         proposal.warnings.append(
             f"the class names {', '.join(names[:SHOWN])} are not used, since the masks number objects: use --classes if "
@@ -145,7 +146,7 @@ def _of_classes(
         )
     if names and len(names) != len(kept):
         raise UserError(
-            f"{len(names)} class names are given, and the masks hold {len(kept)} values ({listed(kept)})"
+            f"{count(len(names), 'class name')} given, and the masks hold {count(len(kept), 'value')} ({listed(kept)})"
         )
     if len(kept) > MOST_CLASSES:
         raise UserError(
@@ -196,7 +197,7 @@ def _likely_void(total: Counter[int]) -> int | None:
     others = sum(n for value, n in total.items() if value not in (0, void))
     if void == VOID and total[void] > OTHERS_BESIDE_VOID * others:
         raise UserError(
-            f"the masks have {VOID} in {total[void]:,} pixels and all other values above 0 ({listed([v for v in sorted(total) if v not in (0, void)])}) "
+            f"the masks have {VOID} in {count(total[void], 'pixel')} and all other values above 0 ({listed([v for v in sorted(total) if v not in (0, void)])}) "
             f"in {others:,}: use --void none if {VOID} is a class, or --void {VOID} if these pixels do not count"
         )
     return void

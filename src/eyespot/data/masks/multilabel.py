@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.formats.damage import or_unreadable
 from eyespot.data.formats.nifti import is_nifti
 from eyespot.data.formats.numpy_file import is_numpy
@@ -26,6 +25,7 @@ from eyespot.data.masks.source import load_mask
 from eyespot.data.masks.statistics import MaskValues
 from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 MOST = 7
 """Classes of a set: bits of a byte but one, since VOID is all of them."""
@@ -92,7 +92,7 @@ def read_bits(
         if odd:
             value, n = odd[0]
             raise Unreadable(
-                f"its mask {file} has the value {shown(int(value))} in {n:,} pixels, which is not one of 0, 1, 255"
+                f"its mask {file} has the value {shown(int(value))} in {count(n, 'pixel')}, which is not one of 0, 1, 255"
             )
         void |= outside
         bits |= (values != 0).astype(np.uint8) << mapping.classes.index(name)
@@ -114,7 +114,7 @@ def _planes(sample: Sample, mapping: Mapping, dim: int, axes: str) -> Iterator[t
         channels = read_channels(load_bytes(sample.mask), dim, axes)
         if channels.shape[-1] != len(mapping.classes):
             raise Unreadable(
-                f"its mask {sample.mask.name} has {channels.shape[-1]} channels, and there are {len(mapping.classes)} classes"
+                f"its mask {sample.mask.name} has {count(channels.shape[-1], 'channel')}, for {count(len(mapping.classes), 'class')}"
             )
         yield from zip(mapping.classes, repeat(sample.mask), np.moveaxis(channels, -1, 0), strict=False)
 
@@ -179,7 +179,7 @@ def propose_multilabel(
             counts = {v: n for v, n in counts.items() if not 0 < v < VOID}
         _refuse_values(file, counts, void)
     how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
-    text = f"{between:,} pixels with values between take the nearer of 0 and 255"
+    text = f"{count(between, 'pixel')} with values between: they get the nearer of 0 and 255"
     mapping = Mapping((), classes, asked, multilabel=True, harden=bool(harden))
     return Proposal(mapping, f"multi-label masks, {how}", [text] * bool(between))
 
@@ -188,11 +188,11 @@ def _refuse_values(file: str, counts: dict[int, int], void: str | None) -> None:
     odd = max(set(counts) - {0, 1, VOID}, key=lambda v: counts[v], default=None)
     if odd is not None:
         raise UserError(
-            f"the mask {file} has the value {shown(odd)} in {counts[odd]:,} pixels, and a multi-label mask has 0, and 1 or 255 for what belongs: save it so, or use --void {shown(odd)} if these do not count"
+            f"the mask {file} has the value {shown(odd)} in {count(counts[odd], 'pixel')}, and a multi-label mask has 0, and 1 or 255 for what belongs: save it so, or use --void {shown(odd)} if these do not count"
         )
     if void is None and {1, VOID} <= set(counts):
         raise UserError(
-            f"the mask {file} has the value 1 in {counts[1]:,} pixels and 255 in {counts[VOID]:,}: use --void 255 if these do not count, or --void none if they belong to the class"
+            f"the mask {file} has the value 1 in {count(counts[1], 'pixel')} and 255 in {counts[VOID]:,}: use --void 255 if these do not count, or --void none if they belong to the class"
         )
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eyespot.console import count
 from eyespot.data.masks.mapping import COLOUR
 from eyespot.data.masks.statistics import MaskValues, background_of
+from eyespot.plurals import count
 
 BASES = (1000, 256)
 """Masks of several classes of objects have class * 1000 + number (Cityscapes) or class * 256 + number (KITTI)."""

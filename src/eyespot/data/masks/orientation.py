@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.header import Unreadable
 from eyespot.data.masks.pixels import orientation
@@ -11,6 +10,7 @@ from eyespot.data.masks.source import reader_of
 from eyespot.data.sources.samples import Sample
 from eyespot.data.surveys.survey import WARNING, PairSurvey, Problem
 from eyespot.parallel import in_order
+from eyespot.plurals import count
 
 
 def turned_problems(survey: PairSurvey) -> Iterator[Problem]:

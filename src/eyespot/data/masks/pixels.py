@@ -13,6 +13,7 @@ from eyespot.data.formats.read import decode_any, or_unreadable
 from eyespot.data.formats.tiff import JPEG, PALETTE, is_tiff, opened
 from eyespot.data.header import Array, ReadOptions, Unreadable, channels_last
 from eyespot.data.masks.mapping import COLOUR
+from eyespot.plurals import count
 
 Values = NDArray[np.int64]
 MOST_COLOURS = 64
@@ -86,7 +87,9 @@ def _of_channels(array: Array) -> Values:
             red, green, blue = red // 257, green // 257, blue // 257
         return COLOUR + (red << 16 | green << 8 | blue)
     if values.shape[-1] != 1:
-        raise Unreadable(f"it has {values.shape[-1]} channels, and a mask has one, or three for colours")
+        raise Unreadable(
+            f"it has {count(values.shape[-1], 'channel')}, and a mask has one, or three for colours"
+        )
     return np.ascontiguousarray(values[..., 0])
 
 

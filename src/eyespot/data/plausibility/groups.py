@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
+from eyespot.plurals import count
 
 FEWEST = 3
 """Folders from which they are more than a way to sort files."""

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from eyespot.console import count
 from eyespot.data.sources.words import split_of
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
+from eyespot.plurals import count
 
 ENDINGS = frozenset((".txt", ".lst", ".list", ".csv", ".tsv"))
 FOLDERS = frozenset("meta metadata split splits list lists imagesets annotations".split())

@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.sources.shared_words import are_ids, shared_words
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
+from eyespot.plurals import count
 
 SPLIT_LIKE = re.compile(
     r"(.*[ _-])?(train|training|test|testing|val|valid|validation|dev|eval|holdout)([ _-].*|\d*)|(fold|split|part|batch)[ _-]?\d+",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from eyespot.console import count
 from eyespot.data.surveys.survey import WARNING, PairSurvey, Problem, Survey
+from eyespot.plurals import count
 
 LARGE = 0.8
 """Share of the pixels from which an object is more than one expects."""

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.sources.words import CHANNEL, COPY
 from eyespot.data.split import groups_of
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 ENDING = re.compile(r"(\.nii|\.ome)?\.[^.]*$")
 NEARLY_ALL = 0.9

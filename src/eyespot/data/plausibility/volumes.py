@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from eyespot.console import count
 from eyespot.data.preprocess.preprocessing import unlike_voxels
 from eyespot.data.surveys.survey import WARNING, PairSurvey, Problem, Survey
+from eyespot.plurals import count
 
 
 def voxel_sizes_apart(survey: Survey) -> Iterator[Problem]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import WORD, Array, Decoded, ReadOptions, Unreadable, finite
@@ -15,6 +14,7 @@ from eyespot.data.preprocess.dtype import convert_type, type_remark
 from eyespot.data.preprocess.placement import Placement, place, whole
 from eyespot.data.preprocess.spectrum import BANDS, hop, spectrum
 from eyespot.errors import UserError, nearest
+from eyespot.plurals import count
 
 FITS = {
     "pad": "the whole of it, with a margin of zeros: nothing is lost at the edges",

@@ -3,13 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.data.formats.channel_files import channel_names, joined_path
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.judge import same_shapes
 from eyespot.data.sources.stems import Case
 from eyespot.data.sources.words import CHANNEL, COPY, names_images
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 MOST = 16
 """Files that one image may have."""

@@ -31,6 +31,7 @@ from eyespot.data.sources.csv_words import (
     split_of_cell,
 )
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 MASK_OF = "mask:"
 """Before the name of a class: the column of its masks in a CSV."""
@@ -240,7 +241,7 @@ def _no_column(path: Path, wanted: str, header: list[str]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(name.strip() or "''" for name in names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} others" if len(names) > SHOWN else shown
+    return f"{shown} and {count(len(names) - SHOWN, 'other')}" if len(names) > SHOWN else shown
 
 
 def _guesses(columns: Columns) -> list[Guess]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.sources.csv_columns import MASK_OF, Columns, understand
 from eyespot.data.sources.csv_content import values
 from eyespot.data.sources.csv_labels import check_labels, check_one_hot
@@ -14,6 +13,7 @@ from eyespot.data.sources.csv_words import split_of_cell
 from eyespot.data.sources.samples import Sample, Source, class_names
 from eyespot.data.sources.words import split_of
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 MISSING = frozenset("nan #n/a <na> null".split())
 """What programs write where a label is missing."""

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from eyespot.console import count
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 PLAIN_SEPARATORS = "|;"
 """What joins labels, where one of them occurs alone too."""

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from eyespot.data.sources.stems import stem_of
 from eyespot.data.sources.words import IMAGE_WORDS, split_of_path
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 CAMERA_WORDS = IMAGE_WORDS | set(
     "dsc dscn dscf dcim mvi pxl p pic snap screenshot frame file sample test train val item f i x n no id".split()
@@ -38,7 +39,9 @@ def labels_by_expression(files: Iterable[Path], root: Path, pattern: str) -> dic
             labels[path] = (label, split_of_path(PurePosixPath(f"{text[:a]}/{text[b:]}").parent))
     if not labels:
         example = f"; the first is {files[0].relative_to(root).as_posix()}" if files else ""
-        raise UserError(f"--label-from {pattern!r} matches none of the {len(files)} files of {root}{example}")
+        raise UserError(
+            f"--label-from {pattern!r} matches none of {count(len(files), 'file')} of {root}{example}"
+        )
     return _consistent(labels)
 
 

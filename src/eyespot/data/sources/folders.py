@@ -6,7 +6,6 @@ from itertools import islice
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.formats.foreign import RAW, foreign_kind
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.class_layout import NOTES, ClassLayout, class_layout, unwrapped
@@ -35,6 +34,7 @@ from eyespot.data.sources.shared_words import is_id, shared_words
 from eyespot.data.sources.stems import match_files
 from eyespot.data.sources.words import names_images, names_mask, split_of
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 GENERIC = frozenset("data dataset all files jpg jpeg jpegs jpgs png pngs".split())
 """Names of folders that hold files of any class."""
@@ -249,7 +249,7 @@ def _no_classes(root: Path, files: Files, classes: set[str]) -> str:
         (f for f in folders(unwrapped(root), with_empty=True) if names_mask(f.name) and is_empty(f)), None
     )
     if files.known and empty:
-        return f"{empty} is empty, and would hold the masks of {len(files.known)} files: put a mask of each image there"
+        return f"{empty} is empty, and would hold the masks of {count(len(files.known), 'file')}: put a mask of each image there"
     if files.known:
         table = listing_table(files.tables, files.known)
         where = f" (they lie in {', '.join(f'{name}/' for name in sorted(classes)[:3])})" if classes else ""
@@ -296,7 +296,7 @@ def _refuse_foreign_data(root: Path, paths: list[Path], tables: list[Path]) -> N
     path = next((path for path in others[:LOOKED_AT] if kind_unread(path)), None)
     if path is not None:
         raise UserError(
-            f"{root} holds {len(others)} files that are not read beside its tables; the first, {path}: {kind_unread(path)}"
+            f"{root} holds {count(len(others), 'other file')} beside its tables; the first, {path}: {kind_unread(path)}"
         )
 
 

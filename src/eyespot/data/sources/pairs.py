@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.cases import by_class, kinds_of_masks, one_image_each, one_mask_each
 from eyespot.data.sources.judge import LABELS, PICTURES, judged
@@ -25,6 +24,7 @@ from eyespot.data.sources.splits import with_splits
 from eyespot.data.sources.stems import ENOUGH, Case, Matching, match_files
 from eyespot.data.sources.unnamed import unnamed_roles
 from eyespot.errors import UserError
+from eyespot.plurals import count
 
 SHORT = 90
 """Letters that the paths of an image and its mask may have in a sentence."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.samples import Sample
 from eyespot.data.sources.words import split_of_path
+from eyespot.plurals import count
 
 
 def with_splits(samples: list[Sample], root: Path) -> tuple[list[Sample], Guess | None]:
@@ -18,5 +19,5 @@ def with_splits(samples: list[Sample], root: Path) -> tuple[list[Sample], Guess 
         return [replace(s, split=split) for s, split in zip(samples, splits, strict=True)], None
     named = ", ".join(sorted(kinds - {""}))
     inside = len(splits) - splits.count("")
-    reason = f"only {inside} of {len(splits)} images lie in a folder that means a split ({named})"
+    reason = f"only {inside} of {count(len(splits), 'image')} in a folder that means a split ({named})"
     return samples, Guess("split", "none from folders", reason, "a CSV with the columns path, mask and split")

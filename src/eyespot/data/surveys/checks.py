@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.duplicates.detail import confirmed, upright
 from eyespot.data.duplicates.pairs import clusters, exact, near
 from eyespot.data.header import Header
 from eyespot.data.sources.samples import Source
 from eyespot.data.store import Store
 from eyespot.data.surveys.survey import NOTE, WARNING, Problem, Survey
+from eyespot.plurals import count
 
 UNSUPPORTED = frozenset(
     ".heic .heif .avif .jxl .jp2 .dcm .czi .nd2 .lif .lsm .oib .oif .vsi .svs .ndpi .mrxs .nrrd .nhdr .mha .mhd .hdr .img .mgh .mgz .mnc .mrc .ims .h5 .hdf5 "

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from eyespot.config import Config
-from eyespot.console import count
 from eyespot.data.guesses import summarise_guesses
 from eyespot.data.images import load_images
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
@@ -19,6 +18,7 @@ from eyespot.data.surveys.conversions import converted
 from eyespot.data.surveys.near_labels import near_equal_classes
 from eyespot.data.surveys.photographs import about_photographs
 from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, Problem, Survey
+from eyespot.plurals import count
 
 IMBALANCE = 3.0
 """The largest class over the smallest, from which class weights are used."""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eyespot.console import count
 from eyespot.data.formats.read import decode_any, load_bytes, read_header
 from eyespot.data.formats.tables.table import CONSTANT, CONSTANT_CHANNEL, UNEVEN, UNEVEN_TIMES
 from eyespot.data.header import Header, ReadOptions, Unreadable
 from eyespot.data.surveys.checks import matching
 from eyespot.data.surveys.survey import NOTE, WARNING, Problem, Survey
+from eyespot.plurals import count
 
 LOOKED_AT = 256
 """Most files whose alpha channel is looked at."""

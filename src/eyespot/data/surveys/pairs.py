@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.config import Config
-from eyespot.console import count, track
+from eyespot.console import track
 from eyespot.data.formats.channel_files import channel_names
 from eyespot.data.formats.read import load_bytes
 from eyespot.data.guesses import summarise_guesses
@@ -30,6 +30,7 @@ from eyespot.data.surveys.conversions import converted, mask_pages_left_out
 from eyespot.data.surveys.survey import ERROR, NOTE, WARNING, PairSurvey, Problem
 from eyespot.errors import UserError
 from eyespot.parallel import in_order
+from eyespot.plurals import count
 
 
 def survey_pairs(source: Source, options: Config) -> PairSurvey:
@@ -232,7 +233,7 @@ def _empty(survey: PairSurvey) -> Iterator[Problem]:
     multilabel = survey.mapping.multilabel
     blank = survey.shares.sum(1) == 0 if multilabel else survey.shares[:, 0] == 1.0
     if blank.all():
-        yield Problem(ERROR, f"all {len(blank)} masks are empty: are these the masks?")
+        yield Problem(ERROR, f"no mask marks anything ({count(len(blank), 'mask')}): are these the masks?")
     elif multilabel or survey.classes[0] == "background":
         yield from matching(
             survey, NOTE, blank, "with nothing of any class" if multilabel else "with background only"

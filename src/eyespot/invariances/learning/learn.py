@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from eyespot.config import Config, Settings, given_settings, reading_settings
-from eyespot.console import count, say, track
+from eyespot.console import say, track
 from eyespot.data.guesses import Guess
 from eyespot.data.sources.samples import is_run
 from eyespot.data.surveys.survey import Survey
@@ -23,6 +23,7 @@ from eyespot.invariances.learning.learner import FOLDS, Learner, TooSlow
 from eyespot.invariances.learning.quick import Rows
 from eyespot.invariances.learning.ranges import Ranges
 from eyespot.invariances.learning.together import pipeline_of
+from eyespot.plurals import count
 from eyespot.signature import with_settings
 from eyespot.tasks.augmentation import LEARN
 from eyespot.tasks.classification_settings import usual_augment

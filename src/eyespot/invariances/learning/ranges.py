@@ -3,12 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eyespot.console import clock, count, format_table
+from eyespot.console import clock, format_table
 from eyespot.data.guesses import Guess
 from eyespot.invariances.learning.judge import Learned, Margins
 from eyespot.invariances.learning.learner import FOLDS
 from eyespot.invariances.verdict import points
 from eyespot.metrics.intervals import Score
+from eyespot.plurals import count
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.formats.tables.cells import GROUPED, TEXT, TIME, numbers
 from eyespot.data.formats.tables.clock import is_clock, is_date, seconds
 from eyespot.data.formats.tables.rows import Table
@@ -22,6 +21,7 @@ from eyespot.data.formats.tables.time_axis import (
     time_unit,
 )
 from eyespot.data.header import Unreadable
+from eyespot.plurals import count
 
 COUNTER_NAMES = frozenset(
     [

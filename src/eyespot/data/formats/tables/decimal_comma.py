@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.header import Unreadable
+from eyespot.plurals import count
 
 PAIR = re.compile(r"\s*([+-]?\d+),([+-]?\d+)(?:[eE][+-]?\d+)?\s*")
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")

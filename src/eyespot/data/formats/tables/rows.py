@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from eyespot.console import count
 from eyespot.data.formats.tables.cells import MISSING, NUMBER, TEXT, TIME, kind_of
 from eyespot.data.formats.tables.delimiter import NONE, SAMPLED, Notation, choose_notation
 from eyespot.data.formats.tables.text import Line, content_lines
 from eyespot.data.header import Unreadable
+from eyespot.plurals import count
 
 UNIT = re.compile(
     r"[\[(]?(|%|-|none|[kMmuµμn]?(V|A|g|Hz|Pa|N|Nm|W|T|m|Ω|ohm|volts?|amperes?)|[mµμun]?s(ec|econds?)?|min|h|hh:mm.*"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eyespot.console import count
 from eyespot.data.formats.foreign import foreign_kind
 from eyespot.data.formats.tables.columns import Columns, choose_columns
 from eyespot.data.formats.tables.rows import Table, read_table
@@ -15,6 +14,7 @@ from eyespot.data.formats.tables.text import as_text
 from eyespot.data.formats.tables.time_axis import SHORT
 from eyespot.data.guesses import Guess
 from eyespot.data.header import Array, Decoded, Header, ReadOptions, Unreadable, as_depth, check_size
+from eyespot.plurals import count
 
 HEAD = 1 << 14
 """Bytes of a file by which tables are recognised."""
@@ -136,7 +136,7 @@ def _check_single_row(table: Table, columns: Columns) -> None:
     names = [table.names[i] for i in columns.channels] if table.names else []
     if len({re.sub(r"\d+", "", name) for name in names}) > 1:
         raise Unreadable(
-            f"it has {n} named columns and 1 row, that is {n} channels of 1 sample: write a row per sample"
+            f"it has {count(n, 'named column')} and 1 row, that is {count(n, 'channel')} of 1 sample: write a row per sample"
         )
 
 
