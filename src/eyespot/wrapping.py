@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from typing import TextIO
+from typing import IO
 
 UNLIMITED = 10_000
 """Columns where there is no terminal: nothing is wrapped in a file or a pipe, so that a row stays a line."""
@@ -19,7 +19,7 @@ NAMED = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")
 """A name before its value: `sizes     24x24`."""
 
 
-def width_of(file: TextIO) -> int:
+def width_of(file: IO[str]) -> int:
     """Columns of a terminal; of a file or a pipe no limit, whatever COLUMNS is."""
     return shutil.get_terminal_size().columns if file.isatty() else UNLIMITED
 

@@ -194,4 +194,4 @@ def in_order_of(of_classes: dict[str, Any], key: str) -> list[tuple[str, Any]]:
 def nothing_usable(errors: dict[str, str]) -> str:
     """The sentence for a data set of which no sample can be used, by the reason for each."""
     path, reason = next(iter(errors.items()))
-    return f"none of {count(len(errors), 'image')} can be used; the first, {path}: {reason}"
+    return f"none of the {count(len(errors), 'image')} can be used; the first, {path}: {reason}"

@@ -157,7 +157,7 @@ def card(predictor: Predictor, reader: Reader, stage: Stage, examples: Sequence[
         if place.field == "all"
         else "not known"
         if place.field is None
-        else count(place.field, "sample")
+        else count(int(place.field), "sample")
     )
     looked = (
         "" if effective is None else f"; 95% of what its middle unit looks at lies within {effective:.0f}"

@@ -62,7 +62,7 @@ class Busy(Refusal):
     def __init__(self, requests: int, seconds: int):
         super().__init__(
             503,
-            f"{count(requests, 'request')} in progress, as many as are taken in at once: try again in {seconds} s",
+            f"{count(requests, 'request is', 'requests are')} in progress, as many as are taken in at once: try again in {seconds} s",
             {"Retry-After": str(seconds)},
         )
 

@@ -44,7 +44,7 @@ def _refuse_lost(classes: list[int], total: Counter[int]) -> None:
     around = sum(total[v] for v, is_close in zip(far, close, strict=True) if is_close)
     if share > MOST_CHANGED or around > PEAK * sum(total.values()):
         raise UserError(
-            f"JPEG has spread the colours of the masks so far that their values cannot be known: {count(around, 'pixel')} near "
+            f"JPEG has spread the colours of the masks so far that their values cannot be known: {count(around, 'pixel is', 'pixels are')} near "
             f"{shown(lost)}, which may be a class, beside {', '.join(map(shown, sorted(classes)))}: save masks as PNG with one "
             "value per class"
         )

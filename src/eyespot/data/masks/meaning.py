@@ -146,7 +146,7 @@ def _of_classes(
         )
     if names and len(names) != len(kept):
         raise UserError(
-            f"{count(len(names), 'class name')} given, and the masks hold {count(len(kept), 'value')} ({listed(kept)})"
+            f"{count(len(names), 'class name is', 'class names are')} given, and the masks hold {count(len(kept), 'value')} ({listed(kept)})"
         )
     if len(kept) > MOST_CLASSES:
         raise UserError(

@@ -114,7 +114,7 @@ def _planes(sample: Sample, mapping: Mapping, dim: int, axes: str) -> Iterator[t
         channels = read_channels(load_bytes(sample.mask), dim, axes)
         if channels.shape[-1] != len(mapping.classes):
             raise Unreadable(
-                f"its mask {sample.mask.name} has {count(channels.shape[-1], 'channel')}, for {count(len(mapping.classes), 'class')}"
+                f"its mask {sample.mask.name} has {count(channels.shape[-1], 'channel')}, and there are {count(len(mapping.classes), 'class')}"
             )
         yield from zip(mapping.classes, repeat(sample.mask), np.moveaxis(channels, -1, 0), strict=False)
 
@@ -179,7 +179,7 @@ def propose_multilabel(
             counts = {v: n for v, n in counts.items() if not 0 < v < VOID}
         _refuse_values(file, counts, void)
     how = f"{count(len(classes), 'class', 'classes')}, a {'folder' if by_class else 'channel'} each"
-    text = f"{count(between, 'pixel')} with values between: they get the nearer of 0 and 255"
+    text = f"{count(between, 'pixel')} with values between take the nearer of 0 and 255"
     mapping = Mapping((), classes, asked, multilabel=True, harden=bool(harden))
     return Proposal(mapping, f"multi-label masks, {how}", [text] * bool(between))
 

@@ -296,7 +296,7 @@ def _refuse_foreign_data(root: Path, paths: list[Path], tables: list[Path]) -> N
     path = next((path for path in others[:LOOKED_AT] if kind_unread(path)), None)
     if path is not None:
         raise UserError(
-            f"{root} holds {count(len(others), 'other file')} beside its tables; the first, {path}: {kind_unread(path)}"
+            f"{root} holds {count(len(others), 'file that is', 'files that are')} not read beside its tables; the first, {path}: {kind_unread(path)}"
         )
 
 
