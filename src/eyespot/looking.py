@@ -10,10 +10,6 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from eyespot import pictures
 from eyespot.config import (
     Config,
@@ -22,6 +18,7 @@ from eyespot.config import (
     reading_settings,
 )
 from eyespot.console import MANY, long_table
+from eyespot.contact_sheets import contact_sheet
 from eyespot.data.surveys.survey import ERROR, Problem, Survey
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.files import check_not_input, refuse_existing
@@ -148,28 +145,6 @@ def _refuse_foreign(sheet: Path, force: bool) -> None:
     """Raises UserError where a file exists that is not a contact sheet, unless forced."""
     if not _is_own(sheet):
         refuse_existing(sheet, force)
-
-
-def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -> Image.Image:
-    """Images of each class, as the network sees them; or images with their masks over them."""
-    rng = np.random.default_rng(0)
-    if survey.task == "segmentation":
-        return _mask_sheet(survey, np.sort(rng.permutation(len(survey.labels))[:12]))
-    titled = []
-    for k, name in enumerate(survey.classes[:most_classes]):
-        members = np.flatnonzero(survey.labels == k)
-        chosen = np.sort(rng.permutation(members)[:per_class])
-        titled.append((f"{name} ({len(members):,})", [survey.images.pixels[row] for row in chosen]))
-    return pictures.sheet(titled)
-
-
-def _mask_sheet(survey: Survey, rows: NDArray[np.int64]) -> Image.Image:
-    images = [survey.images.pixels[row] for row in rows]
-    masks = [survey.mask(int(row)) for row in rows]
-    plain = [pictures.overlay(image, np.zeros(image.shape[:-1], np.uint8)) for image in images]
-    with_masks = [pictures.overlay(image, mask) for image, mask in zip(images, masks, strict=True)]
-    title = f"masks: {', '.join(survey.classes[:12])}"
-    return pictures.sheet([(f"{survey.word}s", plain), (title, with_masks)], tile=144, columns=6)
 
 
 def _table(values) -> dict[str, int]:

@@ -1,0 +1,233 @@
+"""Contact sheets of `eyespot look`: pictures in their proportions, with the names of their files below, by class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from eyespot.data.header import Array
+from eyespot.data.surveys.survey import Survey
+from eyespot.pictures import MAP_COLOURS, overlay, to_display, wide_curves, wrapped
+from eyespot.plurals import count
+
+GAP = 8
+LINE, SMALL_LINE = 22, 16
+"""Pixels from one line of a title, or of a name, to the next."""
+WIDTH = 1000
+TILE, MASK_TILE = 90, 152
+"""Pixels of the longer side of an image of a class, and of one that has a mask beside it."""
+BAND = 16
+"""Pixels of the height of a band of classes below a signal."""
+INK, GREY = "#1e1e1e", "#5a5a5a"
+PAIRS = 12
+"""Images with masks that are shown."""
+NAMED = 24
+"""Classes of masks in the legend."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A sample: its pictures beside each other, and the name below them."""
+
+    pictures: Sequence[Image.Image]
+    name: str
+
+    @property
+    def height(self) -> int:
+        return max(picture.height for picture in self.pictures)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Samples below a title, in cells of this width; `legend` has names of classes and their colours."""
+
+    title: str
+    cells: Sequence[Cell]
+    width: int
+    legend: Sequence[tuple[str, str]] = ()
+
+    def rows(self) -> list[Sequence[Cell]]:
+        columns = max(1, (WIDTH - GAP) // (self.width + GAP))
+        return [self.cells[start : start + columns] for start in range(0, len(self.cells), columns)]
+
+
+def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -> Image.Image:
+    """Images of each class, as the network sees them; or images beside their masks, with the colours of the classes."""
+    if survey.task == "segmentation":
+        return draw([_of_masks(survey)])
+    rng = np.random.default_rng(0)
+    sections = []
+    for k, name in enumerate(survey.classes[:most_classes]):
+        members = np.flatnonzero(survey.labels == k)
+        chosen = np.sort(rng.permutation(members)[:per_class]).tolist()
+        shown = f", {len(chosen)} shown" * (len(chosen) < len(members))
+        cells = [Cell([_of_class(survey, row)], Path(survey.path(row)).name) for row in chosen]
+        title = f"{name}: {count(len(members), survey.word)}{shown}{'' if sections else _drawn(survey)}"
+        sections.append(Section(title, cells, TILE))
+    rest = len(survey.classes) - most_classes
+    if rest > 0:
+        sections.append(Section(f"and {count(rest, 'other class')}", [], TILE))
+    return draw(sections)
+
+
+def _drawn(survey: Survey) -> str:
+    """What pictures of these samples do not show: see `pictures.to_display`."""
+    read = survey.preprocessing
+    facts = []
+    if read.dim == 3:
+        facts.append("the middle slice of each")
+    if read.dim > 1 and read.channels > 3:
+        facts.append(f"channels 1 to 3 of {read.channels} as red, green and blue")
+    if read.dim > 1 and read.channels == 2:
+        facts.append("channel 1 of 2")
+    if read.dim == 1 or read.depth != "uint8":
+        facts.append(f"each {survey.word} between its own lowest and highest value")
+    return f" ({'; '.join(facts)})" if facts else ""
+
+
+def _of_class(survey: Survey, row: int) -> Image.Image:
+    """An image as the network gets it, in the proportions of its file."""
+    picture = to_display(survey.images.pixels[row])
+    shape = survey.headers[row].shape
+    if survey.preprocessing.fit == "stretch" and survey.preprocessing.dim == len(shape) == 2:
+        return scaled(picture, TILE, shape[1] / shape[0])
+    return scaled(picture, TILE)
+
+
+def _of_masks(survey: Survey) -> Section:
+    rows = np.sort(np.random.default_rng(0).permutation(len(survey.labels))[:PAIRS]).tolist()
+    cells = [Cell(_pair(survey, row), Path(survey.path(row)).name) for row in rows]
+    shown = f", {len(rows)} shown" * (len(rows) < len(survey.labels))
+    title = f"{count(len(survey.labels), survey.word)}, each beside its mask{shown}{_drawn(survey)}"
+    return Section(title, cells, 2 * MASK_TILE + GAP // 2, legend_of(survey))
+
+
+def _pair(survey: Survey, row: int) -> list[Image.Image]:
+    image, mask = survey.images.pixels[row], survey.mask(row)
+    if survey.preprocessing.dim == 1:
+        return _signal_pair(image, mask)
+    no_class: Array = np.zeros(image.shape[:-1], np.uint8)
+    return [scaled(Image.fromarray(overlay(image, labels)), MASK_TILE) for labels in (no_class, mask)]
+
+
+def _signal_pair(signal: Array, mask: Array) -> list[Image.Image]:
+    """The curves of a signal (L, C), and these above a band of the classes at each time."""
+    curves = wide_curves(signal).resize((MASK_TILE, MASK_TILE // 2), Image.Resampling.LANCZOS)
+    classes = Image.fromarray(overlay(np.full_like(signal[:, :1], 0), mask))
+    marked = Image.new("RGB", (MASK_TILE, MASK_TILE // 2 + BAND), "white")
+    marked.paste(curves)
+    marked.paste(classes.resize((MASK_TILE, BAND), Image.Resampling.NEAREST), (0, MASK_TILE // 2))
+    return [curves, marked]
+
+
+def legend_of(survey: Survey) -> list[tuple[str, str]]:
+    """The names of classes and the colours that they have in masks; the first of those that exclude each other has none."""
+    names = list(survey.classes)
+    overlapping = survey.mapping is not None and survey.mapping.multilabel
+    colours = ["", *MAP_COLOURS][overlapping:]
+    legend = [(name, colours[k % len(colours)]) for k, name in enumerate(names[:NAMED])]
+    if len(names) > NAMED:
+        legend.append((f"and {count(len(names) - NAMED, 'other class')}", ""))
+    return legend
+
+
+def scaled(picture: Image.Image, side: int, ratio: float | None = None) -> Image.Image:
+    """The picture with a longer side of so many pixels, its proportions kept; small ones keep their pixels visible.
+
+    ratio   width over height, where they are not the picture's own
+    """
+    ratio = picture.width / picture.height if ratio is None else ratio
+    size = (max(1, round(side * min(1.0, ratio))), max(1, round(side * min(1.0, 1 / ratio))))
+    how = Image.Resampling.NEAREST if max(picture.size) < side else Image.Resampling.LANCZOS
+    return picture.resize(size, how)
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu, which has Greek and Cyrillic letters too, from the files of matplotlib, without its import."""
+    spec = find_spec("matplotlib")
+    path = Path(spec.origin or "").parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf" if spec else None
+    return ImageFont.truetype(path, size) if path and path.exists() else ImageFont.load_default(size)
+
+
+def shortened(text: str, width: float, size: int) -> str:
+    """The text without letters of its middle, as far as it is too wide: its end tells names of a series apart."""
+    if font(size).getlength(text) <= width:
+        return text
+    for letters in range(len(text) - 1, 1, -1):
+        shorter = f"{text[: letters // 2]}…{text[len(text) - (letters - letters // 2) :]}"
+        if font(size).getlength(shorter) <= width:
+            return shorter
+    return text[:1]
+
+
+def draw(sections: Sequence[Section]) -> Image.Image:
+    """The sections below each other on one page."""
+    page = Image.new("RGB", (WIDTH, sum(map(_height, sections)) + GAP), "white")
+    pen, top = ImageDraw.Draw(page), GAP
+    for section in sections:
+        _draw_section(page, pen, section, top)
+        top += _height(section)
+    return page
+
+
+def _titles(section: Section) -> list[str]:
+    return wrapped(section.title, WIDTH - 2 * GAP, font(15).getlength)
+
+
+def _legend_rows(section: Section) -> list[list[tuple[int, str, str]]]:
+    """The entries of the legend with the places where they begin, in lines."""
+    lines: list[list[tuple[int, str, str]]] = [[]]
+    left = GAP
+    for name, colour in section.legend:
+        text = shortened(
+            name if colour else f"{name} (not coloured)" if not name.startswith("and ") else name,
+            WIDTH / 3,
+            13,
+        )
+        width = round(font(13).getlength(text)) + 40
+        if left + width > WIDTH and lines[-1]:
+            lines.append([])
+            left = GAP
+        lines[-1].append((left, text, colour))
+        left += width
+    return lines if section.legend else []
+
+
+def _height(section: Section) -> int:
+    text = LINE * (len(_titles(section)) + len(_legend_rows(section)))
+    return text + sum(_row_height(row) for row in section.rows()) + GAP
+
+
+def _row_height(row: Sequence[Cell]) -> int:
+    return max(cell.height for cell in row) + SMALL_LINE + GAP
+
+
+def _draw_section(page: Image.Image, pen: ImageDraw.ImageDraw, section: Section, top: int) -> None:
+    for line in _titles(section):
+        pen.text((GAP, top), line, fill=INK, font=font(15))
+        top += LINE
+    for entries in _legend_rows(section):
+        for left, text, colour in entries:
+            if colour:
+                pen.rectangle((left, top + 2, left + 14, top + 16), fill=ImageColor.getrgb(colour))
+            pen.text((left + 20 * bool(colour), top), text, fill=INK, font=font(13))
+        top += LINE
+    for row in section.rows():
+        for i, cell in enumerate(row):
+            _draw_cell(page, pen, cell, (GAP + i * (section.width + GAP), top), section.width)
+        top += _row_height(row)
+
+
+def _draw_cell(
+    page: Image.Image, pen: ImageDraw.ImageDraw, cell: Cell, corner: tuple[int, int], width: int
+) -> None:
+    left, top = corner
+    for picture in cell.pictures:
+        page.paste(picture, (left, top))
+        left += picture.width + GAP // 2
+    pen.text((corner[0], top + cell.height + 1), shortened(cell.name, width, 11), fill=GREY, font=font(11))
