@@ -21,7 +21,7 @@ from eyespot.predicting import app as predict_command
 from eyespot.predicting import list_unread
 from eyespot.serving.command import app as serve_command
 from eyespot.sharing_commands import app as sharing_commands
-from eyespot.shell import Commands, Device, Force, Full, Json, Quiet, RunPath, typed, with_options
+from eyespot.shell import Commands, Device, Force, Full, Json, Quiet, RunPath, Split, typed, with_options
 from eyespot.weights.commands import app as weights_commands
 from eyespot.wrapping import quoted, show
 
@@ -195,6 +195,7 @@ def evaluate(
         ),
     ] = None,
     *,
+    split: Split = None,
     explain: ExplainFolder = None,
     force: Force = False,
     device: Device = None,
@@ -208,7 +209,7 @@ def evaluate(
 
     if explain:
         refuse_explain(run, explain, force)
-    result = evaluate(run, data, device=device, **typed(settings))
+    result = evaluate(run, data, split=split, device=device, **typed(settings))
     if explain:
         explain_evaluation(run, result, explain, device, force)
     print_json(result.as_dict(full)) if json else show(result)

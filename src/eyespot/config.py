@@ -181,7 +181,6 @@ class Config:
         None,
         "Share of the validation set, if the data has none of its own",
         check=FRACTION,
-        shell=False,
         old_names=("held_out",),
     )
     folds: int | None = setting(

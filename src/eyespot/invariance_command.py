@@ -9,7 +9,7 @@ from eyespot.config import layout_settings
 from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
-from eyespot.shell import Device, Force, Json, Quiet, RunPath, typed, with_options
+from eyespot.shell import Device, Force, Json, Quiet, RunPath, Split, typed, with_options
 from eyespot.wrapping import complain, show
 
 app = typer.Typer(rich_markup_mode=None)
@@ -59,6 +59,7 @@ def invariance(
             min=1, help="At most so many images; 2,000, or 100 with masks, if not given.", show_default=False
         ),
     ] = None,
+    split: Split = None,
     learn: Annotated[
         bool,
         typer.Option(
@@ -80,7 +81,7 @@ def invariance(
 
     names = None if changes is None else [name.strip() for name in changes.split(",")]
     if learn:
-        given = {"DATA": data, "--out": out, "--contract": contract, "--most": most}
+        given = {"DATA": data, "--out": out, "--contract": contract, "--most": most, "--split": split}
         _learn(
             run, names, [name for name, value in given.items() if value is not None], json, typed(settings)
         )
@@ -88,7 +89,7 @@ def invariance(
     if out:
         refuse_taken(out, force)
     result = invariance(
-        run, data, changes=names, contract=contract, most=most, device=device, **typed(settings)
+        run, data, changes=names, contract=contract, most=most, split=split, device=device, **typed(settings)
     )
     if out:
         page = write_result(result, out)

@@ -98,10 +98,14 @@ class Run:
 
     @with_settings(*layout_settings())
     def evaluate(
-        self, data: str | os.PathLike | None = None, **settings: Unpack[LayoutSettings]
+        self,
+        data: str | os.PathLike | None = None,
+        *,
+        split: str | None = None,
+        **settings: Unpack[LayoutSettings],
     ) -> Evaluation:
-        """Metrics on a data set, or on the run's own test or validation set."""
-        return evaluate_on(self.predictor, run_of(self.folder), data, dict(settings))
+        """Metrics on a data set, or on the run's own test or validation set; on the one named by `split` only."""
+        return evaluate_on(self.predictor, run_of(self.folder), data, dict(settings), split)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
@@ -203,11 +207,15 @@ def evaluate(
     run: str | os.PathLike,
     data: str | os.PathLike | None = None,
     *,
+    split: str | None = None,
     device: str | None = None,
     **settings: Unpack[LayoutSettings],
 ) -> Evaluation:
-    """Metrics of a run on a data set, or on its own test or validation set."""
-    return Run(run, device=device).evaluate(data, **settings)
+    """Metrics of a run on a data set, or on its own images that it did not train on.
+
+    split   "validation" or "test"; if not given, the test set where there is one, else the validation set
+    """
+    return Run(run, device=device).evaluate(data, split=split, **settings)
 
 
 def predict(run: str | os.PathLike, images: Any, *, device: str | None = None) -> Any:

@@ -49,6 +49,14 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SET",
+        help="Which images: validation or test; if not given, the test set where there is one.",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 
 
@@ -102,7 +110,13 @@ def shell_option(name: str) -> tuple[Any, Any]:
         return Annotated[bool | None, typer.Option(flags, help=help_text(name), show_default=False)], None
     if kind is bool:
         return Annotated[bool, typer.Option(option(name), help=help_text(name))], False
-    shown = typer.Option(option(name), help=help_text(name), metavar=declared.metavar, show_default=False)
+    shown = typer.Option(
+        option(name),
+        *map(option, declared.old_names),
+        help=help_text(name),
+        metavar=declared.metavar,
+        show_default=False,
+    )
     return Annotated[kind | None, shown], None
 
 

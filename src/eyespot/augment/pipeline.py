@@ -16,7 +16,6 @@ from eyespot.augment.colour import Linear, apply_linear
 from eyespot.augment.geometry import Geometric, composed
 from eyespot.augment.transform import Shape, Transform, lookup
 from eyespot.errors import UserError
-from eyespot.plurals import count
 
 Parameters = tuple[Tensor, ...]
 """What was sampled for a batch: one tensor per transform, in their order."""
@@ -188,7 +187,7 @@ def check_fit(transforms: Sequence[Transform], channels: int, depth: str, view: 
         if transform.channels and channels not in transform.channels:
             wanted = " or ".join(map(str, transform.channels))
             raise UserError(
-                f"augment {name!r} is for {count(wanted, 'channel')}, and these data have {channels}: leave it out"
+                f"augment {name!r} is for {wanted} channels, and these data have {channels}: leave it out"
             )
         if transform.depths and depth not in transform.depths:
             raise UserError(f"augment {name!r} is for values of 8 bits, and these are {depth}: leave it out")

@@ -19,7 +19,7 @@ from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.out_of_fold import evaluate_folds
-from eyespot.evaluation.run_split import in_splits, share_held_out, untrained
+from eyespot.evaluation.run_split import in_splits, only_split, share_held_out, untrained
 from eyespot.evaluation.seen_by import check_seen
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
@@ -56,6 +56,7 @@ def evaluate(
     run: Path,
     data: str | os.PathLike | None = None,
     layout: Mapping[str, Any] | None = None,
+    split: str | None = None,
 ) -> Evaluation:
     """Try a predictor on a data set (its test set, where it has one), or on the images that the run did not train on.
 
@@ -63,6 +64,7 @@ def evaluate(
     else they could be.
 
     layout   the settings that say which files are samples, and which of them belong together
+    split    "validation" or "test", of the data set or of the run's images; the test set where there is one if not given
 
     Groups are those of the data set or of the layout, or else by the expression that the run was trained with, where
     it matches all files.
@@ -70,8 +72,12 @@ def evaluate(
     evaluator = task_of_card(predictor.card).evaluator()
     if data is None and is_ensemble(run):
         _refuse_layout(run, layout)
+        if split is not None:
+            raise UserError(
+                f"{run} is a cross-validation, in which each image is validated once: leave out --split, or name one fold"
+            )
         return evaluate_folds(predictor, run)
-    chosen = choose(predictor, run, data, layout)
+    chosen = choose(predictor, run, data, layout, split)
     evaluation = evaluator.on_source(chosen.predictor, chosen.source, run, chosen.name, chosen.share)
     return replace(evaluation, notes=(*evaluation.notes, *chosen.notes))
 
@@ -92,15 +98,17 @@ def choose(
     run: Path,
     data: str | os.PathLike | None = None,
     layout: Mapping[str, Any] | None = None,
+    split: str | None = None,
 ) -> Chosen:
     """A data set's samples, or those that a run did not train on: see `evaluate`."""
     if data is None:
         _refuse_layout(run, layout)
-        return Chosen(predictor, untrained(run), str(run), share_held_out(run))
+        return Chosen(predictor, untrained(run, split), str(run), share_held_out(run, split))
     given = given_settings(layout or {})
     evaluator = task_of_card(predictor.card).evaluator()
     options = Config(task=predictor.card.task, **evaluator.reading(predictor) | given)
-    source = in_splits(find_samples(data, options), "test")
+    source = find_samples(data, options)
+    source = in_splits(source, "test") if split is None else only_split(source, split, str(data))
     source, notes = _grouped(source, options.group, predictor.card.plan.get("group"))
     return Chosen(_reading_as(predictor, options), source, str(data), notes=notes)
 

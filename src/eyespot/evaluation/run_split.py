@@ -10,6 +10,8 @@ from eyespot.data.sources.samples import Source
 from eyespot.errors import UserError
 
 SPLIT = "split.csv"
+VALIDATION = "validation"
+"""What users call the split that split.csv calls val."""
 SEEN = "were trained on"
 """In the warning about images that the network has seen."""
 
@@ -31,14 +33,32 @@ def split_rows(run: Path) -> list[dict[str, str]]:
         ) from error
 
 
-def untrained(run: Path) -> Source:
-    """The images that a run did not train on: its test set, or its validation set."""
+def untrained(run: Path, split: str | None = None) -> Source:
+    """The images that a run did not train on: its test set, or its validation set; or the one of them that is asked for."""
+    if split is not None:
+        return only_split(_listed(run), split, str(run))
     return in_splits(_listed(run), "test", "val")
 
 
 def of_split(run: Path, split: str) -> Source:
     """The images of one split of a run."""
     return in_splits(_listed(run), split)
+
+
+def only_split(source: Source, split: str, name: str) -> Source:
+    """The images of one split that was asked for. name   of the run or data set, for the message
+
+    Raises UserError for another word, and where there is no such split: other images would stand for it.
+    """
+    side = {VALIDATION: "val"}.get(split, split)
+    if side not in ("val", "test"):
+        raise UserError(f"the split is {split!r}: give {VALIDATION} or test")
+    if side not in source.splits:
+        there = ", ".join(VALIDATION if s == "val" else s for s in source.splits if s) or "none"
+        raise UserError(
+            f"{name} has no {VALIDATION if side == 'val' else side} set (its sets: {there}): leave out --split, or name another data set"
+        )
+    return in_splits(source, side)
 
 
 def _listed(run: Path) -> Source:
@@ -53,12 +73,13 @@ def _listed(run: Path) -> Source:
     return replace(source, samples=tuple(replace(sample, group=name) for sample, name in samples))
 
 
-def share_held_out(run: Path) -> str:
+def share_held_out(run: Path, split: str | None = None) -> str:
     """How many of a run's groups measure its result; empty where no groups were asked for."""
     rows = split_rows(run)
     names = [row.get("group") or "" for row in rows]
     sides = [row["split"] for row in rows]
-    return share_of_groups(names, sides, "test" if "test" in sides else "val") if all(names) else ""
+    side = "test" if "test" in sides and split in (None, "test") else "val"
+    return share_of_groups(names, sides, side) if all(names) else ""
 
 
 def in_splits(source: Source, *splits: str) -> Source:

@@ -93,6 +93,7 @@ def images_of(
     data: str | os.PathLike | None,
     layout: Mapping[str, Any],
     most: int | None = None,
+    split: str | None = None,
 ) -> Images:
     """The images of a run's test or validation set, or of a data set; at most so many, chosen at random.
 
@@ -104,10 +105,10 @@ def images_of(
             f"{run}/fold-1, or a data set after it"
         )
     of_positions = predictor.output.of_positions
-    if data is not None and is_unlabelled(data, predictor):
+    if data is not None and split is None and is_unlabelled(data, predictor):
         images = _unlabelled(predictor, data)
     else:
-        chosen = choose(predictor, run, data, layout)
+        chosen = choose(predictor, run, data, layout, split)
         images = _of_masks(chosen, run) if of_positions else _of_classes(chosen, run)
     return _at_most(images, most or MOST[of_positions])
 

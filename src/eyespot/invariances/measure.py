@@ -37,6 +37,7 @@ def invariance(
     changes: Sequence[str] | None = None,
     contract: str | os.PathLike | None = None,
     most: int | None = None,
+    split: str | None = None,
     device: str | None = None,
     **settings: Unpack[LayoutSettings],
 ) -> Invariance:
@@ -48,6 +49,7 @@ def invariance(
     changes   names, such as ["hflip", "shift"]; those of the contract, or else all that the images have, if not given
     contract  a TOML file with a table for each change: required, forbidden, up_to, swaps, margin
     most      images at most, chosen at random
+    split     "validation" or "test", as in `evaluate`
     device    where the network runs
     settings  how the data set is read, as in `evaluate`
 
@@ -60,7 +62,7 @@ def invariance(
     entries = read_contract(Path(contract), names, predictor.classes) if contract else []
     for name in changes or ():
         check_name(name, predictor.preprocessing.dim)
-    chosen = images_of(predictor, run_of(folder), data, dict(settings), most)
+    chosen = images_of(predictor, run_of(folder), data, dict(settings), most, split)
     if entries and changes is None:
         changes = [entry.change for entry in entries]
     wanted = list(dict.fromkeys([*(changes or names), *(entry.change for entry in entries)]))

@@ -190,7 +190,7 @@ def _not_numbered(evidence: Evidence) -> Reading:
     values = evidence.values
     most = max(evidence.numbers)
     unique = several and evidence.recurrence <= NEVER_TOGETHER and evidence.pieces >= 0.8
-    n = f"{len(values)} values in {count(len(evidence.sets), 'mask')}"
+    n = f"{count(len(values), 'value')} in {count(len(evidence.sets), 'mask')}"
     if unique and (len(values) >= MANY or (max(values) > 255 and len(values) > 5)):
         return Reading("objects", f"{n}, most of them in one mask only, in one piece")
     if several and evidence.same:
