@@ -1,5 +1,6 @@
 """The live pages of the docs, built to a folder and opened from disk: their numbers are those of Python."""
 
+import itertools
 import json
 import random
 import subprocess
@@ -73,27 +74,34 @@ def as_text(array):
     return "; ".join(" ".join(map(repr, row)) for row in np.atleast_2d(array).tolist())
 
 
-def setting(rng):
+CHOICES = list(
+    itertools.product(
+        ("convolve", "correlate"), ("full", "same", "valid"), ("zero", "replicate", "reflect", "circular")
+    )
+)
+
+
+def setting(rng, mode, boundary):
     """An input, a kernel and options that fit each other."""
     shape = (rng.choice([1, 1, 5, 8]), rng.randint(9, 13))
     taps = (1 if shape[0] == 1 else rng.randint(1, 3), rng.randint(1, 4))
     x = np.random.default_rng(rng.randrange(1000)).normal(0, 3, shape)
     kernel = np.random.default_rng(rng.randrange(1000)).integers(-5, 6, taps)
     options = {
-        "mode": rng.choice(["full", "same", "valid"]),
-        "boundary": rng.choice(["zero", "replicate", "reflect", "circular"]),
+        "mode": mode,
+        "boundary": boundary,
         "stride": rng.randint(1, 3),
         "dilation": rng.randint(1, 2),
     }
-    return x, kernel, rng.choice(["convolve", "correlate"]), options
+    return x, kernel, options
 
 
 @needs_chromium
 def test_the_page_convolves_as_the_library_does(browser, built):
     open_page(browser, built[0], "convolution")
     rng = random.Random(0)
-    for _ in range(20):
-        x, kernel, operation, options = setting(rng)
+    for operation, mode, boundary in CHOICES:
+        x, kernel, options = setting(rng, mode, boundary)
         set_controls(browser, {"x": as_text(x), "kernel": as_text(kernel), "operation": operation, **options})
         text = browser.js("document.getElementById('numbers').value")
         shown = np.array([[float(number) for number in row.split()] for row in text.splitlines()])
@@ -163,6 +171,13 @@ def test_a_hundred_predictions_are_those_of_python(browser, site):
     assert all(address.startswith(("file:", "blob:", "data:")) for address in browser.requests)
 
 
+def overlap(file):
+    """IoU of the mask that torch predicts with the true one."""
+    predicted = examples.probabilities_of("cells", file).argmax(0) == 1
+    truth = examples.pixels_of(file.parents[1] / "masks" / file.name)[..., 0] > 0
+    return (predicted & truth).sum() / (predicted | truth).sum()
+
+
 @needs_chromium
 def test_a_mask_is_that_of_python(browser, site):
     file = examples.validation_files("cells")[1]
@@ -176,6 +191,9 @@ def test_a_mask_is_that_of_python(browser, site):
     assert np.abs(shown.reshape(torch.shape) - predicted_by_onnxruntime("cells", [image])[0]).max() < 1e-5
     browser.until("document.getElementById('python').innerText")
     assert "another class for 0 of 16,384 pixels" in browser.js("document.getElementById('python').innerText")
+    assert f"IoU {100 * overlap(examples.shown_files('cells')[0]):.1f}%" in browser.js(
+        "document.getElementById('truth').innerText"
+    )
     assert not browser.errors
 
 
@@ -243,6 +261,45 @@ def test_a_dropped_image_is_predicted_and_a_slider_moves_the_curve(browser, site
     browser.until("document.getElementById('result-title').innerText === 'mine.png'")
     browser.until("document.getElementById('picture').width === 30")
     assert not browser.errors
+
+
+@needs_chromium
+def test_a_drawing_is_predicted(browser, site):
+    """A stroke from top to bottom is a 1; the keyboard paints, too."""
+    open_page(browser, site, "predict")
+    browser.until("document.getElementById('all').innerText")
+    browser.js("document.getElementById('pad').scrollIntoView({ block: 'center' })")
+    box = browser.js(
+        "(({ left, top, width }) => [left, top, width])(document.getElementById('pad').getBoundingClientRect())"
+    )
+    left, top, width = box
+    middle = left + 0.5 * width
+    press = {"button": "left", "buttons": 1, "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", x=middle, y=top + 0.05 * width, **press)
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=middle, y=top + 0.95 * width, **press)
+    browser.call("Input.dispatchMouseEvent", type="mouseReleased", x=middle, y=top + 0.95 * width, **press)
+    browser.until("document.getElementById('result-title').innerText === 'your drawing'")
+    browser.until("document.getElementById('status').innerText.startsWith('your drawing: 1 ')")
+    browser.js("document.getElementById('pad').focus()")
+    browser.press("Backspace", 8)
+    browser.until("document.getElementById('status').innerText === 'The drawing is empty.'")
+    browser.press("ArrowDown", 40)
+    browser.press(" ", 32)
+    browser.until("document.getElementById('status').innerText.startsWith('your drawing: ')")
+    assert not browser.errors
+
+
+@needs_chromium
+def test_a_dropped_signal_is_convolved(browser, built):
+    open_page(browser, built[0], "convolution")
+    browser.js("""(() => {
+      const data = new DataTransfer();
+      data.items.add(new File(['1\\n5\\n2\\n'], 'signal.csv', { type: 'text/csv' }));
+      document.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+    })()""")
+    browser.until("document.getElementById('x').value === '1 5 2'")
+    expected = convolution.convolve([1, 5, 2], [1, 2, 3], mode="same")
+    assert browser.js("document.getElementById('numbers').value") == " ".join(map(str, expected))
 
 
 def test_without_the_runtime_pages_say_why(tmp_path, monkeypatch):

@@ -59,7 +59,7 @@ export async function chooseImages(show, first = 0) {
   $("choose").addEventListener("click", () => $("files").click());
   $("score").textContent = scoreText();
   await choose(images[first]);
-  return { session, images };
+  return { session, images, choose };
 }
 
 function scoreText() {

@@ -9,6 +9,8 @@ const $ = (id) => document.getElementById(id);
 const SETTINGS = ["operation", "mode", "boundary", "stride", "dilation"];
 const FIRST = { signal: ["1 2 3 4 5", "1 2 3"], digit: [DIGIT, "1 -1"], cells: [CELLS, "1 0 -1;2 0 -2;1 0 -1"] };
 const MOST_TERMS = 12;
+const MOST_SAMPLES = 1 << 14;
+const MOST_WEIGHTS = 1 << 10;
 let file = null;
 let input = null;
 let state = null;
@@ -44,6 +46,8 @@ function compute() {
   try {
     input = inputOf();
     const kernel = parseNumbers($("kernel").value);
+    refuseMany(input.values.length, MOST_SAMPLES, "samples");
+    refuseMany(kernel.values.length, MOST_WEIGHTS, "weights");
     const g = geometry(input.shape, kernel.shape, options());
     state = { x: input, kernel, g, y: apply(input.values, kernel.values, g), row: 0 };
   } catch (error) {
@@ -53,6 +57,10 @@ function compute() {
   $("error").hidden = Boolean(state);
   $("result").hidden = !state;
   if (state) show();
+}
+
+function refuseMany(n, most, word) {
+  if (n > most) throw new Error(`${n.toLocaleString("en")} ${word} are too many for this page: it takes up to ${most.toLocaleString("en")}.`);
 }
 
 // What is shown of all outputs
@@ -174,8 +182,25 @@ function middle() {
   choose(Math.floor(state.g.shape[0] / 2) * state.g.shape[1] + Math.floor(state.g.shape[1] / 2));
 }
 
+const isText = (blob) => blob.type.startsWith("text/") || /\.(txt|csv|tsv)$/i.test(blob.name || "");
+
+// A file of numbers: one column or one row is a signal.
+async function takeNumbers(blob) {
+  const text = (await blob.text()).trim();
+  const { values, shape } = parseNumbers(text);
+  const signal = Math.min(...shape) === 1;
+  $("x").value = signal ? values.join(" ") : text.replaceAll(/\s*\n\s*/g, "; ");
+  $("source").value = "numbers";
+  if (signal && parseNumbers($("kernel").value).shape[0] > 1) $("kernel").value = "1 2 1";
+  setSource();
+}
+
 async function take(blob) {
   try {
+    if (isText(blob)) {
+      await takeNumbers(blob);
+      return;
+    }
     file = await readImage(blob);
   } catch (error) {
     $("error").textContent = error.message;

@@ -1,6 +1,7 @@
 // The page that predicts digits, and compares the browser with Python.
 
 import { chooseImages, endWithNumber, predictionOf, say } from "./chosen.js";
+import { makePad } from "./draw.js";
 import { drawGrey } from "./images.js";
 import { largestDifference, model, probabilities } from "./network.js";
 import { showPrediction, summary } from "./result.js";
@@ -32,11 +33,22 @@ function compare(values, expected) {
   endWithNumber($("python"), text, largestDifference(values, expected));
 }
 
-async function compareAll({ session, images }) {
+async function compareAll({ session, images, choose }) {
   const differences = [];
   for (const image of images) differences.push(largestDifference(await predict(session, image), image.expected));
   endWithNumber($("all"), `On all ${images.length} examples, the largest difference from Python is`, Math.max(...differences));
+  startPad(images[0].width, choose);
   return { session, images };
+}
+
+// A drawing is predicted after each stroke.
+function startPad(side, choose) {
+  const pad = makePad($("pad"), side, (values) => {
+    if (values.some((value) => value > 0)) choose({ values, height: side, width: side, name: "your drawing" });
+    else say("The drawing is empty.");
+  });
+  $("pad").ariaLabel = `Drawing of ${side} x ${side} pixels: arrow keys move, space paints, backspace clears`;
+  $("clear").addEventListener("click", pad.clear);
 }
 
 const ready = chooseImages(show).then((started) => started && compareAll(started));
