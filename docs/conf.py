@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "accessible",
     "derived",
     "docstrings",
     "mathml",
@@ -63,6 +64,7 @@ sphinx_gallery_conf = {
     "default_thumb_file": None,
 }
 
+highlight_language = "none"
 html_theme = "furo"
 html_title = "eyespot"
 html_static_path = ["_static"]
