@@ -9,7 +9,10 @@ CAPTION = ('<p class="caption" role="heading">', '<p class="caption" role="headi
 """The titles of the parts of the sidebar, which have no level."""
 CARD = re.compile(r'(<a class="reference internal" href="[^"]+")(><span class="doc">([^<]+)</span></a>)')
 """Links of the course's cards, whose text is hidden."""
-SCROLLING = {"<pre>": '<pre tabindex="0">', '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper'}
+SCROLLING = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+}
 """What may be wider than a narrow window, and has to be reached by the keyboard to be scrolled."""
 
 

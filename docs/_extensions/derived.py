@@ -52,7 +52,19 @@ def _sections(command: Any, name: str) -> list[str]:
     usage = " ".join([name, *arguments, "[OPTIONS]"])
     summary = re.sub(r"\s+", " ", command.help or "")
     return [
-        "\n".join([f"## {name}", "", f"`{usage}`", "", summary, "", "| argument or option | what it is |", "| --- | --- |", *rows])
+        "\n".join(
+            [
+                f"## {name}",
+                "",
+                f"`{usage}`",
+                "",
+                summary,
+                "",
+                "| argument or option | what it is |",
+                "| --- | --- |",
+                *rows,
+            ]
+        )
     ]
 
 

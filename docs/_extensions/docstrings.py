@@ -1,4 +1,4 @@
-"""Docstrings are plain text: their indented lines become blocks as they are written, and the rest paragraphs."""
+"""Docstrings are plain text: their rows of "name   what it is" become lists, and other indented lines stay as they are."""
 
 import re
 from itertools import groupby
@@ -12,8 +12,8 @@ def as_rst(lines: list[str]) -> list[str]:
     result: list[str] = []
     for kind, group in groupby(_kinds(lines), key=lambda pair: pair[0]):
         texts = [text for _, text in group]
-        if kind == "literal":
-            result += ["", ".. code-block:: text", "", *("    " + text for text in _trimmed(texts)), ""]
+        if kind == "columns":
+            result += ["", *(_as_list(texts) or _as_written(texts)), ""]
         elif kind == "code":
             result += ["", *texts, ""]
         else:
@@ -22,27 +22,40 @@ def as_rst(lines: list[str]) -> list[str]:
 
 
 def _kinds(lines: list[str]) -> list[tuple[str, str]]:
+    """Each line, and whether it belongs to text, to columns or to code with its output."""
     kinds: list[tuple[str, str]] = []
+    last = "blank"
     for line in lines:
-        last = kinds[-1][0] if kinds else "text"
         if not line.strip():
-            kinds.append(("text" if last == "code" else last, line))
+            last = "blank"
         elif line.startswith((">>> ", "... ")) or last == "code":
-            kinds.append(("code", line))
+            last = "code"
+        elif line.startswith(" ") or last == "columns" or re.search(r"\S {3,}\S", line):
+            last = "columns"
         else:
-            kinds.append(("literal" if line.startswith(" ") or _is_row(line) else "text", line))
+            last = "text"
+        kinds.append((last, line))
     return kinds
 
 
-def _is_row(line: str) -> bool:
-    """Whether a line is one of a table in columns."""
-    return bool(re.search(r"\S {3,}\S", line))
+def _as_list(lines: list[str]) -> list[str]:
+    """Rows of two columns as a list; [] if the lines are something else."""
+    first = re.match(r" *\S.*? {2,}(?=\S)", lines[0])
+    if not first:
+        return []
+    column, result = first.end(), []
+    for line in lines:
+        name, text = line[:column], line[column:]
+        if len(line) <= column or not name.endswith(" "):
+            return []
+        result += (
+            [f"``{name.strip()}``", f"    {_escaped(text)}"] if name.strip() else [f"    {_escaped(text)}"]
+        )
+    return result
 
 
-def _trimmed(texts: list[str]) -> list[str]:
-    while texts and not texts[-1].strip():
-        texts = texts[:-1]
-    return texts
+def _as_written(lines: list[str]) -> list[str]:
+    return [".. code-block:: text", "", *("    " + text for text in lines)]
 
 
 def _escaped(text: str) -> str:
