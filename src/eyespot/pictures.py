@@ -74,7 +74,7 @@ WIDE_COLOURS = ("#1f6f8b", "#b2400f", "#5a7a1a", "#8b5fa8")
 
 
 def overlay(array: Array, labels: Array) -> Array:
-    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in grey, classes but the first as colours over it.
+    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in its own colours, with those of the classes but the first over it.
 
     Where classes overlap, labels are (classes, *S): 1 where each is, painted one over the other.
     A signal is drawn as its first channel over a band of colours.
@@ -85,7 +85,7 @@ def overlay(array: Array, labels: Array) -> Array:
     if array.ndim == 2:
         array = np.repeat(array[None], 24, 0)[..., :1]
         labels = np.repeat(np.expand_dims(labels, axis), 24, axis)
-    mixed = np.asarray(to_display(array).convert("L").convert("RGB")).astype(np.float32)
+    mixed = np.asarray(to_display(array)).astype(np.float32)
     colours = np.array([ImageColor.getrgb(c) for c in MAP_COLOURS], np.float32)
     planes = [np.where(plane == 1, k + 1, 0) for k, plane in enumerate(labels)] if axis else [labels]
     for plane in planes:
@@ -97,6 +97,10 @@ def overlay(array: Array, labels: Array) -> Array:
 MAP_COLOURS = (
     "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
 )
+MAP_COLOURS += [  # for more classes: hues a golden angle apart, in three lightnesses
+    f"hsl({137.508 * k % 360:.0f}, {(75, 50, 90)[k // 3 % 3]}%, {(35, 65, 50)[k % 3]}%)" for k in range(244)
+]
+"""The colour of each class but the first; of classes that overlap, of each."""
 VOID_FROM = 255
 
 
@@ -137,9 +141,32 @@ def enlarged(picture: Image.Image, tile: int) -> Image.Image:
     return picture.resize((tile, tile), how)
 
 
-def embedded(picture: Image.Image) -> str:
-    """The picture as a data address, for a page that stands alone."""
-    return "data:image/png;base64," + base64.b64encode(_png(picture)).decode()
+def embedded(picture: Image.Image, most: int | None = None) -> str:
+    """The picture as a data address, for a page that stands alone.
+
+    most   bytes of its file: where PNG takes more it becomes a JPEG, with less detail or smaller as far as needed
+    """
+    content = _png(picture)
+    if most is None or len(content) <= most:
+        return "data:image/png;base64," + base64.b64encode(content).decode()
+    picture = picture.convert("RGB")
+    while True:
+        for quality in JPEG_QUALITIES:
+            content = _jpeg(picture, quality)
+            if len(content) <= most:
+                return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+        picture = picture.reduce(2)
+
+
+JPEG_QUALITIES = (90, 75, 60)
+SMALL_FILE, LARGE_FILE = 10_000, 40_000
+"""Bytes of a picture in a gallery, and of one that is to be looked at closely: what keeps a page under 3 MB."""
+
+
+def _jpeg(picture: Image.Image, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
 
 
 def _png(picture: Image.Image, software: str = "") -> bytes:

@@ -32,7 +32,7 @@ from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.seen_by import check_seen
 from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
-from eyespot.metrics.intervals import percent
+from eyespot.metrics.intervals import class_percent
 from eyespot.plurals import count
 from eyespot.prediction.predictor import Predictor
 
@@ -70,7 +70,7 @@ class ClassDetails:
         rows = [
             [
                 name,
-                *(percent(of_class[key]) for key in ("recall", "precision", "f1")),
+                *(class_percent(of_class, key, self._word) for key in ("recall", "precision", "f1")),
                 f"{of_class['recall']['n']:,}",
             ]
             for name, of_class in in_order_of(scores["classes"], "f1")

@@ -20,6 +20,7 @@ from eyespot.data.scan import scan
 from eyespot.data.sources.samples import Source
 from eyespot.data.surveys.survey import PairSurvey
 from eyespot.errors import UserError
+from eyespot.evaluation.distinct import OF_SCENES, distinct
 from eyespot.evaluation.evaluation import (
     Evaluation,
     all_errors,
@@ -34,7 +35,7 @@ from eyespot.evaluation.seen_by import check_seen
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
-from eyespot.metrics.intervals import Float, percent
+from eyespot.metrics.intervals import Float, class_percent, percent
 from eyespot.plurals import count
 from eyespot.prediction.mask_output import MaskOutput
 from eyespot.prediction.predictor import Predictor
@@ -51,7 +52,9 @@ TITLES = {
     "adapted_rand_error": "adapted Rand error",
 }
 KEPT = 24
-"""Predictions kept for the worst images' sheet."""
+"""Predictions kept for the worst images of a report, none of which looks nearly as another one."""
+UNIT = {"signal": "samples", "image": "pixels", "volume": "voxels"}
+"""What a mask has one value for, by what a sample is called."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class MaskDetails:
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         rows = [
-            [name, *(percent(of_class[key]) for key in ("iou", "dice", "recall", "precision"))]
+            [name, *(class_percent(of_class, key, self.word) for key in ("iou", "dice", "recall", "precision"))]
             for name, of_class in in_order_of(scores["classes"], "iou")
         ]
         headers = ["class", "IoU", "Dice", "recall", "precision"]
@@ -243,8 +246,7 @@ def evaluation_of(
     if objects:
         scores |= instances.score(objects, names)
     order = np.argsort([case.iou for case in cases], kind="stable")
-    worst = [cases[i] if k < KEPT else without_maps(cases[i]) for k, i in enumerate(order)]
-    details = MaskDetails(worst, word, classes, groups)
+    details = MaskDetails(keeping_maps([cases[i] for i in order]), word, classes, groups)
     sizes = [case.sizes for case in cases if case.sizes is not None]
     notes = (*notes, *_about_specks(sizes, word), *(groups.notes() if groups else ()))
     return Evaluation(scores, classes, details, errors, notes)
@@ -262,12 +264,25 @@ def _about_specks(sizes: list[tuple[NDArray[np.int64], NDArray[np.int64]]], word
     smallest = int(np.min(true))
     specks = int((2 * predicted < smallest).sum())
     if specks >= SPECKS * len(predicted) > 0:
-        unit = "voxels" if word == "volume" else "pixels" if word == "image" else "samples"
         are = "is" if specks == 1 else "are"
         yield (
             f"note: {specks:,} of {count(len(predicted), 'predicted object')} {are} under half the size of the smallest true one "
-            f"({smallest:,} {unit}), so none of them can match: object F1 counts them"
+            f"({smallest:,} {UNIT[word]}), so none of them can match: object F1 counts them"
         )
+
+
+def keeping_maps(cases: list[Case]) -> list[Case]:
+    """The cases, with maps only of the first that do not look nearly the same."""
+    having = [i for i, case in enumerate(cases) if case.image is not None]
+    kept = {having[k] for k in distinct((np.asarray(cases[i].image) for i in having), KEPT, OF_SCENES)}
+    return [case if i in kept else without_maps(case) for i, case in enumerate(cases)]
+
+
+def shown_cases(details: MaskDetails, most: int) -> list[Case]:
+    """The cases to look at, the worst first, of which none looks nearly as another one."""
+    having = [case for case in details.cases if case.image is not None]
+    chosen = distinct((np.asarray(case.image) for case in having), most, OF_SCENES)
+    return [having[k] for k in chosen]
 
 
 def without_maps(case: Case) -> Case:

@@ -16,7 +16,6 @@ from eyespot.console import say
 from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.explanation.colours import coloured, scale_of
-from eyespot.explanation.page import template
 from eyespot.explanation.places import named_layer
 from eyespot.explanation.score import has_gradients, refuse_ensemble
 from eyespot.explanation.top import (
@@ -42,6 +41,7 @@ from eyespot.explanation.units import (
 )
 from eyespot.explanation.write import PAGE, SOFTWARE, free_folder, refuse_taken
 from eyespot.files import make_folder, write_file
+from eyespot.pages.page import template, whole
 from eyespot.pictures import embedded, to_display, write_png
 from eyespot.plurals import count
 from eyespot.prediction.load import load
@@ -110,15 +110,14 @@ def explain_layers(
     write_file(folder / "top.json", json.dumps(document))
     title = f"What the layers of the run {Path(run).resolve().name} see"
     first = kernels(predictor.network)
-    html = template("layers.html.j2").render(
-        title=title,
+    body = template("explanation", "layers.html.j2").render(
         cards=cards,
         kernels=first,
         images=len(paths),
         deconv=has_relu(predictor.network),
         omitted=omitted,
     )
-    write_file(folder / PAGE, html)
+    write_file(folder / PAGE, whole(title, body))
     return Layers(folder, (*(one["line"] for one in cards), *filter(None, [omitted])))
 
 

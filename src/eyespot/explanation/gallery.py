@@ -13,10 +13,10 @@ from eyespot.console import say, track
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.evaluation.evaluation import Evaluation
+from eyespot.evaluation.masks import shown_cases
 from eyespot.explanation.colours import coloured, gradient_css, pictures, scale_of, shown, strongest_slice
 from eyespot.explanation.constant import CONSTANT, is_constant
 from eyespot.explanation.explain import Explainer, Request
-from eyespot.explanation.page import template
 from eyespot.explanation.result import Explanation
 from eyespot.explanation.subject import Subject
 from eyespot.explanation.trust import relevance_mass, relevance_rank
@@ -24,9 +24,11 @@ from eyespot.explanation.watermark import suspicion
 from eyespot.explanation.write import PAGE, refuse_taken
 from eyespot.files import make_folder, write_file
 from eyespot.guard import as_sentence, report_bug
-from eyespot.pictures import embedded, to_display
+from eyespot.pages.page import template, whole
+from eyespot.pictures import SMALL_FILE, embedded, to_display
 from eyespot.prediction.predictor import Predictor
 from eyespot.report.classes import uncertain_rows, worst_rows
+from eyespot.report.masks import WORST
 
 SHOWN = 12
 """Images of each gallery that have a map."""
@@ -74,7 +76,7 @@ def maps_beside(predictor: Predictor, evaluation: Evaluation) -> dict[str, dict[
         picture = pictures(explanation.image, explanation.map, limit)["both"]
         picture.thumbnail((240, 240))
         drawn[explanation.path] = {
-            "src": embedded(picture),
+            "src": embedded(picture, SMALL_FILE),
             "alt": f"map for {explanation.target}",
             "of": f"map for {explanation.target}",
         }
@@ -85,8 +87,8 @@ def shown_images(evaluation: Evaluation) -> list[tuple[str, Array]]:
     """The images of the galleries: (path, array)"""
     details = evaluation.details
     if not hasattr(details, "probabilities"):  # masks
-        return [(case.path, case.image) for case in details.cases[:8] if case.image is not None]
-    rows = dict.fromkeys([*worst_rows(details)[:SHOWN].tolist(), *uncertain_rows(details)[:SHOWN].tolist()])
+        return [(case.path, np.asarray(case.image)) for case in shown_cases(details, WORST)]
+    rows = dict.fromkeys([*worst_rows(details, SHOWN).tolist(), *uncertain_rows(details, SHOWN).tolist()])
     return [(details.paths[row], details.pixels[row]) for row in rows]
 
 
@@ -136,15 +138,15 @@ def write_evaluation(
     limit = scale_of(e.map for e in made)
     of_classes = class_maps(predictor, evaluation)
     make_folder(folder)
-    html = template("evaluation.html.j2").render(
-        title=f"What the run {run} looked at where it was wrong or uncertain",
+    body = template("explanation", "evaluation.html.j2").render(
         limit=f"{limit:.3g}",
         images=[drawn(e, limit, truth_sentence(e, evaluation.details, predictor)) for e in made],
         classes=[mean_pictures(c, scale_of(m.mean for m in of_classes)) for c in of_classes],
         gradient=gradient_css(),
         class_limit=f"{scale_of(m.mean for m in of_classes):.3g}",
     )
-    write_file(folder / PAGE, html)
+    title = f"What the run {run} looked at where it was wrong or uncertain"
+    write_file(folder / PAGE, whole(title, body))
     return [c.suspect for c in of_classes if c.suspect]
 
 

@@ -11,6 +11,7 @@ from eyespot.explanation.colours import gradient_css, pictures, scale_of, strong
 from eyespot.explanation.constant import is_constant
 from eyespot.explanation.methods import METHODS
 from eyespot.explanation.trust import NAMES, signed
+from eyespot.pages.page import template, whole
 from eyespot.pictures import embedded
 from eyespot.plurals import count
 
@@ -20,24 +21,15 @@ if TYPE_CHECKING:
 CAPTIONS = {"image": "the file", "map": "the map", "both": "map over the image"}
 
 
-def template(name: str) -> Any:
-    """A page's template."""
-    from jinja2 import Environment, PackageLoader
-
-    loader = PackageLoader("eyespot", "explanation")
-    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
-        name
-    )
-
-
 def page(explanations: Sequence["Explanation"], title: str, mean_maps: Sequence[Any] = ()) -> str:
     """The whole page."""
-    return template("page.html.j2").render(title=title, mean_maps=mean_maps, **content(explanations))
+    body = template("explanation", "page.html.j2").render(mean_maps=mean_maps, **content(explanations))
+    return whole(title, body)
 
 
 def fragment(explanations: Sequence["Explanation"]) -> str:
     """What a notebook shows."""
-    return template("fragment.html.j2").render(**content(explanations))
+    return template("explanation", "fragment.html.j2").render(**content(explanations))
 
 
 def content(explanations: Sequence["Explanation"]) -> dict[str, Any]:

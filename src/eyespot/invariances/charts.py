@@ -11,40 +11,61 @@ from eyespot.invariances.assess import Assessed
 from eyespot.invariances.layers import LayerCurve
 from eyespot.invariances.sawtooth import Sawtooth
 from eyespot.metrics.intervals import Score
+from eyespot.pages.charts import BLUE, GREY, ORANGE, between, chart, svg
 
-BLUE, ORANGE, GREY = "#1f6f8b", "#c2410c", "#8a8f98"
 COLUMNS = 4
 
 
 def curve_svg(a: Assessed, metric: str, start: float | None) -> Markup:
     """One change."""
-    figure, axes = _figure(3.6, 2.5)
-    draw_curve(axes[0], a, metric, start)
-    return _svg(figure)
+    with chart(3.6, 2.5) as (figure, axis):
+        draw_curve(axis, a, metric, start)
+        return svg(figure, described(a, metric))
+
+
+def described(a: Assessed, metric: str) -> str:
+    """The curves in words: consistency, and the metric where there is one, at each severity."""
+    change = a.measured.change
+    pieces = []
+    for k, severity in enumerate(change.severities):
+        right = f", {metric} {a.right[k]['value']:.0%}" if a.right else ""
+        at = change.text(severity)
+        pieces.append(f"{at + ': ' if at else ''}consistency {a.same[k]['value']:.0%}{right}")
+    return f"{a.name}: " + "; ".join(pieces)
 
 
 def sawtooth_svg(saw: Sawtooth) -> Markup:
     """Consistency by shift in samples."""
-    figure, (axis,) = _figure(6, 2.4)
-    x = np.arange(1, len(saw.consistency) + 1)
-    _band(axis, x, saw.consistency, BLUE, "")
-    for k in range(saw.period, len(x) + 1, saw.period) if saw.period else ():
-        axis.axvline(k, color=ORANGE, linewidth=0.8, linestyle=":")
-    axis.set(xlabel="shift along all axes, samples of the network's input", ylabel="consistency (%)")
-    axis.set_xticks(x[:: 1 + len(x) // 16])
-    return _svg(figure)
+    with chart(6, 2.4) as (figure, axis):
+        x = np.arange(1, len(saw.consistency) + 1)
+        _band(axis, x, saw.consistency, BLUE, "")
+        for k in range(saw.period, len(x) + 1, saw.period) if saw.period else ():
+            axis.axvline(k, color=ORANGE, linewidth=0.8, linestyle=":")
+        axis.set(xlabel="shift along all axes, samples of the network's input", ylabel="consistency (%)")
+        axis.set_xticks(x[:: 1 + len(x) // 16])
+        values = ", ".join(f"{score['value']:.0%}" for score in saw.consistency)
+        return svg(figure, f"consistency at shifts of 1, 2, ... samples: {values}")
 
 
 def layers_svg(curve: LayerCurve, names: Sequence[str], top: float) -> Markup:
     """Distance of features against severity, a line for each layer; by layer, where there is one severity or no order."""
-    from matplotlib import colormaps
+    with chart(3.6, 2.5) as (figure, axis):
+        _draw_layers(axis, curve, names)
+        axis.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
+        axis.set_ylim(0, top)
+        axis.set_ylabel("distance")
+        last = ", ".join(
+            f"{name} {layer[curve.at]['value']:.2f}" for name, layer in zip(names, curve.errors, strict=True)
+        )
+        return svg(figure, f"{curve.change.name}{' at ' + curve.text if curve.text else ''}: distance {last}")
 
-    figure, (axis,) = _figure(3.6, 2.5)
+
+def _draw_layers(axis: Any, curve: LayerCurve, names: Sequence[str]) -> None:
     change = curve.change
     values = np.array([[score["value"] for score in layer] for layer in curve.errors])
     if change.ordered and len(change.severities) > 1:
         x = np.array(change.severities) * (100 if change.unit == "%" else 1)
-        colours = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
+        colours = [between(share) for share in np.linspace(0, 1, len(names))]
         for row, name, colour in zip(values, names, colours, strict=True):
             axis.plot(
                 np.r_[0, x],
@@ -60,10 +81,6 @@ def layers_svg(curve: LayerCurve, names: Sequence[str], top: float) -> Markup:
     else:
         axis.plot(values[:, curve.at], color=BLUE, marker="o", markersize=3.5, linewidth=1.2)
         axis.set_xticks(np.arange(len(names)), names, rotation=35, ha="right", fontsize=7)
-    axis.axhline(1, color=GREY, linewidth=0.8, linestyle=":")
-    axis.set_ylim(0, top)
-    axis.set_ylabel("distance")
-    return _svg(figure)
 
 
 def curves_png(changes: Sequence[Assessed], metric: str, start: float | None) -> bytes:
@@ -156,22 +173,6 @@ def _points(axis: Any, x: Any, a: Assessed, metric: str) -> None:
     axis.set_xlabel(change.unit)
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, 1, squeeze=False)[0]
-    _plain(axes[0])
-    return figure, axes
-
-
 def _plain(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25)
-
-
-def _svg(figure: Any) -> Markup:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    return Markup(text[text.index("<svg") :])

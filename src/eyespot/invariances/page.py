@@ -3,9 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from eyespot.explanation.page import template as explanation_template
 from eyespot.invariances.assess import Assessed
 from eyespot.invariances.causes import TITLES
 from eyespot.invariances.changes import MEANING
@@ -15,24 +12,17 @@ from eyespot.invariances.outliers import by_change
 from eyespot.invariances.result import Invariance
 from eyespot.invariances.verdict import STATUSES
 from eyespot.metrics.intervals import percent
+from eyespot.pages.page import template, whole
 
 
 def page(result: Invariance) -> str:
     """The whole page."""
-    from jinja2 import Environment, PackageLoader
-
-    loader = PackageLoader("eyespot", "invariances")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     rows = [_row(result, a) for a in result.changes]
-    style = Markup(explanation_template("style.html.j2").render())
     name = Path(result.run).resolve().name
-    return environment.get_template("index.html.j2").render(
-        title=f"What may change in an image of {name}"
-        if result.word == "image"
-        else f"What may change in a {result.word} of {name}",
+    an = "an image" if result.word == "image" else f"a {result.word}"
+    body = template("invariances", "index.html.j2").render(
         r=result,
         rows=rows,
-        style=style,
         statuses=STATUSES,
         titles=TITLES,
         percent=percent,
@@ -43,6 +33,8 @@ def page(result: Invariance) -> str:
         shown=[row for row in rows if row["examples"]],
         masks=bool(result.images and result.images.predictor.output.of_positions),
     )
+    style = template("invariances", "style.html.j2").render()
+    return whole(f"What may change in {an} of {name}", body, style)
 
 
 def _row(result: Invariance, a: Assessed) -> dict[str, Any]:

@@ -135,6 +135,22 @@ def ratio(a: Float, b: Float) -> Float:
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=b > 0)
 
 
+def class_percent(of_class: dict[str, Score], key: str, word: str = "image") -> str:
+    """A metric of a class; where it has none, the reason: nothing was predicted as the class, or nothing is of it.
+
+    >>> none = {"value": None, "low": None, "high": None, "n": 0}
+    >>> class_percent({"precision": none}, "precision"), class_percent({"recall": none}, "recall", "signal")
+    ('never predicted', 'no signals')
+    """
+    score = of_class[key]
+    if score["value"] is None:
+        return NEVER_PREDICTED if key == "precision" else f"no {word}s"
+    return percent(score)
+
+
+NEVER_PREDICTED = "never predicted"
+
+
 def percent(score: Score) -> str:
     """91.2% (90.6-91.7), and of how many samples the network had seen some, if it had"""
     if score["value"] is None:

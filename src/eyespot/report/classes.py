@@ -8,30 +8,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from eyespot.console import ENDS, MANY
-from eyespot.data.header import Array
+from eyespot.data.header import WORD, Array
 from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.classes import ClassDetails, confusions
+from eyespot.evaluation.distinct import distinct
 from eyespot.evaluation.evaluation import Evaluation, in_order_of
-from eyespot.metrics.intervals import percent
-from eyespot.pictures import embedded, enlarged, to_display
+from eyespot.metrics.intervals import class_percent
+from eyespot.pictures import FEW, SMALL_FILE, embedded, to_display, wide_curves
 from eyespot.report import charts
+from eyespot.report.matrix import LARGEST_MATRIX, MOST_CONFUSED, of_counts
 
 SHOWN = 24
 """Images in each gallery."""
 LONGEST_TABLE = 5000
 """Classes up to which all are listed."""
-LARGEST_MATRIX = 40
-"""Classes up to which the whole confusion matrix is drawn."""
+LARGEST, SMALL = 208, 104
+"""Pixels of the longer side of a picture in a gallery: larger ones are reduced; under the second, pixels stay visible."""
 
 
 def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
     """What the report of classes shows beside the frame."""
     scores = evaluation.scores
     details = evaluation.details
-    worst = worst_rows(details)[:SHOWN]
-    uncertain = uncertain_rows(details)[:SHOWN]
     rows = [
-        (name, *(percent(of_class[k]) for k in ("recall", "precision", "f1")), of_class["recall"]["n"])
+        (name, *(class_percent(of_class, k, survey.word) for k in COLUMNS), of_class["recall"]["n"])
         for name, of_class in in_order_of(scores["classes"], "f1")
     ]
     small = len(evaluation.classes) <= LARGEST_MATRIX
@@ -41,51 +41,63 @@ def class_parts(evaluation: Evaluation, survey: Survey) -> dict[str, Any]:
         "all_classes": rows if MANY < len(rows) <= LONGEST_TABLE else [],
         "ends": ENDS if len(rows) > MANY else 0,
         "n_classes": len(evaluation.classes),
-        "matrix": _matrix(scores["confusion"]) if small else None,
-        "confused": confusions(scores["confusion"], evaluation.classes)[:12],
-        "reliability": charts.reliability(scores["reliability"]),
-        "galleries": [
-            (
-                "Most wrong",
-                "The mistakes with the highest confidence. Wrong labels in the data are often among them.",
-                _gallery(details, worst),
-            ),
-            (
-                "Most uncertain",
-                "The two most probable classes are nearly equal.",
-                _gallery(details, uncertain),
-            ),
-        ],
+        "matrix": of_counts(scores["confusion"]) if small else None,
+        "confused": confusions(scores["confusion"], evaluation.classes)[:MOST_CONFUSED],
+        "reliability": charts.reliability(scores["reliability"], survey.word),
+        "galleries": galleries(details),
     }
 
 
-def worst_rows(details: ClassDetails) -> NDArray[np.int64]:
-    """The mistakes, the one with the highest confidence first."""
-    p_true = details.probabilities[np.arange(len(details.labels)), details.labels]
+COLUMNS = ("recall", "precision", "f1")
+
+
+def galleries(details: ClassDetails) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """(title, what it shows, images)"""
+    word = WORD[details.pixels[0].ndim - 1]
+    slices = " Of each volume the middle slice is shown." * (word == "volume")
+    return [
+        (
+            "Most confident mistakes",
+            f"The {word}s that are predicted wrong with the highest confidence. "
+            f"Wrong labels in the data are often among them. Of those that look nearly the same, one is shown.{slices}",
+            _gallery(details, worst_rows(details, SHOWN)),
+        ),
+        (
+            "Most uncertain",
+            f"The {word}s whose two most probable classes are nearly equal.{slices}",
+            _gallery(details, uncertain_rows(details, SHOWN)),
+        ),
+    ]
+
+
+def worst_rows(details: ClassDetails, most: int) -> NDArray[np.int64]:
+    """The mistakes, the one with the highest confidence first, without those that look nearly as one before."""
     wrong = np.flatnonzero(details.probabilities.argmax(1) != details.labels)
-    return wrong[np.argsort(p_true[wrong])]
+    confidence = details.probabilities[wrong].max(1)
+    return _distinct(details, wrong[np.argsort(-confidence, kind="stable")], most)
 
 
-def uncertain_rows(details: ClassDetails) -> NDArray[np.int64]:
-    """All images, first those whose two most probable classes are nearly equal."""
+def uncertain_rows(details: ClassDetails, most: int) -> NDArray[np.int64]:
+    """First those whose two most probable classes are nearly equal, without those that look nearly as one before."""
     ordered = np.sort(details.probabilities, axis=1)
-    return np.argsort(ordered[:, -1] - ordered[:, -2])
+    return _distinct(details, np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable"), most)
 
 
-def _matrix(matrix: list[list[int]]) -> list[list[tuple[int, float, bool]]]:
-    """Count, share of its row for the shade, and whether it is right."""
-    return [[(n, n / max(1, sum(row)), i == j) for j, n in enumerate(row)] for i, row in enumerate(matrix)]
+def _distinct(details: ClassDetails, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    return rows[distinct((details.pixels[row] for row in rows), most)]
 
 
-def _gallery(details: ClassDetails, rows: np.ndarray) -> list[dict[str, Any]]:
+def _gallery(details: ClassDetails, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
     figures = []
     for i in rows:
         p = details.probabilities[i]
         label = int(details.labels[i])
         predicted = int(p.argmax())
+        picture = shown(details.pixels[i])
         figures.append(
             {
-                "image": embedded(_shown(details.pixels[i])),
+                "image": embedded(picture, SMALL_FILE),
+                "small": max(picture.size) < SMALL,
                 "file": Path(details.paths[i]).name,
                 "path": details.paths[i],
                 "truth": details.classes[label],
@@ -97,6 +109,10 @@ def _gallery(details: ClassDetails, rows: np.ndarray) -> list[dict[str, Any]]:
     return figures
 
 
-def _shown(image: Array) -> Image.Image:
-    picture = to_display(image)
-    return enlarged(picture, 96) if picture.width < 96 else picture.resize((128, 128))
+def shown(array: Array) -> Image.Image:
+    """A sample as a picture of its own proportions that is not larger than needed; a signal of few channels as wide curves."""
+    if array.ndim == 2 and array.shape[1] <= FEW:
+        return wide_curves(array)
+    picture = to_display(array)
+    picture.thumbnail((LARGEST, LARGEST))
+    return picture

@@ -10,7 +10,8 @@ from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.run_split import SEEN
 from eyespot.files import write_file
-from eyespot.metrics.intervals import percent
+from eyespot.metrics.intervals import Score, percent
+from eyespot.pages.page import template, whole
 from eyespot.parallel import cores
 from eyespot.report import charts
 from eyespot.tasks.registry import task_of_survey
@@ -33,12 +34,12 @@ def write_report(
     maps   by path, what the network looked at in an image: see `explanation.gallery`
     """
     headline = [
-        (title, percent(evaluation.scores[key]))
+        (title, *_value_and_interval(evaluation.scores[key]))
         for key, title in evaluation.details.titles.items()
         if key in evaluation.scores
     ]
     task = task_of_survey(survey)
-    html = template("page.html.j2").render(
+    body = template("report", f"{task.name}.html.j2").render(
         **frame(card, outcome, plan, survey),
         **task.report(evaluation, survey),
         notes=evaluation.notes,
@@ -47,28 +48,21 @@ def write_report(
         grouped=evaluation.details.groups is not None,
         folds=evaluation.folds,
         percent=percent,
-        body=f"{task.name}.html.j2",
         headline=headline,
         maps=maps or {},
     )
-    write_file(path, html)
+    write_file(path, whole(survey.source.name, body))
 
 
-def template(name: str) -> Any:
-    """A page's template; those that it includes stand beside it."""
-    from jinja2 import Environment, PackageLoader
-
-    loader = PackageLoader("eyespot", "report")
-    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
-        name
-    )
+def _value_and_interval(score: Score) -> tuple[str, str]:
+    value, bracket, rest = percent(score).partition(" (")
+    return value, bracket.strip() + rest
 
 
 def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str, Any]:
     """What every report says, whatever was learned."""
     size = plan.config.size if survey.preprocessing.fit == OWN else survey.preprocessing.size
     return {
-        "name": survey.source.name,
         "card": card,
         "word": survey.word,
         "size": " × ".join([str(size)] * survey.preprocessing.dim)
@@ -76,7 +70,7 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "ended": outcome.ended,
         "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         "trained": len(plan.train),
-        "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else None,
+        "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else [],
         "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
         "problems": survey.problems,
         "guesses": survey.guesses,
