@@ -98,7 +98,8 @@ MAP_COLOURS = (
     "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
 )
 MAP_COLOURS += [  # for more classes: hues a golden angle apart, in three lightnesses
-    f"hsl({137.508 * k % 360:.0f}, {(75, 50, 90)[k // 3 % 3]}%, {(35, 65, 50)[k % 3]}%)" for k in range(244)
+    f"hsl({137.508 * k % 360:.0f}, {(75, 50, 90)[k // 3 % 3]}%, {(35, 65, 50)[k % 3]}%)"
+    for k in range(242)  # labels are bytes
 ]
 """The colour of each class but the first; of classes that overlap, of each."""
 VOID_FROM = 255

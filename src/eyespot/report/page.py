@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eyespot.console import count
 from eyespot.data.preprocess.preprocessing import OWN
 from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.evaluation import Evaluation
@@ -74,6 +75,6 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
         "problems": survey.problems,
         "guesses": survey.guesses,
-        "checks": len(survey.checks),
+        "checks": count(len(survey.checks), "plausibility check"),
         "split": plan.reasons["split"],
     }
