@@ -97,7 +97,10 @@ class MaskDetails:
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         rows = [
-            [name, *(class_percent(of_class, key, self.word) for key in ("iou", "dice", "recall", "precision"))]
+            [
+                name,
+                *(class_percent(of_class, key, self.word) for key in ("iou", "dice", "recall", "precision")),
+            ]
             for name, of_class in in_order_of(scores["classes"], "iou")
         ]
         headers = ["class", "IoU", "Dice", "recall", "precision"]

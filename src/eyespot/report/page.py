@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eyespot.console import count
 from eyespot.data.preprocess.preprocessing import OWN
 from eyespot.data.surveys.survey import Survey
 from eyespot.evaluation.evaluation import Evaluation
@@ -14,6 +13,7 @@ from eyespot.files import write_file
 from eyespot.metrics.intervals import Score, percent
 from eyespot.pages.page import template, whole
 from eyespot.parallel import cores
+from eyespot.plurals import count
 from eyespot.report import charts
 from eyespot.tasks.registry import task_of_survey
 from eyespot.training.loop import Outcome
