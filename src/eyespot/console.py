@@ -90,7 +90,10 @@ def live(text: str = "") -> None:
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Pass the items on, and show how many of the total are done and how long the rest will take."""
+    """Pass the items on, and show how many of the total are done and how long the rest will take.
+
+    what   what is done, and what is counted, such as "evaluating, images"
+    """
     if stderr().quiet:
         yield from items
     elif stderr().is_terminal:

@@ -2,6 +2,9 @@
 
 from difflib import get_close_matches
 
+NEAR = 0.65
+"""Similarity from which a known word is offered for a mistyped one."""
+
 
 class UserError(ValueError):
     """A request that cannot be met: one sentence that names the file, the value and the remedy (exit code 2)."""
@@ -18,5 +21,5 @@ def one_line(text: str) -> str:
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """A clause that offers the known word nearest to a mistyped one, or lists them all."""
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = get_close_matches(word, known, n=1, cutoff=NEAR)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

@@ -95,7 +95,7 @@ def _decoded(
 ) -> Iterator[tuple[int, tuple[Array, NDArray[np.uint8]] | str]]:
     """Each sample's image and labels, or the reason why they cannot be used."""
     outcomes = in_order(lambda i: _decode_pair(source.samples[i], preprocessing, mapping), rows)
-    return zip(rows, track(outcomes, len(rows), "decoding"), strict=True)
+    return zip(rows, track(outcomes, len(rows), "decoding, files"), strict=True)
 
 
 def _stacked(thumbs: list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -90,7 +90,7 @@ def _counted(chunks: Iterator[_Chunk], total: int) -> Iterator[_Chunk]:
             yield chunk
             yield from [None] * (len(chunk.rows) + len(chunk.errors) - 1)
 
-    return (chunk for chunk in track(one_by_one(), total, "decoding") if chunk is not None)
+    return (chunk for chunk in track(one_by_one(), total, "decoding, files") if chunk is not None)
 
 
 def _decode_chunk(source: Source, preprocessing: Preprocessing, rows: list[int]) -> _Chunk:

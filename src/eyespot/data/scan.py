@@ -36,7 +36,7 @@ def scan(source: Source, options: ReadOptions = AS_STATED) -> Scan:
     errors = {}
     n = chunk_length(len(source.samples))
     chunks = in_order(partial(_scan_chunk, options), batched(source.samples, n), alone=SMALL * n)
-    for i, outcome in enumerate(track(_flat(chunks), len(source.samples), "reading headers")):
+    for i, outcome in enumerate(track(_flat(chunks), len(source.samples), "reading headers, files")):
         if isinstance(outcome, Header):
             headers[i] = outcome
         else:

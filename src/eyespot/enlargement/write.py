@@ -59,7 +59,7 @@ def write_enlarged(survey: Survey, recipe: Recipe, out: Path) -> tuple[list[Row]
     equal = 0
     with new_folder(out) as folder:
         done = in_order(work, range(len(originals)), alone=FAST)
-        for written in track(done, len(originals), "augmenting"):
+        for written in track(done, len(originals), "augmenting, images"):
             for name, content in written.files.items():
                 folder.write(name, content)
             rows += written.rows

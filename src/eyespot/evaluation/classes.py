@@ -242,7 +242,10 @@ def logits_of(predictor: Predictor, pixels: Store, rows: NDArray[np.int64]) -> N
     batch = min(256, at_once) if predictor.device == "cpu" else at_once
     batches = np.array_split(rows, max(1, -(-len(rows) // batch)))
     return np.concatenate(
-        [predictor.logits(pixels[chosen]) for chosen in track(batches, len(batches), "evaluating")]
+        [
+            predictor.logits(pixels[chosen])
+            for chosen in track(batches, len(batches), "evaluating, batches of images")
+        ]
     )
 
 

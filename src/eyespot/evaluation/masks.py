@@ -217,7 +217,7 @@ def compare(
 ) -> Evaluation:
     """Predict each row's whole image and compare it with its mask."""
     cases = []
-    for i, path in zip(track(iter(rows), len(rows), "evaluating"), paths, strict=True):
+    for i, path in zip(track(iter(rows), len(rows), "evaluating, images"), paths, strict=True):
         image = pairs.pixels[i]
         labels = pairs.labels[i]
         predicted = output.labels(image)

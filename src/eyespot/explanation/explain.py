@@ -200,7 +200,9 @@ class Explainer:
     def stream(self, images: Sequence[Any], unread: dict[str, str]) -> Iterator[Explanation]:
         """Maps one by one, with progress; images that cannot be read are noted with the reason."""
         self.shows_images = len(images) > 1 and (self.method.gradients or len(images) >= MANY)
-        for image in track(images, len(images), self.method.name) if self.shows_images else images:
+        for image in (
+            track(images, len(images), f"{self.method.name}, images") if self.shows_images else images
+        ):
             try:
                 yield self.of_subject(read_subject(image, self.preprocessing))
             except Unreadable as reason:
@@ -299,7 +301,7 @@ class Explainer:
         def progress(items: Iterable[int], total: int) -> Iterator[int]:
             if self.shows_images:
                 return iter(items)
-            return track(items, total, f"{self.method.name}: {subject.name}")
+            return track(items, total, f"{self.method.name} of {subject.name}, steps")
 
         return Work(
             score,

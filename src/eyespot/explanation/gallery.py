@@ -51,7 +51,7 @@ def explained(predictor: Predictor, arrays: Iterable[tuple[str, Array]], total: 
     """Grad-CAM of images that were read before, (*S, C) as the network gets them"""
     explainer = Explainer(predictor, Request(check=False))
     results = []
-    for path, array in track(arrays, total, "explaining"):
+    for path, array in track(arrays, total, "explaining, images"):
         results.append(explainer.of_subject(Subject(path, array, array, None)))
     return results
 

@@ -162,7 +162,7 @@ def collect(predictor: Predictor, of_network: Sequence[Place], paths: Sequence[s
     batch = 1 if reader.own_size else 64
     steps = -(-len(paths) // batch)
     read = in_order(reader, paths)
-    for group in track(batched(enumerate(read), batch), steps, "looking at the run's images"):
+    for group in track(batched(enumerate(read), batch), steps, "looking at the run's images, batches"):
         usable = [(row, array) for row, array in group if array is not None]
         if not usable:
             continue

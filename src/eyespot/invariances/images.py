@@ -146,7 +146,7 @@ def _unlabelled(predictor: Predictor, data: str | os.PathLike) -> Images:
         raise UserError(f"{data} has no masks, and this run predicts masks: give images/ and masks/")
     errors: dict[str, str] = {}
     headers = {}
-    for file in track(files, len(files), "reading"):
+    for file in track(files, len(files), "reading, files"):
         header = value_or_reason(partial(_readable_header, predictor.preprocessing), file)
         if isinstance(header, str):
             errors[str(file)] = header

@@ -99,7 +99,7 @@ def layers_of(images: Images, changes: Sequence[Assessed]) -> Layers | None:
     scales = [float(np.linalg.norm(f - f[others], axis=1).mean()) or 1.0 for f in base]
     units = units_of(n, images.groups[:n] if images.groups else None)
     curves = []
-    for a in track(changes, len(changes), "comparing layers"):
+    for a in track(changes, len(changes), "comparing layers, changes"):
         change = a.measured.change
         distances = np.empty((len(base), len(change.severities), units.n))
         for s, severity in enumerate(change.severities):

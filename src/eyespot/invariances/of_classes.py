@@ -66,7 +66,7 @@ def predict_views(
     steps = ((start, view) for start in starts for view in (None, *views))
     originals: list[Original] = []
     prepared = 0
-    for start, view in track(steps, len(starts) * (len(views) + 1), "predicting changed images"):
+    for start, view in track(steps, len(starts) * (len(views) + 1), "predicting changed images, batches"):
         rows = np.arange(start, min(n, start + BATCH))
         if view is None:
             originals = [_read(images, int(i)) for i in rows]

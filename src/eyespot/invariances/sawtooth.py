@@ -49,7 +49,7 @@ def sawtooth_of(images: Images) -> Sawtooth | None:
     n = min(MOST, len(images.paths))
     same = np.zeros((longest, n))
     starts = range(0, n, BATCH)
-    for start in track(starts, len(starts), "shifting by samples"):
+    for start in track(starts, len(starts), "shifting by samples, batches"):
         rows = range(start, min(n, start + BATCH))
         inputs = [_input(images, i) for i in rows]
         base = classes_of(images.predictor.logits, inputs)

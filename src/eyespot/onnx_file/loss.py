@@ -112,7 +112,8 @@ class MaskImages:
     def _predicted(self, predictor: Predictor) -> Any:
         rows = range(len(self.pairs.rows))
         predicted = [
-            predictor.output.labels(self.pairs.pixels[i]) for i in track(rows, len(rows), "evaluating")
+            predictor.output.labels(self.pairs.pixels[i])
+            for i in track(rows, len(rows), "evaluating, images")
         ]
         counts = [count_in(self.pairs.labels[i], predicted[i], predictor.output) for i in rows]
         return predicted, counts

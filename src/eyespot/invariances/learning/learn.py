@@ -115,7 +115,7 @@ def _all(learner: Learner, wanted: Sequence[Candidate], seconds: float | None) -
     """
     ends = learner.start + (seconds or float("inf"))
     learned: list[Learned] = []
-    for candidate in track(wanted, len(wanted), "learning what keeps the class"):
+    for candidate in track(wanted, len(wanted), "learning what keeps the class, transforms"):
         if time.monotonic() > ends:
             continue
         affordable = (ends - time.monotonic()) / (PROBES * learner.cost) - 1
