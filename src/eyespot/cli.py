@@ -174,7 +174,7 @@ def _print_run(run: "Run") -> None:
         show(f"\nsome of these images and their predictions:\n{examples}")
     named = quoted(run.folder)
     models = [*run.folder.glob("model.safetensors"), *sorted(run.folder.glob("fold-*/model.safetensors"))]
-    print(f"\nmodel   {', '.join(map(str, models))}")
+    print("\nmodel   " + "\n        ".join(map(str, models)))
     if (run.folder / "report.html").exists():
         print(f"report  {run.folder / 'report.html'}")
     print(f"predict eyespot predict {named} FILE...")

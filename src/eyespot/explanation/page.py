@@ -114,8 +114,8 @@ def summary(explanations: Sequence["Explanation"]) -> str:
     """What a terminal shows: a line for each map, and how many of them should not be trusted."""
     lines = [
         f"{e.path}  predicted {e.predicted}, explained {e.target}"
-        + f" at {e.layer}" * bool(e.layer)
-        + f"  {e.label}"
+        + f" at layer {e.layer}" * bool(e.layer)
+        + f"; map: {e.label}"
         for e in explanations
     ]
     unlike = [e for e in explanations if e.warnings]
