@@ -27,23 +27,32 @@ from bundle import bundle  # noqa: E402
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 FIRST = 6
 """The example that the page of invariance begins with."""
-NETWORK_PAGES = ("predict", "invariance", "mask")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """(folder, why there is no runtime): it is taken from the user's cache, since tests have no network"""
+    """(folder, why pages cannot run): runtime and birds are taken from the user's cache, and not fetched or exported"""
     folder = tmp_path_factory.mktemp("live")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "cache_folder", lambda: usual_cache(sys.platform))
+        for module in (runtime, examples):
+            patch.setattr(module, "cache_folder", lambda: usual_cache(sys.platform))
+        patch.setattr(examples, "export_birds", not_exported)
         return folder, build.build_live(folder)
+
+
+def not_exported(path):
+    raise examples.ModelMissing("tests do not export it")
 
 
 @pytest.fixture(scope="module")
 def site(built):
+    return with_page(built, "predict")
+
+
+def with_page(built, page):
     folder, missing = built
-    if missing:
-        pytest.skip(f"{missing}; python docs/live/build.py keeps it in the cache")
+    if page in missing:
+        pytest.skip(f"{missing[page]}; python docs/live/build.py keeps it in the cache")
     return folder
 
 
@@ -242,6 +251,25 @@ def test_changed_images_are_those_of_augmentation(browser, site, change):
 
 
 @needs_chromium
+def test_photographs_of_birds_in_colour(browser, built):
+    """As they are, and turned: the same probabilities as torch gives for the same pixels."""
+    open_page(browser, with_page(built, "birds"), "birds")
+    files = examples.shown_files("birds")
+    bird = examples.predictor("birds").classes.index("bird")
+    file = max(files, key=lambda file: examples.probabilities_of("birds", file)[bird])
+    for change in ((0, 0, 0, False), (25, 0, 0, False), (0, 3, -2, True)):
+        given = dict(zip(("degrees", "right", "down", "mirrored"), change, strict=True))
+        shown = browser.js(f"eyespotInvariance({json.dumps(given)})")
+        pixels = np.array(shown["values"], np.uint8).reshape(32, 32, 3)
+        for channel in range(3):
+            moved = moved_by_eyespot(examples.pixels_of(file)[..., channel : channel + 1], *change)
+            assert np.abs(pixels[..., channel] - moved).max() < 0.51
+        torch = list(examples.predictor("birds")(pixels)[0].probabilities.values())
+        assert np.abs(np.array(shown["probabilities"]) - torch).max() < 1e-5
+    assert not browser.errors
+
+
+@needs_chromium
 def test_a_dropped_image_is_predicted_and_a_slider_moves_the_curve(browser, site):
     open_page(browser, site, "invariance")
     browser.until("document.querySelectorAll('#chart path').length")
@@ -307,10 +335,11 @@ def test_without_the_runtime_pages_say_why(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime.shutil, "which", lambda name: None)
     monkeypatch.setenv("EYESPOT_OFFLINE", "0")
     missing = build.build_live(tmp_path / "live")
-    assert missing == "npm is not installed, so onnxruntime-web@1.30.0 was not fetched"
-    for page in NETWORK_PAGES:
+    assert set(missing) == {"predict", "invariance", "birds", "mask"}
+    for page, reason in missing.items():
         html = (tmp_path / "live" / f"{page}.html").read_text()
-        assert missing in html and "<script" not in html
+        assert reason == "npm is not installed, so onnxruntime-web@1.30.0 was not fetched"
+        assert reason in html and "<script" not in html
     assert "convolution.js" in (tmp_path / "live" / "convolution.html").read_text()
 
 

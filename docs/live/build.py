@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from bundle import bundle  # noqa: E402
-from examples import model_script, samples_module  # noqa: E402
+from examples import ModelMissing, model_script, samples_module  # noqa: E402
 from runtime import RuntimeMissing, runtime_script  # noqa: E402
 
 import eyespot  # noqa: E402
@@ -22,14 +22,23 @@ from eyespot.files import write_file  # noqa: E402
 OUT = HERE.parent / "_build" / "html" / "live"
 SERVED = Path(eyespot.__file__).parent / "serving" / "page_files"
 """The page of `eyespot serve`, whose look and parts these pages share."""
-PAGES = {"index": None, "convolution": None, "predict": "digits", "invariance": "digits", "mask": "cells"}
+PAGES = {
+    "index": None,
+    "convolution": None,
+    "predict": "digits",
+    "invariance": "digits",
+    "birds": "birds",
+    "mask": "cells",
+}
 """The pages, and the network that each of them needs."""
+SCRIPTS = {"birds": "invariance"}
+"""The script of a page, where it is that of another one."""
 
 
-def build_live(out: Path = OUT) -> str:
-    """Write the pages to a folder, and return why pages with a network cannot run; "" if they can."""
+def build_live(out: Path = OUT) -> dict[str, str]:
+    """Write the pages to a folder, and return why those that cannot run their network cannot, by page."""
     out.mkdir(parents=True, exist_ok=True)
-    missing = write_runtime(out)
+    reasons = write_networks(out)
     templates = Environment(
         loader=FileSystemLoader(HERE / "pages"),
         undefined=StrictUndefined,
@@ -37,29 +46,38 @@ def build_live(out: Path = OUT) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    folders = [HERE / "scripts", SERVED]
-    made = {"samples": samples_module()}
     for page, model in PAGES.items():
+        missing = reasons.get(model, "")
         html = templates.get_template(f"{page}.html").render(page=page, model=model, missing=missing)
         write_file(out / f"{page}.html", html)
-        if page != "index" and not (model and missing):
-            write_file(out / f"{page}.js", bundle(f"{page}-page", folders, made))
+        if page != "index" and not missing:
+            write_file(out / f"{page}.js", script_of_page(page))
     for name in ("style.css", "icon.svg"):
         write_file(out / name, (SERVED / name).read_bytes())
     write_file(out / "live.css", (HERE / "pages" / "live.css").read_bytes())
-    return missing
+    return {page: reasons[model] for page, model in PAGES.items() if model in reasons}
 
 
-def write_runtime(out: Path) -> str:
-    """The runtime and the networks; or why there is none, and no file of them."""
+def script_of_page(page: str) -> str:
+    """All modules of a page as one script."""
+    made = {"samples": samples_module()} if page == "convolution" else {}
+    return bundle(f"{SCRIPTS.get(page, page)}-page", [HERE / "scripts", SERVED], made)
+
+
+def write_networks(out: Path) -> dict[str | None, str]:
+    """Write the runtime and the networks, and return why there is none, by network."""
     models = sorted({model for model in PAGES.values() if model})
     try:
         write_file(out / "runtime.js", runtime_script())
     except RuntimeMissing as error:
-        return str(error)
+        return dict.fromkeys(models, str(error))
+    reasons = {}
     for model in models:
-        write_file(out / f"model-{model}.js", model_script(model))
-    return ""
+        try:
+            write_file(out / f"model-{model}.js", model_script(model))
+        except ModelMissing as error:
+            reasons[model] = str(error)
+    return reasons
 
 
 def main() -> None:
@@ -67,10 +85,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the live pages, which need no server.")
     parser.add_argument("folder", nargs="?", type=Path, default=OUT, help="where they go: %(default)s")
     folder = parser.parse_args().folder
-    reason = build_live(folder)
+    reasons = build_live(folder)
     print(folder / "index.html")
-    if reason:
-        print(f"the pages that need a network say that they cannot run: {reason}", file=sys.stderr)
+    for page, reason in reasons.items():
+        print(f"{page}.html says that it cannot run: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

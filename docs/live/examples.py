@@ -1,6 +1,7 @@
 """What the pages need of a network, as a script: the exported file, example images, and what Python predicts for them."""
 
 import base64
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -14,24 +15,56 @@ from PIL import Image
 import eyespot
 from eyespot.data.header import Decoded
 from eyespot.data.sources.builtin import unpack
+from eyespot.environment import cache_folder
 from eyespot.serving.views import colours_of
 from eyespot.softmax import softmax
 
-MODELS = Path(__file__).with_name("models")
+HERE = Path(__file__).resolve().parent
+MODELS = HERE / "models"
+COURSE = HERE.parent / "course"
+BIRDS = COURSE / "models" / "birds.safetensors"
+"""The network of the first page of the course. It is exported when the pages are built, since the file is 0.5 MB."""
 UNSURE = 2
 """Images of digits shown beside one of each class: those of which the network is least sure."""
 CELL_IMAGES = 4
+
+
+class ModelMissing(Exception):
+    """Why a network cannot be had, as one sentence."""
 
 
 @cache
 def predictor(name: str) -> Any:
     """The network in torch: what the browser is compared with."""
     register_networks()
-    return eyespot.load(MODELS / f"{name}.safetensors", device="cpu")
+    return eyespot.load(BIRDS if name == "birds" else MODELS / f"{name}.safetensors", device="cpu")
+
+
+def exported(name: str) -> Path:
+    """The exported file of a network: in models/, or in the cache. Raises ModelMissing."""
+    if name != "birds":
+        return MODELS / f"{name}.onnx"
+    if not BIRDS.is_file():
+        raise ModelMissing(f"there is no {BIRDS.relative_to(HERE.parent)}")
+    digest = hashlib.sha256(BIRDS.read_bytes()).hexdigest()[:16]
+    path = cache_folder() / f"live-birds-{digest}.onnx"
+    if not path.is_file():
+        export_birds(path)
+    return path
+
+
+def export_birds(path: Path) -> None:
+    """Export the network of the course. Raises ModelMissing where packages for that are missing."""
+    try:
+        eyespot.export(BIRDS, path)
+    except eyespot.UserError as error:
+        raise ModelMissing(str(error)) from error
 
 
 def validation_files(name: str) -> list[Path]:
     """Images that the network was not trained on."""
+    if name == "birds":
+        return sorted((COURSE / "images" / "birds").glob("*.png"))
     folder = unpack(name)
     return [folder / path for path in json.loads((MODELS / f"{name}.json").read_text())]
 
@@ -40,6 +73,8 @@ def validation_files(name: str) -> list[Path]:
 def shown_files(name: str) -> list[Path]:
     """Those that a page shows."""
     files = validation_files(name)
+    if name == "birds":
+        return files
     if name == "cells":
         return files[:CELL_IMAGES]
     first = list({file.parent.name: file for file in reversed(files)}.values())
@@ -60,7 +95,7 @@ def model_script(name: str) -> str:
         "colours": colours_of(list(card.classes), False),
         "score": score_of(name),
         "predictedBy": f"eyespot {eyespot.__version__} with torch {torch_version()}",
-        "onnx": as_text((MODELS / f"{name}.onnx").read_bytes()),
+        "onnx": as_text(exported(name).read_bytes()),
         "examples": [example(name, file) for file in shown_files(name)],
     }
     return f"self.eyespotModel = {json.dumps(document)};\n"
@@ -97,8 +132,9 @@ def example(name: str, file: Path) -> dict[str, Any]:
 
 
 def pixels_of(file: Path) -> NDArray[np.uint8]:
-    """(height, width, 1) as the exported file takes them."""
-    return np.asarray(Image.open(file).convert("L"))[..., None]
+    """(height, width, 1), or (height, width, 3) of colours, as the exported file takes them."""
+    image = Image.open(file)
+    return np.asarray(image) if image.mode == "RGB" else np.asarray(image.convert("L"))[..., None]
 
 
 def probabilities_of(name: str, file: Path) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRM
 API = "ort.wasm.min.js"
 GLUE = "ort-wasm-simd-threaded.mjs"
 WASM = "ort-wasm-simd-threaded.wasm"
-SECONDS = 300
+SECONDS = 180
 HEAD = "// ONNX Runtime 1.30.0 for browsers, (c) Microsoft, MIT licence: https://github.com/microsoft/onnxruntime\n"
 
 
@@ -48,7 +48,15 @@ def fetch_package() -> bytes:
     if npm is None:
         raise RuntimeMissing(f"npm is not installed, so {PACKAGE} was not fetched")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", PACKAGE, "--silent", "--pack-destination", folder]
+        command = [
+            npm,
+            "pack",
+            PACKAGE,
+            "--loglevel=error",
+            "--fetch-retries=1",
+            "--pack-destination",
+            folder,
+        ]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
         except (subprocess.SubprocessError, OSError) as error:
@@ -59,9 +67,11 @@ def fetch_package() -> bytes:
 
 
 def reason(error: Exception) -> str:
-    """The last line of what npm printed, or else the error."""
+    """The first line of what npm printed, or that it took too long."""
     printed = (getattr(error, "stderr", "") or "").strip()
-    return printed.splitlines()[-1] if printed else str(error)
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {SECONDS} s"
+    return printed.splitlines()[0] if printed else type(error).__name__
 
 
 def check_hash(content: bytes) -> None:

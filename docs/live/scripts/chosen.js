@@ -1,9 +1,10 @@
 // The image that a network page works on: one of the examples, or a file.
 
-import { drawGrey, onFiles, readImage } from "./images.js";
+import { drawPixels, onFiles, readImage } from "./images.js";
 import { examples, model, start } from "./network.js";
 import { element, percent } from "./result.js";
 
+const channels = model ? model.examples[0].shape[2] : 1;
 const $ = (id) => document.getElementById(id);
 
 export const say = (text) => {
@@ -12,13 +13,13 @@ export const say = (text) => {
 
 function note(image) {
   if (image.expected) return "";
-  const grey = image.colour ? "Its colours were made grey here; eyespot itself refuses colours for this network. " : "";
+  const grey = image.coloured && channels === 1 ? "Its colours were made grey here; eyespot itself refuses colours for this network. " : "";
   return `${grey}The network was trained on images of ${model.examples[0].width} x ${model.examples[0].height} pixels like the examples, and gives probabilities for anything.`;
 }
 
 function button(image, choose) {
   const canvas = element("canvas", { ariaHidden: "true" });
-  drawGrey(canvas, image);
+  drawPixels(canvas, image);
   const made = element("button", { type: "button", ariaPressed: "false", ariaLabel: `Example ${image.name}` }, canvas);
   made.addEventListener("click", () => choose(image));
   return made;
@@ -49,7 +50,8 @@ export async function chooseImages(show, first = 0) {
   const take = async (blob) => {
     try {
       const image = await readImage(blob);
-      await choose({ ...image, name: blob.name || "pasted image" });
+      const values = channels === 3 ? image.colours : image.values;
+      await choose({ ...image, values, channels, name: blob.name || "pasted image" });
     } catch (error) {
       $("error").textContent = error.message;
       $("error").hidden = false;

@@ -1,7 +1,7 @@
 // The page of convolution: settings, the product of matrix and input with one row lit, and the outputs.
 
 import { apply, geometry, matrixRow, parseNumbers, terms } from "./arithmetic.js";
-import { drawGrey, onFiles, readImage, shrink } from "./images.js";
+import { drawPixels, onFiles, readImage, shrink } from "./images.js";
 import { drawMatrix, drawSignal, drawSigned, outline, TABLE_CELLS, matrixTable } from "./matrix.js";
 import { CELLS, DIGIT } from "./samples.js";
 
@@ -138,7 +138,7 @@ function drawPictures(output, small) {
 }
 
 function drawInput(canvas, { values, shape }, row) {
-  drawGrey(canvas, { values, width: shape[1], height: shape[0] }, ...range(values));
+  drawPixels(canvas, { values, width: shape[1], height: shape[0] }, ...range(values));
   outline(canvas, [...row.keys()], shape);
 }
 

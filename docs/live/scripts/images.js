@@ -2,7 +2,7 @@
 
 const LARGEST = 4096;
 
-// A file as grey values by Pillow's rule for "L": { values, height, width, colour }. Throws a sentence.
+// A file as grey values by Pillow's rule for "L", and as colours: { values, colours, coloured, height, width }. Throws a sentence.
 export async function readImage(blob) {
   let bitmap;
   try {
@@ -20,16 +20,18 @@ export async function readImage(blob) {
   return { ...greyOf(context.getImageData(0, 0, width, height).data), width, height };
 }
 
-// RGBA as grey: (19595 R + 38470 G + 7471 B + 32768) / 65536, rounded down.
+// RGBA as grey, (19595 R + 38470 G + 7471 B + 32768) / 65536 rounded down, and as RGB.
 export function greyOf(rgba) {
   const values = new Uint8Array(rgba.length / 4);
-  let colour = false;
+  const colours = new Uint8Array(3 * values.length);
+  let coloured = false;
   for (let k = 0; k < values.length; k++) {
     const [r, g, b] = rgba.subarray(4 * k, 4 * k + 3);
-    colour = colour || r !== g || g !== b;
+    colours.set([r, g, b], 3 * k);
+    coloured = coloured || r !== g || g !== b;
     values[k] = (19595 * r + 38470 * g + 7471 * b + 32768) >> 16;
   }
-  return { values, colour };
+  return { values, colours, coloured };
 }
 
 // The same image with at most `most` pixels along its longer side, each the mean of those that it covers.
@@ -52,15 +54,15 @@ export function shrink({ values, width, height }, most) {
 
 const bins = (n, count) => Array.from({ length: count + 1 }, (_, k) => Math.floor((k * n) / count));
 
-// Draw grey values on a canvas, a pixel each; `low` is black and `high` white.
-export function drawGrey(canvas, { values, width, height }, low = 0, high = 255) {
+// Draw values on a canvas, grey ones or three for each pixel; `low` is black and `high` white.
+export function drawPixels(canvas, { values, width, height, channels = 1 }, low = 0, high = 255) {
   Object.assign(canvas, { width, height });
   const image = new ImageData(width, height);
   const scale = high > low ? 255 / (high - low) : 0;
-  values.forEach((value, k) => {
-    image.data.fill((value - low) * scale, 4 * k, 4 * k + 3);
+  for (let k = 0; k < width * height; k++) {
+    for (let c = 0; c < 3; c++) image.data[4 * k + c] = (values[k * channels + (c % channels)] - low) * scale;
     image.data[4 * k + 3] = 255;
-  });
+  }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 

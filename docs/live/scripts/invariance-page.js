@@ -2,8 +2,8 @@
 
 import { drawChart, MOST_LINES } from "./chart.js";
 import { chooseImages, predictionOf, say } from "./chosen.js";
-import { drawGrey } from "./images.js";
-import { model, probabilities } from "./network.js";
+import { drawPixels } from "./images.js";
+import { examples, model, probabilities } from "./network.js";
 import { percent, showPrediction, summary } from "./result.js";
 import { warp } from "./warp.js";
 
@@ -26,9 +26,9 @@ function changes() {
 }
 
 async function predictAll(images) {
-  const { height, width } = image;
-  const pixels = new Uint8Array(images.length * height * width);
-  images.forEach(({ values }, k) => pixels.set(values, k * height * width));
+  const { height, width, values: first } = image;
+  const pixels = new Uint8Array(images.length * first.length);
+  images.forEach(({ values }, k) => pixels.set(values, k * first.length));
   const { data } = await probabilities(session, pixels, height, width);
   const classes = model.classes.length;
   return images.map((_, k) => Array.from(data.subarray(k * classes, (k + 1) * classes)));
@@ -51,7 +51,7 @@ async function update() {
   if (number !== asked) return;
   const before = predictionOf(first);
   const after = predictionOf(changed);
-  drawGrey($("picture"), now);
+  drawPixels($("picture"), now);
   showPrediction(after, model);
   const same = after.label === before.label;
   const sentence = same ? `Still ${summary(after)}.` : `Now ${summary(after)}; unchanged it was ${summary(before)}.`;
@@ -115,8 +115,15 @@ for (const name of SLIDERS) {
 }
 for (const name of SWITCHES) $(name).addEventListener("input", update);
 $("reset").addEventListener("click", reset);
-const FIRST = 6; // the digit that turns into another
-const ready = chooseImages(show, FIRST);
+
+// The digit that turns into another, or the bird of which the network is surest.
+function firstOf({ name, classes }) {
+  if (name === "digits") return 6;
+  const shares = examples().map(({ expected }) => expected[classes.indexOf("bird")]);
+  return shares.indexOf(Math.max(...shares));
+}
+
+const ready = chooseImages(show, firstOf(model));
 
 // For tests: the image as it is shown, and its probabilities, after these changes.
 self.eyespotInvariance = async (settings) => {

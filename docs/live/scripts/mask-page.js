@@ -1,7 +1,7 @@
 // The page of a U-Net: its mask over an image, with opacity, beside the true mask and what Python predicts.
 
 import { chooseImages, endWithNumber, say } from "./chosen.js";
-import { drawGrey } from "./images.js";
+import { drawPixels } from "./images.js";
 import { bytesOf, largestDifference, model, probabilities } from "./network.js";
 import { percent, showOpacity, showPrediction } from "./result.js";
 
@@ -44,7 +44,7 @@ async function show(session, image) {
   $("result-title").textContent = image.name;
   $("what").querySelector("[value=truth]").disabled = $("what").querySelector("[value=errors]").disabled = !shown.truth;
   if (!shown.truth && ["truth", "errors"].includes($("what").value)) $("what").value = "mask";
-  drawGrey($("picture"), image);
+  drawPixels($("picture"), image);
   const classes = shares(labels);
   showPrediction({ classes }, model);
   drawOverlay();

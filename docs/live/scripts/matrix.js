@@ -1,7 +1,7 @@
 // The matrix as a table or a picture, and signals and images with the samples that one output sees.
 
 import { matrixRow } from "./arithmetic.js";
-import { drawGrey } from "./images.js";
+import { drawPixels } from "./images.js";
 import { element } from "./result.js";
 
 export const TABLE_CELLS = 400;
@@ -83,7 +83,7 @@ export function drawMatrix(canvas, { x, kernel, g, y }, lit) {
 export function drawSigned(canvas, { values, shape }) {
   const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1;
   const negative = values.some((value) => value < 0);
-  drawGrey(canvas, { values, width: shape[1], height: shape[0] }, negative ? -most : 0, most);
+  drawPixels(canvas, { values, width: shape[1], height: shape[0] }, negative ? -most : 0, most);
 }
 
 const ENLARGED = 480;

@@ -29,10 +29,11 @@ export async function start() {
 
 let running = Promise.resolve();
 
-// Probabilities of images of one size, their grey values one after the other: a tensor. One run at a time.
+// Probabilities of images of one size, their values one after the other: a tensor. One run at a time.
 export function probabilities(session, pixels, height, width) {
-  const count = pixels.length / (height * width);
-  const tensor = new self.ort.Tensor("uint8", pixels, [count, height, width, 1]);
+  const channels = model.examples[0].shape[2];
+  const count = pixels.length / (height * width * channels);
+  const tensor = new self.ort.Tensor("uint8", pixels, [count, height, width, channels]);
   const run = running.then(() => session.run({ pixels: tensor }, ["probabilities"]));
   running = run.catch(() => {});
   return run.then((outputs) => outputs.probabilities);
@@ -45,6 +46,7 @@ export function examples() {
     values: bytesOf(example.pixels),
     height: example.shape[0],
     width: example.shape[1],
+    channels: example.shape[2],
     expected: new Float32Array(bytesOf(example.expected).buffer),
   }));
 }

@@ -2,7 +2,7 @@
 
 import { chooseImages, endWithNumber, predictionOf, say } from "./chosen.js";
 import { makePad } from "./draw.js";
-import { drawGrey } from "./images.js";
+import { drawPixels } from "./images.js";
 import { largestDifference, model, probabilities } from "./network.js";
 import { showPrediction, summary } from "./result.js";
 
@@ -19,7 +19,7 @@ async function show(session, image) {
   const prediction = predictionOf(Array.from(values));
   $("result").hidden = false;
   $("result-title").textContent = image.name;
-  drawGrey($("picture"), image);
+  drawPixels($("picture"), image);
   $("picture").ariaLabel = `${image.name}, ${image.width} x ${image.height} pixels`;
   showPrediction(prediction, model);
   say(`${image.name}: ${summary(prediction)}, in ${milliseconds.toFixed(1)} ms.`);

@@ -10,10 +10,10 @@ function reflected(place, n) {
 }
 
 // The value at a position between pixels.
-function valueAt({ values, height, width }, y, x) {
+function valueAt({ values, height, width, channels = 1 }, y, x, channel) {
   const [top, left] = [y, x].map((place) => (Math.abs(place - Math.round(place)) < EXACT ? Math.round(place) : Math.floor(place)));
   const [down, right] = [Math.max(0, y - top), Math.max(0, x - left)];
-  const at = (i, j) => values[reflected(i, height) * width + reflected(j, width)];
+  const at = (i, j) => values[(reflected(i, height) * width + reflected(j, width)) * channels + channel];
   const upper = down < EXACT && right < EXACT ? at(top, left) : at(top, left) * (1 - right) + at(top, left + 1) * right;
   if (down < EXACT) return upper;
   return upper * (1 - down) + (at(top + 1, left) * (1 - right) + at(top + 1, left + 1) * right) * down;
@@ -28,17 +28,18 @@ function stored(value) {
 
 // The image mirrored first, then turned by degrees as numpy.rot90 turns, then moved by pixels to the right and down.
 export function warp(image, { degrees = 0, right = 0, down = 0, mirrored = false, upsideDown = false }) {
-  const { height, width } = image;
+  const { height, width, channels = 1 } = image;
   const radians = (degrees * Math.PI) / 180;
   const [cos, sin] = [Math.cos(radians), Math.sin(radians)];
   const [middleY, middleX] = [(height - 1) / 2, (width - 1) / 2];
-  const values = new Uint8Array(height * width);
+  const values = new Uint8Array(height * width * channels);
   for (let i = 0; i < height; i++) {
     for (let j = 0; j < width; j++) {
       const [y, x] = [i - middleY - down, j - middleX - right];
       const turnedY = cos * y + sin * x;
       const turnedX = cos * x - sin * y;
-      values[i * width + j] = stored(valueAt(image, middleY + (upsideDown ? -turnedY : turnedY), middleX + (mirrored ? -turnedX : turnedX)));
+      const [fromY, fromX] = [middleY + (upsideDown ? -turnedY : turnedY), middleX + (mirrored ? -turnedX : turnedX)];
+      for (let c = 0; c < channels; c++) values[(i * width + j) * channels + c] = stored(valueAt(image, fromY, fromX, c));
     }
   }
   return { ...image, values };
