@@ -301,3 +301,20 @@ def test_convolve_writes_edges(cli, photos, tmp_path):
 def _pixels(path):
     with Image.open(path) as picture:
         return np.asarray(picture).astype(int)
+
+
+def test_pandas_reads_predictions(trained, cli, tmp_path):
+    pandas = pytest.importorskip("pandas", reason="pandas is what reads the files")
+    run, data = trained
+    for name in ("x.json", "x.jsonl"):
+        assert cli("predict", run.folder, data / "rows", "-o", tmp_path / name).code == 0
+        frame = pandas.read_json(tmp_path / name, lines=name.endswith("l"))
+        assert list(frame.columns) == ["path", "label", "probability", "probabilities"] and len(frame) == 30
+        assert frame.probability.between(0, 1).all()
+
+
+def test_a_run_from_disk_has_its_evaluation(trained):
+    run, _ = trained
+    opened = eyespot.Run(run.folder, device="cpu")
+    assert opened.evaluation.scores["accuracy"] == run.evaluation.scores["accuracy"]
+    assert opened.evaluation is opened.evaluation

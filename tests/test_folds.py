@@ -98,6 +98,8 @@ def test_evaluate_repeats_the_pooled_metrics(folds, cli):
     again = eyespot.evaluate(folds.folder)
     assert again.as_dict() == folds.run.evaluation.as_dict()
     assert str(again) == str(folds.run.evaluation)
+    opened = eyespot.Run(folds.folder)
+    assert opened.evaluation.as_dict() == again.as_dict() and "out-of-fold" in opened._repr_html_()
     assert "folds" in cli("evaluate", folds.folder, "--json").out
 
 

@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 # Read on first use: `import eyespot` and `eyespot --help` stay light.
 _PUBLIC = {
+    "ImageClassifier": "eyespot.estimator",
     "Kit": "eyespot.kit",
     "Look": "eyespot.looking",
     "Predictions": "eyespot.prediction.predictions",
@@ -31,6 +32,7 @@ _PUBLIC = {
     "verify": "eyespot.prediction.verification",
 }
 __all__ = [
+    "ImageClassifier",
     "Kit",
     "Look",
     "Predictions",
@@ -42,6 +44,7 @@ __all__ = [
     "augment_data",
     "convolution",
     "create",
+    "datasets",
     "evaluate",
     "explain",
     "export",
@@ -61,8 +64,10 @@ __all__ = [
 if TYPE_CHECKING:
     from eyespot import augment as augment
     from eyespot import convolution as convolution
+    from eyespot import datasets as datasets
     from eyespot.enlargement.augment_data import augment_data as augment_data
     from eyespot.errors import UserError as UserError
+    from eyespot.estimator import ImageClassifier as ImageClassifier
     from eyespot.explanation.explain import explain as explain
     from eyespot.inspection import inspect as inspect
     from eyespot.invariances.measure import invariance as invariance
@@ -86,7 +91,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("augment", "convolution"):
+    if name in ("augment", "convolution", "datasets"):
         return import_module(f"eyespot.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'eyespot' has no attribute {name!r}")

@@ -19,12 +19,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextCol
 from rich.table import Table
 from rich.text import Text
 
+from eyespot.notebook.line import is_notebook, show_line
 from eyespot.plurals import count
 from eyespot.wrapping import fitted, output_width, width_of
 
 T = TypeVar("T")
 FIRST_SECONDS, SECONDS = 2.0, 10.0
 """Until the first line of progress, and between the lines after it, where there is no terminal."""
+LIVE_SECONDS = 0.5
+"""Between two states of a line that is overwritten."""
 VALUE_WIDTH = 17
 """Columns of the value of a setting."""
 FIRST_WORK = 1.0
@@ -38,7 +41,17 @@ JOINED = "\ue000"
 
 @cache
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+    plain = (
+        is_notebook()
+    )  # whose streams say that they are terminals; rich would make an output of every line
+    return Console(
+        stderr=True,
+        highlight=False,
+        emoji=False,
+        soft_wrap=plain or not sys.stderr.isatty(),
+        force_jupyter=False,
+        force_terminal=False if plain else None,
+    )
 
 
 def quiet(on: bool = True) -> None:
@@ -83,10 +96,17 @@ def _wrapped(indent: str, text: str, width: int) -> list[str]:
 
 
 def live(text: str = "") -> None:
-    """A line that the next one overwrites, where there is a terminal; without a text the line is cleared."""
-    if stderr().is_terminal:
+    """A line that the next one overwrites, on a terminal or in a notebook; without a text the line is cleared."""
+    if is_notebook() and not stderr().quiet:
+        show_line(text)
+    elif stderr().is_terminal:
         line = f"{text[: stderr().width - 1]:<{stderr().width - 1}}"
         stderr().print(line, end="\r", markup=False)
+
+
+def is_live() -> bool:
+    """Whether a line can be overwritten."""
+    return stderr().is_terminal or is_notebook()
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
@@ -98,6 +118,8 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         yield from items
     elif stderr().is_terminal:
         yield from _bar(items, total, what)
+    elif is_notebook():
+        yield from _overwritten(items, total, what)
     else:
         yield from _lines(items, total, what)
 
@@ -128,6 +150,22 @@ def _lines(items: Iterable[T], total: int, what: str) -> Iterator[T]:
             rest = (now - first) / (done - 1) * (total - done)
             say(f"{what}: {done:,} of {total:,}, {clock(rest)} remain")
             last = now
+
+
+def _overwritten(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """A line in a notebook, which is cleared at the end."""
+    start = last = time.monotonic()
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            now = time.monotonic()
+            if now - last > LIVE_SECONDS:
+                rest = (now - start) / done * (total - done)
+                live(f"{what}: {done:,} of {total:,}, {clock(rest)} remain")
+                last = now
+    finally:
+        if last > start:
+            live()
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], file: IO[str] | None = None) -> None:

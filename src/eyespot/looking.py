@@ -4,7 +4,6 @@ import json
 import os
 from collections import Counter
 from dataclasses import dataclass
-from html import escape
 from itertools import chain
 from itertools import count as numbers
 from pathlib import Path
@@ -22,11 +21,14 @@ from eyespot.contact_sheets import contact_sheet
 from eyespot.data.surveys.survey import ERROR, Problem, Survey
 from eyespot.data.surveys.survey_data import survey_data
 from eyespot.files import check_not_input, refuse_existing
+from eyespot.notebook import html, images
 from eyespot.plurals import count
 from eyespot.signature import with_settings
 
 SOFTWARE = "eyespot look"
 """In the metadata of a contact sheet, which the next one may replace."""
+SHEET_CLASSES = 10
+"""Classes of which a notebook shows images."""
 SHOWN = 3
 """Files named per finding on the terminal; --json names all."""
 
@@ -96,7 +98,20 @@ class Look:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre><img src='{pictures.embedded(contact_sheet(self.survey))}'>"
+        d = self.as_dict()
+        problems = [line for problem in self.survey.problems[:MANY] for line in _problem_lines(problem)]
+        few = contact_sheet(self.survey, per_class=10, most_classes=SHEET_CLASSES)
+        alt = f"contact sheet: {self.survey.word}s of {', '.join(d['classes'][:SHEET_CLASSES])}"
+        return html.result(
+            html.line(
+                f"{d['name']}: {count(d['images'], d['kind'])}, {count(len(d['classes']), 'class', 'classes')}",
+                strong=True,
+            ),
+            html.text("\n".join([*_count_lines(d), *_header_lines(d)])),
+            html.lines([_training_line(d), *(f"guess: {guess}" for guess in self.survey.guesses)]),
+            html.text("\n".join(problems)) if problems else html.line("no problems"),
+            images.picture(few, alt),
+        )
 
 
 @with_settings(*reading_settings())

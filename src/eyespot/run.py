@@ -34,7 +34,6 @@ from eyespot.fast import keep_freed, return_freed, use_compiled
 from eyespot.files import locked, remove_files
 from eyespot.guard import is_out_of_memory, memory_sentence
 from eyespot.invariances.learning.learn import learn_for_run
-from eyespot.metrics.intervals import percent
 from eyespot.models import check_preset
 from eyespot.plurals import count
 from eyespot.prediction.load import load
@@ -54,6 +53,7 @@ from eyespot.run_folder import (
     start_folder,
 )
 from eyespot.run_log import check_log
+from eyespot.run_shown import shown
 from eyespot.run_warnings import after_training, before_training, warn
 from eyespot.signature import with_settings
 from eyespot.tasks.augmentation import LEARN
@@ -71,7 +71,13 @@ NAMED = 3
 
 
 class Run:
-    """A trained network in its folder. Shows itself; predicts through the Predictor that its file loads."""
+    """A trained network in its folder, just trained or opened from disk. Shows itself in a notebook.
+
+    folder        a run folder, also of a cross-validation; a model file; or hub:OWNER/NAME
+    ended         why training ended; empty for a run that was opened
+    interrupted   whether training was stopped
+    device        where it predicts; a GPU if there is one, if not given
+    """
 
     def __init__(
         self,
@@ -83,7 +89,9 @@ class Run:
         device: str | None = None,
     ):
         self.folder, self.device = local(folder), device
-        self.evaluation, self.ended, self.interrupted = evaluation, ended, interrupted
+        self._evaluation = evaluation
+        self.ended = ended
+        self.interrupted = interrupted
         self._predictor: Predictor | None = None
 
     @property
@@ -92,8 +100,19 @@ class Run:
             self._predictor = load(self.folder, device=self.device)
         return self._predictor
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """Metrics on the run's own test or validation set; of a cross-validation, of its folds together.
+
+        Those that training ended with; of a run that was opened from disk, computed on first use from the images that its
+        split.csv names. Raises UserError where these are not there.
+        """
+        if self._evaluation is None:
+            self._evaluation = self.evaluate()
+        return self._evaluation
+
     def predict(self, images: Any) -> Any:
-        """Classes or label maps of one or several images: paths, Pillow or nibabel images, or arrays."""
+        """Classes or label maps of images: see `eyespot.predict`."""
         return self.predictor(images)
 
     @with_settings(*layout_settings())
@@ -111,13 +130,7 @@ class Run:
         return f"Run({str(self.folder)!r}, {self.predictor!r})"
 
     def _repr_html_(self) -> str:
-        scores = self.predictor.card.scores
-        rows = "".join(
-            f"<tr><td>{k.replace('_', ' ')}</td><td>{percent(v)}</td></tr>"
-            for k, v in scores.items()
-            if k != "log_loss"
-        )
-        return f"<b>{self.folder}</b>: {self.predictor.card.preset}<table>{rows}</table><a href='{self.folder}/report.html'>report</a>"
+        return shown(run_of(self.folder), self.predictor.card)
 
 
 @with_settings(*(name for name in DECLARED if name != "data"))
@@ -219,7 +232,15 @@ def evaluate(
 
 
 def predict(run: str | os.PathLike, images: Any, *, device: str | None = None) -> Any:
-    """Predictions of a run for one or several images: paths, Pillow or nibabel images, or arrays."""
+    """Predictions of a run for what the command line takes, and for images in memory.
+
+    run      a run folder, a model file or an exported file
+    images   paths, folders, patterns, Pillow or nibabel images, arrays, torch tensors, batches (N, ...), collections of
+             these, or an iterator, which gives an iterator: see `Predictor`
+    device   where the network runs; a GPU if there is one, if not given
+
+    Raises UserError where no image can be read.
+    """
     return Run(run, device=device).predict(images)
 
 
@@ -275,9 +296,7 @@ def _resume(folder: Path, elapsed: Callable[[], float], callback: Callback | Non
     """Continue a run that was stopped, exactly where its last checkpoint was."""
     if not (folder / CHECKPOINT).exists() and (folder / REPORT).exists():
         say(f"{folder} is complete: there is nothing to resume")
-        run = Run(folder, ended="complete")
-        run.evaluation = run.evaluate()
-        return run
+        return Run(folder, ended="complete")
     saved = read_plan(folder)
     check_log(saved.config.log)
     survey = _survey(saved.config)

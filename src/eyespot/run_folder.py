@@ -15,7 +15,7 @@ from typing import Any
 
 from eyespot import pictures
 from eyespot.config import DECLARED, Config, read_config, write_plan
-from eyespot.console import FIRST_WORK, live, say, say_setting, stderr
+from eyespot.console import FIRST_WORK, LIVE_SECONDS, is_live, live, say, say_setting
 from eyespot.console import clock as as_clock
 from eyespot.data.duplicates.seen import FILE
 from eyespot.data.scan import fingerprint
@@ -45,11 +45,12 @@ from eyespot.wrapping import quoted, width_of
 PLAN = "plan.toml"
 CHECKPOINT = "checkpoint.safetensors"
 REPORT = "report.html"
+HISTORY = "history.csv"
 OURS = (
     NAME,
     *RUN_FILES,
     FILE,
-    "history.csv",
+    HISTORY,
     JSON_LINES,
     "first-batch.png",
     CHECKPOINT,
@@ -298,9 +299,9 @@ class Table:
         say(text)
 
     def on_step(self, fraction: float, per_second: float) -> None:
-        """Twice a second, on a terminal, a line that the next one overwrites."""
+        """Twice a second, on a terminal or in a notebook, a line that the next one overwrites."""
         self.first = fraction if self.first is None else self.first
-        if stderr().is_terminal and self.elapsed() - self.shown > 0.5:
+        if is_live() and self.elapsed() - self.shown > LIVE_SECONDS:
             self.shown = self.elapsed()
             live(f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain")
 
@@ -313,7 +314,7 @@ def write_history(folder: Path, history: list[Row]) -> None:
     """history.csv: a line for each validation."""
     lines = [",".join(f.name for f in fields(Row))]
     lines += [",".join(f"{value:.6g}" for value in asdict(row).values()) for row in history]
-    write_file(folder / "history.csv", "\n".join(lines) + "\n")
+    write_file(folder / HISTORY, "\n".join(lines) + "\n")
 
 
 @dataclass(frozen=True)

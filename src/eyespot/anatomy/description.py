@@ -8,7 +8,11 @@ from typing import Any
 from eyespot.anatomy.axes import Axis, Seen
 from eyespot.anatomy.effective import Effective
 from eyespot.anatomy.table import layer_table, summary_line
+from eyespot.notebook import html
 from eyespot.wrapping import output_width
+
+NOTEBOOK_WIDTH = 110
+"""Columns of text in a notebook, which has no width of its own."""
 
 
 def sizes_of(axis: Axis) -> list[int] | str:
@@ -171,6 +175,11 @@ class Description:
         return f"{self.summary()}\n\n{self.table()}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html.result(
+            html.text(self.summary(NOTEBOOK_WIDTH)), html.text(self.table(width=NOTEBOOK_WIDTH))
+        )
 
 
 HEAD = ("layer", "output", "parameters", "mult-adds", "memory", "training", "stride", "field", "if dense")

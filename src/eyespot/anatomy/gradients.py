@@ -18,6 +18,7 @@ from torch.nn.modules.conv import _ConvNd as Conv
 from eyespot.anatomy.table import layer_table
 from eyespot.anatomy.taps import taps
 from eyespot.models.initial import initialise
+from eyespot.notebook import html
 from eyespot.plurals import count
 from eyespot.wrapping import output_width
 
@@ -99,6 +100,9 @@ class GradientNorms:
         return f"{self.summary()}\n\n{self.table()}"
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html.result(html.text(str(self)))
 
 
 class Nothing(nn.Module):

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -26,6 +25,7 @@ from eyespot.enlargement.originals import Originals
 from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
+from eyespot.notebook import html, images
 from eyespot.plurals import count
 from eyespot.signature import with_settings
 from eyespot.tasks.augmentation import AUTO, LEARN, mirror_warning
@@ -145,8 +145,9 @@ class Augmented:
 
     def _repr_html_(self) -> str:
         transforms = _transforms(self.survey, self.augment)
-        sheet = pictures.embedded(contact_sheet(self.survey, transforms, self.seed))
-        return f"<pre>{escape(str(self))}</pre><img src='{sheet}'>"
+        sheet = contact_sheet(self.survey, transforms, self.seed)
+        alt = f"originals and versions of them changed by {self.augment}"
+        return html.result(html.text(str(self)), images.picture(sheet, alt))
 
 
 @with_settings(*reading_settings(), "augment", "group", "seed")

@@ -30,6 +30,7 @@ from eyespot.evaluation.evaluation import (
 )
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.seen_by import check_seen
+from eyespot.evaluation.shown import mistakes
 from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import class_percent
@@ -67,6 +68,9 @@ class ClassDetails:
         return WORD[self.pixels[0].ndim - 1]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
+        return long_table(*self.columns(scores), "class", len(self.classes))
+
+    def columns(self, scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows = [
             [
                 name,
@@ -75,7 +79,12 @@ class ClassDetails:
             ]
             for name, of_class in in_order_of(scores["classes"], "f1")
         ]
-        return long_table(["class", "recall", "precision", "F1", "n"], rows, "class", len(self.classes))
+        return ["class", "recall", "precision", "F1", "n"], rows
+
+    def worst(self) -> tuple[str, list[str]]:
+        n, cards = mistakes(self.pixels, self.paths, self.labels, self.probabilities, self.classes)
+        title = f"most wrong of {count(n, 'mistake')}: the images whose own class has the lowest probability"
+        return title if n else "no mistakes", cards
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         most = confusions(scores["confusion"], self.classes)[:5]

@@ -13,6 +13,7 @@ from eyespot.data.groups import Grouping, grouping
 from eyespot.data.sources.samples import Source
 from eyespot.evaluation.fold_scores import FoldScores
 from eyespot.metrics.intervals import percent
+from eyespot.notebook import html
 from eyespot.plurals import count
 from eyespot.prediction.predictor import Predictor
 
@@ -37,6 +38,14 @@ class Details(Protocol):
 
     def table(self, scores: dict[str, Any]) -> list[str]:
         """Lines of the metrics of each class."""
+        ...
+
+    def columns(self, scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+        """The same as headers and rows."""
+        ...
+
+    def worst(self) -> tuple[str, list[str]]:
+        """For a notebook: a title, and the worst samples as HTML."""
         ...
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
@@ -94,14 +103,9 @@ class Evaluation:
         return {k: v for k, v in self.scores.items() if isinstance(v, dict) and "value" in v}
 
     def __str__(self) -> str:
-        titles = {key: title for key, title in self.details.titles.items() if key in self.scores}
         lines = [self.details.heading(), *(self.folds.lines() if self.folds else ()), ""]
-        lines += [f"{title:<20}{percent(self.scores[key])}" for key, title in titles.items()]
-        seen = (
-            f"by class, {self.seen['n']:,} of all {self.seen['of']:,} seen in training:"
-            if self.seen.get("n")
-            else ""
-        )
+        lines += [f"{title:<20}{score}" for title, score in self.headline()]
+        seen = self._seen_line()
         lines += [
             "",
             *[seen] * bool(seen),
@@ -111,6 +115,31 @@ class Evaluation:
         return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__
+
+    def headline(self) -> list[tuple[str, str]]:
+        """The main metrics: what each is called, and its value with the interval."""
+        return [
+            (title, percent(self.scores[k])) for k, title in self.details.titles.items() if k in self.scores
+        ]
+
+    def _seen_line(self) -> str:
+        seen = self.seen
+        return f"by class, {seen['n']:,} of all {seen['of']:,} seen in training:" if seen.get("n") else ""
+
+    def _repr_html_(self) -> str:
+        d = self.details
+        title, worst = d.worst()
+        headers, rows = d.columns(self.scores)
+        return html.result(
+            html.line(d.heading()),
+            html.lines(self.folds.lines() if self.folds else ()),
+            html.table(["metric", "value (95% interval)"], self.headline(), "metric"),
+            html.lines([self._seen_line()]),
+            html.table(headers, rows, "class"),
+            html.lines([*d.remarks(self.scores), *self.notes]),
+            html.line(title),
+            html.cards(worst),
+        )
 
     def examples(self) -> str:
         """A line each for a few samples and their predictions."""

@@ -32,6 +32,7 @@ from eyespot.evaluation.evaluation import (
 )
 from eyespot.evaluation.files import notes_about_files
 from eyespot.evaluation.seen_by import check_seen
+from eyespot.evaluation.shown import compared_masks
 from eyespot.labels import VOID as IGNORED
 from eyespot.labels import components
 from eyespot.metrics import instances, masks
@@ -72,6 +73,7 @@ class Case:
     image: Array | None = None
     truth: NDArray[np.uint8] | None = None
     predicted: NDArray[np.uint8] | None = None
+    multilabel: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class MaskDetails:
         return over_what(self.groups, self.word)
 
     def table(self, scores: dict[str, Any]) -> list[str]:
+        return long_table(*self.columns(scores), "class", len(scores["classes"]))
+
+    def columns(self, scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows = [
             [
                 name,
@@ -103,8 +108,11 @@ class MaskDetails:
             ]
             for name, of_class in in_order_of(scores["classes"], "iou")
         ]
-        headers = ["class", "IoU", "Dice", "recall", "precision"]
-        return long_table(headers, rows, "class", len(scores["classes"]))
+        return ["class", "IoU", "Dice", "recall", "precision"], rows
+
+    def worst(self) -> tuple[str, list[str]]:
+        title = f"the worst {self.word}s by mean IoU, their masks above and the predictions below"
+        return title, compared_masks(self.cases, self.classes)
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:
         alarms = [
@@ -229,7 +237,8 @@ def compare(
             ids = output.ids(predicted)
             objects = instances.compare(true_ids, ids)
             sizes = (instances.sizes(true_ids), instances.sizes(ids))
-        cases.append(Case(path, _iou(counts), counts, objects, sizes, image, labels, predicted))
+        case = Case(path, _iou(counts), counts, objects, sizes, image, labels, predicted)
+        cases.append(replace(case, multilabel=output.multilabel))
     word = WORD[output.preprocessing.dim]
     return evaluation_of(cases, output.classes, word, groups, errors or {}, notes)
 

@@ -7,6 +7,7 @@ from eyespot.console import format_table
 from eyespot.invariances.assess import Assessed
 from eyespot.invariances.changes import MEANING
 from eyespot.invariances.outliers import Outlier
+from eyespot.invariances.shown import fragment
 from eyespot.metrics.intervals import Score, percent
 from eyespot.plurals import count
 
@@ -61,16 +62,18 @@ class Invariance:
 
     def table(self) -> str:
         """A line for each change."""
-        headers = [
-            "change",
-            "up to",
-            "status",
-            "consistency",
-            self.metric,
-            "there and back",
-            "random weights",
-        ]
-        return format_table(headers, [self._row(change) for change in self.changes])
+        return format_table(self.headers(), self.rows())
+
+    def headers(self) -> list[str]:
+        """The columns of the table."""
+        return ["change", "up to", "status", "consistency", self.metric, "there and back", "random weights"]
+
+    def rows(self) -> list[list[str]]:
+        """The table, a row for each change."""
+        return [self._row(change) for change in self.changes]
+
+    def _repr_html_(self) -> str:
+        return fragment(self)
 
     def _row(self, a: Assessed) -> list[str]:
         change = a.measured.change
@@ -99,26 +102,23 @@ class Invariance:
         return lines
 
     def __str__(self) -> str:
+        return "\n".join([*self.above(), "", self.table().rstrip(), "", *self.below()])
+
+    def above(self) -> list[str]:
+        """The lines before the table."""
         unchanged = []
         if self.accuracy is not None and self.constant is not None:
             unchanged = [
                 f"unchanged: {self.metric} {percent(self.accuracy)}; a constant predictor {self.constant:.1%}; "
                 f"a drop of up to {100 * self.margin:.2g} points counts as none"
             ]
+        return [self.heading(), *unchanged]
+
+    def below(self) -> list[str]:
+        """The lines after it."""
+        layers = self.layers.lines() if self.layers else []
         contract = ["", *self.contract.lines()] if self.contract else []
-        return "\n".join(
-            [
-                self.heading(),
-                *unchanged,
-                "",
-                self.table().rstrip(),
-                "",
-                *self.lines(),
-                *(self.layers.lines() if self.layers else []),
-                *contract,
-                *self.notes,
-            ]
-        )
+        return [*self.lines(), *layers, *contract, *self.notes]
 
     __repr__ = __str__
 

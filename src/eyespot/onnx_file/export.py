@@ -15,6 +15,7 @@ from eyespot.certificate.seal import entry, seal_of
 from eyespot.console import say
 from eyespot.errors import UserError
 from eyespot.files import refuse_existing, write_file
+from eyespot.notebook import html
 from eyespot.prediction.load_torch import load_network
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.prediction.verification import measured
@@ -61,6 +62,9 @@ class Export:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"path": str(self.path)}
+
+    def _repr_html_(self) -> str:
+        return html.result(html.lines(str(self).splitlines()))
 
 
 def export(

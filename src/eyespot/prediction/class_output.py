@@ -52,12 +52,8 @@ class ClassOutput:
         return Prediction(name, self.classes[best], float(p[best]), by_class)
 
     def collect(self, predictions: Iterable[Prediction]) -> Predictions:
-        """All of them. Raises UserError for an image that cannot be read."""
-        collected = Predictions(predictions)
-        unread = [p for p in collected if p.error]
-        if unread:
-            raise UserError(f"{unread[0].path} cannot be read: {unread[0].error}")
-        return collected
+        """All of them."""
+        return Predictions(predictions)
 
     def write(self, source: Source, files: Iterable[Path], request: WriteRequest) -> Written:
         """A table, CSV or JSON lines."""

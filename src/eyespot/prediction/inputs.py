@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.data.sources.builtin import BUILTIN, unpack
 from eyespot.data.sources.find import find_samples
 from eyespot.data.sources.samples import list_files
+from eyespot.data.sources.words import names_mask
 from eyespot.errors import UserError
 from eyespot.plurals import count
 from eyespot.prediction.channel_groups import grouped
@@ -32,7 +33,7 @@ UNORIENTED = (
 
 
 def expand(
-    paths: Sequence[str],
+    paths: Iterable[str],
     lines: Iterable[str],
     dim: int,
     leave_out_masks: bool = False,
@@ -48,17 +49,22 @@ def expand(
     yield from grouped(files, channel_files) if channel_files else files
 
 
-def _files(paths: Sequence[str], lines: Iterable[str], dim: int, leave_out_masks: bool) -> Iterator[Path]:
+def _files(paths: Iterable[str], lines: Iterable[str], dim: int, leave_out_masks: bool) -> Iterator[Path]:
     for name in paths:
         path = Path(name)
         if name == "-":
             yield from _paths(lines)
         elif path.is_dir():
-            yield from _images(path, dim) if leave_out_masks else list_files(path, dim)
+            yield from _of_folder(path, dim, leave_out_masks)
         elif path.exists() or not has_magic(name):
-            yield from list_files(unpack(name), dim) if name in BUILTIN and not path.exists() else [path]
+            is_set = name in BUILTIN and not path.exists()
+            yield from _of_folder(unpack(name), dim, leave_out_masks) if is_set else [path]
         else:
             yield from map(Path, sorted(glob(name, recursive=True)))
+
+
+def _of_folder(folder: Path, dim: int, leave_out_masks: bool) -> Iterator[Path]:
+    return _images(folder, dim) if leave_out_masks else list_files(folder, dim)
 
 
 def _images(folder: Path, dim: int) -> Iterator[Path]:
@@ -67,13 +73,17 @@ def _images(folder: Path, dim: int) -> Iterator[Path]:
         source = find_samples(folder, Config(task="segmentation"))
         masks = {file.absolute() for sample in source.samples for file in sample.mask_files}
         masks |= {file.absolute() for file in source.without.get("image", ())}
+        stems = {sample.path.stem for sample in source.samples}
     except NeedsPackage as reason:
         raise UserError(
             f"which files of {folder} are masks beside images cannot be seen here: {reason}; or name the images, as in '{folder}/*.png'"
         ) from reason
     except UserError:  # no pairs
         masks = set()
+        stems = set()
     files = list(list_files(folder, dim))
+    # A second folder of masks, such as instances, has the names of the images too.
+    masks |= {file.absolute() for file in files if file.stem in stems and names_mask(file.parent.name)}
     images = [file for file in files if not {file.absolute(), *file.absolute().parents} & masks]
     if len(images) < len(files):
         say(f"{count(len(files) - len(images), 'mask')} beside the images of {folder} left out")
@@ -149,5 +159,18 @@ def as_decoded(image: Any, preprocessing: Preprocessing) -> Decoded:
         return Decoded(upright(image, preprocessing.background))
     if hasattr(image, "dataobj") and hasattr(image, "affine"):
         return of_nibabel(image)
-    array = as_depth(channels_last(np.asarray(image), preprocessing.dim))
+    array = as_depth(channels_last(_as_array(image), preprocessing.dim))
     return Decoded(array, remarks=(UNORIENTED,) * preprocessing.oriented)
+
+
+def is_in_memory(image: Any) -> bool:
+    """Whether something is a Pillow or nibabel image, an array or a tensor."""
+    return isinstance(image, Image.Image) or any(hasattr(image, name) for name in ("__array__", "dataobj"))
+
+
+def _as_array(image: Any) -> Array:
+    """An array of a tensor on any device, or of what NumPy takes."""
+    if hasattr(image, "detach"):
+        image = image.detach().cpu()
+        image = image.float() if image.dtype.is_floating_point else image
+    return np.asarray(image)

@@ -8,7 +8,7 @@ from eyespot.data.masks.multilabel import unpack
 from eyespot.errors import UserError
 from eyespot.prediction.mask_files import distinct, write_maps
 from eyespot.prediction.output import Source, WriteRequest, Written, existing_sentence
-from eyespot.prediction.predictions import MaskPrediction
+from eyespot.prediction.predictions import MaskPrediction, MaskPredictions
 from eyespot.prediction.segmenter import Segmenter
 
 
@@ -26,11 +26,12 @@ class MaskOutput(Segmenter):
                 yield MaskPrediction(name, error=image)
             else:
                 labels = self.labels(image)
-                yield MaskPrediction(name, unpack(labels, len(self.classes)) if self.multilabel else labels)
+                shown = unpack(labels, len(self.classes)) if self.multilabel else labels
+                yield MaskPrediction(name, shown, classes=tuple(self.classes))
 
-    def collect(self, predictions: Iterable[MaskPrediction]) -> list[MaskPrediction]:
+    def collect(self, predictions: Iterable[MaskPrediction]) -> MaskPredictions:
         """All of them."""
-        return list(predictions)
+        return MaskPredictions(predictions)
 
     def write(self, source: Source, files: Iterable[Path], request: WriteRequest) -> Written:
         """A file for each image, with its mask."""

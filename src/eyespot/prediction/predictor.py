@@ -1,6 +1,7 @@
 """Preprocessing, engine and the output of a task behind one class."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.notebook.predictions import LARGE, MOST, SMALL, small_picture
 from eyespot.parallel import in_order
 from eyespot.plurals import count
 from eyespot.prediction.engine import Engine
+from eyespot.prediction.given import check_read, each_image
 from eyespot.prediction.inputs import Remarks, read_input
 from eyespot.prediction.output import Output, Source, WriteRequest, Written
 from eyespot.weights.card import Card
@@ -49,19 +52,44 @@ class Predictor:
         return self.engine.logits(images)
 
     def __call__(self, images: Any) -> Any:
-        """Predictions for one or several images: paths, Pillow or nibabel images, or arrays.
+        """Predictions for what the command line takes, and for images in memory.
 
-        Arrays are (*S), (*S, C) or (C, *S).
+        images   a path, folder, pattern such as "new/*.png" or built-in set; a Pillow or nibabel image; an array or torch
+                 tensor (*S), (*S, C) or (C, *S), or a batch of them with N in front; or any collection of these. Channels
+                 are the shorter of an array's first and last axis. Volumes are (D, H, W): of a NIfTI file, towards
+                 superior, anterior and right, whatever the order in the file
 
-        Classes come as `Predictions`, a list that shows itself as a table; masks as a list of `MaskPrediction`.
-        Volumes are (D, H, W): of a NIfTI file, towards superior, anterior and right, whatever the order in the file.
+        Classes come as `Predictions`, masks as `MaskPredictions`: lists that show themselves, in the order of the images.
+        An image that cannot be read has the reason as `error` in its place, and a warning says so. An iterator, such as a
+        generator, gives an iterator of predictions: it is consumed only as far as these are asked for, but for the next
+        images, which are read ahead.
+
+        Raises UserError where no image can be read, for a folder or pattern without images, and for an array that could be
+        one image or several.
         """
-        return self.output.collect(self.stream(images if isinstance(images, list | tuple) else [images]))
+        given = each_image(images, self.preprocessing, leave_out_masks=self.output.of_positions)
+        if isinstance(images, Iterator):
+            return self.stream(given)
+        pictures: list[Array] = []
+        read = self._read(given)
+        predictions = self.output.collect(
+            self.output.stream(_watched(read, pictures, self.output.of_positions))
+        )
+        check_read(predictions, images)
+        shown = iter(pictures)
+        for i, prediction in enumerate(predictions[:MOST]):
+            if prediction.error is None:
+                predictions[i] = replace(prediction, picture=next(shown))
+        return predictions
 
     def stream(self, images: Iterable[Any]) -> Iterator[Any]:
         """Predictions one by one, in order, in constant memory; for an image that cannot be read, the reason."""
+        return self.output.stream(self._read(images))
+
+    def _read(self, images: Iterable[Any]) -> Iterator[tuple[str, Array | str]]:
+        """The name of each image, and what the network gets of it; or the reason why it cannot be read."""
         read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
-        return self.output.stream(in_order(read, images, ahead=self.output.ahead))
+        return in_order(read, images, ahead=self.output.ahead)
 
     def write(self, files: Iterable[Path], request: WriteRequest, source: Source | None = None) -> Written:
         """Predict files and write what is predicted. source   what predicts, if not this process"""
@@ -78,3 +106,13 @@ class Predictor:
         of = f"{card.data['metrics']} " if "metrics" in card.data else ""
         metric = f", {of}{name} {100 * value['value']:.1f}% (n = {value['n']:,})" if value else ""
         return f"Predictor({card.preset}, {count(len(card.classes), 'class')}{metric})"
+
+
+def _watched(
+    read: Iterable[tuple[str, Array | str]], pictures: list[Array], are_masks: bool
+) -> Iterator[tuple[str, Array | str]]:
+    """What was read, of which small pictures of the first images are kept."""
+    for i, (name, image) in enumerate(read):
+        if i < MOST and not isinstance(image, str):
+            pictures.append(small_picture(image, LARGE if are_masks else SMALL))
+        yield name, image

@@ -51,7 +51,8 @@ class Verification:
         """For JSON."""
         return asdict(self)
 
-    def __str__(self) -> str:
+    def rows(self) -> dict[str, str]:
+        """What was measured, in words, by what it is of."""
         rows = {
             "bytes": f"as exported (SHA-256 {self.seal[:16]}...)",
             "logits": f"{self.agree} of {self.tests} test images agree; at most {self.difference:.1e} of the logits' scale off "
@@ -68,8 +69,22 @@ class Verification:
                 rows["exported"] = (
                     f"{name.replace('_', ' ')} {100 * score['value']:.1f}% ({low} to {high}, n = {score['n']:,}) when it was exported"
                 )
-        verdict = "the certificate holds" if self.holds else "THE CERTIFICATE DOES NOT HOLD on this machine"
-        return "\n".join([f"{self.path}: {verdict}", *(f"  {k:<9} {v}" for k, v in rows.items())])
+        return rows
+
+    def verdict(self) -> str:
+        """Whether it holds, in a sentence."""
+        holds = "the certificate holds" if self.holds else "THE CERTIFICATE DOES NOT HOLD on this machine"
+        return f"{self.path}: {holds}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.verdict(), *(f"  {k:<9} {v}" for k, v in self.rows().items())])
+
+    def _repr_html_(self) -> str:
+        from eyespot.notebook import html
+
+        return html.result(
+            html.line(self.verdict(), strong=True), html.table(["what", "measured"], [*self.rows().items()])
+        )
 
 
 def verify(file: str | os.PathLike, *, engine: str | None = None) -> Verification:

@@ -1,0 +1,23 @@
+"""Pictures and their legends as HTML."""
+
+from collections.abc import Sequence
+from html import escape
+
+from PIL import Image
+
+from eyespot.notebook.html import ROWS, not_shown
+from eyespot.pictures import MAP_COLOURS, embedded
+
+
+def picture(image: Image.Image, alt: str) -> str:
+    """A picture, with words for those who do not see it."""
+    return f'<img src="{embedded(image)}" width="{image.width}" alt="{escape(alt)}">'
+
+
+def legend(names: Sequence[str], first: int) -> str:
+    """The colours of classes in an overlay, as `pictures.overlay` paints them. first   the class with the first colour"""
+    spans = [
+        f'<span><i class="swatch" style="background: {MAP_COLOURS[k % len(MAP_COLOURS)]}"></i>{escape(name)}</span>'
+        for k, name in enumerate(names[first:][:ROWS])
+    ]
+    return f'<p class="legend">{"".join(spans)}</p>' + not_shown(len(names) - first - ROWS, "class")
