@@ -209,7 +209,9 @@ def _as_grid(columns: Sequence[Sequence[str]], widths: list[int], width: int, bo
         grid.add_column(Text(column[0]), justify="right" if numeric else "left", width=column_width)
     for row in zip(*(column[1:] for column in columns), strict=True):
         grid.add_row(*map(Text, row))
-    console = Console(file=io.StringIO(), width=width, force_terminal=bold, highlight=False)
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=bold, highlight=False, force_jupyter=False
+    )
     with console.capture() as captured:
         console.print(grid)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().replace(JOINED, " ").splitlines())

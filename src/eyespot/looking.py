@@ -104,7 +104,7 @@ class Look:
         alt = f"contact sheet: {self.survey.word}s of {', '.join(d['classes'][:SHEET_CLASSES])}"
         return html.result(
             html.line(
-                f"{d['name']}: {count(d['images'], d['kind'])}, {count(len(d['classes']), 'class', 'classes')}",
+                f"{d['name']}: {count(d['images'], d['kind'])} in {count(len(d['classes']), 'class', 'classes')}",
                 strong=True,
             ),
             html.text("\n".join([*_count_lines(d), *_header_lines(d)])),

@@ -49,7 +49,13 @@ def layer_table(
 def render_lines(table: Table, width: int) -> list[str]:
     """The lines of a table as plain text"""
     text = io.StringIO()
-    Console(file=text, width=width, color_system=None, markup=False, emoji=False, highlight=False).print(
-        table
-    )
+    Console(
+        file=text,
+        width=width,
+        color_system=None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_jupyter=False,
+    ).print(table)
     return [line.rstrip() for line in text.getvalue().splitlines()]
