@@ -56,11 +56,12 @@ def test_ten_cells_show_their_results(cells):
     for number in (1, 3, 4, 5, 6, 7, 8):
         (page,) = shown(cells[number])
         assert len(page) < LARGEST, CELLS[number]
-        pictures = re.findall(r"<img[^>]*>", page)
-        assert pictures and all(re.search(r'alt="[^"]+"', picture) for picture in pictures), CELLS[number]
+        pictures = re.findall(r"<(?:img|svg)[^>]*>", page)
+        named = [re.search(r'(alt|aria-label)="[^"]+"', picture) for picture in pictures]
+        assert pictures and all(named), CELLS[number]
         plain = cells[number][-1].data["text/plain"]
         assert plain and "object at 0x" not in plain
-    assert "validation loss" in shown(cells[3])[0] and "accuracy" in shown(cells[4])[0]
+    assert "Loss from epoch" in shown(cells[3])[0] and "accuracy" in shown(cells[4])[0]
     assert shown(cells[5])[0].count("<figure") == 7 and "and 2 other images" in shown(cells[6])[0]
 
 

@@ -49,9 +49,4 @@ def read_history(folder: Path) -> list[Any]:
 def _curves(history: list[Any], score: str) -> str:
     from eyespot.report.charts import curves
 
-    first, last = history[0], history[-1]
-    alt = (
-        f"loss and {score} over {last.epoch:.3g} epochs: the training loss went from {first.train_loss:.3g} to {last.train_loss:.3g}, "
-        f"the validation loss from {first.loss:.3g} to {last.loss:.3g}, {score} from {first.score:.1%} to {last.score:.1%}"
-    )
-    return html.chart(curves(history, score), alt)
+    return html.charts(chart.svg for chart in curves(history, score))

@@ -1,25 +1,27 @@
 """What a notebook shows of invariances: the table, the curves, and what stands out."""
 
-import io
 from typing import Any
 
-from PIL import Image
+from eyespot.invariances.charts import curve_svg
+from eyespot.notebook import html
 
-from eyespot.invariances.charts import curves_png
-from eyespot.notebook import html, images
+MOST = 12
+"""Changes whose curves are shown."""
 
 
 def fragment(result: Any) -> str:
     """An `Invariance` as HTML."""
-    unchanged = result.accuracy and result.accuracy["value"]
-    curves = Image.open(io.BytesIO(curves_png(result.changes, result.metric, unchanged)))
-    curves.thumbnail((1000, 4000))
-    alt = f"curves of consistency and {result.metric} by severity: " + "; ".join(
-        f"{change.name} {change.verdict.status}" for change in result.changes
-    )
+    start = result.accuracy["value"] if result.accuracy else None
+    curves = [
+        html.card(
+            curve_svg(change, result.metric, start), f"{change.name}: {change.verdict.status}", wide=True
+        )
+        for change in result.changes[:MOST]
+    ]
     return html.result(
         html.lines(result.above()),
         html.table(result.headers(), result.rows(), "change"),
         html.text("\n".join(result.below())),
-        images.picture(curves, alt),
+        html.cards(curves),
+        html.not_shown(len(result.changes) - MOST, "curve"),
     )

@@ -3,7 +3,6 @@
 Text takes the colour of the page that it is on, and lines are half transparent. Pictures have text in their place.
 """
 
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -12,20 +11,21 @@ from eyespot.plurals import count
 ROWS = 20
 """Of a table, at the most."""
 STYLE = """<style>
-.eyespot-result {color: inherit; line-height: 1.4; max-width: 60em}
+.eyespot-result {--blue: #2b8db3; --orange: #d0652f; --soft: #808890; --line: rgba(128, 128, 128, .35);
+  color: inherit; line-height: 1.4; max-width: 60em}
 .eyespot-result p {margin: .3em 0}
 .eyespot-result pre {white-space: pre; overflow-x: auto; max-height: 30em; margin: .3em 0; background: none; color: inherit}
 .eyespot-result .scroll {overflow-x: auto}
 .eyespot-result table {border-collapse: collapse; margin: .4em 0; font-size: .92em; color: inherit}
 .eyespot-result td, .eyespot-result th {text-align: left; padding: .15em .9em .15em 0; white-space: nowrap;
-  border-bottom: 1px solid rgba(128, 128, 128, .35); background: none; color: inherit}
+  border-bottom: 1px solid var(--line); background: none; color: inherit}
 .eyespot-result .cards {display: flex; flex-wrap: wrap; gap: .9em 1.1em; margin: .4em 0}
 .eyespot-result figure {margin: 0; max-width: 100%}
 .eyespot-result .card {width: 11em}
 .eyespot-result .card.wide {width: 15em}
 .eyespot-result figcaption {font-size: .85em; overflow-wrap: anywhere; color: inherit; text-align: left; padding: 0}
 .eyespot-result img {max-width: 100%; height: auto; display: block; margin: 0 0 .25em}
-.eyespot-result .chart img {background: white; border-radius: 4px; width: 46em}
+.eyespot-result svg {max-width: 100%; height: auto}
 .eyespot-result .bar {position: relative; display: flex; justify-content: space-between; gap: .6em; padding: 0 .3em}
 .eyespot-result .bar i {position: absolute; left: 0; top: 1px; bottom: 1px; background: rgba(47, 143, 179, .35)}
 .eyespot-result .bar span {position: relative; color: inherit}
@@ -74,10 +74,9 @@ def not_shown(n: int, thing: str) -> str:
     return line(f"and {count(n, f'other {thing}')}") if n > 0 else ""
 
 
-def chart(svg: str, alt: str) -> str:
-    """An SVG on white, since its lines and words are dark."""
-    data = b64encode(svg.encode()).decode()
-    return f'<div class="chart"><img src="data:image/svg+xml;base64,{data}" alt="{escape(alt)}"></div>'
+def charts(svgs: Iterable[str]) -> str:
+    """SVGs of `pages.charts`, which have words for those who do not see them."""
+    return f'<div class="cards">{"".join(svgs)}</div>'
 
 
 def card(image: str, caption: str, below: str = "", *, wide: bool = False) -> str:

@@ -6,12 +6,12 @@ from html import escape
 from PIL import Image
 
 from eyespot.notebook.html import ROWS, not_shown
-from eyespot.pictures import MAP_COLOURS, embedded
+from eyespot.pictures import LARGE_FILE, MAP_COLOURS, embedded
 
 
 def picture(image: Image.Image, alt: str) -> str:
     """A picture, with words for those who do not see it."""
-    return f'<img src="{embedded(image)}" width="{image.width}" alt="{escape(alt)}">'
+    return f'<img src="{embedded(image, LARGE_FILE)}" width="{image.width}" alt="{escape(alt)}">'
 
 
 def legend(names: Sequence[str], first: int) -> str:
