@@ -66,6 +66,17 @@ def test_headings_are_underlined(page):
             assert len(below) >= len(above), above
 
 
+def test_stored_networks_are_small_and_name_their_script():
+    """At most 300 KB, and a make_*.py whose first lines have the command that wrote it."""
+    scripts = [path.read_text() for path in COURSE.glob("models/make_*.py")]
+    for path in COURSE.glob("models/*.safetensors"):
+        assert path.stat().st_size < 300_000, path.name
+        word = path.stem.split("-")[0]
+        named = [text for text in scripts if word in text]
+        command = re.compile(r"^    python docs/course/models/make_\w+\.py", re.MULTILINE)
+        assert any(command.search(text) for text in named), path.name
+
+
 MUTATIONS = {
     "convolve does not flip its kernel, and correlate does": (
         "operation._apply",
