@@ -19,6 +19,7 @@ project_copyright = author
 version = eyespot.__version__
 release = version
 language = "en"
+smartquotes = False  # they make a dash of the two hyphens of an option
 
 extensions = [
     "myst_parser",

@@ -44,7 +44,8 @@ def commands() -> str:
 def _sections(command: Any, name: str) -> list[str]:
     inner = getattr(command, "commands", None)
     if inner:
-        return [text for key in sorted(inner) for text in _sections(inner[key], f"{name} {key}")]
+        context = command.context_class(command, info_name=name)
+        return [t for key in command.list_commands(context) for t in _sections(inner[key], f"{name} {key}")]
     context = command.context_class(command, info_name=name)
     records = [(p, p.get_help_record(context)) for p in command.params]
     rows = [f"| `{_cell(_name(p, record[0]))}` | {_cell(record[1])} |" for p, record in records if record]

@@ -60,7 +60,7 @@ Split = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 
 
-VERBS = "look train evaluate predict explain invariance augment export verify serve card push inspect weights convolve".split()
+VERBS = "look train evaluate predict explain invariance augment export verify serve card push inspect weights convolve course".split()
 """The commands in the order in which they are needed, which is theirs in the help."""
 SENTENCE = 200
 """Most letters of what the list of commands says of each: a sentence is wrapped and not cut."""
