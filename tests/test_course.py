@@ -38,6 +38,7 @@ def run_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         plt.close("all")
 
 
+@pytest.mark.slow  # the site's build runs each page too, and CI builds it: pytest -m slow tests/test_course.py
 @EACH_PAGE
 def test_a_page_runs(page, monkeypatch):
     run_page(page, monkeypatch)
