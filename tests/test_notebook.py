@@ -62,7 +62,7 @@ def test_ten_cells_show_their_results(cells):
         plain = cells[number][-1].data["text/plain"]
         assert plain and "object at 0x" not in plain
     assert "Loss from epoch" in shown(cells[3])[0] and "accuracy" in shown(cells[4])[0]
-    assert shown(cells[5])[0].count("<figure") == 7 and "and 2 other images" in shown(cells[6])[0]
+    assert shown(cells[5])[0].count("<figure") == 7 and "and 2 other predictions" in shown(cells[6])[0]
 
 
 def test_progress_is_one_line_of_a_cell(cells):

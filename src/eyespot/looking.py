@@ -110,7 +110,7 @@ class Look:
             html.text("\n".join([*_count_lines(d), *_header_lines(d)])),
             html.lines([_training_line(d), *(f"guess: {guess}" for guess in self.survey.guesses)]),
             html.text("\n".join(problems)) if problems else html.line("no problems"),
-            images.picture(few, alt),
+            images.sheet(few, alt),
         )
 
 

@@ -147,7 +147,7 @@ class Augmented:
         transforms = _transforms(self.survey, self.augment)
         sheet = contact_sheet(self.survey, transforms, self.seed)
         alt = f"originals and versions of them changed by {self.augment}"
-        return html.result(html.text(str(self)), images.picture(sheet, alt))
+        return html.result(html.text(str(self)), images.sheet(sheet, alt))
 
 
 @with_settings(*reading_settings(), "augment", "group", "seed")

@@ -42,7 +42,7 @@ def mistakes(
 
 def compared_masks(cases: Sequence[Any], classes: Sequence[str]) -> list[str]:
     """The worst images with their masks and the predictions. cases   `masks.Case`s, the worst first"""
-    cards = []
+    cards = [images.legend(classes, int(not any(case.multilabel for case in cases)))]
     for case in cases[: MOST // 2]:
         if case.image is None:
             continue

@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 from eyespot.explanation.constant import CONSTANT, is_constant
+from eyespot.notebook import html
+
+MOST = 8
+"""Maps that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +81,4 @@ class Explanations(list[Explanation]):
     def _repr_html_(self) -> str:
         from eyespot.explanation.page import fragment
 
-        return fragment(self)
+        return fragment(self[:MOST]) + html.not_shown(len(self) - MOST, "image")

@@ -21,7 +21,7 @@ def fragment(result: Any) -> str:
     return html.result(
         html.lines(result.above()),
         html.table(result.headers(), result.rows(), "change"),
-        html.text("\n".join(result.below())),
+        html.text("\n".join(result.below()), wrap=True),
         html.cards(curves),
         html.not_shown(len(result.changes) - MOST, "curve"),
     )

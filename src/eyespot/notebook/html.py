@@ -14,22 +14,25 @@ STYLE = """<style>
 .eyespot-result {--blue: #2b8db3; --orange: #d0652f; --soft: #808890; --line: rgba(128, 128, 128, .35);
   color: inherit; line-height: 1.4; max-width: 60em}
 .eyespot-result p {margin: .3em 0}
-.eyespot-result pre {white-space: pre; overflow-x: auto; max-height: 30em; margin: .3em 0; background: none; color: inherit}
+.eyespot-result pre {white-space: pre; overflow: auto; font: .86em/1.35 ui-monospace, Menlo, Consolas, monospace; max-height: 30em; margin: .3em 0; background: none; color: inherit}
 .eyespot-result .scroll {overflow-x: auto}
 .eyespot-result table {border-collapse: collapse; margin: .4em 0; font-size: .92em; color: inherit}
-.eyespot-result td, .eyespot-result th {text-align: left; padding: .15em .9em .15em 0; white-space: nowrap;
+.eyespot-result td:first-child, .eyespot-result th:first-child {text-align: left !important}
+.eyespot-result td, .eyespot-result th {text-align: right; padding: .15em .9em .15em 0; white-space: nowrap;
   border-bottom: 1px solid var(--line); background: none; color: inherit}
 .eyespot-result .cards {display: flex; flex-wrap: wrap; gap: .9em 1.1em; margin: .4em 0}
 .eyespot-result figure {margin: 0; max-width: 100%}
 .eyespot-result .card {width: 11em}
 .eyespot-result .card.wide {width: 15em}
+.eyespot-result .card svg {width: 100%}
 .eyespot-result figcaption {font-size: .85em; overflow-wrap: anywhere; color: inherit; text-align: left; padding: 0}
 .eyespot-result img {max-width: 100%; height: auto; display: block; margin: 0 0 .25em}
-.eyespot-result svg {max-width: 100%; height: auto}
+.eyespot-result svg {width: 24em; max-width: 100%; height: auto}
 .eyespot-result .bar {position: relative; display: flex; justify-content: space-between; gap: .6em; padding: 0 .3em}
 .eyespot-result .bar i {position: absolute; left: 0; top: 1px; bottom: 1px; background: rgba(47, 143, 179, .35)}
 .eyespot-result .bar span {position: relative; color: inherit}
 .eyespot-result .swatch {display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 0; border-radius: 2px}
+.eyespot-result .legend {width: 100%}
 .eyespot-result .legend span {margin-right: 1em; white-space: nowrap}
 </style>"""
 
@@ -50,9 +53,10 @@ def lines(texts: Iterable[str]) -> str:
     return "".join(map(line, filter(None, texts)))
 
 
-def text(content: str) -> str:
-    """Text whose columns stay below each other."""
-    return f"<pre>{escape(content)}</pre>"
+def text(content: str, *, wrap: bool = False) -> str:
+    """Text whose columns stay below each other. wrap   whether long lines are broken between words"""
+    style = ' style="white-space: pre-wrap"' if wrap else ""
+    return f'<pre tabindex="0"{style}>{escape(content)}</pre>'
 
 
 def link(address: str, words: str) -> str:
@@ -65,7 +69,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], thing: str =
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:ROWS]
     )
-    html = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    html = f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     return html + not_shown(len(rows) - ROWS, thing)
 
 

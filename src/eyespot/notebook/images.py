@@ -8,10 +8,18 @@ from PIL import Image
 from eyespot.notebook.html import ROWS, not_shown
 from eyespot.pictures import LARGE_FILE, MAP_COLOURS, embedded
 
+SHEET_FILE = 250_000
+"""Bytes of a picture with many small ones."""
 
-def picture(image: Image.Image, alt: str) -> str:
-    """A picture, with words for those who do not see it."""
-    return f'<img src="{embedded(image, LARGE_FILE)}" width="{image.width}" alt="{escape(alt)}">'
+
+def sheet(image: Image.Image, alt: str) -> str:
+    """A contact sheet, with words for those who do not see it."""
+    return picture(image, alt, SHEET_FILE)
+
+
+def picture(image: Image.Image, alt: str, most: int = LARGE_FILE) -> str:
+    """A picture, with words for those who do not see it. most   bytes of its file"""
+    return f'<img src="{embedded(image, most)}" width="{image.width}" alt="{escape(alt)}">'
 
 
 def legend(names: Sequence[str], first: int) -> str:

@@ -36,7 +36,7 @@ def of_classes(predictions: Sequence[Any]) -> str:
         html.card(_picture(p), Path(p.path).name, html.bars(_likeliest(p)) if p.error is None else _reason(p))
         for p in predictions[:MOST]
     ]
-    return html.result(html.cards(items), html.not_shown(len(predictions) - MOST, "image"))
+    return html.result(html.cards(items), html.not_shown(len(predictions) - MOST, "prediction"))
 
 
 def _likeliest(p: Any) -> dict[str, float]:
@@ -63,7 +63,7 @@ def of_masks(predictions: Sequence[Any]) -> str:
     ]
     mapped = next((p for p in shown if p.labels is not None), None)
     legend = images.legend(mapped.classes, int(mapped.labels.dtype != bool)) if mapped else ""
-    return html.result(legend, html.cards(items), html.not_shown(len(predictions) - MOST, "image"))
+    return html.result(legend, html.cards(items), html.not_shown(len(predictions) - MOST, "prediction"))
 
 
 def _shares(p: Any) -> str:
