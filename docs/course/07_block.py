@@ -147,7 +147,7 @@ print(f"multiplications: {convolution_then_pooling:,} and {strided_convolution:,
 assert convolution_then_pooling == 4 * strided_convolution
 
 # %%
-# All three halve the map, by the same formula; ``output_size`` knows it for any chain of layers.
+# All three halve the map: pooling rounds down, and a stride with padding rounds up. ``output_size`` knows it for any chain of layers.
 
 for n in (8, 27, 224):
     by_pooling = output_size(n, [Layer(3, padding=1), Layer(2, stride=2)])
