@@ -19,12 +19,12 @@ from eyespot.evaluation.masks import evaluation_of as evaluation_of_masks
 from eyespot.labels import VOID as IGNORED
 from eyespot.metrics.masks import count
 from eyespot.pages.page import template, whole
-from eyespot.pictures import MAP_COLOURS, embedded
+from eyespot.pictures import MAP_COLOURS, class_colour, embedded
 from eyespot.report.charts import limits, reliability
 from eyespot.report.classes import galleries, uncertain_rows, worst_rows
 from eyespot.report.masks import mask_parts
 from eyespot.report.matrix import of_counts
-from eyespot.report.overlays import Layer, at_size, class_colour, class_layers, painted, picture_of
+from eyespot.report.overlays import Layer, at_size, class_layers, painted, picture_of
 from eyespot.report.page import write_report
 from eyespot.tasks.registry import TASKS
 from eyespot.training.loop import Outcome
@@ -223,6 +223,7 @@ def test_every_class_has_its_own_colour():
     assert class_colour(0, False) is None and class_colour(0, True) == class_colour(1, False)
     rgb = [ImageColor.getrgb(colour) for colour in MAP_COLOURS]
     assert len(set(rgb[:40])) == 40 and len(rgb) == 254
+    assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in MAP_COLOURS)
 
 
 def test_the_legend_names_every_class_and_void(mask_report):

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from eyespot.data.header import Array
 from eyespot.data.surveys.survey import Survey
-from eyespot.pictures import MAP_COLOURS, overlay, to_display, wide_curves, wrapped
+from eyespot.pictures import class_colour, overlay, to_display, wide_curves, wrapped
 from eyespot.plurals import count
 
 GAP = 8
@@ -128,8 +128,7 @@ def legend_of(survey: Survey) -> list[tuple[str, str]]:
     """The names of classes and the colours that they have in masks; the first of those that exclude each other has none."""
     names = list(survey.classes)
     overlapping = survey.mapping is not None and survey.mapping.multilabel
-    colours = ["", *MAP_COLOURS][overlapping:]
-    legend = [(name, colours[k % len(colours)]) for k, name in enumerate(names[:NAMED])]
+    legend = [(name, class_colour(k, overlapping) or "") for k, name in enumerate(names[:NAMED])]
     if len(names) > NAMED:
         legend.append((f"and {count(len(names) - NAMED, 'other class')}", ""))
     return legend

@@ -97,12 +97,23 @@ def overlay(array: Array, labels: Array) -> Array:
 MAP_COLOURS = (
     "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
 )
-MAP_COLOURS += [  # for more classes: hues a golden angle apart, in three lightnesses
-    f"hsl({137.508 * k % 360:.0f}, {(75, 50, 90)[k // 3 % 3]}%, {(35, 65, 50)[k % 3]}%)"
-    for k in range(242)  # labels are bytes
+MAP_COLOURS += [  # for more classes: hues a golden angle apart, in three lightnesses; labels are bytes
+    "#{:02x}{:02x}{:02x}".format(
+        *ImageColor.getrgb(
+            f"hsl({137.508 * k % 360:.0f}, {(75, 50, 90)[k // 3 % 3]}%, {(35, 65, 50)[k % 3]}%)"
+        )
+    )
+    for k in range(242)
 ]
 """The colour of each class but the first; of classes that overlap, of each."""
 VOID_FROM = 255
+
+
+def class_colour(k: int, overlap: bool) -> str | None:
+    """The colour of a class over an image; None for the first where classes do not overlap, which has the image's own."""
+    if overlap:
+        return MAP_COLOURS[k % len(MAP_COLOURS)]
+    return MAP_COLOURS[(k - 1) % len(MAP_COLOURS)] if k else None
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: int = 10) -> Image.Image:

@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-FROM = 3
-"""Headings from which a page lists them."""
+FEWEST, MOST = 3, 40
+"""Headings with which a page lists them."""
 HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 
 
@@ -30,7 +30,7 @@ def whole(title: str, body: str, style: str = "") -> str:
     style   an element with what the page has beside the shared style
     """
     text, headings = _with_addresses(body)
-    listed = headings if len(headings) >= FROM else []
+    listed = headings if FEWEST <= len(headings) <= MOST else []
     frame = template("pages", "page.html.j2")
     return frame.render(title=title, body=Markup(text), contents=listed, style=Markup(style))
 

@@ -11,9 +11,9 @@ from eyespot.evaluation.classes import confusions
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.masks import UNIT, Case, shown_cases
 from eyespot.metrics.intervals import class_percent
-from eyespot.pictures import LARGE_FILE, embedded
+from eyespot.pictures import LARGE_FILE, class_colour, embedded
 from eyespot.report.matrix import LARGEST_MATRIX, MOST_CONFUSED, of_counts
-from eyespot.report.overlays import WRONG, Layer, at_size, class_colour, class_layers, painted, picture_of
+from eyespot.report.overlays import WRONG, Layer, at_size, class_layers, painted, picture_of
 
 WORST = 8
 """Images in the report of masks."""

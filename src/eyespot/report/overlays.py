@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
-from eyespot.pictures import MAP_COLOURS, to_display, wide_curves
+from eyespot.pictures import class_colour, to_display, wide_curves
 
 LONGEST, SHORTEST = 480, 160
 """Pixels of the longer side of a picture: larger images are reduced, smaller ones enlarged."""
@@ -27,13 +27,6 @@ class Layer:
 
     colour: str
     where: NDArray[np.bool_]
-
-
-def class_colour(k: int, overlap: bool) -> str | None:
-    """The colour of a class; None for the first where classes do not overlap, which has the image's own colours."""
-    if overlap:
-        return MAP_COLOURS[k % len(MAP_COLOURS)]
-    return MAP_COLOURS[(k - 1) % len(MAP_COLOURS)] if k else None
 
 
 def picture_of(image: Array) -> Image.Image:

@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 from eyespot.data.formats.read import decode_any
 from eyespot.data.header import Array
 from eyespot.data.preprocess.preprocessing import Preprocessing
-from eyespot.pictures import MAP_COLOURS, WIDE, to_display, wide_curves
+from eyespot.pictures import MAP_COLOURS, WIDE, class_colour, to_display, wide_curves
 
 SIDE = 1200
 """Pixels of the longer side of a picture, at most."""
@@ -64,8 +64,7 @@ def as_png(picture: Image.Image) -> str:
 
 def colours_of(classes: list[str], multilabel: bool) -> list[str | None]:
     """The colour of each class; None for the first, which is not painted, unless classes overlap."""
-    first = 0 if multilabel else 1
-    return [None if k < first else MAP_COLOURS[(k - first) % len(MAP_COLOURS)] for k in range(len(classes))]
+    return [class_colour(k, multilabel) for k in range(len(classes))]
 
 
 def label_picture(labels: Array, dim: int) -> Image.Image:
