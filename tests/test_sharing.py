@@ -206,7 +206,7 @@ def test_the_model_card_says_what_was_measured(run, cli, tmp_path):
     assert f"| {accuracy['n']} |" in text
     assert 'pipeline_tag: "image-classification"' in text
     assert "validation set" in text
-    assert 'eyespot predict "' in text  # a path with a space is quoted
+    assert "eyespot predict '" in text  # a path with a space is quoted
     out = tmp_path / "README.md"
     assert cli("card", run.folder, "-o", out).code == 0
     assert out.read_text() == text
