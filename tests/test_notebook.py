@@ -61,6 +61,7 @@ def test_ten_cells_show_their_results(cells):
         assert pictures and all(named), CELLS[number]
         plain = cells[number][-1].data["text/plain"]
         assert plain and "object at 0x" not in plain
+    assert "would be trained at" in shown(cells[1])[0] and "95% interval for" in shown(cells[4])[0]
     assert "Loss from epoch" in shown(cells[3])[0] and "accuracy" in shown(cells[4])[0]
     assert shown(cells[5])[0].count("<figure") == 7 and "and 2 other predictions" in shown(cells[6])[0]
 
