@@ -14,6 +14,14 @@ SCROLLING = {
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
 """What may be wider than a narrow window, and has to be reached by the keyboard to be scrolled."""
+ARGUMENTS = re.compile(r"<dl>\s*(<dd>(?:(?!</dl>).)*)</dl>", re.DOTALL)
+"""Arguments of a long signature: a list of descriptions of nothing."""
+
+
+def as_lines(arguments: re.Match[str]) -> str:
+    """The arguments of a signature, each on a line."""
+    lines = arguments[1].replace("<dd>", "<div>").replace("</dd>", "</div>")
+    return f'<div class="arguments">{lines}</div>'
 
 
 def repair(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -23,6 +31,7 @@ def repair(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
             context[part] = context[part].replace(*CAPTION)
     for plain, reachable in SCROLLING.items():
         context["body"] = context.get("body", "").replace(plain, reachable)
+    context["body"] = ARGUMENTS.sub(as_lines, context["body"])
     if page.startswith("lecture/") and "sphx-glr-thumbcontainer" in context["body"]:
         context["body"] = CARD.sub(r'\1 aria-label="\3"\2', context["body"])
 
