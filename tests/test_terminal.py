@@ -106,7 +106,10 @@ def test_the_list_of_commands_cuts_no_sentence(cli, terminal, columns):
     assert cli("train", "-h").out.startswith("Usage: eyespot train [OPTIONS] [DATA]")
 
 
-def test_quiet_prints_the_result_alone(cli, commands):
+def test_quiet_prints_the_result_alone(cli, commands, monkeypatch):
+    monkeypatch.setattr(console, "FIRST_SECONDS", -1)
+    monkeypatch.setattr(console, "FIRST_WORK", 0)
+    assert "decoding, files: " in cli(*commands["evaluate"]).err
     for name in ("evaluate", "inspect", "weights"):
         result = cli(*commands[name], "-q")
         assert result.code == 0 and result.out and result.err == "", name

@@ -51,7 +51,7 @@ def check_read(predictions: Sequence[Any], images: Any) -> None:
     elif len(unread) == 1:
         raise UserError(first)
     else:
-        raise UserError(f"none of the {len(unread):,} images can be read; the first: {first}")
+        raise UserError(f"none of the {count(len(unread), 'image')} can be read; the first: {first}")
 
 
 def _is_path(item: Any) -> bool:
