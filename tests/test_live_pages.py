@@ -1,5 +1,7 @@
 """The live pages of the docs, built to a folder and opened from disk: their numbers are those of Python."""
 
+import base64
+import io
 import itertools
 import json
 import random
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from browser import CHROMIUM, Browser
@@ -277,8 +280,8 @@ def test_a_dropped_image_is_predicted_and_a_slider_moves_the_curve(browser, site
     set_controls(browser, {"degrees": 90})
     browser.until(f"document.querySelector('#chart .now').getAttribute('x1') !== '{before}'")
     browser.js("""new Promise((done) => {
-      const canvas = Object.assign(document.createElement('canvas'), { width: 30, height: 20 });
-      canvas.getContext('2d').fillRect(5, 5, 10, 10);
+      const canvas = Object.assign(document.createElement('canvas'), { width: 300, height: 200 });
+      canvas.getContext('2d').fillRect(50, 50, 100, 100);
       canvas.toBlob((blob) => {
         const data = new DataTransfer();
         data.items.add(new File([blob], 'mine.png', { type: 'image/png' }));
@@ -287,7 +290,8 @@ def test_a_dropped_image_is_predicted_and_a_slider_moves_the_curve(browser, site
       });
     })""")
     browser.until("document.getElementById('result-title').innerText === 'mine.png'")
-    browser.until("document.getElementById('picture').width === 30")
+    browser.until("document.getElementById('picture').width === 64")
+    assert "from 300 x 200 to 64 x 43 pixels" in browser.js("document.getElementById('note').innerText")
     assert not browser.errors
 
 
@@ -315,6 +319,33 @@ def test_a_drawing_is_predicted(browser, site):
     browser.press(" ", 32)
     browser.until("document.getElementById('status').innerText.startsWith('your drawing: ')")
     assert not browser.errors
+
+
+@needs_chromium
+def test_a_dropped_image_in_colour_is_read_as_pillow_reads_it(browser, site):
+    """Grey values are those of Pillow, and so is what is predicted of them, at another size than the network's."""
+    colours = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(colours).save(buffer, "PNG")
+    open_page(browser, site, "predict")
+    browser.until("document.getElementById('all').innerText")
+    content = base64.b64encode(buffer.getvalue()).decode()
+    browser.js(f"""(() => {{
+      const bytes = Uint8Array.from(atob("{content}"), (letter) => letter.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], 'colours.png', {{ type: 'image/png' }}));
+      document.dispatchEvent(new DragEvent('drop', {{ dataTransfer: data, bubbles: true, cancelable: true }}));
+    }})()""")
+    browser.until("document.getElementById('result-title').innerText === 'colours.png'")
+    shown = browser.js("""[...document.getElementById('picture').getContext('2d').getImageData(0, 0, 40, 30).data].filter(
+        (_, k) => k % 4 === 0)""")
+    grey = np.asarray(Image.fromarray(colours).convert("L"))
+    assert np.array_equal(np.array(shown).reshape(30, 40), grey)
+    browser.until("document.getElementById('status').innerText.startsWith('colours.png: ')")
+    prediction = examples.predictor("digits")(grey)[0]
+    expected = f"colours.png: {prediction.label} ({100 * prediction.probability:.1f}%)"
+    assert browser.js("document.getElementById('status').innerText").startswith(expected)
+    assert "eyespot itself refuses colours" in browser.js("document.getElementById('note').innerText")
 
 
 @needs_chromium

@@ -83,7 +83,7 @@ function show() {
 function counts() {
   const { x, kernel, y } = state;
   const entries = x.values.length * y.length;
-  const dense = `${count(y.length, "row")} by ${count(x.values.length, "column")}: ${count(entries, "entry").replace("entrys", "entries")}`;
+  const dense = `${count(y.length, "row")} by ${count(x.values.length, "column")}: ${entries.toLocaleString("en")} in all`;
   const memory = entries > 1e6 ? ` (${Math.ceil((4 * entries) / 1e6).toLocaleString("en")} MB as float32, which is why nobody stores it)` : "";
   return `The matrix has ${dense}${memory}, made of ${count(kernel.values.length, "weight")}; a dense layer would learn every entry.`;
 }

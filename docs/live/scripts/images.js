@@ -35,21 +35,24 @@ export function greyOf(rgba) {
 }
 
 // The same image with at most `most` pixels along its longer side, each the mean of those that it covers.
-export function shrink({ values, width, height }, most) {
+export function shrink({ values, width, height, channels = 1 }, most) {
   const factor = Math.max(width, height) / most;
-  if (factor <= 1) return { values: Float64Array.from(values), width, height };
+  if (factor <= 1) return { values: Float64Array.from(values), width, height, channels };
   const [w, h] = [width, height].map((n) => Math.max(1, Math.round(n / factor)));
   const rows = bins(height, h);
   const columns = bins(width, w);
-  const small = new Float64Array(w * h);
+  const small = new Float64Array(w * h * channels);
   for (let i = 0; i < h; i++) {
     for (let j = 0; j < w; j++) {
-      let sum = 0;
-      for (let y = rows[i]; y < rows[i + 1]; y++) for (let x = columns[j]; x < columns[j + 1]; x++) sum += values[y * width + x];
-      small[i * w + j] = Math.round(sum / ((rows[i + 1] - rows[i]) * (columns[j + 1] - columns[j])));
+      const area = (rows[i + 1] - rows[i]) * (columns[j + 1] - columns[j]);
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (let y = rows[i]; y < rows[i + 1]; y++) for (let x = columns[j]; x < columns[j + 1]; x++) sum += values[(y * width + x) * channels + c];
+        small[(i * w + j) * channels + c] = Math.round(sum / area);
+      }
     }
   }
-  return { values: small, width: w, height: h };
+  return { values: small, width: w, height: h, channels };
 }
 
 const bins = (n, count) => Array.from({ length: count + 1 }, (_, k) => Math.floor((k * n) / count));

@@ -2,7 +2,7 @@
 
 import { drawChart, MOST_LINES } from "./chart.js";
 import { chooseImages, predictionOf, say } from "./chosen.js";
-import { drawPixels } from "./images.js";
+import { drawPixels, shrink } from "./images.js";
 import { examples, model, probabilities } from "./network.js";
 import { percent, showPrediction, summary } from "./result.js";
 import { warp } from "./warp.js";
@@ -13,6 +13,7 @@ const SWITCHES = ["mirrored", "upsideDown"];
 const WORDS = { degrees: "turned by", right: "moved to the right by", down: "moved down by" };
 const STEPS = 60;
 const VISIBLE = 0.1;
+const LONGEST = 64; // pixels of a side: the whole curve is predicted at each move
 let moved = "degrees";
 let session = null;
 let image = null;
@@ -86,7 +87,9 @@ function rangeText(points, curve, best) {
 }
 
 function show(started, chosen) {
-  [session, image] = [started, chosen];
+  session = started;
+  image = { ...chosen, ...shrink(chosen, LONGEST) };
+  if (image.width < chosen.width) $("note").textContent += ` It was made smaller first, from ${chosen.width} x ${chosen.height} to ${image.width} x ${image.height} pixels.`;
   $("result").hidden = false;
   $("result-title").textContent = image.name;
   for (const [name, n] of [["right", image.width], ["down", image.height]]) {
