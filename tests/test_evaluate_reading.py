@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import eyespot
+from conftest import write_set
 from eyespot.errors import UserError
 from eyespot.evaluation.masks import _about_specks
 
@@ -57,3 +58,15 @@ def test_specks_that_cannot_match_are_said():
     )
     assert not list(_about_specks([(np.array([40]), np.array([39, 25]))], "image"))
     assert not list(_about_specks([], "image"))
+
+
+def test_it_is_said_which_set_was_measured(trained, tmp_path):
+    run, data = trained
+    assert run.evaluation.split == "validation"
+    evaluation = eyespot.evaluate(run.folder)
+    assert " of the validation set; in brackets" in str(evaluation)
+    assert evaluation.as_dict()["split"] == "validation"
+    assert eyespot.evaluate(run.folder, data).split == ""
+    write_set(tmp_path / "new" / "train", per_class=4)
+    write_set(tmp_path / "new" / "test", per_class=4, seed=5)
+    assert "12 images of the test set; " in str(eyespot.evaluate(run.folder, tmp_path / "new"))

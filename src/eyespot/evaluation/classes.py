@@ -57,8 +57,8 @@ class ClassDetails:
     groups: Grouping | None = None
     titles = TITLES
 
-    def heading(self) -> str:
-        return f"{count(len(self.labels), self._word)}; in brackets the {self.over()}"
+    def heading(self, of: str = "") -> str:
+        return f"{count(len(self.labels), self._word)}{of}; in brackets the {self.over()}"
 
     def over(self) -> str:
         return over_what(self.groups, self._word)

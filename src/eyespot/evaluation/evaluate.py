@@ -19,7 +19,7 @@ from eyespot.data.surveys.survey import Survey
 from eyespot.errors import UserError
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.out_of_fold import evaluate_folds
-from eyespot.evaluation.run_split import in_splits, only_split, share_held_out, untrained
+from eyespot.evaluation.run_split import NAMES, VALIDATION, in_splits, only_split, share_held_out, untrained
 from eyespot.evaluation.seen_by import check_seen
 from eyespot.prediction.predictor import Predictor
 from eyespot.tasks.registry import task_of_card
@@ -48,7 +48,8 @@ def finish_run(
         headers, survey.images.pixels, survey.images.thumbs[rows], predictor.preprocessing, samples
     )
     paths = [survey.path(row) for row in rows.tolist()]
-    return check_seen(evaluation, run, predictor.card, looked, paths), fitted
+    split = "test" if len(division.test) and np.array_equal(rows, division.test) else VALIDATION
+    return check_seen(replace(evaluation, split=split), run, predictor.card, looked, paths), fitted
 
 
 def evaluate(
@@ -79,7 +80,7 @@ def evaluate(
         return evaluate_folds(predictor, run)
     chosen = choose(predictor, run, data, layout, split)
     evaluation = evaluator.on_source(chosen.predictor, chosen.source, run, chosen.name, chosen.share)
-    return replace(evaluation, notes=(*evaluation.notes, *chosen.notes))
+    return replace(evaluation, notes=(*evaluation.notes, *chosen.notes), split=chosen.split)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class Chosen:
     name: str
     share: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def split(self) -> str:
+        """The set that all samples are of, as users call it; empty where they are of several, or of none."""
+        return NAMES.get(self.source.splits[0], "") if len(self.source.splits) == 1 else ""
 
 
 def choose(

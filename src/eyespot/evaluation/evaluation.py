@@ -24,8 +24,8 @@ class Details(Protocol):
     titles: dict[str, str]
     """The metrics that are shown, and what they are called."""
 
-    def heading(self) -> str:
-        """How many samples, and what the intervals are."""
+    def heading(self, of: str = "") -> str:
+        """How many samples, and what the intervals are. of   which set they are: " of the test set" """
         ...
 
     paths: list[str]
@@ -80,6 +80,7 @@ class Evaluation:
     seen      how many of the samples ("of") the network has been trained on ("n"), and these files, each with its original
               where it is a copy; empty where that is not known
     folds     of a cross-validation, the metrics of each fold
+    split     "validation" or "test", the set that the samples are; empty for others
     """
 
     scores: dict[str, Any]
@@ -89,10 +90,12 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     seen: dict[str, Any] = field(default_factory=dict)
     folds: FoldScores | None = None
+    split: str = ""
 
     def as_dict(self, full: bool = True) -> dict[str, Any]:
         """The metrics, ready for JSON. full   also what is large where there are many classes"""
         rest: dict[str, Any] = {"unreadable": self.errors, "notes": list(self.notes), "seen": self.seen}
+        rest["split"] = self.split or None
         if self.folds is not None:
             rest["folds"] = self.folds.as_dict()
         scores = self.scores if full else self.details.brief(self.scores)
@@ -103,7 +106,7 @@ class Evaluation:
         return {k: v for k, v in self.scores.items() if isinstance(v, dict) and "value" in v}
 
     def __str__(self) -> str:
-        lines = [self.details.heading(), *(self.folds.lines() if self.folds else ()), ""]
+        lines = [self._heading(), *(self.folds.lines() if self.folds else ()), ""]
         lines += [f"{title:<20}{score}" for title, score in self.headline()]
         seen = self._seen_line()
         lines += [
@@ -115,6 +118,9 @@ class Evaluation:
         return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__
+
+    def _heading(self) -> str:
+        return self.details.heading(f" of the {self.split} set" if self.split else "")
 
     def headline(self) -> list[tuple[str, str]]:
         """The main metrics: what each is called, and its value with the interval."""
@@ -131,7 +137,7 @@ class Evaluation:
         title, worst = d.worst()
         headers, rows = d.columns(self.scores)
         return html.result(
-            html.line(d.heading()),
+            html.line(self._heading()),
             html.lines(self.folds.lines() if self.folds else ()),
             html.table(["metric", "value (95% interval)"], self.headline(), "metric"),
             html.lines([self._seen_line()]),

@@ -86,9 +86,9 @@ class MaskDetails:
     groups: Grouping | None = None
     titles = TITLES
 
-    def heading(self) -> str:
+    def heading(self, of: str = "") -> str:
         return (
-            f"{count(len(self.cases), self.word)}; in brackets the {self.over()}; "
+            f"{count(len(self.cases), self.word)}{of}; in brackets the {self.over()}; "
             "means are over the classes that occur (macro)"
         )
 

@@ -12,6 +12,8 @@ from eyespot.errors import UserError
 SPLIT = "split.csv"
 VALIDATION = "validation"
 """What users call the split that split.csv calls val."""
+NAMES = {"val": VALIDATION, "test": "test"}
+"""What users call the sets that are not trained on."""
 SEEN = "were trained on"
 """In the warning about images that the network has seen."""
 
