@@ -55,12 +55,23 @@ def make_split(data: Path, folder: Path) -> None:
         csv.writer(file).writerows([("path", "label", "split"), *rows])
 
 
-def command_of(who: str, split: Path, minutes: float, seed: int, out: Path) -> list:
+def command_of(who: str, split: Path, minutes: float, seed: int, out: Path, side: int) -> list:
     if who == "eyespot":
         train = [sys.executable, "-m", "eyespot", "train", split / "split.csv", "--minutes", minutes]
         return [*train, "--start-from", "none", "--seed", seed, "--out", out / "run", "--json"]
     script = Path(__file__).with_name("peer_training.py")
-    return [sys.executable, script, who, split, "--end", time() + 60 * minutes, "--seed", seed]
+    return [
+        sys.executable,
+        script,
+        who,
+        split,
+        "--end",
+        time() + 60 * minutes,
+        "--seed",
+        seed,
+        "--side",
+        side,
+    ]
 
 
 def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int) -> dict:
@@ -73,7 +84,7 @@ def run(o: argparse.Namespace, split: Path, who: str, minutes: float, seed: int)
         if o.busy_from is not None:
             timer.start()
         log, start = Path(folder) / "log", monotonic()
-        command = [str(argument) for argument in command_of(who, split, minutes, seed, Path(folder))]
+        command = [str(argument) for argument in command_of(who, split, minutes, seed, Path(folder), o.side)]
         with log.open("w") as errors:
             process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
@@ -157,6 +168,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 3, 10, 30], help="time limits")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
+    parser.add_argument("--side", type=int, default=32, help="pixels that other libraries bring images to")
     parser.add_argument("--busy-from", type=float, help="fraction of the time after which one core is busy")
     parser.add_argument(
         "--results", type=Path, default=Path("accuracy_in_time.jsonl"), help="file of results"

@@ -180,7 +180,9 @@ def test_duplicates_count_as_one(tmp_path):
             for copy in range(5):
                 image.save(folder / f"{i}-{copy}.png")
     run = eyespot.train(tmp_path / "data", epochs=1, model="tiny", out=tmp_path / "run")
-    assert "20 images of the validation set; in brackets the 95% interval by bootstrap over 4 groups" in str(run.evaluation)
+    assert "20 images of the validation set; in brackets the 95% interval by bootstrap over 4 groups" in str(
+        run.evaluation
+    )
     assert run.evaluation.scores["accuracy"]["groups"] == 4
     assert eyespot.evaluate(run.folder).as_dict() == run.evaluation.as_dict()
 
