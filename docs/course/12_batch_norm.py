@@ -3,12 +3,12 @@ r"""
 =======================
 
 Batch normalisation (Ioffe & Szegedy 2015) standardises each channel over the batch and all positions, and then lets the
-network choose a scale and a shift. Its four equations, for the values :math:`x_1, \dots, x_m` of one channel:
+network choose a scale and a shift. Its four equations, for the values :math:`x_1, \dots, x_n` of one channel:
 
 .. math::
 
-    \mu = \frac{1}{m} \sum_i x_i, \qquad
-    v = \frac{1}{m} \sum_i (x_i - \mu)^2, \qquad
+    \mu = \frac{1}{n} \sum_i x_i, \qquad
+    v = \frac{1}{n} \sum_i (x_i - \mu)^2, \qquad
     \hat{x}_i = \frac{x_i - \mu}{\sqrt{v + \epsilon}}, \qquad
     y_i = \gamma\, \hat{x}_i + \beta.
 
@@ -70,7 +70,7 @@ assert torch.allclose(standardised.var((0, 2, 3), correction=0), torch.ones(5), 
 # Statement 12.2: after training it is a fixed scale and shift for each channel
 # -----------------------------------------------------------------------------
 # A prediction must not depend on the other images of a batch. So the layer keeps averages of mean and variance while it
-# trains: after each batch, 0.9 times the old value and 0.1 times the batch's. The kept variance has m - 1 in place of m.
+# trains: after each batch, 0.9 times the old value and 0.1 times the batch's. The kept variance has n - 1 in place of n.
 
 fresh = eyespot.Kit().norm_of(5).train()
 mean = torch.zeros(5)
