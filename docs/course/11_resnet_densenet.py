@@ -67,7 +67,8 @@ with torch.device("meta"):  # shapes without values
     bottleneck = eyespot.create("resnet50").get_submodule("layer1.1")
 weights = {n: m.weight.numel() for n, m in bottleneck.named_modules() if isinstance(m, nn.Conv2d)}
 plain = 2 * 9 * 256 * 256
-print(f"bottleneck {weights}, in all {sum(weights.values()):,}; two of 3 x 3 on 256 channels: {plain:,}")
+print("bottleneck", weights)
+print(f"in all {sum(weights.values()):,}; two of 3 x 3 on 256 channels: {plain:,}")
 assert weights == {"conv1": 256 * 64, "conv2": 9 * 64 * 64, "conv3": 64 * 256}
 assert plain > 16 * sum(weights.values())
 

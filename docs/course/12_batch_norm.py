@@ -9,8 +9,8 @@ network choose a scale and a shift. Its four equations, for the values :math:`x_
 
     \mu = \frac{1}{n} \sum_i x_i, \qquad
     v = \frac{1}{n} \sum_i (x_i - \mu)^2, \qquad
-    \hat{x}_i = \frac{x_i - \mu}{\sqrt{v + \epsilon}}, \qquad
-    y_i = \gamma\, \hat{x}_i + \beta.
+    z_i = \frac{x_i - \mu}{\sqrt{v + \epsilon}}, \qquad
+    y_i = \gamma\, z_i + \beta.
 
 The learning rates of this page were compared by ``docs/course/models/make_batch_norm.py`` in about a minute; all else is
 computed here.
@@ -145,7 +145,7 @@ for norm, colour, label in (("batch", BLUE, "with batch norms"), ("none", ORANGE
     rates, accuracies = of_norm(norm)
     axis.semilogx(rates, 100 * accuracies, "o", color=colour, alpha=0.5, markersize=4)
     axis.semilogx(rates, 100 * accuracies.mean(1), color=colour, label=label)
-    print(label, dict(zip(rates, accuracies.mean(1).round(3).tolist(), strict=True)))
+    print(label, *(f"{rate:g}: {a:.1%}" for rate, a in zip(rates, accuracies.mean(1), strict=True)), sep="  ")
 axis.axhline(10, color=GREY, linestyle=":", linewidth=1)
 axis.text(rates[0], 11.5, "chance", color=GREY)
 axis.set(xlabel="learning rate", ylabel="accuracy (%)", ylim=(0, 105))
@@ -201,7 +201,7 @@ def train(network, steps, rate, after_step=None):
 
 
 again = {norm: accuracy(train(new_network(norm, 0), 46, 0.1)) for norm in ("batch", "none")}
-print(again)
+print({norm: f"{share:.1%}" for norm, share in again.items()})
 assert again["batch"] > 0.6 and again["none"] < 0.4
 assert max(of_norm("batch")[1][-2].max(), of_norm("none")[1][-2].max()) < 0.3
 
@@ -260,10 +260,11 @@ for axis in axes:
 plt.show()
 
 medians = {norm: float(np.median(values[5:, 2])) for norm, values in rough.items()}
-print("median change of the gradient over the length of the step, from step 20 on:", medians)
+for norm, label in (("batch", "with batch norms"), ("none", "without norms")):
+    print(f"{label}: median change of the gradient over the length of the step {medians[norm]:.1f}")
 assert medians["none"] > 2 * medians["batch"]
 rises = {norm: float((values[:, 1] > values[:, 0]).mean()) for norm, values in rough.items()}
-print("share of tried steps after which the loss is higher:", rises)
+print({norm: f"loss higher after {share:.0%} of the tried steps" for norm, share in rises.items()})
 assert rises["none"] > rises["batch"]
 
 # %%

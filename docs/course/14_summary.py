@@ -50,9 +50,8 @@ assert count.convolution == 9 and count.dense == (224 * 224) ** 2
 vgg = eyespot.inspect("vgg16")
 fields = [layer.as_dict()["receptive_field"] for layer in vgg.layers if layer.kind == "Conv2d"]
 in_dense = sum(x.own_parameters for x in vgg.layers if x.kind == "Linear") / vgg.parameters
-print(
-    f"receptive fields {fields}, and {vgg.receptive_field} after the last pooling; dense layers {in_dense:.1%}"
-)
+print("receptive fields", fields)
+print(f"{vgg.receptive_field} after the last pooling; {in_dense:.1%} of the parameters in dense layers")
 assert fields[0] == 3 and vgg.receptive_field == 212
 assert fields == sorted(fields)
 assert in_dense > 0.85
@@ -69,7 +68,7 @@ deep = [run for run in stored("residual.json")["runs"] if run["layers"] == 56]
 losses = {
     kind: np.array([r["losses"][-1] for r in deep if r["network"] == kind]) for kind in ("plain", "residual")
 }
-print("losses after the last epoch:", losses)
+print("losses after the last epoch:", {kind: values.tolist() for kind, values in losses.items()})
 assert losses["plain"].min() > 100 * losses["residual"].max()
 
 sizes = {name: eyespot.inspect(name).parameters for name in ("vgg19", "resnet152", "densenet161")}
