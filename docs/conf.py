@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import eyespot
+from eyespot.console import quiet
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
+quiet()  # progress is no output of the course's pages
 
 project = "eyespot"
 author = "the authors of eyespot"
@@ -61,7 +63,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib", "script_place.set_file"),
-    "min_reported_time": 1,
+    "min_reported_time": 3600,  # how long a page took here says nothing about the reader's machine
     "default_thumb_file": None,
 }
 

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 import eyespot
+from eyespot.augment import parse as parse_pipeline
 from eyespot.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -29,12 +30,19 @@ OF_READERS = set(
 BUILT_IN = {"digits", "waves", "solids", "cells", "cells3d"}
 RUN_HERE = ("inspect", "weights list", "look")
 """Commands that are run here where they need no data of the reader; training has its own tests."""
+SCRIPTS = sorted((ROOT / "docs" / "course").glob("[0-9]*.py"))
+"""The course, whose sentences name commands too."""
+OF_OTHERS = set(
+    "--help --keep-going --index-url --no-deps --data-binary --mixed --seeds --n --repeats".split()
+)
+"""Options of pip, curl, Sphinx and the scripts in benchmarks/ that pages show."""
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 
 
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in one language; "" for commands."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```([^\n]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for name, text in fenced if name == language]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -65,7 +73,7 @@ def parse(words: list[str]) -> tuple[str, dict]:
     return name, values
 
 
-@EVERY_PAGE
+@pytest.mark.parametrize("page", PAGES + SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_exist(page):
     for words in commands(page):
         try:
@@ -73,6 +81,40 @@ def test_commands_exist(page):
         except Exception as error:  # an option that a sentence mentions, without its value
             if not (words[-1].startswith("--") and "requires an argument" in str(error)):
                 raise
+
+
+def options(command) -> set[str]:
+    """The options of a command and of those below it."""
+    inner = getattr(command, "commands", {}).values()
+    names = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+    return names.union(*map(options, inner))
+
+
+@EVERY_PAGE
+def test_options_exist(page):
+    """Also those that a sentence names without their command."""
+    if str(page.relative_to(ROOT)).startswith(RECORDS):
+        return
+    code = re.findall(r"`([^`\n]+)`", page.read_text()) + blocks(page, "")
+    named = {name for text in code for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", text)}
+    assert named <= options(get_command(app)) | OF_OTHERS
+
+
+def is_pipeline(text: str) -> bool:
+    """Whether a text is a pipeline for signals, images or volumes, or a word that stands for one."""
+    for axes in (1, 2, 3):
+        try:
+            parse_pipeline(text, axes)
+            return True
+        except eyespot.UserError:
+            pass
+    return text in ("learn", "none")
+
+
+def test_shown_pipelines_are_valid():
+    shown = [words for page in PAGES for words in commands(page) if "--augment" in words[:-1]]
+    assert shown
+    assert not [words for words in shown if not is_pipeline(words[words.index("--augment") + 1])]
 
 
 @EVERY_PAGE

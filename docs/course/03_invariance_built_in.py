@@ -68,8 +68,8 @@ axis.grid(alpha=0.3)
 plt.show()
 
 # %%
-# So a small kernel already sees what belongs together. The same numbers follow from a convolution: the sum of products of
-# an image with itself, shifted by d, is the correlation of the image with itself.
+# So a small kernel already sees what belongs together. A correlation in the sense of the later pages computes such sums of
+# products for all distances at once: a row of pixels correlated with itself.
 
 row = photo[300] - photo[300].mean()
 products = correlate(row, row)
@@ -131,8 +131,9 @@ assert np.allclose(shifted_first, shifted_last, rtol=0, atol=1e-12)
 # %%
 # Statement 3.3: among linear layers, only the convolution has this
 # -----------------------------------------------------------------
-# A dense layer with any weights does not commute with shifts. A matrix that commutes with the shift by one sample is circulant, which is the matrix of a circular convolution. Averaging
-# any matrix over all shifts leaves such a matrix, and a matrix that commutes with shifts is its own average.
+# A dense layer with random weights does not commute with shifts. A matrix that commutes with the shift by one sample is
+# circulant, which is the matrix of a circular convolution: averaging any matrix over all shifts leaves a circulant one, and
+# a matrix that commutes with shifts is its own average.
 
 n = 12
 dense = rng.normal(size=(n, n))
@@ -145,6 +146,8 @@ as_kernel = averaged[:, 0]
 assert np.allclose(averaged @ x, np.fft.ifft(np.fft.fft(as_kernel) * np.fft.fft(x)).real)
 centred = np.roll(as_kernel, (n - 1) // 2)
 assert np.allclose(averaged, as_matrix(centred, (n,), **circular).toarray())
+again = np.mean([np.roll(averaged, (k, k), (0, 1)) for k in range(n)], 0)
+assert np.allclose(again, averaged)
 
 # %%
 # Statement 3.4: a network keeps it up to its stride

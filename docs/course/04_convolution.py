@@ -24,8 +24,8 @@ ORANGE = "#c2410c"
 GREY = "#6b7280"
 
 # %%
-# Statement 4.1: the integral can be computed by sampling, and its error is known
-# -------------------------------------------------------------------------------
+# Statement 4.1: the integral can be computed by sampling, and its error estimated
+# --------------------------------------------------------------------------------
 # Take f(s) = s² and g(s) = 1, both between 0 and 1 and zero outside. The integral is then known: t³ / 3 up to t = 1, and
 # (1 - (t - 1)³) / 3 from there to t = 2. Each function is sampled in the middle of small cells, which makes the integral
 # a sum: the discrete convolution, times the width of a cell.
