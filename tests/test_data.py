@@ -209,6 +209,9 @@ def test_a_group_is_held_out_even_if_all_are_too_large():
 
 def test_group_names_come_from_the_expression():
     assert groups_of(["7_ann_1.wav", "7_bob_2.wav"], r"_([a-z]+)_") == ["ann", "bob"]
+    in_folders = ["scans/imagesTr/case01_{0000,0001}.nii.gz", "scans/imagesTr/case02_{0000,0001}.nii.gz"]
+    assert groups_of(in_folders, r"^(case\d+)") == ["case01", "case02"]
+    assert groups_of(["p1/a.png", "p2/a.png"], r"^(p\d)") == ["p1", "p2"]
     with pytest.raises(UserError, match=r"matches nothing in b\.png"):
         groups_of(["a1.png", "b.png"], r"\d")
     with pytest.raises(UserError, match="not a regular expression"):

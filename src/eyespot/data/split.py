@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,18 @@ from eyespot.errors import UserError
 
 
 def groups_of(names: Sequence[str], pattern: str) -> list[str]:
-    """The group of each file name: what the regular expression's first bracket (or the whole of it) matches."""
+    """The group of each path: what the regular expression's first bracket (or the whole of it) matches.
+
+    It is searched in the paths as they are printed, and where it matches in none of them, such as '^(case\\d+)' in
+    scans/images/case1.png, in the names of the files.
+    """
     try:
         regex = re.compile(pattern)
     except re.error as error:
         raise UserError(f"--group {pattern!r} is not a regular expression: {error}") from error
     matches = [regex.search(name) for name in names]
+    if not any(matches):
+        matches = [regex.search(PurePosixPath(name).name) for name in names]
     missing = [name for name, match in zip(names, matches, strict=True) if not match]
     if missing:
         raise UserError(
