@@ -63,8 +63,9 @@ def test_batches_are_their_images(colours, grey):
     first = np.moveaxis(x, -1, 1)
     for batch in (x, first, torch.from_numpy(first.copy()), torch.from_numpy(x)):
         assert probabilities(colours(batch)) == pytest.approx(want, abs=1e-5)
-    with pytest.warns(UserWarning, match="its values are kept"):
+    with pytest.warns(UserWarning, match="its values are kept") as warned:
         floats = colours(torch.from_numpy(first.copy()).to(torch.bfloat16).requires_grad_())
+    assert warned[0].filename == __file__  # though files are read in threads
     assert probabilities(floats) == pytest.approx(want, abs=1e-5)
     one = RNG.integers(0, 255, (9, 16, 20), np.uint8)
     want = probabilities(grey([*one]))
@@ -118,8 +119,9 @@ def test_files_that_cannot_be_read_are_treated_alike(kind, request, tmp_path):
     bad.write_bytes(b"nothing")
     with pytest.warns(
         UserWarning, match="1 of 3 images cannot be read .* the first: .*bad.png cannot be read"
-    ):
+    ) as warned:
         predictions = predictor([good[0], bad, good[1]])
+    assert [warning.filename for warning in warned] == [__file__]
     assert [p.error is None for p in predictions] == [True, False, True]
     assert [p.path for p in predictions] == [str(good[0]), str(bad), str(good[1])]
     assert "cannot be read" in predictions._repr_html_() and "cannot be read" in str(predictions)

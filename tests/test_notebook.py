@@ -5,10 +5,15 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 import serving_models as models
 from conftest import write_set
+from eyespot.data.masks.mapping import VOID
 from eyespot.notebook import html
+from eyespot.notebook.predictions import over
+from eyespot.overlays import SHARE
+from eyespot.pictures import class_colour
 from eyespot.prediction.predictions import Prediction, Predictions
 
 CELLS = [
@@ -84,6 +89,21 @@ def test_names_cannot_break_a_page():
 def test_long_tables_are_cut():
     page = html.table(["n"], [[i] for i in range(50)], "class")
     assert page.count("<tr>") == 21 and "and 30 other classes" in page
+
+
+def test_masks_look_as_in_the_report_and_void_is_hatched():
+    small = np.zeros((60, 80, 3), np.uint8)
+    labels = np.zeros((30, 40), np.uint8)
+    labels[:15, 20:] = 2
+    labels[20:] = VOID
+    drawn = np.asarray(over(small, labels)).astype(int)
+    k = len(drawn) // 60
+    colour = np.array(ImageColor.getrgb(class_colour(2, False) or ""))
+    assert np.abs(drawn[10 * k, 60 * k] - SHARE * colour).max() <= 1 and not drawn[10 * k, 10 * k].any()
+    assert {(85,) * 3, (255,) * 3} <= set(map(tuple, drawn[45 * k :, : 20 * k].reshape(-1, 3).tolist()))
+    planes = np.stack([labels == 2, labels == 1])
+    first = np.array(ImageColor.getrgb(class_colour(0, True) or ""))
+    assert np.abs(np.asarray(over(small, planes))[10 * k, 60 * k] - SHARE * first).max() <= 1
 
 
 def test_masks_are_shown_over_their_images_with_a_legend():

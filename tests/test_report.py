@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace as Stub
 
 import numpy as np
@@ -18,14 +19,15 @@ from eyespot.evaluation.masks import KEPT, Case, shown_cases
 from eyespot.evaluation.masks import evaluation_of as evaluation_of_masks
 from eyespot.labels import VOID as IGNORED
 from eyespot.metrics.masks import count
+from eyespot.overlays import Layer, at_size, class_layers, painted, picture_of
 from eyespot.pages.page import template, whole
 from eyespot.pictures import MAP_COLOURS, class_colour, embedded
 from eyespot.report.charts import limits, reliability
 from eyespot.report.classes import galleries, uncertain_rows, worst_rows
 from eyespot.report.masks import mask_parts
 from eyespot.report.matrix import of_counts
-from eyespot.report.overlays import Layer, at_size, class_layers, painted, picture_of
 from eyespot.report.page import write_report
+from eyespot.short_names import short_names
 from eyespot.tasks.registry import TASKS
 from eyespot.training.loop import Outcome
 from eyespot.training.state import Row
@@ -47,8 +49,8 @@ def survey_stub(word, classes, task, **more):
         task=task,
         classes=tuple(classes),
         source=Stub(name="animals <of the zoo>"),
-        preprocessing=Stub(fit="resize", size=32, dim=2, view="samples"),
-        problems=[],
+        preprocessing=Stub(fit="resize", size=32, dim=2, view="samples", channels=3, depth="uint8"),
+        problems=[Stub(level="warning", text="one is alone", files=["a.png"])],
         guesses=[],
         checks=["one"],
         **more,
@@ -58,7 +60,7 @@ def survey_stub(word, classes, task, **more):
 def written(folder, evaluation, survey):
     """The text of the report."""
     config = Stub(size=32, device="cpu", batch=8)
-    reasons = {"split": "20% of each class for validation", "batch": "a reason"}
+    reasons = {"split": "20% of each class for validation", "batch": "a reason", "depth": "the files' own"}
     plan = Stub(config=config, train=[0] * 90, reasons=reasons, task=Stub(score="accuracy"))
     history = [Row(k, k, k / 9, 32, 0.1, 2 / (k + 1), 1 / (k + 1), k / 10, 99) for k in range(1, 10)]
     card = Card("small", {}, list(survey.classes), {}, task=survey.task, versions={"eyespot": "1"})
@@ -123,6 +125,20 @@ def mask_report(tmp_path_factory):
     evaluation = evaluation_of_masks(cases, CLASSES, "image", None, {})
     folder = tmp_path_factory.mktemp("masks")
     return written(folder, evaluation, mask_survey()), evaluation, folder
+
+
+def test_the_plan_has_the_values_that_the_terminal_shows_and_counts_have_their_plural(class_report):
+    page, _, _ = class_report
+    assert re.search(r'<td>depth</td><td class="value">uint8</td>', page)
+    assert "<summary>1 file</summary>" in page
+
+
+def test_equal_names_are_told_apart_by_their_folders():
+    details = class_details([[0.9, 0.1, 0, 0]] * 3, [1, 1, 1], noise(3, 32, 32, 3))
+    details = replace(details, paths=["zoo/lab1/1.png", "zoo/lab2/1.png", "zoo/lab2/2.png"])
+    (_, _, images), _ = galleries(details)
+    assert [image["file"] for image in images] == ["lab1/1.png", "lab2/1.png", "2.png"]
+    assert short_names(["1.png", "a/1.png", "1.png"]) == ["1.png", "a/1.png", "1.png"]
 
 
 # Order

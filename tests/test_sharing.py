@@ -15,6 +15,7 @@ from conftest import one_sentence
 from eyespot.errors import UserError
 from eyespot.sharing.push import card_text
 from eyespot.weights.card import Card, read_card, without_folders
+from eyespot.weights.hub import reason
 
 pytest.importorskip("huggingface_hub")
 from huggingface_hub import constants
@@ -194,6 +195,7 @@ def test_what_cannot_be_had_is_one_sentence(hub, run, cli):
     assert "check the name" in one_sentence(cli("predict", "hub:ann/absent", "x.png"))
     assert "no model of eyespot" in one_sentence(cli("predict", "hub:ann/empty", "x.png"))
     assert "owner/name" in one_sentence(cli("predict", "hub:a b/c", "x.png"))
+    assert reason(OSError("[Errno -2] Name or service not known")).startswith("the address of the hub is not")
     hub.status = 403
     assert "403" in one_sentence(cli("push", run.folder, "bob/numbers"))
 

@@ -15,8 +15,8 @@ import eyespot
 
 ROOT = Path(eyespot.__file__).parent
 ORDER = (
-    "errors missing softmax documents wrapping plurals notebook.line console parallel environment guard exits files renamed recipe setting config signature labels watershed convolution kit fast devices weights models notebook.html anatomy augment data "
-    "pages pictures notebook contact_sheets looking metrics tasks certificate prediction evaluation report.charts report.matrix report.overlays report.classes report.masks tasks.registry training datasets prediction.model_file prediction.engines prediction.verification prediction.bfloat16 prediction.load_exported prediction.load_torch prediction.load prediction.on_ray inspection evaluation.out_of_fold evaluation.evaluate explanation invariances onnx_file enlargement sharing report run_log run_folder run_shown run_warnings cross_validation run estimator shell augmenting predicting explaining invariance_command exporting serving sharing_commands weights.commands course cli "
+    "errors missing softmax documents wrapping plurals warned notebook.line console parallel environment guard exits files renamed recipe setting config signature labels watershed convolution kit fast devices weights models notebook.html anatomy augment data "
+    "pages pictures overlays short_names notebook contact_sheets looking metrics tasks certificate prediction evaluation report.charts report.matrix report.classes report.masks tasks.registry training datasets prediction.model_file prediction.engines prediction.verification prediction.bfloat16 prediction.load_exported prediction.load_torch prediction.load prediction.on_ray inspection evaluation.out_of_fold evaluation.evaluate explanation invariances onnx_file enlargement sharing report run_log run_folder run_shown run_warnings cross_validation run estimator shell augmenting predicting explaining invariance_command exporting serving sharing_commands weights.commands course cli "
     "__main__"
 ).split()
 """Rooms of the package, and modules that come before or after the rest of theirs: each imports only from those before it."""

@@ -10,6 +10,7 @@ import torch
 import eyespot
 from contract_task import CHECKS, DATA, case_of
 from eyespot.errors import UserError
+from eyespot.tasks.batches import resized
 from eyespot.tasks.registry import TASKS, task_of_card
 from eyespot.weights.card import Card, read_card, write_model
 
@@ -59,3 +60,13 @@ def test_predictions_by_another_engine_need_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_gradients_pass_where_images_of_this_size_were_predicted_before():
+    """As `explain` does after a first prediction, of networks that see images at a reduced size."""
+    x = torch.rand(1, 3, 34, 34)
+    with torch.inference_mode():
+        resized(x, 23)
+    x.requires_grad_()
+    resized(x, 23).sum().backward()
+    assert x.grad is not None and x.grad.any()

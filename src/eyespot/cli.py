@@ -171,7 +171,7 @@ def _print_run(run: "Run") -> None:
     assert run.evaluation is not None
     show(run.evaluation)
     if examples := run.evaluation.examples():
-        show(f"\nsome of these images and their predictions:\n{examples}")
+        show(f"\npredictions for some of these {run.evaluation.details.word}s:\n{examples}")
     named = quoted(run.folder)
     models = [*run.folder.glob("model.safetensors"), *sorted(run.folder.glob("fold-*/model.safetensors"))]
     print("\nmodel   " + "\n        ".join(map(str, models)))

@@ -58,17 +58,14 @@ class ImageClassifier:
         if not hasattr(self, "predictor_"):
             raise UserError("this classifier is not trained: call fit first")
         predictions = self.predictor_(self._images(X))
-        for i, p in enumerate(predictions):
-            if p.error is not None:
-                raise UserError(f"{self._word()} {i} of X cannot be read: {p.error}")
-        names = [f"{k:06}" for k in range(len(self.classes_))]
-        rows = [[p.probabilities[name] for name in names] for p in predictions]
-        return np.array(rows, np.float64).reshape(len(predictions), len(names))
+        if unread := [i for i, p in enumerate(predictions) if p.error is not None]:
+            raise UserError(f"{self._word()} {unread[0]} of X cannot be read: {predictions[unread[0]].error}")
+        rows = [[p.probabilities[f"{k:06}"] for k in range(len(self.classes_))] for p in predictions]
+        return np.array(rows, np.float64).reshape(len(predictions), len(self.classes_))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """(N,) the likeliest labels."""
-        best = self.predict_proba(X).argmax(1)
-        return self.classes_[best]
+        return self.classes_[self.predict_proba(X).argmax(1)]
 
     def score(self, X: Any, y: Any) -> float:
         """The accuracy."""
@@ -82,10 +79,9 @@ class ImageClassifier:
         array = as_depth(np.asarray(X))
         dim = self.settings.get("dim") or 2
         if array.ndim not in (dim + 1, dim + 2) or not array.size:
-            raise UserError(
-                f"X has shape {array.shape}: {self._word()}s take {dim + 1} axes, or {dim + 2} with channels; "
-                "reshape rows of features to images, or give dim=1 for signals"
-            )
+            axes = f"{self._word()}s take {dim + 1} axes, or {dim + 2} with channels"
+            advice = "reshape rows of features to images, or give dim=1 for signals"
+            raise UserError(f"X has shape {array.shape}: {axes}; {advice}")
         try:
             images = np.stack([channels_last(image, dim) for image in array])
         except Unreadable as reason:

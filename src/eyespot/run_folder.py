@@ -36,7 +36,7 @@ from eyespot.files import (
 )
 from eyespot.plurals import count
 from eyespot.run_log import JSON_LINES, TENSORBOARD, Log, new_log
-from eyespot.training.plan import Budget, Plan, restore_plan
+from eyespot.training.plan import Budget, Plan, restore_plan, settings_with_reasons
 from eyespot.training.state import Row, TrainState
 from eyespot.weights.card import NAME, Card, versions, write_model
 from eyespot.weights.ensemble_file import ENSEMBLE, FOLD
@@ -189,11 +189,8 @@ def show_plan(plan: Plan, survey: Survey) -> None:
     sizes += [f"{len(plan.test):,} for testing"] * bool(len(plan.test))
     say("")
     say(f"plan      {', '.join(sizes)}")
-    shown = {name: value for name, value in asdict(config).items() if value is not None}
-    shown |= {"channels": survey.preprocessing.channels, "depth": survey.preprocessing.depth}
-    for name, reason in plan.reasons.items():
-        value = shown.get(name, "")
-        say_setting(name, str(value), reason)
+    for name, value, reason in settings_with_reasons(plan, survey):
+        say_setting(name, value, reason)
     say("")
 
 

@@ -58,13 +58,13 @@ class ClassDetails:
     titles = TITLES
 
     def heading(self, of: str = "") -> str:
-        return f"{count(len(self.labels), self._word)}{of}; in brackets the {self.over()}"
+        return f"{count(len(self.labels), self.word)}{of}; in brackets the {self.over()}"
 
     def over(self) -> str:
-        return over_what(self.groups, self._word)
+        return over_what(self.groups, self.word)
 
     @property
-    def _word(self) -> str:
+    def word(self) -> str:
         return WORD[self.pixels[0].ndim - 1]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
@@ -74,7 +74,7 @@ class ClassDetails:
         rows = [
             [
                 name,
-                *(class_percent(of_class, key, self._word) for key in ("recall", "precision", "f1")),
+                *(class_percent(of_class, key, self.word) for key in ("recall", "precision", "f1")),
                 f"{of_class['recall']['n']:,}",
             ]
             for name, of_class in in_order_of(scores["classes"], "f1")
@@ -83,7 +83,7 @@ class ClassDetails:
 
     def worst(self) -> tuple[str, list[str]]:
         n, cards = mistakes(self.pixels, self.paths, self.labels, self.probabilities, self.classes)
-        title = f"most wrong of {count(n, 'mistake')}: the images whose own class has the lowest probability"
+        title = f"most wrong of {count(n, 'mistake')}: the {self.word}s whose own class has the lowest probability"
         return title if n else "no mistakes", cards
 
     def remarks(self, scores: dict[str, Any]) -> list[str]:

@@ -124,7 +124,7 @@ class MaskDetails:
             alarms
         )
         worst = "; ".join(f"{case.path} ({100 * case.iou:.0f}%)" for case in self.cases[:5])
-        return [*lines, "", f"worst: {worst}"]
+        return [*lines, "", f"worst {self.word}s, by mean IoU: {worst}"]
 
     def as_dict(self) -> dict[str, Any]:
         return {"worst": [{"path": case.path, "mean_iou": case.iou} for case in self.cases]}

@@ -124,13 +124,13 @@ def region_weights(
                 f"the region has to be a range START:END for each of {count(predicted.ndim, 'axis', 'axes')}, inside {shown} samples"
             )
         chosen[region] = True
-        where = "mean over the region " + ", ".join(f"{s.start or 0}:{s.stop}" for s in region)
+        where = "averaged over the region " + ", ".join(f"{s.start or 0}:{s.stop}" for s in region)
     elif predicted.any():
         chosen = predicted
-        where = "mean over the positions predicted as it"
+        where = "averaged over the positions predicted as this class"
     else:
         chosen[:] = True
-        where = "mean over all positions, as none is predicted as it"
+        where = "averaged over all positions, as none is predicted as this class"
     return (chosen / chosen.sum()).astype(np.float32), where
 
 

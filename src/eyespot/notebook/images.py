@@ -22,10 +22,15 @@ def picture(image: Image.Image, alt: str, most: int = LARGE_FILE) -> str:
     return f'<img src="{embedded(image, most)}" width="{image.width}" alt="{escape(alt)}">'
 
 
-def legend(names: Sequence[str], first: int) -> str:
-    """The colours of classes in an overlay, as `pictures.overlay` paints them. first   the class with the first colour"""
+def legend(names: Sequence[str], first: int, has_void: bool = False) -> str:
+    """The colours of classes in an overlay, as `overlays.painted` paints them.
+
+    first      the class with the first colour
+    has_void   whether something is hatched
+    """
     spans = [
         f'<span><i class="swatch" style="background: {MAP_COLOURS[k % len(MAP_COLOURS)]}"></i>{escape(name)}</span>'
         for k, name in enumerate(names[first:][:ROWS])
     ]
+    spans += ["<span>hatched: void, not counted</span>"] * has_void
     return f'<p class="legend">{"".join(spans)}</p>' + not_shown(len(names) - first - ROWS, "class")

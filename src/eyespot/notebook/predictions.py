@@ -1,15 +1,17 @@
 """Predictions in a notebook: images with their likeliest classes, or with their masks over them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from eyespot.data.header import Array
+from eyespot.data.masks.mapping import VOID
 from eyespot.notebook import html, images
-from eyespot.pictures import overlay, to_display
+from eyespot.overlays import at_size, class_layers, painted, plane_layers
+from eyespot.pictures import to_display, wide_curves
+from eyespot.short_names import short_names
 
 MOST = 12
 """Images that are shown."""
@@ -33,8 +35,8 @@ def small_picture(image: Array, longest: int) -> Array:
 def of_classes(predictions: Sequence[Any]) -> str:
     """`Prediction`s of classes."""
     items = [
-        html.card(_picture(p), Path(p.path).name, html.bars(_likeliest(p)) if p.error is None else _reason(p))
-        for p in predictions[:MOST]
+        html.card(_picture(p, name), name, html.bars(_likeliest(p)) if p.error is None else _reason(p))
+        for p, name in zip(predictions[:MOST], _names(predictions), strict=False)
     ]
     return html.result(html.cards(items), html.not_shown(len(predictions) - MOST, "prediction"))
 
@@ -48,18 +50,22 @@ def _reason(p: Any) -> str:
     return html.line(f"cannot be read: {p.error}")
 
 
-def _picture(p: Any) -> str:
+def _names(predictions: Sequence[Any]) -> list[str]:
+    return short_names([p.path for p in predictions])
+
+
+def _picture(p: Any, name: str) -> str:
     if p.picture is None:
         return ""
-    return images.picture(drawn(p.picture, SMALL), f"{Path(p.path).name}, predicted {p.label}")
+    return images.picture(drawn(p.picture, SMALL), f"{name}, predicted {p.label}")
 
 
 def of_masks(predictions: Sequence[Any]) -> str:
     """`MaskPrediction`s."""
     shown = predictions[:MOST]
     items = [
-        html.card(_overlay(p), Path(p.path).name, _shares(p) if p.error is None else _reason(p), wide=True)
-        for p in shown
+        html.card(_overlay(p, name), name, _shares(p) if p.error is None else _reason(p), wide=True)
+        for p, name in zip(shown, _names(predictions), strict=False)
     ]
     mapped = next((p for p in shown if p.labels is not None), None)
     legend = images.legend(mapped.classes, int(mapped.labels.dtype != bool)) if mapped else ""
@@ -71,30 +77,26 @@ def _shares(p: Any) -> str:
     return html.line(", ".join(f"{name} {share:.1%}" for name, share in ordered[:4]))
 
 
-def _overlay(p: Any) -> str:
+def _overlay(p: Any, name: str) -> str:
     if p.picture is None:
         return ""
-    alt = f"{Path(p.path).name} with its predicted mask over it: {p.brief()}"
-    return images.picture(drawn(over(p.picture, p.labels), LARGE), alt)
+    alt = f"{name} with its predicted mask over it: {p.brief()}"
+    return images.picture(over(p.picture, p.labels), alt)
 
 
-def over(small: Array, labels: Array) -> Array:
-    """(H, W, 3) a small picture with the classes of its image over it.
+def over(small: Array, labels: Array) -> Image.Image:
+    """A small picture or signal with the classes of its image over it, and void hatched, as in the report.
 
     labels   (*S) class positions or (classes, *S) bool, at the size of the image
     """
     axes = int(labels.dtype == bool)  # those before the first in space
     if labels.ndim - axes == 3:
         labels = labels.take(labels.shape[axes] // 2, axes)
-    for axis, n in enumerate(small.shape[:-1], axes):
-        labels = _nearest(labels, axis, n)
-    return overlay(small, labels)
-
-
-def _nearest(labels: Array, axis: int, n: int) -> Array:
-    """The labels with n samples along an axis, the nearest of each."""
-    at = ((np.arange(n) + 0.5) * labels.shape[axis] / n).astype(int)
-    return labels.take(at, axis)
+    picture = wide_curves(small) if small.ndim == 2 else drawn(small, LARGE)
+    if axes:
+        return painted(picture, plane_layers(labels, picture, True), np.zeros(picture.size[::-1], bool))
+    classes = int(labels[labels != VOID].max(initial=0)) + 1
+    return painted(picture, class_layers(labels, picture, classes, False), at_size(labels == VOID, picture))
 
 
 def drawn(small: Array, longest: int) -> Image.Image:

@@ -5,6 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from eyespot.plurals import count
+
 FEWEST, MOST = 3, 40
 """Headings with which a page lists them."""
 HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
@@ -17,9 +19,9 @@ def template(package: str, name: str) -> Any:
     own = PackageLoader("eyespot", package)
     shared = PrefixLoader({"pages": PackageLoader("eyespot", "pages")})
     loader = ChoiceLoader([own, shared])
-    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
-        name
-    )
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["counted"] = count
+    return environment.get_template(name)
 
 
 def whole(title: str, body: str, style: str = "") -> str:

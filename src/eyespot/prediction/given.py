@@ -1,7 +1,6 @@
 """What `predict` takes in Python: what the command line takes, and images, arrays and tensors in memory."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,6 +12,7 @@ from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.plurals import count
 from eyespot.prediction.inputs import expand, is_in_memory
+from eyespot.warned import warn_user
 
 FEW = 4
 """Values along an axis, up to which they may be channels: grey and alpha, colours, colours and alpha."""
@@ -47,7 +47,7 @@ def check_read(predictions: Sequence[Any], images: Any) -> None:
     first = f"{unread[0].path} cannot be read: {unread[0].error}"
     if len(unread) < len(predictions):
         text = f"{len(unread):,} of {count(len(predictions), 'image')} cannot be read and have an error in place of a prediction"
-        warnings.warn(f"{text}; the first: {first}", UserWarning, stacklevel=3)
+        warn_user(f"{text}; the first: {first}")
     elif len(unread) == 1:
         raise UserError(first)
     else:

@@ -2,7 +2,7 @@
 
 import os
 import re
-import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from glob import glob, has_magic
 from pathlib import Path
@@ -25,6 +25,7 @@ from eyespot.data.sources.words import names_mask
 from eyespot.errors import UserError
 from eyespot.plurals import count
 from eyespot.prediction.channel_groups import grouped
+from eyespot.warned import warn_user
 
 UNORIENTED = (
     "an array does not state where its axes point, and they are taken as superior, anterior and right, in this order; give "
@@ -91,10 +92,20 @@ def _images(folder: Path, dim: int) -> Iterator[Path]:
 
 
 class Remarks:
-    """Warnings about the files of one call: what is left out of them or changed. Each kind is given once."""
+    """Warnings about the files of one call: what is left out of them or changed. Each kind is given once.
 
-    def __init__(self):
+    later   whether they wait for `give`, as files are read in threads, which know nothing of the line that asked for them
+    """
+
+    def __init__(self, later: bool = False):
         self._given: set[str] = set()
+        self._later = later
+        self._waiting: deque[str] = deque()
+
+    def give(self) -> None:
+        """Warn of what waits."""
+        while self._waiting:
+            warn_user(self._waiting.popleft())
 
     def of(self, name: str, remarks: Iterable[str | None]) -> None:
         """Warn of each remark about a file, unless the same was said of another, whatever its numbers."""
@@ -102,7 +113,9 @@ class Remarks:
             kind = kind_of(remark)
             if kind not in self._given:
                 self._given.add(kind)
-                warnings.warn(f"{name}: {remark} (not repeated for other files)", UserWarning, stacklevel=3)
+                self._waiting.append(f"{name}: {remark} (not repeated for other files)")
+        if not self._later:
+            self.give()
 
 
 def kind_of(remark: str) -> str:

@@ -22,6 +22,7 @@ from eyespot.prediction.inputs import kind_of
 from eyespot.prediction.load import load
 from eyespot.prediction.model_file import model_files
 from eyespot.prediction.output import WriteRequest, Written
+from eyespot.warned import warn_user
 
 LOCAL = "local"
 SCHEME = "ray://"
@@ -131,7 +132,7 @@ def _warn(remarks: list[str], said: set[str]) -> None:
         kind = kind_of(remark.partition(": ")[2])
         if kind not in said:
             said.add(kind)
-            warnings.warn(remark, UserWarning, stacklevel=2)
+            warn_user(remark)
 
 
 _loaded: dict[str, Any] = {}

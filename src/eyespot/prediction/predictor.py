@@ -88,8 +88,11 @@ class Predictor:
 
     def _read(self, images: Iterable[Any]) -> Iterator[tuple[str, Array | str]]:
         """The name of each image, and what the network gets of it; or the reason why it cannot be read."""
-        read = partial(read_input, preprocessing=self.preprocessing, remarks=Remarks())
-        return in_order(read, images, ahead=self.output.ahead)
+        remarks = Remarks(later=True)
+        read = partial(read_input, preprocessing=self.preprocessing, remarks=remarks)
+        for result in in_order(read, images, ahead=self.output.ahead):
+            remarks.give()
+            yield result
 
     def write(self, files: Iterable[Path], request: WriteRequest, source: Source | None = None) -> Written:
         """Predict files and write what is predicted. source   what predicts, if not this process"""

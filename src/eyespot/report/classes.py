@@ -1,6 +1,5 @@
 """The part of a report that shows predicted classes: confusions, reliability, worst and most uncertain images."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from eyespot.metrics.intervals import class_percent
 from eyespot.pictures import FEW, SMALL_FILE, embedded, to_display, wide_curves
 from eyespot.report import charts
 from eyespot.report.matrix import LARGEST_MATRIX, MOST_CONFUSED, of_counts
+from eyespot.short_names import short_names
 
 SHOWN = 24
 """Images in each gallery."""
@@ -64,7 +64,8 @@ def galleries(details: ClassDetails) -> list[tuple[str, str, list[dict[str, Any]
         ),
         (
             "Most uncertain",
-            f"The {word}s whose two most probable classes are nearly equal.{slices}",
+            f"The {word}s whose two most probable classes differ least in probability, the least certain first. "
+            f"The last ones may be certain.{slices}",
             _gallery(details, uncertain_rows(details, SHOWN)),
         ),
     ]
@@ -78,7 +79,7 @@ def worst_rows(details: ClassDetails, most: int) -> NDArray[np.int64]:
 
 
 def uncertain_rows(details: ClassDetails, most: int) -> NDArray[np.int64]:
-    """First those whose two most probable classes are nearly equal, without those that look nearly as one before."""
+    """First those whose two most probable classes differ least, without those that look nearly as one before."""
     ordered = np.sort(details.probabilities, axis=1)
     return _distinct(details, np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable"), most)
 
@@ -89,6 +90,7 @@ def _distinct(details: ClassDetails, rows: NDArray[np.int64], most: int) -> NDAr
 
 def _gallery(details: ClassDetails, rows: NDArray[np.int64]) -> list[dict[str, Any]]:
     figures = []
+    names = short_names(details.paths)
     for i in rows:
         p = details.probabilities[i]
         label = int(details.labels[i])
@@ -98,7 +100,7 @@ def _gallery(details: ClassDetails, rows: NDArray[np.int64]) -> list[dict[str, A
             {
                 "image": embedded(picture, SMALL_FILE),
                 "small": max(picture.size) < SMALL,
-                "file": Path(details.paths[i]).name,
+                "file": names[i],
                 "path": details.paths[i],
                 "truth": details.classes[label],
                 "predicted": details.classes[predicted],

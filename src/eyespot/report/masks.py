@@ -11,9 +11,10 @@ from eyespot.evaluation.classes import confusions
 from eyespot.evaluation.evaluation import Evaluation
 from eyespot.evaluation.masks import UNIT, Case, shown_cases
 from eyespot.metrics.intervals import class_percent
+from eyespot.overlays import WRONG, Layer, at_size, class_layers, painted, picture_of
 from eyespot.pictures import LARGE_FILE, class_colour, embedded
 from eyespot.report.matrix import LARGEST_MATRIX, MOST_CONFUSED, of_counts
-from eyespot.report.overlays import WRONG, Layer, at_size, class_layers, painted, picture_of
+from eyespot.short_names import short_names
 
 WORST = 8
 """Images in the report of masks."""
@@ -27,21 +28,22 @@ def mask_parts(evaluation: Evaluation, survey: Any) -> dict[str, Any]:
     share = survey.shares.mean(0)
     of_class = evaluation.scores["classes"]
     counts = evaluation.scores.get("confusion")
-    names = evaluation.classes
-    worst = [compared(case, survey) for case in shown_cases(details, WORST)]
+    classes = evaluation.classes
+    names = dict(zip(details.paths, short_names(details.paths), strict=True))
+    worst = [compared(case, survey, names[case.path]) for case in shown_cases(details, WORST)]
     return {
         "n": len(details.cases),
         "unit": UNIT[survey.word],
         "classes": [
             (name, f"{share[k]:.1%}", *(class_percent(of_class[name], key, survey.word) for key in COLUMNS))
-            for k, name in enumerate(names)
+            for k, name in enumerate(classes)
         ],
-        "matrix": of_counts(counts, as_shares=True) if counts and len(names) <= LARGEST_MATRIX else None,
+        "matrix": of_counts(counts, as_shares=True) if counts and len(classes) <= LARGEST_MATRIX else None,
         "overlap": survey.mapping.multilabel,
-        "confused": _confused(counts, names) if counts else [],
+        "confused": _confused(counts, classes) if counts else [],
         "worst": worst,
         "wide": survey.word == "signal",
-        "legend": [(name, class_colour(k, survey.mapping.multilabel)) for k, name in enumerate(names)],
+        "legend": [(name, class_colour(k, survey.mapping.multilabel)) for k, name in enumerate(classes)],
         "wrong_colour": WRONG,
         "has_void": any(of_image["has_void"] for of_image in worst),
     }
@@ -54,7 +56,7 @@ def _confused(counts: list[list[int]], names: list[str]) -> list[tuple[str, str,
     return [(a, b, f"{100 * n / true[a]:.2g}%") for a, b, n in most]
 
 
-def compared(case: Case, survey: Any) -> dict[str, Any]:
+def compared(case: Case, survey: Any, name: str = "") -> dict[str, Any]:
     """One image, its mask, the prediction and the difference, side by side; of a volume the slice with most mistakes."""
     assert case.image is not None and case.truth is not None and case.predicted is not None
     image, truth, predicted, where = _slice(case.image, case.truth, case.predicted)
@@ -63,7 +65,7 @@ def compared(case: Case, survey: Any) -> dict[str, Any]:
     void = at_size(truth == VOID, picture)
     wrong = at_size(_differ(truth, predicted), picture)
     k = len(survey.classes)
-    name = Path(case.path).name
+    name = name or Path(case.path).name
     pictures = (
         picture,
         painted(picture, class_layers(truth, picture, k, overlap), void),

@@ -17,7 +17,7 @@ from eyespot.plurals import count
 from eyespot.report import charts
 from eyespot.tasks.registry import task_of_survey
 from eyespot.training.loop import Outcome
-from eyespot.training.plan import Plan
+from eyespot.training.plan import Plan, settings_with_reasons
 from eyespot.weights.card import Card
 
 
@@ -72,7 +72,7 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         "trained": len(plan.train),
         "curves": charts.curves(outcome.history, plan.task.score) if outcome.history else [],
-        "reasons": [(k, getattr(plan.config, k, ""), v) for k, v in plan.reasons.items()],
+        "reasons": settings_with_reasons(plan, survey),
         "problems": survey.problems,
         "guesses": survey.guesses,
         "checks": count(len(survey.checks), "plausibility check"),

@@ -123,7 +123,8 @@ def resized(x: Tensor, side: int) -> Tensor:
 @lru_cache(maxsize=32)
 def _filters(n: int, side: int, each: int, device: torch.device) -> Tensor:
     """(side * each, n * each), of each of so many interleaved values by itself"""
-    return torch.from_numpy(np.kron(filters(n, side).toarray(), np.eye(each))).float().to(device)
+    with torch.inference_mode(False):  # the result is kept, and a later call may need gradients through it
+        return torch.from_numpy(np.kron(filters(n, side).toarray(), np.eye(each))).float().to(device)
 
 
 def views(mirror: bool, moved: bool) -> list[tuple[bool, int]]:

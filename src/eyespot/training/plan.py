@@ -361,3 +361,10 @@ def expected(per_second: float, most: int, seconds: float | None, now: float, n:
     if epochs < most:
         return f"about {epochs:.1f} expected in the time"
     return f"{most}, expected to end after {most * n / per_second / 60:.1f} min of training"
+
+
+def settings_with_reasons(plan: Plan, survey: Survey) -> list[tuple[str, str, str]]:
+    """Each choice of the plan: its name, its value (empty where the reason says it), and the reason."""
+    of_data = {"channels": survey.preprocessing.channels, "depth": survey.preprocessing.depth}
+    values = {name: of_data.get(name, getattr(plan.config, name, None)) for name in plan.reasons}
+    return [(name, "" if values[name] is None else str(values[name]), plan.reasons[name]) for name in values]

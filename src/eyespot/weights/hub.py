@@ -1,6 +1,7 @@
 """Networks in repositories of the Hugging Face hub: `eyespot push RUN owner/name`, and hub:owner/name as a RUN."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from eyespot.environment import offline
 from eyespot.errors import UserError
 
 PREFIX = "hub:"
+NO_ADDRESS = re.compile(r"Name or service not known|name resolution|nodename nor servname|getaddrinfo")
+"""What systems say where they have no connection, or the name of a host is wrong."""
 ONNX = "model.onnx"
 FILES = ("model.safetensors", "ensemble.json", "fold-*/model.safetensors", ONNX)
 """What is fetched of a repository, and nothing else: weights and cards, no code."""
@@ -85,7 +88,19 @@ def hub_errors(name: str) -> Iterator[None]:
         why = "EYESPOT_OFFLINE is set" if offline() else "there is no connection"
         raise UserError(f"{name} is not in the cache of the hub, and {why}: fetch it first") from error
     except (OSError, errors.HTTPError) as error:
-        raise UserError(f"the hub cannot be reached for {name}: {first_line(error)}") from error
+        raise UserError(f"the hub cannot be reached for {name}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """Why there is no connection, in words: the system's numbers and names of errors say little.
+
+    >>> reason(OSError("[Errno -2] Name or service not known"))
+    'the address of the hub is not known; check the connection'
+    """
+    text = first_line(error)
+    if NO_ADDRESS.search(text):
+        return "the address of the hub is not known; check the connection"
+    return re.sub(r"^\[Errno -?\d+\] ", "", text)
 
 
 def first_line(error: Exception) -> str:

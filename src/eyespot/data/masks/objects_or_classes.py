@@ -179,7 +179,7 @@ def _same_numbers(evidence: Evidence, most: int) -> Reading:
     if own_sizes:
         return Reading("classes", "every mask has the same, and each has a size of its own")
     if most == 2:
-        return Reading("classes", "every mask has both")
+        return Reading("classes", "every mask has the values 1 and 2")
     apart = "" if evidence.touching > 0.5 else " and apart from the others"
     return Reading("", f"every mask has 1 to {most}, each in one piece{apart}")
 

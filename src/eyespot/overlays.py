@@ -1,6 +1,6 @@
 """An image in its own colours, with classes, void and differences painted over it at the size of the picture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,13 +53,14 @@ def at_size(plane: Array, picture: Image.Image) -> Array:
 
 def class_layers(labels: Array, picture: Image.Image, classes: int, overlap: bool) -> list[Layer]:
     """Where each class is that has a colour. labels   (*S) class positions; bit fields where classes overlap"""
-    if overlap:
-        planes = [at_size(plane, picture) for plane in unpack(labels, classes)]
-    else:
-        sized = at_size(labels, picture)
-        planes = [sized == k for k in range(classes)]
-    colours = [class_colour(k, overlap) for k in range(classes)]
-    return [Layer(colour, plane) for colour, plane in zip(colours, planes, strict=True) if colour]
+    planes = unpack(labels, classes) if overlap else (labels == k for k in range(classes))
+    return plane_layers(planes, picture, overlap)
+
+
+def plane_layers(planes: Iterable[Array], picture: Image.Image, overlap: bool) -> list[Layer]:
+    """Where each class is that has a colour. planes   (*S) of each class, whether it is there"""
+    coloured = ((class_colour(k, overlap), plane) for k, plane in enumerate(planes))
+    return [Layer(colour, at_size(plane, picture)) for colour, plane in coloured if colour]
 
 
 def painted(picture: Image.Image, layers: Sequence[Layer], void: NDArray[np.bool_]) -> Image.Image:
