@@ -255,7 +255,7 @@ def test_train_and_evaluate_on_masks(run):
     assert set(scores["classes"]) == {"background", "object"} and "v_rand" in scores
     assert run.evaluate().scores["mean_iou"] == scores["mean_iou"]
     text = str(run.evaluation)
-    assert "by bootstrap over images" in text and "macro" in text and "worst: " in text
+    assert "by bootstrap over images" in text and "macro" in text and "worst images, by mean IoU: " in text
     report = (run.folder / "report.html").read_text()
     assert "The worst images" in report and "data:image/png" in report
     with Image.open(run.folder / "first-batch.png") as sheet:
