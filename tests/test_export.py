@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +21,8 @@ from eyespot.certificate.seal import seal_of
 from eyespot.onnx_file import diverging, input_nodes, network_graph
 from eyespot.prediction import verification
 from eyespot.prediction.openvino_engine import OpenVinoEngine
+from eyespot.weights.card import read_card
+from eyespot.weights.ensemble_file import write_ensemble
 
 
 @pytest.fixture(scope="module")
@@ -330,6 +334,16 @@ def test_names_of_files(run, file, tmp_path):
         load(tmp_path / "none.onnx")
     with pytest.raises(UserError, match=r"no \.onnx file"):
         verify(run)
+
+
+def test_a_cross_validation_says_which_folds_can_be_exported(run, tmp_path):
+    folder = tmp_path / "five folds"
+    (folder / "fold-2").mkdir(parents=True)
+    shutil.copy(run / "model.safetensors", folder / "fold-2")
+    write_ensemble(folder, read_card(run / "model.safetensors"), [2, 4])  # the first is not there
+    command = re.escape(f"eyespot export '{folder}/fold-2'")
+    with pytest.raises(UserError, match=f"cross-validation of 2 networks, .* {command}$"):
+        export(folder)
 
 
 def test_the_name_of_the_file_is_the_whole_name_of_the_run(tmp_path, monkeypatch):

@@ -101,7 +101,7 @@ def test_ids_beyond_16_bits_and_where_there_can_be_none(tmp_path, cli, monkeypat
 @pytest.mark.parametrize("shape", [(90, 75), (6, 40, 36), (50,)])
 def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, large):
     monkeypatch.setattr(module, "LARGE", 1 if large else 2**25)
-    predictor = make(tmp_path / "run", ("a", "b", "c"), dim=len(shape))
+    predictor = make(tmp_path / "run", ("a", "b", "ç 核"), dim=len(shape))
     image = blobs(shape)
     np.save(tmp_path / "in.npy", image)
     _, (path,), _ = write_maps(predictor.output, [tmp_path / "in.npy"], tmp_path / "out", None, None, True)
@@ -111,7 +111,7 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     else:
         with tifffile.TiffFile(tmp_path / "out" / "in_probabilities.tif") as file:
             series, got = file.series[0], file.asarray()
-            assert series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, c" in file.pages.first.description
+            assert series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, ç 核" in file.pages.first.description
         got = got if len(shape) == 2 else np.moveaxis(got, 1, 0)
         np.testing.assert_array_equal(tifffile.imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path)), wanted.argmax(0))  # fmt: skip
     assert got.dtype == np.uint8 and got.shape == wanted.shape and abs(got - wanted).max() < 0.51

@@ -16,13 +16,15 @@ from eyespot.console import say
 from eyespot.errors import UserError
 from eyespot.files import refuse_existing, write_file
 from eyespot.notebook import html
+from eyespot.plurals import count
 from eyespot.prediction.load_torch import load_network
 from eyespot.prediction.torch_engine import TorchEngine
 from eyespot.prediction.verification import measured
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card, without_folders
-from eyespot.weights.ensemble_file import is_ensemble
+from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
 from eyespot.weights.hub import local
+from eyespot.wrapping import quoted
 
 if TYPE_CHECKING:
     import onnx
@@ -122,8 +124,10 @@ def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
     if is_exported(run):
         raise UserError(f"{run} is exported already: give the folder of a run")
     if is_ensemble(run):
+        _, folds = read_ensemble(run)
         raise UserError(
-            f"{run} is a cross-validation, and one file holds one network: export one fold, such as {Path(run) / 'fold-1'}"
+            f"{run} is a cross-validation of {count(len(folds), 'network')}, and a file holds one: export any fold (the best score is "
+            f"mostly luck), as in eyespot export {quoted(fold_folder(Path(run), folds[0]))}"
         )
     if out is None:
         folder = local(run).resolve()

@@ -192,5 +192,6 @@ def _scale(shape: Sequence[int], names: Sequence[str], spacing: Sequence[float])
     lines += ["hyperstack=true", "mode=grayscale", f"classes={', '.join(names)}"] if names else []
     lines += [f"spacing={spacing[0]}"] if spacing and planes > 1 else []
     if names or len(shape) == 3:
-        tags["description"] = "\n".join(["ImageJ=1.54f", *lines, "loop=false", ""])
+        # As bytes, since tifffile refuses a text with other characters than those of ASCII, such as a class may have.
+        tags["description"] = "\n".join(["ImageJ=1.54f", *lines, "loop=false", ""]).encode()
     return tags
