@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import onnx
@@ -334,6 +335,29 @@ def test_names_of_files(run, file, tmp_path):
         load(tmp_path / "none.onnx")
     with pytest.raises(UserError, match=r"no \.onnx file"):
         verify(run)
+
+
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_a_result_that_is_not_finite_is_no_prediction(tmp_path, cli, kind):
+    dtype: dict[str, Any] = dict(depth="float32", stored=["float32"], mean=[0.5], std=[0.2])
+    names = ("background", "object") if kind == "masks" else ("cat", "dog")
+    content = preprocessing(channels=1, **(masks() if kind == "masks" else {}), **dtype)
+    run = write_run(tmp_path / "run", "unet_narrow" if kind == "masks" else "small", content, names)
+    usual = np.random.default_rng(0).random((16, 16), np.float32)
+    far = usual.copy()
+    far[::2] = 1e38
+    far[1::2] = -1e38
+    for name, values in (("far", far), ("usual", usual)):
+        np.save(tmp_path / f"{name}.npy", values)
+    with pytest.warns(UserWarning, match="far from those trained on"):
+        first, second = load(run, device="cpu")([tmp_path / "far.npy", tmp_path / "usual.npy"])
+    assert "not finite" in first.error and first.picture is None
+    assert second.error is None and second.picture is not None
+    result = cli(
+        "predict", run, tmp_path / "far.npy", "--out", tmp_path / ("o" if kind == "masks" else "o.csv")
+    )
+    assert result.code != 0 and "result is not finite" in result.err and "overflow" not in result.err
+    assert not list(tmp_path.glob("o/*")) and not (tmp_path / "o.csv").exists()
 
 
 def test_a_cross_validation_says_which_folds_can_be_exported(run, tmp_path):

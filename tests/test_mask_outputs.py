@@ -111,7 +111,9 @@ def test_probabilities_are_those_of_the_whole(tmp_path, monkeypatch, shape, larg
     else:
         with tifffile.TiffFile(tmp_path / "out" / "in_probabilities.tif") as file:
             series, got = file.series[0], file.asarray()
-            assert series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, ç 核" in file.pages.first.description
+            assert (
+                series.axes == "ZCYX"[4 - got.ndim :] and "classes=a, b, ç 核" in file.pages.first.description
+            )
         got = got if len(shape) == 2 else np.moveaxis(got, 1, 0)
         np.testing.assert_array_equal(tifffile.imread(path) if path.suffix == ".tif" else np.asarray(Image.open(path)), wanted.argmax(0))  # fmt: skip
     assert got.dtype == np.uint8 and got.shape == wanted.shape and abs(got - wanted).max() < 0.51

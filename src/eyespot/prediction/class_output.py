@@ -10,7 +10,7 @@ from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.parallel import batched
 from eyespot.prediction.engine import Engine
-from eyespot.prediction.output import Source, WriteRequest, Written
+from eyespot.prediction.output import NOT_FINITE, Source, WriteRequest, Written
 from eyespot.prediction.predictions import Prediction, Predictions
 from eyespot.prediction.sinks import write_predictions
 from eyespot.softmax import softmax
@@ -47,6 +47,8 @@ class ClassOutput:
                     yield self._prediction(name, next(rows))
 
     def _prediction(self, name: str, p: NDArray[np.float64]) -> Prediction:
+        if not np.isfinite(p).all():
+            return Prediction(name, error=NOT_FINITE)
         best = int(p.argmax())
         by_class = dict(zip(self.classes, p.tolist(), strict=True))
         return Prediction(name, self.classes[best], float(p[best]), by_class)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from eyespot.data.header import Array
+from eyespot.data.header import Array, Unreadable
 from eyespot.data.masks.multilabel import unpack
 from eyespot.errors import UserError
 from eyespot.prediction.mask_files import distinct, write_maps
@@ -25,9 +25,15 @@ class MaskOutput(Segmenter):
             if isinstance(image, str):
                 yield MaskPrediction(name, error=image)
             else:
-                labels = self.labels(image)
-                shown = unpack(labels, len(self.classes)) if self.multilabel else labels
-                yield MaskPrediction(name, shown, classes=tuple(self.classes))
+                yield self._prediction(name, image)
+
+    def _prediction(self, name: str, image: Array) -> MaskPrediction:
+        try:
+            labels = self.labels(image, must_be_finite=True)
+        except Unreadable as reason:
+            return MaskPrediction(name, error=str(reason))
+        shown = unpack(labels, len(self.classes)) if self.multilabel else labels
+        return MaskPrediction(name, shown, classes=tuple(self.classes))
 
     def collect(self, predictions: Iterable[MaskPrediction]) -> MaskPredictions:
         """All of them."""

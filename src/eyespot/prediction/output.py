@@ -14,6 +14,9 @@ from eyespot.weights.card import Card
 MEMORY_MB = max(1, int(positive_number("EYESPOT_MEMORY_MB", 1200)))
 """Megabytes that predicting one image may take; larger images are cut into tiles."""
 
+NOT_FINITE = "the network's result is not finite: its values are far from those trained on"
+"""Why an image has no prediction: the likeliest of classes that are not a number would be the first one."""
+
 
 @dataclass(frozen=True)
 class WriteRequest:

@@ -70,16 +70,15 @@ class Predictor:
         given = each_image(images, self.preprocessing, leave_out_masks=self.output.of_positions)
         if isinstance(images, Iterator):
             return self.stream(given)
-        pictures: list[Array] = []
+        pictures: dict[int, Array] = {}
         read = self._read(given)
         predictions = self.output.collect(
             self.output.stream(_watched(read, pictures, self.output.of_positions))
         )
         check_read(predictions, images)
-        shown = iter(pictures)
-        for i, prediction in enumerate(predictions[:MOST]):
-            if prediction.error is None:
-                predictions[i] = replace(prediction, picture=next(shown))
+        for i, picture in pictures.items():
+            if predictions[i].error is None:
+                predictions[i] = replace(predictions[i], picture=picture)
         return predictions
 
     def stream(self, images: Iterable[Any]) -> Iterator[Any]:
@@ -112,10 +111,10 @@ class Predictor:
 
 
 def _watched(
-    read: Iterable[tuple[str, Array | str]], pictures: list[Array], are_masks: bool
+    read: Iterable[tuple[str, Array | str]], pictures: dict[int, Array], are_masks: bool
 ) -> Iterator[tuple[str, Array | str]]:
     """What was read, of which small pictures of the first images are kept."""
     for i, (name, image) in enumerate(read):
         if i < MOST and not isinstance(image, str):
-            pictures.append(small_picture(image, LARGE if are_masks else SMALL))
+            pictures[i] = small_picture(image, LARGE if are_masks else SMALL)
         yield name, image

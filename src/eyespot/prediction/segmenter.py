@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyespot.console import say
-from eyespot.data.header import Array, Decoded
+from eyespot.data.header import Array, Decoded, Unreadable
 from eyespot.data.masks.mapping import mapping_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.labels import components
 from eyespot.missing import require
 from eyespot.prediction.engine import Engine
-from eyespot.prediction.output import MEMORY_MB
+from eyespot.prediction.output import MEMORY_MB, NOT_FINITE
 from eyespot.prediction.tiled_inference import Band, SeamMeter, maps, predict_map
 from eyespot.prediction.tiles import LABELS, Plan, Slices, plan
 from eyespot.watershed import split_touching
@@ -52,12 +52,24 @@ class Segmenter:
         return self._plans[shape, soft]
 
     def bands(
-        self, read: Callable[[Slices], Array], shape: tuple[int, ...], first: int = 0, soft: bool = False
+        self,
+        read: Callable[[Slices], Array],
+        shape: tuple[int, ...],
+        first: int = 0,
+        soft: bool = False,
+        *,
+        must_be_finite: bool = True,
     ) -> Iterator[Band]:
-        """`tiled_inference.maps` of an image that is read in windows, from the band that holds row `first` on"""
+        """`tiled_inference.maps` of an image that is read in windows, from the band that holds row `first` on
+
+        Raises Unreadable where a logit is not finite and must be.
+        """
 
         def logits(window: Array) -> NDArray[np.float32]:
-            return self.engine.logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
+            result = self.engine.logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
+            if must_be_finite and not np.isfinite(result).all():
+                raise Unreadable(NOT_FINITE)
+            return result
 
         if min(shape) < self.engine.facts.smallest:
             whole = tuple(slice(0, n) for n in shape)  # padded, which tiles are not
@@ -73,9 +85,10 @@ class Segmenter:
         yield from maps(seams.watch(pieces), shape, soft, self.multilabel)
         say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
-    def labels(self, image: Array) -> NDArray[np.uint8]:
-        """(*S, C) as read -> (*S) class positions, or bit fields of multi-label masks"""
-        return np.concatenate([band for _, band, _ in self.bands(image.__getitem__, image.shape[:-1])])
+    def labels(self, image: Array, *, must_be_finite: bool = False) -> NDArray[np.uint8]:
+        """(*S, C) as read -> (*S) class positions, or bit fields of multi-label masks. Raises Unreadable as `bands` does."""
+        bands = self.bands(image.__getitem__, image.shape[:-1], must_be_finite=must_be_finite)
+        return np.concatenate([band for _, band, _ in bands])
 
     def ids(self, labels: NDArray[np.uint8]) -> NDArray[np.int64]:
         """(*S) class positions -> ids 1, 2, ... of objects: connected parts, cut at necks if the training masks allow"""

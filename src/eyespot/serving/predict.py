@@ -87,10 +87,10 @@ class PredictFile(Predict):
 
 
 def predict_array(predictor: Predictor, array: Array) -> Prediction | MaskPrediction:
-    """The prediction of what the network gets of an image. Raises Unreadable where it is not finite."""
+    """The prediction of what the network gets of an image. Raises Unreadable where the result is not finite."""
     prediction = next(iter(predictor.output.stream([("(image)", array)])))
-    if isinstance(prediction, Prediction) and not math.isfinite(prediction.probability or 0.0):
-        raise Unreadable("the network's result is not finite: its values are far from those trained on")
+    if prediction.error is not None:
+        raise Unreadable(prediction.error)
     return prediction
 
 
