@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 from eyespot.anatomy.picture import stages
 from eyespot.contact_sheets import font, legend_of, scaled, shortened
 from eyespot.looking import look
-from eyespot.pictures import sheet, wrapped
+from eyespot.pictures import overlay, sheet, wrapped
 
 PIPELINE = "rotate(degrees=20)|scale(low=0.2)|hue(degrees=30)"
 
@@ -74,6 +74,14 @@ def test_masks_lie_beside_their_images_in_the_colours_of_the_legend(tmp_path):
         shown = 0.55 * 100 + 0.45 * colour
         assert (abs(page - shown) < 4).all(-1).sum() > 1000, "and its pixels in masks"
     assert (abs(page - 101) < 3).all(-1).sum() > 10_000, "and beside them the images without"
+
+
+def test_void_is_hatched_unlike_the_first_class():
+    labels = np.zeros((40, 60), np.uint8)
+    labels[20:] = 255
+    drawn = overlay(np.zeros((40, 60, 3), np.uint8), labels)
+    assert not drawn[:20].any() and {(85,) * 3, (255,) * 3} <= set(map(tuple, drawn[20:].reshape(-1, 3)))
+    assert overlay(np.zeros((40, 1), np.uint8), labels[:, 0])[:, 20:].any()  # a signal
 
 
 def test_each_class_has_its_images_below_its_name(photos, tmp_path):

@@ -26,7 +26,7 @@ from eyespot.report.charts import limits, reliability
 from eyespot.report.classes import galleries, uncertain_rows, worst_rows
 from eyespot.report.masks import mask_parts
 from eyespot.report.matrix import of_counts
-from eyespot.report.page import write_report
+from eyespot.report.page import _reduced, write_report
 from eyespot.short_names import short_names
 from eyespot.tasks.registry import TASKS
 from eyespot.training.loop import Outcome
@@ -131,6 +131,9 @@ def test_the_plan_has_the_values_that_the_terminal_shows_and_counts_have_their_p
     page, _, _ = class_report
     assert re.search(r'<td>depth</td><td class="value">uint8</td>', page)
     assert "<summary>1 file</summary>" in page
+    assert _reduced(24, 32) == " (reduced to 24 for the network)" and not _reduced(32, 32) + _reduced(
+        None, 32
+    )
 
 
 def test_equal_names_are_told_apart_by_their_folders():

@@ -13,6 +13,7 @@ from eyespot.data.header import Array
 from eyespot.data.surveys.survey import Survey
 from eyespot.pictures import class_colour, overlay, to_display, wide_curves, wrapped
 from eyespot.plurals import count
+from eyespot.short_names import short_names
 
 GAP = 8
 LINE, SMALL_LINE = 22, 16
@@ -27,6 +28,7 @@ PAIRS = 12
 """Images with masks that are shown."""
 NAMED = 24
 """Classes of masks in the legend."""
+VOID_TEXT = "hatched: void, not counted"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -
         members = np.flatnonzero(survey.labels == k)
         chosen = np.sort(rng.permutation(members)[:per_class]).tolist()
         shown = f", {len(chosen)} shown" * (len(chosen) < len(members))
-        cells = [Cell([_of_class(survey, row)], Path(survey.path(row)).name) for row in chosen]
+        names = short_names([survey.path(row) for row in chosen])
+        cells = [Cell([_of_class(survey, row)], name) for row, name in zip(chosen, names, strict=True)]
         title = f"{name}: {count(len(members), survey.word)}{shown}{'' if sections else _drawn(survey)}"
         sections.append(Section(title, cells, TILE))
     rest = len(survey.classes) - most_classes
@@ -100,7 +103,8 @@ def _of_class(survey: Survey, row: int) -> Image.Image:
 
 def _of_masks(survey: Survey) -> Section:
     rows = np.sort(np.random.default_rng(0).permutation(len(survey.labels))[:PAIRS]).tolist()
-    cells = [Cell(_pair(survey, row), Path(survey.path(row)).name) for row in rows]
+    names = short_names([survey.path(row) for row in rows])
+    cells = [Cell(_pair(survey, row), name) for row, name in zip(rows, names, strict=True)]
     shown = f", {len(rows)} shown" * (len(rows) < len(survey.labels))
     title = f"{count(len(survey.labels), survey.word)}, each beside its mask{shown}{_drawn(survey)}"
     return Section(title, cells, 2 * MASK_TILE + GAP // 2, legend_of(survey))
@@ -131,6 +135,8 @@ def legend_of(survey: Survey) -> list[tuple[str, str]]:
     legend = [(name, class_colour(k, overlapping) or "") for k, name in enumerate(names[:NAMED])]
     if len(names) > NAMED:
         legend.append((f"and {count(len(names) - NAMED, 'other class')}", ""))
+    if survey.mapping is not None and survey.mapping.void is not None:
+        legend.append((VOID_TEXT, ""))
     return legend
 
 
@@ -184,7 +190,7 @@ def _legend_rows(section: Section) -> list[list[tuple[int, str, str]]]:
     left = GAP
     for name, colour in section.legend:
         text = shortened(
-            name if colour else f"{name} (not coloured)" if not name.startswith("and ") else name,
+            name if colour or name == VOID_TEXT or name.startswith("and ") else f"{name} (not coloured)",
             WIDTH / 3,
             13,
         )

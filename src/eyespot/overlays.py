@@ -9,16 +9,13 @@ from PIL import Image, ImageColor
 
 from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
-from eyespot.pictures import class_colour, to_display, wide_curves
+from eyespot.pictures import class_colour, hatch, to_display, wide_curves
 
 LONGEST, SHORTEST = 480, 160
 """Pixels of the longer side of a picture: larger images are reduced, smaller ones enlarged."""
 SHARE = 0.4
 """Of a class's colour where it lies over an image; its border has all of it."""
 WRONG = "#e5141e"
-HATCH_LIGHT, HATCH_DARK = 255, 85
-HATCH = 8
-"""Pixels from a line of the hatching to the next one."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +68,7 @@ def painted(picture: Image.Image, layers: Sequence[Layer], void: NDArray[np.bool
         where = layer.where & ~void
         mixed[where] += SHARE * (colour - mixed[where])
         mixed[where & ~_inside(where)] = colour
-    y, x = np.indices(void.shape)
-    line = (x + y) % HATCH
-    mixed[void & (line < HATCH // 4)] = HATCH_DARK
-    mixed[void & (line >= HATCH // 4) & (line < HATCH // 2)] = HATCH_LIGHT
+    hatch(mixed, void)
     return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
 
 

@@ -74,7 +74,7 @@ WIDE_COLOURS = ("#1f6f8b", "#b2400f", "#5a7a1a", "#8b5fa8")
 
 
 def overlay(array: Array, labels: Array) -> Array:
-    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in its own colours, with those of the classes but the first over it.
+    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in its own colours, with those of the classes but the first over it, and void hatched.
 
     Where classes overlap, labels are (classes, *S): 1 where each is, painted one over the other.
     A signal is drawn as its first channel over a band of colours.
@@ -91,9 +91,23 @@ def overlay(array: Array, labels: Array) -> Array:
     for plane in planes:
         some = (plane > 0) & (plane < VOID_FROM)
         mixed[some] = 0.55 * mixed[some] + 0.45 * colours[(plane[some] - 1) % len(colours)]
+    if not axis:
+        hatch(mixed, labels == VOID_FROM)
     return mixed.clip(0, 255).astype(np.uint8)
 
 
+def hatch(mixed: Array, void: Array) -> None:
+    """Draw the lines of void (H, W) into a picture (H, W, 3); the larger the picture, the wider they are apart."""
+    apart = max(HATCH, max(void.shape) // 60)
+    y, x = np.indices(void.shape)
+    line = (x + y) % apart
+    mixed[void & (line < apart // 4)] = HATCH_DARK
+    mixed[void & (line >= apart // 4) & (line < apart // 2)] = HATCH_LIGHT
+
+
+HATCH_LIGHT, HATCH_DARK = 255, 85
+HATCH = 8
+"""Pixels from a line of the hatching to the next one, at the least."""
 MAP_COLOURS = (
     "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
 )

@@ -29,6 +29,7 @@ from eyespot.pictures import SMALL_FILE, embedded, to_display
 from eyespot.prediction.predictor import Predictor
 from eyespot.report.classes import uncertain_rows, worst_rows
 from eyespot.report.masks import WORST
+from eyespot.short_names import short_names
 
 SHOWN = 12
 """Images of each gallery that have a map."""
@@ -140,7 +141,10 @@ def write_evaluation(
     make_folder(folder)
     body = template("explanation", "evaluation.html.j2").render(
         limit=f"{limit:.3g}",
-        images=[drawn(e, limit, truth_sentence(e, evaluation.details, predictor)) for e in made],
+        images=[
+            drawn(e, limit, name, truth_sentence(e, evaluation.details, predictor))
+            for e, name in zip(made, short_names([e.path for e in made]), strict=True)
+        ],
         classes=[mean_pictures(c, scale_of(m.mean for m in of_classes)) for c in of_classes],
         gradient=gradient_css(),
         class_limit=f"{scale_of(m.mean for m in of_classes):.3g}",
@@ -175,9 +179,8 @@ def truth_sentence(explanation: Explanation, details: Any, predictor: Predictor)
     )
 
 
-def drawn(explanation: Explanation, limit: float, truth: str = "") -> dict[str, Any]:
+def drawn(explanation: Explanation, limit: float, name: str, truth: str = "") -> dict[str, Any]:
     made = pictures(explanation.image, explanation.map, limit)
-    name = Path(explanation.path).name
     keys: Sequence[str] = ("both",) if explanation.map.ndim == 1 else ("image", "both")
     text = f"Predicted {explanation.predicted}; explained: {explanation.target}"
     return {

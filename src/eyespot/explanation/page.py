@@ -14,6 +14,7 @@ from eyespot.explanation.trust import NAMES, signed
 from eyespot.pages.page import template, whole
 from eyespot.pictures import embedded
 from eyespot.plurals import count
+from eyespot.short_names import short_names
 
 if TYPE_CHECKING:
     from eyespot.explanation.result import Explanation
@@ -37,8 +38,11 @@ def content(explanations: Sequence["Explanation"]) -> dict[str, Any]:
     limit = scale_of(e.map for e in explanations)
     first = explanations[0] if explanations else None
     common = [n for n in first.notes if all(n in e.notes for e in explanations)] if first else []
+    names = short_names([e.path for e in explanations])
+    items = [item(e, limit, name) for e, name in zip(explanations, names, strict=True)]
+    own_notes = [[n for n in e.notes if n not in common] for e in explanations]
     return {
-        "items": [item(e, limit) | {"notes": [n for n in e.notes if n not in common]} for e in explanations],
+        "items": [shown | {"notes": notes} for shown, notes in zip(items, own_notes, strict=True)],
         "common": common,
         "limit": f"{limit:.3g}",
         "has_ends": not all(is_constant(e.map) for e in explanations),
@@ -50,10 +54,10 @@ def content(explanations: Sequence["Explanation"]) -> dict[str, Any]:
     }
 
 
-def item(explanation: "Explanation", limit: float) -> dict[str, Any]:
+def item(explanation: "Explanation", limit: float, name: str = "") -> dict[str, Any]:
     """One image on the page."""
     drawn = pictures(explanation.image, explanation.map, limit)
-    name = Path(explanation.path).name
+    name = name or Path(explanation.path).name
     if explanation.map.ndim == 1:
         drawn = {"both": drawn["both"]}
     alts = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from eyespot.invariances.original import Original, read_original
 from eyespot.invariances.result import Invariance
 from eyespot.invariances.views import View
 from eyespot.pictures import embedded, overlay, to_display
+from eyespot.short_names import short_names
 
 SHOWN = 3
 """Images of a change that are shown."""
@@ -46,6 +46,7 @@ def _of_classes(result: Invariance, a: Assessed) -> Iterator[Example]:
     after = measurement.changed[view.key]
     correct = np.ones(len(before), bool) if images.labels is None else before == images.labels
     classes = images.predictor.classes
+    names = short_names(images.paths)
     for i in spread(np.flatnonzero(correct & (after != before)), before):
         try:
             original = read_original(images.paths[i], i, images.predictor.preprocessing)
@@ -56,7 +57,7 @@ def _of_classes(result: Invariance, a: Assessed) -> Iterator[Example]:
             (picture(original.array), f"predicted {classes[before[i]]}"),
             (picture(changed), f"changed: {classes[after[i]]}"),
         ]
-        yield Example(Path(images.paths[i]).name, pictures)
+        yield Example(names[i], pictures)
 
 
 def spread(rows: Any, classes: Any) -> list[int]:
@@ -76,6 +77,7 @@ def _of_masks(result: Invariance, a: Assessed) -> Iterator[Example]:
     same = a.measured.same[a.at]
     output = images.predictor.output
     k = len(images.predictor.classes)
+    names = short_names(images.paths)
     for i in np.argsort(same, kind="stable")[: SHOWN - 1].tolist():
         if same[i] == 1:
             return
@@ -93,7 +95,7 @@ def _of_masks(result: Invariance, a: Assessed) -> Iterator[Example]:
         pictures = [
             (picture(array if m is None else overlay(array, m)), caption) for array, m, caption in shown
         ]
-        yield Example(Path(images.paths[i]).name, pictures)
+        yield Example(names[i], pictures)
 
 
 def picture(array: Array) -> str:

@@ -60,6 +60,11 @@ def _value_and_interval(score: Score) -> tuple[str, str]:
     return value, bracket.strip() + rest
 
 
+def _reduced(side: int | None, size: int | None) -> str:
+    """That the network was trained to its end at a smaller size, at which it predicts too; empty where it was not."""
+    return f" (reduced to {side} for the network)" if side and size and side < size else ""
+
+
 def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str, Any]:
     """What every report says, whatever was learned."""
     size = plan.config.size if survey.preprocessing.fit == OWN else survey.preprocessing.size
@@ -67,7 +72,8 @@ def frame(card: Card, outcome: Outcome, plan: Plan, survey: Survey) -> dict[str,
         "card": card,
         "word": survey.word,
         "size": " × ".join([str(size)] * survey.preprocessing.dim)
-        + " frames" * (survey.preprocessing.view == "spectrum"),
+        + " frames" * (survey.preprocessing.view == "spectrum")
+        + _reduced(outcome.side if survey.preprocessing.fit != OWN else None, size),
         "ended": outcome.ended,
         "machine": f"{platform.machine()}, {cores()} cores, {plan.config.device}",
         "trained": len(plan.train),
