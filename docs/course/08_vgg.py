@@ -29,8 +29,9 @@ def with_weights(description):
 # %%
 # Statement 8.1: VGG is a table
 # -----------------------------
-# Each column is a network, and each row a convolution that follows its max-pooling or the image. The table is read from the
-# modules of the networks. The number in a network's name is the number of its layers with weights.
+# Each column is a network, from the image at the top to the classes at the bottom; conv3-64 is a convolution of 3 x 3 with
+# 64 filters. The table is read from the modules of the networks. The number in a network's name is the number of its layers
+# with weights.
 
 
 def rows_of(description):
@@ -151,7 +152,7 @@ for name, description in described.items():
 # %%
 # Statement 8.5: most of the parameters are in the dense layers, and most of the work is not
 # ------------------------------------------------------------------------------------------
-# The first dense layer sees 512 x 7 x 7 values, and alone has three quarters of VGG-16's parameters. Each of its weights is
+# The first dense layer sees 512 x 7 x 7 values, and alone has nearly three quarters of VGG-16's parameters. Each of its weights is
 # used once per image, while the weights of a convolution are used at every position.
 
 

@@ -77,8 +77,8 @@ assert not list(fixed.downsample.parameters())
 # Statement 10.3: with norms, the gradient grows a thousandfold on its way back through a plain network
 # -----------------------------------------------------------------------------------------------------
 # The norm of the gradient at each convolution, for new weights and random images. ``eyespot inspect resnet56 --gradients``
-# prints this table. In the plain network it is some thousand times as large at the image as at the end; in the residual
-# one some ten times. Norms and shortcuts need each other: without norms, each shortcut adds to the signal, and the gradient
+# prints such numbers. In the plain network it is thousands of times as large at the image as at the end; in the residual
+# one about fifteen times. Norms and shortcuts need each other: without norms, each shortcut adds to the signal, and the gradient
 # of the residual network is the one that grows.
 
 gradients = inspect_gradients("resnet56", size=16, width=8)
@@ -111,7 +111,8 @@ def spread(variant):
 for variant, (_, _, label) in LINES.items():
     print(f"{label:25}largest over smallest {spread(variant):10.3g}")
 
-assert gradients.ratio("without skips") > 500
+assert gradients.ratio("without skips") > 1000
+assert 10 < gradients.ratio("new weights") < 20
 assert gradients.ratio("without skips") > 30 * gradients.ratio("new weights")
 assert spread("without skips") > 10 * spread("new weights")
 assert spread("without norms") > 30 * spread("without both")
@@ -120,8 +121,8 @@ assert spread("without norms") > 30 * spread("without both")
 # Statement 10.4: a plain network of 56 layers learns worse than one of 20, and a residual one does not
 # -----------------------------------------------------------------------------------------------------
 # The same layers with and without shortcuts, trained on 1,437 digits for 15 epochs, three times each. It is the loss on the
-# images of the training that is worse, so it is no overfitting: the deeper network could be the shallower one, with layers
-# that change nothing, but it is not reached.
+# training images that is worse, so it is no overfitting: the deeper network could be the shallower one, with layers that
+# change nothing, but the training does not get there. With shortcuts, both end near zero.
 
 
 def losses(kind, layers):
@@ -155,7 +156,7 @@ for kind in ("plain", "residual"):
 
 assert losses("plain", 56)[:, -1].min() > 3 * losses("plain", 20)[:, -1].max()
 assert losses("residual", 56)[:, -1].max() < losses("plain", 20)[:, -1].min()
-assert losses("residual", 56)[:, -1].max() < 0.01
+assert max(losses("residual", 20)[:, -1].max(), losses("residual", 56)[:, -1].max()) < 0.01
 
 # %%
 # The stored network is loaded, and its accuracy on the 360 test digits computed again.
@@ -219,8 +220,8 @@ assert 0.94 < share < 0.96
 # Statement 10.6: without one of its blocks, the residual network is nearly as good, and the plain one fails
 # ----------------------------------------------------------------------------------------------------------
 # A block is deleted from the trained network by leaving its shortcut alone in its place (Veit et al. 2016). Half of
-# the paths of the residual network do not meet it. The plain network has one path, and none is left. Only the first two
-# blocks of the residual network are missed: what they make, all others build on.
+# the paths of the residual network do not meet it. The plain network has one path, and none is left. In the residual
+# network the first two blocks are missed most, with a quarter of the accuracy: what they make, all others build on.
 
 
 def deleted(network, stage, number):
@@ -260,9 +261,10 @@ assert np.median(without["residual"]) > accuracy(residual) - 0.02
 assert without["residual"].min() > 0.6
 assert without["plain"].max() < 0.3 and np.median(without["plain"]) < 0.15
 assert (without["residual"] > 0.95).sum() >= 22
+assert without["residual"][:2].max() < 0.8 and without["residual"][2:].min() > 0.88
 
 # %%
-# With more of them deleted at random, the residual network becomes worse little by little: the mean of 20 choices.
+# With more of them deleted at random, the residual network becomes worse step by step: the mean of 20 choices.
 
 
 def several_deleted(network, count, rng):

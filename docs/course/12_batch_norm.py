@@ -130,7 +130,7 @@ assert spread_after(0.01, 1e-5) > 0.95 and spread_after(0.01, 1e-3) < 0.35
 # Statement 12.4: larger learning rates are possible
 # --------------------------------------------------
 # A VGG of six convolutions on the built-in digits, for six epochs of plain SGD with momentum, three times for each learning
-# rate. With the norms the range of rates that work is wider, and ends later.
+# rate. With the norms the range of rates that work is wider: it ends at 0.1 instead of 0.03, one step of this grid later.
 
 
 def of_norm(norm):
@@ -163,10 +163,11 @@ def largest_rate(norm):
 
 print("largest rate that works: with norms", largest_rate("batch"), "and without", largest_rate("none"))
 assert len(stored["runs"]) == 2 * 7 * 3
-assert largest_rate("batch") >= 3 * largest_rate("none")
+assert (largest_rate("batch"), largest_rate("none")) == (0.1, 0.03)
+assert np.median(of_norm("batch")[1][0]) > 0.9 > np.median(of_norm("none")[1][0])
 
 # %%
-# Both fail at the rate of 1, so norms are no licence for any rate. One run with each kind at the rate of 0.1 is done again
+# Both fail at the rate of 0.3 and above, so norms do not allow any rate. One run with each kind at the rate of 0.1 is done again
 # here, for two epochs.
 
 with np.load(DIGITS) as file:
@@ -203,7 +204,8 @@ def train(network, steps, rate, after_step=None):
 again = {norm: accuracy(train(new_network(norm, 0), 46, 0.1)) for norm in ("batch", "none")}
 print({norm: f"{share:.1%}" for norm, share in again.items()})
 assert again["batch"] > 0.6 and again["none"] < 0.4
-assert max(of_norm("batch")[1][-2].max(), of_norm("none")[1][-2].max()) < 0.3
+too_large = np.array(of_norm("batch")[0]) >= 0.3
+assert max(of_norm(norm)[1][too_large].max() for norm in ("batch", "none")) < 0.3
 
 # %%
 # Statement 12.5: why it helps is unresolved; the loss surface is smoother, which can be measured

@@ -130,8 +130,8 @@ assert 572 in fitting and np.all(np.diff(fitting) == 16)
 assert eyespot.inspect("unet", size=570).output_shape == (2, 570, 570)
 
 # %%
-# Statement 13.3: a U-Net learns to separate cells in a minute
-# ------------------------------------------------------------
+# Statement 13.3: a small U-Net learns to mark cells
+# --------------------------------------------------
 # 48 images of touching cells, which are simulated, and 12 others for the test. The stored weights are loaded, and the
 # predictions for the 12 images made here. Dice is twice the overlap over the sum of both areas.
 
@@ -179,8 +179,8 @@ assert dice(np.ones_like(truth)) < 0.75
 # Statement 13.4: without its skip connections it no longer knows where
 # ---------------------------------------------------------------------
 # The same network was trained with zeros in the place of the maps that the skip connections bring. It finds the cells, and
-# even takes fewer specks for one, but their borders and the gaps between them are gone: twice as many pixels within two
-# pixels of a border are wrong.
+# is even right more often away from their borders, but it draws the borders and the gaps worse: about 1.7 times as many
+# pixels within two pixels of a border are wrong.
 
 
 def close_skips(network):
@@ -213,8 +213,9 @@ for name in ("unet", "without-skips"):
 
 at_borders = {name: of_runs(name, "wrong_at_borders") for name in ("unet", "without-skips")}
 assert at_borders["without-skips"].min() > 1.4 * at_borders["unet"].max()
+assert 1.6 < at_borders["without-skips"].mean() / at_borders["unet"].mean() < 1.9
 assert of_runs("without-skips", "dice").max() < of_runs("unet", "dice").min()
-assert of_runs("without-skips", "wrong_elsewhere").max() < 0.01
+assert of_runs("without-skips", "wrong_elsewhere").max() < of_runs("unet", "wrong_elsewhere").min()
 
 # %%
 # One of the test images. Black pixels are missed, orange ones are false.
@@ -251,8 +252,8 @@ print(f"closed after training: Dice {dice(closed):.3f}, wrong near borders {wron
 assert dice(closed) < dice(masks["without-skips"]) - 0.05
 
 # %%
-# Statement 13.5: FC-DenseNet does it with a third of the parameters
-# ------------------------------------------------------------------
+# Statement 13.5: FC-DenseNet has under a third of U-Net's parameters
+# -------------------------------------------------------------------
 # FC-DenseNet (Jégou et al. 2016) is a U-Net of dense blocks: "one hundred layers tiramisu". The networks of the papers:
 
 papers = {name: eyespot.inspect(name, size=224) for name in ("unet", "fcdensenet56", "fcdensenet103")}
@@ -265,7 +266,7 @@ assert papers["fcdensenet103"].parameters == 9_322_091
 
 # %%
 # On the cells, a small form with fewer parameters than the small U-Net is a little better after the same number of
-# steps, and each step takes three times the multiply-adds.
+# steps, and each step takes more than three times the multiply-adds.
 
 fcdensenet = load("fcdensenet", "fcdensenet56", SMALL_FCDENSENET)
 masks["fcdensenet"] = predicted(fcdensenet)
@@ -278,6 +279,6 @@ work = {
 print("multiply-adds for an image of 128 x 128:", work)
 assert abs(dice(masks["fcdensenet"]) - of_runs("fcdensenet", "dice")[0]) < 0.003
 assert of_runs("fcdensenet", "dice").min() > of_runs("unet", "dice").max()
-assert work["fcdensenet"] > 2 * work["unet"]
+assert work["fcdensenet"] > 3 * work["unet"]
 assert of_runs("fcdensenet", "parameters").max() < of_runs("unet", "parameters").min()
 assert sum(p.numel() for p in fcdensenet.parameters()) == of_runs("fcdensenet", "parameters")[0]

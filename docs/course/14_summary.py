@@ -43,7 +43,7 @@ assert count.convolution == 9 and count.dense == (224 * 224) ** 2
 # %%
 # Statement 14.2: layer upon layer, a unit sees more of the image
 # ---------------------------------------------------------------
-# From 3 pixels to 212 in VGG-16 (:doc:`page 8 </lecture/08_vgg>`), from edges to things that only one class has
+# From 3 pixels to 212 in VGG-16 (:doc:`page 8 </lecture/08_vgg>`), from edges to things that some classes have and others do not
 # (:doc:`page 9 </lecture/09_what_layers_see>`). Most of VGG's parameters are in its dense layers, which later networks do
 # without.
 
