@@ -172,5 +172,5 @@ def test_channels_in_files_are_trained_evaluated_and_predicted(tmp_path, capsys)
             write(tmp_path / "new" / f"{i}_{kind}.png", channel(i, 50 * k))
     app(["predict", str(tmp_path / "run"), str(tmp_path / "new"), "-o", str(out)], standalone_mode=False)
     assert sorted(path.name for path in out.iterdir()) == ["7.png", "8.png"]
-    prediction = eyespot.load(tmp_path / "run")(str(tmp_path / "new" / "7_bf.png"))[0]
-    assert "a file for each of bf,gfp" in prediction.error
+    with pytest.raises(eyespot.UserError, match="a file for each of bf,gfp"):
+        eyespot.load(tmp_path / "run")(str(tmp_path / "new" / "7_bf.png"))

@@ -359,7 +359,7 @@ REFUSED = [
     (dict(x=np.ones(9), kernel=np.ones(3), stride=0), "stride is 0; it must be 1 or more"),
     (dict(x=np.ones(9), kernel=np.ones(3), dilation=-1), "dilation is -1"),
     (dict(x=np.ones(9), kernel=np.ones(3), stride=1.5), "stride is 1.5; it must be a whole number"),
-    (dict(x=np.ones(9), kernel=np.ones(3), stride=[1, 2]), r"stride \(1, 2\) has 2 numbers for 1 spatial axes"),
+    (dict(x=np.ones(9), kernel=np.ones(3), stride=[1, 2]), r"stride \(1, 2\) has 2 numbers for 1 spatial axis"),
     (dict(x=np.ones((0, 9)), kernel=np.ones((1, 3))), r"image \(0, 9\) and kernel \(1, 3\) must not be empty"),
     (dict(x=np.ones(9), kernel=np.ones(0)), r"image \(9,\) and kernel \(0,\) must not be empty"),
     (dict(x=np.ones(9), kernel=np.ones(3), mode="sane"), "did you mean 'same'"),

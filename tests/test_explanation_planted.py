@@ -55,7 +55,7 @@ def test_a_watermark_in_nine_tenths_of_a_class_is_named_and_none_where_there_is_
         assert sentences == [] and "watermark or a border" not in page
         return
     (sentence,) = sentences
-    assert "become plus when only their top right (6% of the image) is taken from plus" in sentence
+    assert "became plus when only their top right (6% of the image) is taken from plus" in sentence
     assert sentence in page
 
 

@@ -117,10 +117,10 @@ def test_progress_is_over_the_images(cli, run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("eyespot.explanation.explain.track", track)
     assert cli("explain", folder, *paths, "-o", tmp_path / "p").code == 0
-    assert tracked == [(6, "grad-cam")]
+    assert tracked == [(6, "grad-cam, images")]
     tracked.clear()
     assert cli("explain", folder, *paths, "-o", tmp_path / "o", "--method", "occlusion").code == 0
-    assert len(tracked) == 6 and all(what.startswith("occlusion: ") for _, what in tracked)
+    assert len(tracked) == 6 and all(what.startswith("occlusion of ") for _, what in tracked)
     tracked.clear()
     monkeypatch.setattr("eyespot.explanation.explain.MANY", 6)
     assert cli("explain", folder, *paths, "-o", tmp_path / "m", "--method", "occlusion").code == 0

@@ -109,7 +109,7 @@ def test_the_list_of_commands_cuts_no_sentence(cli, terminal, columns):
 def test_quiet_prints_the_result_alone(cli, commands, monkeypatch):
     monkeypatch.setattr(console, "FIRST_SECONDS", -1)
     monkeypatch.setattr(console, "FIRST_WORK", 0)
-    assert "decoding, files: " in cli(*commands["evaluate"]).err
+    assert "reading headers, files: " in cli(*commands["evaluate"]).err
     for name in ("evaluate", "inspect", "weights"):
         result = cli(*commands[name], "-q")
         assert result.code == 0 and result.out and result.err == "", name
