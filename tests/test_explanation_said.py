@@ -124,7 +124,7 @@ def test_progress_is_over_the_images(cli, run, tmp_path, monkeypatch):
     tracked.clear()
     monkeypatch.setattr("eyespot.explanation.explain.MANY", 6)
     assert cli("explain", folder, *paths, "-o", tmp_path / "m", "--method", "occlusion").code == 0
-    assert tracked == [(6, "occlusion")]
+    assert tracked == [(6, "occlusion, images")]
 
 
 def test_stages_without_places_are_named(cli, run, tmp_path):
