@@ -288,6 +288,21 @@ def test_masks(mask_client):
     assert [c["pixels"] for c in got["classes"]] == np.bincount(want.ravel(), minlength=2).tolist()
 
 
+@pytest.mark.parametrize("is_short", [False, True])
+def test_a_mask_as_tiff_is_the_file_that_predict_writes(mask_client, tmp_path, is_short):
+    path = tmp_path / "a.tif"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30), np.uint8)
+    tifffile.imwrite(path, pixels, resolution=(300, 200), resolutionunit=3)
+    if is_short:  # one number, where the standard has two
+        with tifffile.TiffFile(path, mode="r+") as file:
+            file.pages.first.tags["XResolution"].overwrite(300, dtype="H")
+    predictor_of_card(mask_card()).write([path], WriteRequest("run", tmp_path / "out"))
+    written = (tmp_path / "out" / "a.tif").read_bytes()
+    assert post(mask_client, path.read_bytes(), path="/v1/predict?format=tiff").content == written
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as file:
+        assert file.pages.first.tags["XResolution"].value == (300, 1)
+
+
 def test_a_full_queue_is_503_with_retry_after(service, client):
     place = service.queue.place
     with place(), place(), place(), place():

@@ -13,6 +13,10 @@ from eyespot.data.header import Array
 X_RESOLUTION, Y_RESOLUTION, UNIT = 282, 283, 296
 """Numbers of tags of TIFF."""
 NO_UNIT = 1
+MOST_DOTS = 10**6
+"""Per inch: more is a mistake, and fits in no PNG."""
+Source = Path | io.BytesIO
+"""A file, or the content of one."""
 
 
 def tiff_bytes(values: Array, how: dict[str, Any], colours: bool) -> bytes:
@@ -41,16 +45,17 @@ def _as_pillows(how: dict[str, Any]) -> dict[str, Any]:
     return {"x_resolution": x, "y_resolution": y, "resolution_unit": how["resolutionunit"]}
 
 
-def dots_per_inch(source: Path) -> dict[str, Any]:
+def dots_per_inch(source: Source) -> dict[str, Any]:
     """The resolution of an image, as Pillow writes it; empty where it has none."""
     try:
         with Image.open(source) as image:
-            return {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+            dpi = image.info.get("dpi", ())
+            return {"dpi": dpi} if dpi and all(isfinite(n) and 0 < n < MOST_DOTS for n in dpi) else {}
     except (OSError, Image.DecompressionBombError):
         return {}
 
 
-def resolution_of(source: Path) -> dict[str, Any]:
+def resolution_of(source: Source) -> dict[str, Any]:
     """The resolution of an image, as tifffile writes it; empty where it has none."""
     try:
         import tifffile
@@ -59,16 +64,25 @@ def resolution_of(source: Path) -> dict[str, Any]:
     try:
         with tifffile.TiffFile(source) as file:
             tags = file.pages.first.tags
-            ratios = [tags[name].value for name in ("XResolution", "YResolution") if name in tags]
-            if len(ratios) == 2 and all(r[0] and r[1] for r in ratios):
-                unit = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else NO_UNIT
-                return {"resolution": tuple(r[0] / r[1] for r in ratios), "resolutionunit": unit}
+            ratios = [_ratio(tags[name].value) for name in ("XResolution", "YResolution") if name in tags]
+            if len(ratios) == 2 and all(ratios):
+                unit = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else NO_UNIT
+                known = int(unit) if isinstance(unit, int) else NO_UNIT
+                return {"resolution": tuple(ratios), "resolutionunit": known}
     except (OSError, tifffile.TiffFileError):
         return _of_dots(source)
     return {}
 
 
-def _by_pillow(source: Path) -> dict[str, Any]:
+def _ratio(value: Any) -> float:
+    """Of a tag's two whole numbers, or its only one, as some programs write it; 0 where it is neither."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    if len(numbers) not in (1, 2) or not all(isinstance(n, int | float) and n > 0 for n in numbers):
+        return 0.0
+    return numbers[0] / numbers[1] if len(numbers) == 2 else float(numbers[0])
+
+
+def _by_pillow(source: Source) -> dict[str, Any]:
     try:
         with Image.open(source) as image:
             tags = getattr(image, "tag_v2", None)
@@ -82,6 +96,6 @@ def _by_pillow(source: Path) -> dict[str, Any]:
     return {"resolution": ratios, "resolutionunit": int(tags.get(UNIT, NO_UNIT))}
 
 
-def _of_dots(source: Path) -> dict[str, Any]:
+def _of_dots(source: Source) -> dict[str, Any]:
     dpi = dots_per_inch(source).get("dpi")
     return {"resolution": tuple(map(float, dpi)), "resolutionunit": 2} if dpi and all(dpi) else {}

@@ -4,6 +4,7 @@ What writes them is imported where it is used, since a machine that only predict
 """
 
 import base64
+import io
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,13 +86,18 @@ def _fits_png(output: Any, values: Array) -> bool:
 
 
 def encoded(output: Any, values: Array, kind: str, source: bytes) -> MaskFile:
-    """The values as a file. source   the content of the image, for the affine of NIfTI"""
+    """The values as a file. source   the content of the image, for the affine of NIfTI, and the resolution of others"""
     from eyespot.prediction.mask_files import encoded_map
+    from eyespot.prediction.tiff_output import dots_per_inch, resolution_of
 
     if kind == "nifti":
         return MaskFile(kind, _nifti(values, source, output.multilabel))
     colours = not output.multilabel and values.ndim > output.preprocessing.dim
-    return MaskFile(kind, encoded_map(values, ENDINGS[kind], colours=colours))
+    content = io.BytesIO(source)
+    how = {"png": dots_per_inch, "tiff": resolution_of}
+    return MaskFile(
+        kind, encoded_map(values, ENDINGS[kind], how[kind](content) if kind in how else {}, colours)
+    )
 
 
 def _nifti(values: Array, source: bytes, overlapping: bool) -> bytes:
