@@ -114,5 +114,6 @@ def test_masks_are_shown_over_their_images_with_a_legend():
     assert page.count("<img") == 2 and page.count("swatch") == 2 and "cell" in page  # the style names it once
     assert "24 x 40" not in page and "40 x 24" in page
     assert sum(predictions[0].shares().values()) == pytest.approx(1)
+    assert re.search(r"background: [\d.]+%", page) and re.search(r"background: [\d.]+%", str(predictions))
     assert repr(predictions[0]).startswith("MaskPrediction('(image)', 40 x 24  ")
     assert "MaskPrediction" not in repr(predictions) and "background" in repr(predictions)

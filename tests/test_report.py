@@ -136,6 +136,14 @@ def test_the_plan_has_the_values_that_the_terminal_shows_and_counts_have_their_p
     )
 
 
+def test_many_classes_say_how_they_are_ordered():
+    names = [f"c{k}" for k in range(60)]
+    details = replace(class_details(np.eye(60), range(60), noise(60, 4, 4, 3)), classes=names)
+    evaluation = evaluation_of(details, {})
+    assert "\nclasses by F1, the lowest first:\nclass " in str(evaluation)
+    assert "the lowest first" not in str(evaluation_of(class_details(np.eye(4), range(4)), {}))
+
+
 def test_equal_names_are_told_apart_by_their_folders():
     details = class_details([[0.9, 0.1, 0, 0]] * 3, [1, 1, 1], noise(3, 32, 32, 3))
     details = replace(details, paths=["zoo/lab1/1.png", "zoo/lab2/1.png", "zoo/lab2/2.png"])

@@ -26,6 +26,7 @@ from eyespot.evaluation.evaluation import (
     in_order_of,
     nothing_usable,
     of_sources,
+    order_line,
     over_what,
 )
 from eyespot.evaluation.files import notes_about_files
@@ -68,7 +69,10 @@ class ClassDetails:
         return WORD[self.pixels[0].ndim - 1]
 
     def table(self, scores: dict[str, Any]) -> list[str]:
-        return long_table(*self.columns(scores), "class", len(self.classes))
+        return [
+            *order_line(scores["classes"], "F1"),
+            *long_table(*self.columns(scores), "class", len(self.classes)),
+        ]
 
     def columns(self, scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows = [

@@ -226,6 +226,11 @@ def in_order_of(of_classes: dict[str, Any], key: str) -> list[tuple[str, Any]]:
     return sorted(present, key=lambda item: item[1][key]["value"])
 
 
+def order_line(of_classes: dict[str, Any], title: str) -> list[str]:
+    """How `in_order_of` has ordered the classes; nothing where they keep their order."""
+    return [f"classes by {title}, the lowest first:"] * (len(of_classes) > MANY)
+
+
 def nothing_usable(errors: dict[str, str]) -> str:
     """The sentence for a data set of which no sample can be used, by the reason for each."""
     path, reason = next(iter(errors.items()))

@@ -28,6 +28,7 @@ from eyespot.evaluation.evaluation import (
     in_order_of,
     nothing_usable,
     of_sources,
+    order_line,
     over_what,
 )
 from eyespot.evaluation.files import notes_about_files
@@ -98,7 +99,10 @@ class MaskDetails:
         return over_what(self.groups, self.word)
 
     def table(self, scores: dict[str, Any]) -> list[str]:
-        return long_table(*self.columns(scores), "class", len(scores["classes"]))
+        return [
+            *order_line(scores["classes"], "IoU"),
+            *long_table(*self.columns(scores), "class", len(scores["classes"])),
+        ]
 
     def columns(self, scores: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows = [

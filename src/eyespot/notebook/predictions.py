@@ -74,7 +74,7 @@ def of_masks(predictions: Sequence[Any]) -> str:
 
 def _shares(p: Any) -> str:
     ordered = sorted(p.shares().items(), key=lambda item: -item[1])
-    return html.line(", ".join(f"{name} {share:.1%}" for name, share in ordered[:4]))
+    return html.line(", ".join(f"{name}: {share:.1%}" for name, share in ordered[:4]))
 
 
 def _overlay(p: Any, name: str) -> str:

@@ -76,7 +76,7 @@ class MaskPrediction:
         if self.labels is None:
             return f"cannot be read: {self.error}"
         axes = self.labels.shape[self.labels.dtype == bool :]
-        shares = [f"{name} {share:.1%}" for name, share in self.shares().items()]
+        shares = [f"{name}: {share:.1%}" for name, share in self.shares().items()]
         more = f" and {len(shares) - 6} more" * (len(shares) > 6)
         return f"{' x '.join(map(str, axes))}  {', '.join(shares[:6])}{more}"
 
