@@ -7,7 +7,7 @@ import pytest
 import eyespot
 from conftest import write_set
 from eyespot.errors import UserError
-from eyespot.evaluation.masks import _about_specks
+from eyespot.evaluation.masks import _about_few, _about_specks
 
 UPRIGHT = np.diag([1.0, 1, 2, 1])
 MOVED = np.diag([-1.0, -1, 2, 1])
@@ -70,3 +70,10 @@ def test_it_is_said_which_set_was_measured(trained, tmp_path):
     write_set(tmp_path / "new" / "train", per_class=4)
     write_set(tmp_path / "new" / "test", per_class=4, seed=5)
     assert "12 images of the test set; " in str(eyespot.evaluate(run.folder, tmp_path / "new"))
+
+
+def test_few_images_are_a_warning_about_their_interval():
+    """Resampling two volumes cannot show how volumes differ, also where each is a group of its own."""
+    (line,) = _about_few(2, "volume", None)
+    assert line.startswith("warning: the scores come from 2 volumes only") and "5 volumes" in line
+    assert not _about_few(5, "volume", None)

@@ -43,11 +43,11 @@ def grouping(names: Sequence[str] | None, share: str = "") -> Grouping | None:
     return Grouping(list(names), share)
 
 
-def few_groups(n: int) -> str:
-    """Why scores on so few groups say little."""
+def few_groups(n: int, what: str = "group") -> str:
+    """Why scores on so few groups, or images that are resampled, say little."""
     return (
-        f"the scores come from {count(n, 'group')} only, so their intervals are a rough guide: "
-        f"with {FEW} groups or more they say what to expect of a new one"
+        f"the scores come from {count(n, what)} only, so their intervals are a rough guide: "
+        f"with {count(FEW, what)} or more they say what to expect of a new one"
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eyespot.console import long_table, track
 from eyespot.data.duplicates.recognise import Looked
-from eyespot.data.groups import Grouping
+from eyespot.data.groups import FEW, Grouping, few_groups
 from eyespot.data.header import WORD, Array, Header
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks.mapping import VOID
@@ -264,8 +264,15 @@ def evaluation_of(
     order = np.argsort([case.iou for case in cases], kind="stable")
     details = MaskDetails(keeping_maps([cases[i] for i in order]), word, classes, groups)
     sizes = [case.sizes for case in cases if case.sizes is not None]
-    notes = (*notes, *_about_specks(sizes, word), *(groups.notes() if groups else ()))
+    notes = (*notes, *_about_specks(sizes, word), *_about_few(len(cases), word, groups))
     return Evaluation(scores, classes, details, errors, notes)
+
+
+def _about_few(n: int, word: str, groups: Grouping | None) -> tuple[str, ...]:
+    """The warning that intervals from resampling few images, or groups of them, are too narrow."""
+    if groups:
+        return groups.notes()
+    return (f"warning: {few_groups(n, word)}",) if n < FEW else ()
 
 
 def _about_specks(sizes: list[tuple[NDArray[np.int64], NDArray[np.int64]]], word: str) -> Iterator[str]:
