@@ -1,4 +1,4 @@
-"""Train a U-Net, and the same one without skip connections, on microscope images of nuclei, for page 13.
+"""Train a U-Net, the same one without skip connections, and an FC-DenseNet on microscope images of nuclei, for page 13.
 
     python docs/course/models/make_nuclei.py nuclei
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from make_cells import BATCH, RATE, SEEDS, SIDE, STEPS, make
+from make_cells import BATCH, NETWORKS, RATE, SEEDS, SIDE, STEPS, make
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -143,7 +143,7 @@ def main() -> None:
     truth = np.stack([mask for _, mask in pairs])
     runs = []
     for seed in SEEDS:
-        for name in ("unet", "without-skips"):
+        for name in NETWORKS:
             network = train(name, seed, training)
             parameters = sum(p.numel() for p in network.parameters())
             runs.append(
