@@ -6,7 +6,7 @@ Augmentation teaches a network by examples what does not change the label. A con
 knowledge built in: what lies close together belongs together, and a feature is the same wherever it lies.
 """
 
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,13 +21,13 @@ from eyespot.convolution import as_matrix, convolve, correlate
 BLUE = "#1f6f8b"
 ORANGE = "#c2410c"
 GREY = "#6b7280"
-HERE = Path(sys.argv[0]).parent  # where this script lies; the gallery has no __file__
 
 # %%
 # Statement 3.1: neighbouring pixels carry similar information
 # ------------------------------------------------------------
 # The correlation of two pixels falls with their distance. It is measured on a photograph of Grace Hopper (public domain,
-# part of matplotlib), on 30 small pictures of CIFAR-10 (Krizhevsky 2009), and on the photograph with its pixels shuffled.
+# part of matplotlib), on 20 small pictures of CIFAR-10 (Krizhevsky 2009; they come with the package foolbox), and on the
+# photograph with its pixels shuffled.
 
 
 def correlation(image, distances):
@@ -39,13 +39,14 @@ with get_sample_data("grace_hopper.jpg") as file:
     photo = np.asarray(Image.open(file).convert("L"), float)
 rng = np.random.default_rng(0)
 shuffled = rng.permutation(photo.ravel()).reshape(photo.shape)
-sheet = np.asarray(Image.open(HERE / "images" / "cifar.png").convert("L"), float)
-pictures = sheet.reshape(10, 32, 3, 32).swapaxes(1, 2).reshape(-1, 32)
+foolbox = find_spec("foolbox")
+assert foolbox and foolbox.origin, "the pictures of this page come with a package: pip install foolbox"
+files = sorted((Path(foolbox.origin).parent / "data").glob("cifar10_*.png"))
+rows = np.stack([np.asarray(Image.open(file).convert("L"), float) for file in files])
 
 far = np.array([1, 2, 4, 8, 16, 32, 64, 128])
 near = far[far < 32]
 of_photo = correlation(photo, far)
-rows = pictures.reshape(30, 32, 32)
 of_pictures = np.array([np.corrcoef(rows[:, :, d:].ravel(), rows[:, :, :-d].ravel())[0, 1] for d in near])
 of_shuffled = correlation(shuffled, far)
 
@@ -58,7 +59,7 @@ assert np.abs(of_shuffled).max() < 0.02
 
 figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
 axis.semilogx(far, of_photo, "o-", base=2, color=BLUE, label="photograph, 600 x 512")
-axis.semilogx(near, of_pictures, "s-", base=2, color=ORANGE, label="30 pictures, 32 x 32")
+axis.semilogx(near, of_pictures, "s-", base=2, color=ORANGE, label="20 pictures, 32 x 32")
 axis.semilogx(far, of_shuffled, "^-", base=2, color=GREY, label="photograph, pixels shuffled")
 axis.set(xlabel="distance in pixels", ylabel="correlation", ylim=(-0.1, 1.05))
 axis.set_xticks(far, far)

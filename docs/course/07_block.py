@@ -9,6 +9,7 @@ smaller do to a network. ``docs/course/models/make_pooling.py`` trained the netw
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -226,12 +227,15 @@ assert (
 # Statement 7.6: these are the networks, and they still predict the same
 # ----------------------------------------------------------------------
 # The networks of the first seed lie beside this page, with weights of 16 bits. They are loaded into the code as it is now, and
-# predict 30 pictures again: as many are right as when they were stored.
+# predict 20 pictures again, of the test set of CIFAR-10 (Krizhevsky 2009; they come with the package foolbox): as many are
+# right as when they were stored.
 
-sheet = np.array(Image.open(HERE / "images" / "cifar.png"))
-tiles = sheet.reshape(10, 32, 3, 32, 3).transpose(0, 2, 4, 1, 3).reshape(30, 3, 32, 32)
-pictures = (torch.from_numpy(tiles).float() - 127.5) / 64
-labels = torch.arange(10).repeat_interleave(3)
+foolbox = find_spec("foolbox")
+assert foolbox and foolbox.origin, "the pictures of this page come with a package: pip install foolbox"
+files = sorted((Path(foolbox.origin).parent / "data").glob("cifar10_*.png"))
+pictures = torch.from_numpy(np.stack([np.array(Image.open(file)) for file in files])).movedim(3, 1)
+pictures = (pictures.float() - 127.5) / 64
+labels = torch.tensor([int(file.stem.rpartition("_")[2]) for file in files])
 
 for way in WAYS:
     network = eyespot.create("small_w16", widths=(16, 32, 32), subsample=way).eval()
@@ -239,6 +243,6 @@ for way in WAYS:
     with torch.no_grad():
         predicted = network(pictures[..., 2:30, 2:30]).argmax(1)
     right = int((predicted == labels).sum())
-    print(f"{way}: {right} of 30 right")
+    print(f"{way}: {right} of 20 right")
     assert right == stored["right_of_pictures"][way]
     assert sum(p.numel() for p in network.parameters()) == 38978

@@ -4,8 +4,8 @@
 
 The first argument is a folder with CIFAR-10's 50,000 training images, a folder per class; the second gets the enlarged
 data sets. For each of four seeds three networks of 38,978 weights see 40,000 images, of the same 1,000 originals, and
-predict the same 2,000 other images; so do two that stop after 10 and 20 epochs without augmentation. Writes augmentation.json and the networks of seed 0 beside this file, and the
-pictures that pages 2 and 7 share into ../images/cifar.png. Made on two cores of an AMD EPYC that other programs shared.
+predict the same 2,000 other images; so do two that stop after 10 and 20 epochs without augmentation. Writes augmentation.json and the networks of seed 0
+beside this file, with how many of the page's 20 pictures each predicts. Made on two cores of an AMD EPYC that other programs shared.
 """
 
 import json
@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
-from training import Batches, half, interval, network, predicted, read_classes, sheet, train
+from training import Batches, half, interval, network, pictures_of_pages, predicted, read_classes, train
 
 import eyespot
 from eyespot.augment import Pipeline, parse
@@ -35,8 +34,6 @@ PAIRS = (
 SEEDS = range(4)
 PER_CLASS = 100
 """Originals of each class."""
-SHOWN = 3
-"""Pictures of each class that the pages load."""
 
 
 def originals(source: Path, target: Path, seed: int) -> None:
@@ -77,8 +74,7 @@ def networks(source: Path, work: Path, seed: int) -> dict[str, torch.nn.Module]:
 
 def main(source: Path, work: Path) -> None:
     test, test_labels = read_classes(source, 4800, 5000)
-    shown, shown_labels = read_classes(source, 4800, 4800 + SHOWN)
-    Image.fromarray(sheet(shown, SHOWN)).save(HERE.parent / "images" / "cifar.png", optimize=True)
+    shown, shown_labels = pictures_of_pages()
     accuracy: dict[str, list[float]] = {name: [] for name in (*SHORT, "none", "enlarged", "on the fly")}
     right: dict[str, int] = {}
     for seed in SEEDS:

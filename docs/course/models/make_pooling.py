@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from training import half, interval, network, predicted, read_classes, train
+from training import half, interval, network, pictures_of_pages, predicted, read_classes, train
 
 HERE = Path(__file__).parent
 WAYS = ("max", "average", "stride")
@@ -45,7 +45,7 @@ def consistency(net: torch.nn.Module, x: Tensor) -> float:
 def main(source: Path) -> None:
     x, labels = read_classes(source, 0, 400)
     test, test_labels = read_classes(source, 4800, 5000)
-    shown, shown_labels = read_classes(source, 4800, 4803)
+    shown, shown_labels = pictures_of_pages()
     runs: dict[str, dict[str, list[float]]] = {how: {"accuracy": [], "consistency": []} for how in WAYS}
     right = {}
     for seed in SEEDS:

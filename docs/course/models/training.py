@@ -1,11 +1,11 @@
-"""What the make_*.py scripts share: CIFAR-10 as arrays, a plain training loop, and what is stored of its networks."""
+"""What the make_*.py scripts share: CIFAR-10 and the pictures of the pages as arrays, a plain training loop, and what is stored of its networks."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save
 from scipy.stats import t
@@ -29,6 +29,15 @@ def read_classes(folder: Path, start: int, stop: int) -> tuple[Tensor, Tensor]:
             pictures.append(np.asarray(Image.open(path)))
             labels.append(number)
     return torch.from_numpy(np.stack(pictures)).movedim(3, 1), torch.tensor(labels)
+
+
+def pictures_of_pages() -> tuple[Tensor, Tensor]:
+    """(20, 3, 32, 32) uint8 and (20,) classes: the pictures of CIFAR-10's test set that come with foolbox."""
+    package = find_spec("foolbox")
+    assert package and package.origin, "pip install foolbox"
+    files = sorted((Path(package.origin).parent / "data").glob("cifar10_*.png"))
+    pictures = torch.from_numpy(np.stack([np.asarray(Image.open(path)) for path in files])).movedim(3, 1)
+    return pictures, torch.tensor([int(path.stem.rpartition("_")[2]) for path in files])
 
 
 def normalised(x: Tensor) -> Tensor:
@@ -78,9 +87,3 @@ def interval(values: list[float]) -> dict[str, float]:
     mean = float(np.mean(values))
     wide = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
     return {"value": mean, "low": mean - wide, "high": mean + wide}
-
-
-def sheet(x: Tensor, columns: int) -> NDArray[np.uint8]:
-    """(N, 3, H, W) -> the images beside each other, in rows of so many."""
-    rows = x.movedim(1, 3).numpy().reshape(-1, columns, *x.shape[2:], 3)
-    return np.concatenate([np.concatenate(list(row), 1) for row in rows])
