@@ -259,6 +259,10 @@ def test_photographs_of_birds_in_colour(browser, built):
     open_page(browser, with_page(built, "birds"), "birds")
     files = examples.shown_files("birds")
     bird = examples.predictor("birds").classes.index("bird")
+    shares = [examples.probabilities_of("birds", file) for file in files]
+    assert len(files) == 3 and all(share.argmax() == bird for share in shares)
+    uncut = [examples.predictor("birds")(str(file))[0].label for file in files]
+    assert "bird" not in uncut
     file = max(files, key=lambda file: examples.probabilities_of("birds", file)[bird])
     for change in ((0, 0, 0, False), (25, 0, 0, False), (0, 3, -2, True)):
         given = dict(zip(("degrees", "right", "down", "mirrored"), change, strict=True))
@@ -372,6 +376,17 @@ def test_without_the_runtime_pages_say_why(tmp_path, monkeypatch):
         assert reason == "npm is not installed, so onnxruntime-web@1.30.0 was not fetched"
         assert reason in html and "<script" not in html
     assert "convolution.js" in (tmp_path / "live" / "convolution.html").read_text()
+
+
+def test_without_foolbox_the_page_of_birds_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "find_spec", lambda name: None)
+    monkeypatch.setattr(build, "PAGES", {"birds": "birds", "convolution": None})
+    monkeypatch.setattr(build, "runtime_script", lambda: b"")
+    examples.shown_files.cache_clear()
+    missing = build.build_live(tmp_path)
+    assert set(missing) == {"birds"} and missing["birds"].endswith("pip install foolbox")
+    html = (tmp_path / "birds.html").read_text()
+    assert missing["birds"] in html and "<script" not in html
 
 
 def test_another_package_than_the_known_one_is_refused():

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,17 @@ MODELS = HERE / "models"
 COURSE = HERE.parent / "course"
 BIRDS = COURSE / "models" / "birds.safetensors"
 """The network of the first page of the course. It is exported when the pages are built, since the file is 0.5 MB."""
+CUTS = json.loads(BIRDS.with_suffix(".json").read_text())["cuts"] if BIRDS.is_file() else {}
+"""Photographs of birds in the package foolbox, and the square that is shown of each: left, top, right and bottom in pixels."""
+BIRD_SIDE = 32
+"""Pixels of what is shown of a photograph."""
 UNSURE = 2
 """Images of digits shown beside one of each class: those of which the network is least sure."""
 CELL_IMAGES = 4
 
 
 class ModelMissing(Exception):
-    """Why a network cannot be had, as one sentence."""
+    """Why a network cannot be had, or no images for it, as one sentence."""
 
 
 @cache
@@ -62,11 +67,19 @@ def export_birds(path: Path) -> None:
 
 
 def validation_files(name: str) -> list[Path]:
-    """Images that the network was not trained on."""
+    """Images that the network was not trained on. Raises ModelMissing where the package that has them is missing."""
     if name == "birds":
-        return sorted((COURSE / "images" / "birds").glob("*.png"))
+        return photographs()
     folder = unpack(name)
     return [folder / path for path in json.loads((MODELS / f"{name}.json").read_text())]
+
+
+def photographs() -> list[Path]:
+    """Those of birds. Raises ModelMissing without foolbox, which has them: they are not ours to copy into the project."""
+    foolbox = find_spec("foolbox")
+    if foolbox is None or foolbox.origin is None:
+        raise ModelMissing("its photographs come with a package that is not installed: pip install foolbox")
+    return [Path(foolbox.origin).parent / "data" / name for name in CUTS]
 
 
 @cache
@@ -88,6 +101,7 @@ def certainty(file: Path) -> float:
 
 def model_script(name: str) -> str:
     """A script that gives the page a network: `self.eyespotModel`."""
+    files = shown_files(name)
     card = predictor(name).card
     document = {
         "name": name,
@@ -96,7 +110,7 @@ def model_script(name: str) -> str:
         "score": score_of(name),
         "predictedBy": f"eyespot {eyespot.__version__} with torch {torch_version()}",
         "onnx": as_text(exported(name).read_bytes()),
-        "examples": [example(name, file) for file in shown_files(name)],
+        "examples": [example(name, file) for file in files],
     }
     return f"self.eyespotModel = {json.dumps(document)};\n"
 
@@ -132,8 +146,11 @@ def example(name: str, file: Path) -> dict[str, Any]:
 
 
 def pixels_of(file: Path) -> NDArray[np.uint8]:
-    """(height, width, 1), or (height, width, 3) of colours, as the exported file takes them."""
+    """(height, width, 1), or (height, width, 3) of colours, as the exported file takes them; of a photograph its square."""
     image = Image.open(file)
+    if file.name in CUTS:
+        size = (BIRD_SIDE, BIRD_SIDE)
+        image = image.convert("RGB").resize(size, Image.Resampling.BOX, box=CUTS[file.name])
     return np.asarray(image) if image.mode == "RGB" else np.asarray(image.convert("L"))[..., None]
 
 
@@ -141,7 +158,8 @@ def probabilities_of(name: str, file: Path) -> NDArray[np.float32]:
     """What torch predicts of a file: (classes), or (classes, height, width)."""
     model = predictor(name)
     if not model.output.of_positions:
-        return np.array(list(model(str(file))[0].probabilities.values()), np.float32)
+        image = pixels_of(file) if file.name in CUTS else str(file)
+        return np.array(list(model(image)[0].probabilities.values()), np.float32)
     prepared = model.preprocessing.of_decoded(Decoded(pixels_of(file)))
     return softmax(model.logits(prepared[None])[0], axis=0)
 
