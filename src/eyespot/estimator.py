@@ -65,7 +65,8 @@ class ImageClassifier:
 
     def predict(self, X: Any) -> NDArray[Any]:
         """(N,) the likeliest labels."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        likeliest = self.predict_proba(X).argmax(1)
+        return self.classes_[likeliest]
 
     def score(self, X: Any, y: Any) -> float:
         """The accuracy."""
@@ -80,8 +81,7 @@ class ImageClassifier:
         dim = self.settings.get("dim") or 2
         if array.ndim not in (dim + 1, dim + 2) or not array.size:
             axes = f"{self._word()}s take {dim + 1} axes, or {dim + 2} with channels"
-            advice = "reshape rows of features to images, or give dim=1 for signals"
-            raise UserError(f"X has shape {array.shape}: {axes}; {advice}")
+            raise UserError(f"X has shape {array.shape}: {axes}; reshape it, or give dim=1 for signals")
         try:
             images = np.stack([channels_last(image, dim) for image in array])
         except Unreadable as reason:
