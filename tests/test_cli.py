@@ -295,6 +295,8 @@ def test_convolve_writes_edges(cli, photos, tmp_path):
     assert result.code == 0 and "24 x 24 x 3 -> 24 x 24 x 3" in result.out
     image = _pixels(source)
     np.testing.assert_array_equal(np.load(out)[:, 1:], np.diff(image, axis=1))
+    document = json.loads(cli("convolve", source, "--kernel", "1 -1", "-o", out, "--force", "--json").out)
+    assert (document["path"], document["result_shape"]) == (str(out), [24, 24, 3])
     assert "is not rows of numbers" in one_sentence(cli("convolve", source, "--kernel", "1 x", "-o", out))
 
 

@@ -301,6 +301,7 @@ def test_fetch_and_list(cli, server, tmp_path):
     path = path_of(tmp_path)
     assert f"small {0:>8}  {published.DIGESTS['small']}...  no".split() == row(cli, "small")
     assert cli("weights", "fetch", "small").out == f"{path}\n"
+    assert json.loads(cli("weights", "fetch", "small", "--json").out)["files"] == {"small": str(path)}
     assert row(cli, "small")[-1] == "yes" and row(cli, "resnet50") == ["resnet50", "98", "0676ba61...", "no"]
     path.write_bytes(b"?")
     assert row(cli, "small")[-1] == "damaged"

@@ -247,12 +247,14 @@ def convolve(
     boundary: Annotated[str, typer.Option(help="zero, replicate, reflect or circular.")] = "reflect",
     stride: Annotated[int, typer.Option(help="Keep every n-th pixel.")] = 1,
     force: Force = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Convolve IMAGE with a kernel."""
     from eyespot.convolution import convolve_file
 
-    show(convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride, force=force))
+    result = convolve_file(image, kernel, out, mode=mode, boundary=boundary, stride=stride, force=force)
+    print_json(result.as_dict()) if json else show(result)
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """`eyespot convolve`: an image file through a kernel, into an image file or an array."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,6 +26,10 @@ class Written:
     low: float
     high: float
     scale: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"path": str(self.path)}
 
     def __str__(self) -> str:
         shapes = f"{' x '.join(map(str, self.shape))} -> {' x '.join(map(str, self.result_shape))}"

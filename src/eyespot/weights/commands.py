@@ -57,6 +57,7 @@ def fetch(
     names: Annotated[
         list[str], typer.Argument(metavar="NAME", help="Networks, such as resnet18.", show_default=False)
     ],
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Fetch the published weights of networks into the cache, each checked by its hash."""
@@ -65,12 +66,16 @@ def fetch(
     for name in names:
         file_name(name)  # a mistyped name is refused before anything is fetched
     wanted = list(dict.fromkeys(names))
-    failed = 0
+    files: dict[str, str] = {}
     for name in wanted:
         try:
-            print(fetch_published(name), flush=True)
+            files[name] = str(fetch_published(name))
         except UserError as error:
             complain(one_line(f"eyespot: {error}"))
-            failed += 1
-    if failed:
-        raise typer.Exit(CANNOT if failed == len(wanted) else IN_PART)
+            continue
+        if not json:
+            print(files[name], flush=True)
+    if json:
+        print_json({"files": files})
+    if len(files) < len(wanted):
+        raise typer.Exit(IN_PART if files else CANNOT)
