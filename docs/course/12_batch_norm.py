@@ -280,12 +280,13 @@ assert rises["none"] > 1.5 * rises["batch"]
 # One kind of network on small images is no proof, and a correlation does not say which is the cause.
 
 # %%
-# Statement 12.6: stale statistics ruin a good network, and new ones repair it
-# ----------------------------------------------------------------------------
+# Statement 12.6: stale statistics can ruin a good network, and new ones repair it
+# --------------------------------------------------------------------------------
 # The kept averages belong to the weights that they were measured with. One of our own runs had 98.8% in the last row of its
 # table, and the network that it saved had 31.7%: its images had just grown, and the averages lagged behind. With statistics
 # computed anew from training images, the same weights had 100%. Here it is the weights that are averaged, over many steps.
-# That improves them, but the statistics of the last step do not fit them. ``estimate_statistics`` computes them anew;
+# That improves them, but the statistics of the last step do not fit them: how much is lost differs from run to run.
+# ``estimate_statistics`` computes them anew;
 # ``eyespot train`` does so before it validates or saves.
 
 
@@ -304,7 +305,8 @@ def averaged(seed, decay=0.02):
     return train(network, 150, 0.1, follow), average
 
 
-for seed in (0, 1):
+lost = []
+for seed in range(4):
     network, average = averaged(seed)
     last = accuracy(network)
     stale = accuracy(average)
@@ -313,5 +315,6 @@ for seed in (0, 1):
     anew = accuracy(average)
     print(f"last weights {last:.1%}, averaged {stale:.1%}, averaged with new statistics {anew:.1%}")
     assert all(torch.equal(before[name], value) for name, value in average.named_parameters())
-    assert stale < last - 0.05
-    assert anew > 0.95 and anew >= last
+    assert anew > 0.95 and anew > stale
+    lost.append(last - stale)
+assert max(lost) > 0.05
