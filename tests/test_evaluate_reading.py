@@ -1,13 +1,18 @@
 """Data that is evaluated may be stored otherwise than that trained on: the options of the refusals are there."""
 
+import json
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
 
 import eyespot
-from conftest import write_set
+from conftest import one_sentence, write_set
 from eyespot.errors import UserError
 from eyespot.evaluation.masks import _about_few, _about_specks
+from eyespot.prediction.segmenter import Segmenter
+from eyespot.prediction.torch_engine import TorchEngine
 
 UPRIGHT = np.diag([1.0, 1, 2, 1])
 MOVED = np.diag([-1.0, -1, 2, 1])
@@ -77,3 +82,45 @@ def test_few_images_are_a_warning_about_their_interval():
     (line,) = _about_few(2, "volume", None)
     assert line.startswith("warning: the scores come from 2 volumes only") and "5 volumes" in line
     assert not _about_few(5, "volume", None)
+
+
+def not_finite(monkeypatch, share):
+    """The engine's result is not a number for this share of the images, or pixels, of each batch."""
+    real = TorchEngine.logits
+
+    def logits(self, images):
+        values = real(self, images)
+        values[: round(share * len(values))] = np.nan
+        return values
+
+    monkeypatch.setattr(TorchEngine, "logits", logits)
+
+
+def test_a_result_that_is_not_finite_is_no_class(trained, cli, monkeypatch):
+    run, data = trained
+    not_finite(monkeypatch, 0.25)
+    result = cli("evaluate", run.folder, data, "--json")
+    document = json.loads(result.out)
+    assert result.code == 1 and len(document["unreadable"]) == 22  # of the only batch, of 90
+    assert document["accuracy"]["n"] == 68
+    assert all("is not finite" in reason for reason in document["unreadable"].values())
+    assert "is not finite" in one_sentence(cli("invariance", run.folder, data, "--changes", "hflip"))
+    not_finite(monkeypatch, 1)
+    assert "is not finite" in one_sentence(cli("evaluate", run.folder, data))
+
+
+def test_a_mask_that_is_not_finite_is_not_compared(run, cli, tmp_path, monkeypatch):
+    volumes(tmp_path)
+    labels = Segmenter.labels
+    numbers = iter(range(4))
+    monkeypatch.setattr(
+        Segmenter, "labels", lambda self, image: labels(self, image * (np.nan if next(numbers) == 1 else 1))
+    )
+    evaluation = eyespot.evaluate(run, tmp_path)
+    assert list(evaluation.errors) == [str(tmp_path / "images" / "1.nii.gz")]
+    assert [Path(case.path).name for case in evaluation.details.cases if "1.nii" in case.path] == []
+    assert len(evaluation.details.cases) == 3
+    not_finite(monkeypatch, 1)
+    monkeypatch.setattr(Segmenter, "labels", labels)
+    assert "is not finite" in one_sentence(cli("evaluate", run, tmp_path))
+    assert "is not finite" in one_sentence(cli("invariance", run, tmp_path, "--changes", "hflip"))

@@ -65,7 +65,8 @@ def test_masks_lie_beside_their_images_in_the_colours_of_the_legend(tmp_path):
     (tmp_path / "d" / "classes.txt").write_text("background\nleft\nright\n")
     survey = look(tmp_path / "d", sheet=tmp_path / "s.png").survey
     legend = dict(legend_of(survey))
-    assert list(legend) == ["background", "left", "right"] and legend["background"] == ""
+    assert list(legend) == ["background (not coloured)", "left", "right"]
+    assert legend["background (not coloured)"] == ""
     with Image.open(tmp_path / "s.png") as picture:
         page = np.asarray(picture.convert("RGB")).astype(int)
     for name in ("left", "right"):

@@ -16,14 +16,17 @@ from eyespot.plurals import count
 from eyespot.short_names import short_names
 
 GAP = 8
-LINE, SMALL_LINE = 22, 16
+LINE = 22
+SMALL_LINE = 16
 """Pixels from one line of a title, or of a name, to the next."""
 WIDTH = 1000
-TILE, MASK_TILE = 90, 152
+TILE = 90
+MASK_TILE = 152
 """Pixels of the longer side of an image of a class, and of one that has a mask beside it."""
 BAND = 16
 """Pixels of the height of a band of classes below a signal."""
-INK, GREY = "#1e1e1e", "#5a5a5a"
+INK = "#1e1e1e"
+GREY = "#5a5a5a"
 PAIRS = 12
 """Images with masks that are shown."""
 NAMED = 24
@@ -111,7 +114,8 @@ def _of_masks(survey: Survey) -> Section:
 
 
 def _pair(survey: Survey, row: int) -> list[Image.Image]:
-    image, mask = survey.images.pixels[row], survey.mask(row)
+    image = survey.images.pixels[row]
+    mask = survey.mask(row)
     if survey.preprocessing.dim == 1:
         return _signal_pair(image, mask)
     no_class: Array = np.zeros(image.shape[:-1], np.uint8)
@@ -132,7 +136,11 @@ def legend_of(survey: Survey) -> list[tuple[str, str]]:
     """The names of classes and the colours that they have in masks; the first of those that exclude each other has none."""
     names = list(survey.classes)
     overlapping = survey.mapping is not None and survey.mapping.multilabel
-    legend = [(name, class_colour(k, overlapping) or "") for k, name in enumerate(names[:NAMED])]
+    colours = [class_colour(k, overlapping) for k in range(len(names[:NAMED]))]
+    legend = [
+        (name if colour else f"{name} (not coloured)", colour or "")
+        for name, colour in zip(names, colours, strict=False)
+    ]
     if len(names) > NAMED:
         legend.append((f"and {count(len(names) - NAMED, 'other class')}", ""))
     if survey.mapping is not None and survey.mapping.void is not None:
@@ -173,7 +181,8 @@ def shortened(text: str, width: float, size: int) -> str:
 def draw(sections: Sequence[Section]) -> Image.Image:
     """The sections below each other on one page."""
     page = Image.new("RGB", (WIDTH, sum(map(_height, sections)) + GAP), "white")
-    pen, top = ImageDraw.Draw(page), GAP
+    pen = ImageDraw.Draw(page)
+    top = GAP
     for section in sections:
         _draw_section(page, pen, section, top)
         top += _height(section)
@@ -189,11 +198,7 @@ def _legend_rows(section: Section) -> list[list[tuple[int, str, str]]]:
     lines: list[list[tuple[int, str, str]]] = [[]]
     left = GAP
     for name, colour in section.legend:
-        text = shortened(
-            name if colour or name == VOID_TEXT or name.startswith("and ") else f"{name} (not coloured)",
-            WIDTH / 3,
-            13,
-        )
+        text = shortened(name, WIDTH / 3, 13)
         width = round(font(13).getlength(text)) + 40
         if left + width > WIDTH and lines[-1]:
             lines.append([])

@@ -11,7 +11,8 @@ from eyespot.data.header import Array
 from eyespot.data.masks.multilabel import unpack
 from eyespot.pictures import class_colour, hatch, to_display, wide_curves
 
-LONGEST, SHORTEST = 480, 160
+LONGEST = 480
+SHORTEST = 160
 """Pixels of the longer side of a picture: larger images are reduced, smaller ones enlarged."""
 SHARE = 0.4
 """Of a class's colour where it lies over an image; its border has all of it."""

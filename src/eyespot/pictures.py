@@ -105,7 +105,8 @@ def hatch(mixed: Array, void: Array) -> None:
     mixed[void & (line >= apart // 4) & (line < apart // 2)] = HATCH_LIGHT
 
 
-HATCH_LIGHT, HATCH_DARK = 255, 85
+HATCH_LIGHT = 255
+HATCH_DARK = 85
 HATCH = 8
 """Pixels from a line of the hatching to the next one, at the least."""
 MAP_COLOURS = (
@@ -185,7 +186,8 @@ def embedded(picture: Image.Image, most: int | None = None) -> str:
 
 
 JPEG_QUALITIES = (90, 75, 60)
-SMALL_FILE, LARGE_FILE = 10_000, 40_000
+SMALL_FILE = 10_000
+LARGE_FILE = 40_000
 """Bytes of a picture in a gallery, and of one that is to be looked at closely: what keeps a page under 3 MB."""
 
 

@@ -13,7 +13,8 @@ from eyespot.files import write_file
 BLUE = "#1f6f8b"
 ORANGE = "#d1603d"
 GREY = "#999999"
-SIZE, DOTS = (7.1, 9.5), 180
+SIZE = (7.1, 9.5)
+DOTS = 180
 """Inches, and pixels of each: 1,278 pixels wide."""
 FONT = 12
 """Points of all text: 9 pixels where the picture is shown 400 pixels wide."""

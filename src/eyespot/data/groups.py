@@ -31,6 +31,10 @@ class Grouping:
     def n(self) -> int:
         return len(set(self.names))
 
+    def only(self, keep: Sequence[int]) -> "Grouping":
+        """The groups of the samples at these positions."""
+        return Grouping([self.names[i] for i in keep], self.share)
+
     def notes(self) -> tuple[str, ...]:
         """The warning about few groups, if they are few."""
         return (f"warning: {few_groups(self.n)}",) if self.n < FEW else ()

@@ -1,7 +1,7 @@
 """Predicted classes compared with the labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from eyespot.metrics.class_groups import widened
 from eyespot.metrics.classes import TITLES, score, temperature
 from eyespot.metrics.intervals import class_percent
 from eyespot.plurals import count
+from eyespot.prediction.output import NOT_FINITE
 from eyespot.prediction.predictor import Predictor
 
 LARGEST_MATRIX = 200
@@ -152,7 +153,8 @@ class ClassEvaluator:
         pixels = survey.images.pixels
         logits_val = logits_of(predictor, pixels, val)
         logits = logits_val if np.array_equal(rows, val) else logits_of(predictor, pixels, rows)
-        fitted = temperature(logits_val, survey.labels[val])
+        finite = np.isfinite(logits_val).all(1)
+        fitted = temperature(logits_val[finite], survey.labels[val][finite])
         samples = survey.source.samples
         errors = {str(samples[i].path): reason for i, reason in survey.images.errors.items()}
         details = ClassDetails(
@@ -163,7 +165,8 @@ class ClassEvaluator:
             predictor.classes,
             groups,
         )
-        return evaluation_of(details, errors), {"temperature": fitted}
+        details, more = finite_only(details)
+        return evaluation_of(details, errors | more), {"temperature": fitted}
 
     def pool(
         self, evaluations: Sequence[Evaluation], names: Mapping[str, str] | None, share: str
@@ -199,8 +202,9 @@ class ClassEvaluator:
             predictor.classes,
             of_sources(source, read.images.rows, share),
         )
-        evaluation = evaluation_of(details, read.errors, read.notes)
-        return check_seen(evaluation, run, predictor.card, read.looked, details.paths)
+        details, more = finite_only(details)
+        evaluation = evaluation_of(details, read.errors | more, read.notes)
+        return check_seen(evaluation, run, predictor.card, read.looked, read.paths)
 
 
 @dataclass(frozen=True)
@@ -238,6 +242,28 @@ def read_labelled(predictor: Predictor, source: Source, run: Path, data: str) ->
     notes = (*notes_about_classes(labels, predictor.classes), *notes_about_files(preprocessing, headers))
     looked = Looked(headers, images.pixels, images.thumbs, preprocessing, samples)
     return Labelled(images, [str(s.path) for s in samples], labels, headers, errors, notes, looked)
+
+
+def finite_only(details: ClassDetails) -> tuple[ClassDetails, dict[str, str]]:
+    """The samples that have a prediction, and the reason for each other one: see `prediction.output.NOT_FINITE`.
+
+    Raises UserError where none has one.
+    """
+    keep = np.flatnonzero(np.isfinite(details.probabilities).all(1))
+    if len(keep) == len(details.labels):
+        return details, {}
+    errors = dict.fromkeys(np.delete(np.array(details.paths, object), keep).tolist(), NOT_FINITE)
+    if not len(keep):
+        raise UserError(nothing_usable(errors))
+    kept = replace(
+        details,
+        paths=[details.paths[i] for i in keep],
+        pixels=RowStore(details.pixels, keep),
+        labels=details.labels[keep],
+        probabilities=details.probabilities[keep],
+        groups=details.groups and details.groups.only(keep.tolist()),
+    )
+    return kept, errors
 
 
 def evaluation_of(details: ClassDetails, errors: dict[str, str], notes: tuple[str, ...] = ()) -> Evaluation:

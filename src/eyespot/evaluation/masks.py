@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eyespot.console import long_table, track
 from eyespot.data.duplicates.recognise import Looked
 from eyespot.data.groups import FEW, Grouping, few_groups
-from eyespot.data.header import WORD, Array, Header
+from eyespot.data.header import WORD, Array, Header, Unreadable
 from eyespot.data.image_pairs import Pairs, load_pairs
 from eyespot.data.masks.mapping import VOID
 from eyespot.data.masks.multilabel import unpack
@@ -227,12 +227,20 @@ def compare(
     errors: dict[str, str] | None = None,
     notes: tuple[str, ...] = (),
 ) -> Evaluation:
-    """Predict each row's whole image and compare it with its mask."""
+    """Predict each row's whole image and compare it with its mask. Images whose result is not finite are among the errors."""
     cases = []
-    for i, path in zip(track(iter(rows), len(rows), "evaluating, images"), paths, strict=True):
+    keep = []
+    errors = dict(errors or {})
+    for k, i in enumerate(track(iter(rows), len(rows), "evaluating, images")):
+        path = paths[k]
         image = pairs.pixels[i]
         labels = pairs.labels[i]
-        predicted = output.labels(image)
+        try:
+            predicted = output.labels(image)
+        except Unreadable as reason:
+            errors[path] = str(reason)
+            continue
+        keep.append(k)
         counts = count_in(labels, predicted, output)
         objects = None
         sizes = None
@@ -243,8 +251,10 @@ def compare(
             sizes = (instances.sizes(true_ids), instances.sizes(ids))
         case = Case(path, _iou(counts), counts, objects, sizes, image, labels, predicted)
         cases.append(replace(case, multilabel=output.multilabel))
+    if not cases:
+        raise UserError(nothing_usable(errors))
     word = WORD[output.preprocessing.dim]
-    return evaluation_of(cases, output.classes, word, groups, errors or {}, notes)
+    return evaluation_of(cases, output.classes, word, groups and groups.only(keep), errors, notes)
 
 
 def evaluation_of(

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from eyespot.console import track
 from eyespot.data.header import Array, Unreadable
+from eyespot.errors import UserError
 from eyespot.invariances.changes import Change
 from eyespot.invariances.images import Images
 from eyespot.invariances.measured import Measured, Measurement, Values
 from eyespot.invariances.original import Original, prepare, read_original
 from eyespot.invariances.views import View, views_of
 from eyespot.plurals import count
+from eyespot.prediction.output import NOT_FINITE
 
 BATCH = 128
 Classes = NDArray[np.int64]
@@ -23,6 +25,8 @@ VARIED = 20
 """So many images are taken to be of several classes, whatever their labels."""
 NONE = -1
 """In place of a class, where an image has no such view."""
+UNDECIDED = -2
+"""In place of a class, where the network's result is not finite."""
 Swaps = Mapping[str, NDArray[np.int64]]
 """By the name of a change: the class (K,) that each class becomes."""
 
@@ -75,6 +79,9 @@ def predict_views(
         key = view.key if view else UNCHANGED
         inputs, chosen = _inputs(images, originals, arrays)
         predicted[key][rows[chosen]] = classes_of(images.predictor.logits, inputs)
+        if (undecided := np.flatnonzero(predicted[key][rows[chosen]] == UNDECIDED)).size:
+            path = images.paths[int(rows[chosen][undecided[0]])]
+            raise UserError(f"{path}: {NOT_FINITE}; leave it out")
         if random and key in of_random:
             of_random[key][rows[chosen]] = classes_of(random, inputs)
     return predicted, of_random, prepared
@@ -98,10 +105,11 @@ def _inputs(
 
 
 def classes_of(logits: Logits, inputs: Sequence[Array]) -> Classes:
-    """The predicted class of each."""
+    """The predicted class of each; UNDECIDED where the logits are not finite."""
     if not inputs:
         return np.empty(0, np.int64)
-    return logits(np.stack(inputs)).argmax(1)
+    values = logits(np.stack(inputs))
+    return np.where(np.isfinite(values).all(1), values.argmax(1), UNDECIDED)
 
 
 def measured_of(

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from eyespot.console import track
-from eyespot.data.header import Array
+from eyespot.data.header import Array, Unreadable
 from eyespot.data.masks.mapping import VOID
 from eyespot.data.masks.multilabel import unpack
+from eyespot.errors import UserError
 from eyespot.invariances.changes import Change, Mirror, Move, Turn
 from eyespot.invariances.images import Images
 from eyespot.invariances.measured import Measured, Measurement
@@ -51,13 +52,16 @@ def measure_masks(
     work = ((i, view) for i in range(n) for view in (None, *views))
     of_image: _Image | None = None
     for i, view in track(work, n * (len(views) + 1), "predicting changed images"):
-        if view is None:
-            of_image = _Image(images, i, random)
-            counts.append(of_image.counts(of_image.predicted))
-            constant.append(of_image.constant())
-        else:
-            assert of_image is not None
-            of_image.compare(view, rows[view.key], (swaps or {}).get(view.change.name))
+        try:
+            if view is None:
+                of_image = _Image(images, i, random)
+                counts.append(of_image.counts(of_image.predicted))
+                constant.append(of_image.constant())
+            else:
+                assert of_image is not None
+                of_image.compare(view, rows[view.key], (swaps or {}).get(view.change.name))
+        except Unreadable as reason:
+            raise UserError(f"{images.paths[i]}: {reason}; leave it out") from reason
     pixels = np.stack(counts).sum(0)
     shares = pixels / pixels.sum()
     measured = [_measured(change, rows, float(shares @ shares)) for change in changes]

@@ -17,7 +17,8 @@ MOST = 12
 """Images that are shown."""
 LIKELIEST = 3
 """Classes of an image that are shown."""
-SMALL, LARGE = 96, 240
+SMALL = 96
+LARGE = 240
 """Pixels of the longer side of an image with a class, and with a mask."""
 SAMPLES = 640
 """Of a signal that are drawn."""

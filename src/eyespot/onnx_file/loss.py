@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eyespot.console import track
+from eyespot.data.header import Array, Unreadable
+from eyespot.errors import UserError
 from eyespot.evaluation.classes import logits_of, read_labelled
 from eyespot.evaluation.evaluation import of_sources
 from eyespot.evaluation.masks import count_in, read_pairs
@@ -112,8 +115,7 @@ class MaskImages:
     def _predicted(self, predictor: Predictor) -> Any:
         rows = range(len(self.pairs.rows))
         predicted = [
-            predictor.output.labels(self.pairs.pixels[i])
-            for i in track(rows, len(rows), "evaluating, images")
+            labels_of(predictor, self.pairs.pixels[i]) for i in track(rows, len(rows), "evaluating, images")
         ]
         counts = [count_in(self.pairs.labels[i], predicted[i], predictor.output) for i in rows]
         return predicted, counts
@@ -121,3 +123,11 @@ class MaskImages:
 
 def _share_of(counts: Float) -> Float:
     return np.nan_to_num(ratio(counts[..., 0], counts[..., 1]))
+
+
+def labels_of(predictor: Predictor, image: Array) -> NDArray[np.uint8]:
+    """(*S) the predicted label map. Raises UserError where the result is not finite."""
+    try:
+        return predictor.output.labels(image)
+    except Unreadable as reason:
+        raise UserError(f"the loss by int8 cannot be measured: {reason}") from reason

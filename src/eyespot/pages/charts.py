@@ -9,8 +9,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-BLUE, ORANGE, GREY = "#1f6f8b", "#b5401a", "#6b7280"
-INK, LINE = "#010203", "#d5d9de"
+BLUE = "#1f6f8b"
+ORANGE = "#b5401a"
+GREY = "#6b7280"
+INK = "#010203"
+LINE = "#d5d9de"
 VARIABLES = {
     BLUE: "var(--blue)",
     ORANGE: "var(--orange)",

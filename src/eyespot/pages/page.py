@@ -7,7 +7,8 @@ from markupsafe import Markup
 
 from eyespot.plurals import count
 
-FEWEST, MOST = 3, 40
+FEWEST = 3
+MOST = 40
 """Headings with which a page lists them."""
 HEADING = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 

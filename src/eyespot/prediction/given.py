@@ -98,13 +98,15 @@ def _is_batch(shape: tuple[int, ...], preprocessing: Preprocessing) -> bool:
     dim = preprocessing.dim
     if len(shape) != dim + 1:
         return len(shape) == dim + 2
-    first, last = shape[0], shape[-1]
+    first = shape[0]
+    last = shape[-1]
     takes_grey = 1 in preprocessing.accepts or (dim == 2 and preprocessing.accepts == (3,))
     if not takes_grey or {first, last} & {0, 1, *preprocessing.accepts}:
         return False
     if first > FEW and first < last:  # the model takes no such channels
         return True
-    as_several, as_one = _longer_by(shape[1:]), _longer_by(shape[:-1])
+    as_several = _longer_by(shape[1:])
+    as_one = _longer_by(shape[:-1])
     if first > last and as_several != as_one:
         return as_several < as_one and last > FEW
     word = WORD[dim]

@@ -29,7 +29,7 @@ class MaskOutput(Segmenter):
 
     def _prediction(self, name: str, image: Array) -> MaskPrediction:
         try:
-            labels = self.labels(image, must_be_finite=True)
+            labels = self.labels(image)
         except Unreadable as reason:
             return MaskPrediction(name, error=str(reason))
         shown = unpack(labels, len(self.classes)) if self.multilabel else labels

@@ -57,17 +57,15 @@ class Segmenter:
         shape: tuple[int, ...],
         first: int = 0,
         soft: bool = False,
-        *,
-        must_be_finite: bool = True,
     ) -> Iterator[Band]:
         """`tiled_inference.maps` of an image that is read in windows, from the band that holds row `first` on
 
-        Raises Unreadable where a logit is not finite and must be.
+        Raises Unreadable where a logit is not finite.
         """
 
         def logits(window: Array) -> NDArray[np.float32]:
             result = self.engine.logits(self.preprocessing.of_decoded(Decoded(window))[None])[0]
-            if must_be_finite and not np.isfinite(result).all():
+            if not np.isfinite(result).all():
                 raise Unreadable(NOT_FINITE)
             return result
 
@@ -85,9 +83,9 @@ class Segmenter:
         yield from maps(seams.watch(pieces), shape, soft, self.multilabel)
         say(f"tiles are blended, since {planned.why}; seam score {seams.score:.2f} (1: no seam can be seen)")
 
-    def labels(self, image: Array, *, must_be_finite: bool = False) -> NDArray[np.uint8]:
+    def labels(self, image: Array) -> NDArray[np.uint8]:
         """(*S, C) as read -> (*S) class positions, or bit fields of multi-label masks. Raises Unreadable as `bands` does."""
-        bands = self.bands(image.__getitem__, image.shape[:-1], must_be_finite=must_be_finite)
+        bands = self.bands(image.__getitem__, image.shape[:-1])
         return np.concatenate([band for _, band, _ in bands])
 
     def ids(self, labels: NDArray[np.uint8]) -> NDArray[np.int64]:

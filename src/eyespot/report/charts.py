@@ -10,7 +10,8 @@ from eyespot.plurals import count
 
 ROWS = 24
 """Validations in the table below a chart, at the most."""
-WIDTH, HEIGHT = 4.4, 3.1
+WIDTH = 4.4
+HEIGHT = 3.1
 DOTS = (24.0, 260.0)
 """Areas of the dots of the reliability diagram, for the smallest and the largest n."""
 

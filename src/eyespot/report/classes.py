@@ -22,7 +22,8 @@ SHOWN = 24
 """Images in each gallery."""
 LONGEST_TABLE = 5000
 """Classes up to which all are listed."""
-LARGEST, SMALL = 208, 104
+LARGEST = 208
+SMALL = 104
 """Pixels of the longer side of a picture in a gallery: larger ones are reduced; under the second, pixels stay visible."""
 
 

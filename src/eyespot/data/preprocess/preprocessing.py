@@ -233,7 +233,8 @@ class Preprocessing:
         """A sentence about values (*S, C), as the network gets them, that are far from those trained on."""
         if self.view != "samples" or not self.mean:
             return None
-        mean, spread = float(array.mean(dtype=np.float64)), float(array.std(dtype=np.float64))
+        mean = float(array.mean(dtype=np.float64))
+        spread = float(array.std(dtype=np.float64))
         known_mean, known_spread = float(np.mean(self.mean)), float(np.mean(self.std))
         in_training = f"{known_mean:.3g} with a standard deviation of {known_spread:.3g} in training"
         if abs(mean - known_mean) > FAR * known_spread:  # false for NaN, which is reported elsewhere
