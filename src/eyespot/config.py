@@ -213,7 +213,8 @@ class Config:
 
     def __post_init__(self):
         for name, f in DECLARED.items():
-            value, declared = getattr(self, name), declaration(f)
+            value = getattr(self, name)
+            declared = declaration(f)
             remedy = type_problem(value, TYPES[name])
             if remedy is None and value is not None and declared.check and not declared.check.passes(value):
                 remedy = declared.check.remedy(value)
@@ -381,7 +382,8 @@ def as_table() -> str:
     """The settings as a Markdown table."""
     lines = ["| setting | option | value | what it is |", "| --- | --- | --- | --- |"]
     for name, f in DECLARED.items():
-        declared, kind = declaration(f), value_type(TYPES[name])
+        declared = declaration(f)
+        kind = value_type(TYPES[name])
         typed = f"`{option(name)}`" if declared.shell else "`DATA`" if name == "data" else ""
         words = {str: "text", int: "whole number", float: "number", bool: "true or false"}
         value = f"{words[kind]}{f' ({declared.unit})' if declared.unit else ''}"

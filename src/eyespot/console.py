@@ -24,8 +24,10 @@ from eyespot.plurals import count
 from eyespot.wrapping import fitted, output_width, width_of
 
 T = TypeVar("T")
-FIRST_SECONDS, SECONDS = 2.0, 10.0
-"""Until the first line of progress, and between the lines after it, where there is no terminal."""
+FIRST_SECONDS = 2.0
+"""Seconds until the first line of progress where there is no terminal."""
+SECONDS = 10.0
+"""Seconds between the lines of progress after it."""
 LIVE_SECONDS = 0.5
 """Between two states of a line that is overwritten."""
 VALUE_WIDTH = 17

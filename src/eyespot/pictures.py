@@ -28,7 +28,8 @@ def to_display(array: Array) -> Image.Image:
         array = array[..., :3] if array.shape[2] > 3 else array[..., :1]
     if array.dtype != np.uint8:  # 8 bits as they are, other depths between their own extremes
         values = array.astype(np.float32)
-        low, high = float(values.min()), float(values.max())
+        low = float(values.min())
+        high = float(values.max())
         array = ((values - low) * (255 / (high - low or 1))).astype(np.uint8)
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array).convert("RGB")
 
@@ -39,10 +40,12 @@ COLOURS = ("#1f6f8b", "#d1603d", "#7a9a3a", "#8b5fa8")
 def _curves(signal: Array, size: int = 144) -> Image.Image:
     """(L, C) as curves, drawn twice as fine as they are shown; each channel between its own extremes."""
     page = Image.new("RGB", (size, size), "#f4f4f4")
-    draw, margin = ImageDraw.Draw(page), size // 12
+    draw = ImageDraw.Draw(page)
+    margin = size // 12
     x = np.linspace(margin, size - margin, len(signal))
     for channel, colour in zip(signal.T.astype(float), COLOURS, strict=False):
-        low, high = channel.min(), channel.max()
+        low = channel.min()
+        high = channel.max()
         y = size - margin - (channel - low) / (high - low or 1) * (size - 2 * margin)
         draw.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=2)
     return page
@@ -58,7 +61,8 @@ def wide_curves(signal: Array) -> Image.Image:
     page = Image.new("RGB", WIDE, "white")
     draw = ImageDraw.Draw(page)
     for channel, colour in zip(np.asarray(signal, np.float64).T, WIDE_COLOURS, strict=False):
-        low, high = channel.min(), channel.max()
+        low = channel.min()
+        high = channel.max()
         y = height - 10 - (channel - low) / (high - low or 1) * (height - 20)
         x = np.linspace(0, width - 1, len(channel))
         if len(channel) > 4 * width:  # the range at each pixel, since lines between all samples would hide it
@@ -133,14 +137,16 @@ def class_colour(k: int, overlap: bool) -> str | None:
 
 def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: int = 10) -> Image.Image:
     """Rows of images, signals or volumes (*S, C), each row below its title."""
-    gap, line = 6, 22
+    gap = 6
+    line = 22
     font = ImageFont.load_default(14)
     width = columns * (tile + gap) + gap
     titles = [wrapped(title, width - 2 * gap, font.getlength) for title, _ in rows]
     lines = [-(-max(len(images), 1) // columns) * (tile + gap) for _, images in rows]
     heights = [line * len(title) + images for title, images in zip(titles, lines, strict=True)]
     page = Image.new("RGB", (width, sum(heights) + gap), "white")
-    draw, top = ImageDraw.Draw(page), gap
+    draw = ImageDraw.Draw(page)
+    top = gap
     for title, (_, images), height in zip(titles, rows, heights, strict=True):
         for i, text in enumerate(title):
             draw.text((gap, top + i * line), text, fill=(30, 30, 30), font=font)

@@ -88,7 +88,8 @@ class Run:
         interrupted: bool = False,
         device: str | None = None,
     ):
-        self.folder, self.device = local(folder), device
+        self.folder = local(folder)
+        self.device = device
         self._evaluation = evaluation
         self.ended = ended
         self.interrupted = interrupted

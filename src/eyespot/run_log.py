@@ -11,8 +11,10 @@ from eyespot.errors import UserError
 from eyespot.files import remove_folder, write_file
 from eyespot.training.state import Row
 
-JSON_LINES, TENSORBOARD = "history.jsonl", "tensorboard"
-"""In the run folder: the file, and the folder of TensorBoard's files."""
+JSON_LINES = "history.jsonl"
+"""The file in the run folder."""
+TENSORBOARD = "tensorboard"
+"""The folder in the run folder that has TensorBoard's files."""
 
 
 class Log(Protocol):

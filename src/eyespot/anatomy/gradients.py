@@ -28,13 +28,11 @@ SKIP = "downsample"
 BATCH = 16
 ROWS = 12
 """Layers in the printed table, evenly spread."""
-TRAINED, NEW, NO_SKIPS, NO_NORMS, NEITHER = (
-    "trained",
-    "new weights",
-    "without skips",
-    "without norms",
-    "without both",
-)
+TRAINED = "trained"
+NEW = "new weights"
+NO_SKIPS = "without skips"
+NO_NORMS = "without norms"
+NEITHER = "without both"
 
 
 @dataclass

@@ -29,7 +29,8 @@ def exchanged_labels(
     """Positions of classes, (B,) or (B, *S), after transforms with these parameters; others, such as void, stay"""
     for applied, a, b in _exchanges(steps, classes):
         here = _of_image(applied, labels)
-        first, second = here & (labels == a), here & (labels == b)
+        first = here & (labels == a)
+        second = here & (labels == b)
         labels = torch.where(first, b, torch.where(second, a, labels)).to(labels.dtype)
     return labels
 

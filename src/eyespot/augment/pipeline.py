@@ -121,7 +121,8 @@ def apply_to_whole_numbers(x: Tensor, steps: Sequence[Step], spacing: Spacing = 
     others = [step for step in steps if not isinstance(step[0], Geometric)]
     warp = composed(geometric, x.dim() - 2, spacing) if geometric else None  # type: ignore[arg-type]
     if any(step[0].geometric for step in others):  # whose order among those with a matrix counts
-        others, warp = list(steps), None
+        others = list(steps)
+        warp = None
     result = torch.empty_like(x)
     for start in range(0, len(x), several):
         rows = slice(start, start + several)

@@ -30,7 +30,8 @@ class Gamma(Transform):
 
     def sample(self, generator: torch.Generator, shape: Shape) -> Tensor:
         """(B,) powers, uniform on a logarithmic scale"""
-        low, high = math.log(self.low), math.log(self.high)
+        low = math.log(self.low)
+        high = math.log(self.high)
         powers = torch.exp(low + (high - low) * torch.rand(shape[0], generator=generator))
         return sometimes(powers, 1, self.p, generator)
 

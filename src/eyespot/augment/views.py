@@ -122,7 +122,8 @@ class Crop(Geometric):
     def sample(self, generator: torch.Generator, shape: Shape) -> Tensor:
         """(B, dim, 2) of each axis the window's share, and how far its middle is from the image's in samples"""
         size = torch.tensor(shape[2:])
-        batch, dim = shape[0], len(size)
+        batch = shape[0]
+        dim = len(size)
         share = self.low + (self.high - self.low) * torch.rand(batch, 1, generator=generator)
         proportions = math.log(self.ratio) * (2 * torch.rand(batch, dim, generator=generator) - 1) / 2
         proportions = (proportions - proportions.mean(1, keepdim=True)).exp()

@@ -46,7 +46,8 @@ def difference(logits: Logits, certificate: Certificate, prepare: Prepare | None
         share = _largest(actual, expected) / certificate.scale if certificate.scale else np.inf
         agree += actual.shape == expected.shape and int(actual.argmax()) == int(expected.argmax())
         if not share <= worst:  # true of NaN
-            worst, at = share, test
+            worst = share
+            at = test
         if np.isnan(worst):
             break
     return Difference(float(worst), at, agree, bool(worst <= tolerance))

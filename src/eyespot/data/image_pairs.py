@@ -72,7 +72,10 @@ def _bytes(scan: Scan, preprocessing: Preprocessing) -> int:
 def _write(
     folder: NewFolder, source: Source, scan: Scan, preprocessing: Preprocessing, mapping: Mapping
 ) -> None:
-    rows, shapes, ranges, thumbs = [], [], [], []
+    rows = []
+    shapes = []
+    ranges = []
+    thumbs = []
     errors = {}
     with folder.open("pixels") as pixels, folder.open("labels") as labels:
         for i, outcome in _decoded(source, sorted(scan.headers), preprocessing, mapping):

@@ -34,8 +34,10 @@ from eyespot.wrapping import quoted
 
 SOFTWARE = "eyespot augment"
 """In the metadata of a picture, which the next one may replace."""
-SHOWN, VERSIONS = 8, 7
-"""Originals in the picture, and changed versions of each."""
+SHOWN = 8
+"""Originals in the picture."""
+VERSIONS = 7
+"""Augmented copies of each original in the picture."""
 TITLE = 90
 """Letters of a pipeline that fit above it."""
 MOST_COPIES = 1000

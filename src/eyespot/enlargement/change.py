@@ -110,9 +110,11 @@ def _exchanged(mask: Array, steps: Sequence[Step], classes: Classes) -> Array:
     for transform, parameters in steps:
         applied, pairs = transform.exchanges(parameters)
         for first, second in pairs if bool(applied) else ():
-            a, b = classes.names.index(first), classes.names.index(second)
+            a = classes.names.index(first)
+            b = classes.names.index(second)
             if classes.values:
-                a, b = classes.values[a], classes.values[b]
+                a = classes.values[a]
+                b = classes.values[b]
                 mask = np.where(mask == a, b, np.where(mask == b, a, mask))
             else:
                 order = list(range(len(mask)))

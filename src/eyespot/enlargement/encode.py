@@ -75,7 +75,8 @@ class Encoder:
 
 def _smallest(values: Array) -> Array:
     kinds = (np.uint8, np.uint16, np.int16, np.int32, np.int64)
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    low = int(values.min(initial=0))
+    high = int(values.max(initial=0))
     return values.astype(next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max))
 
 

@@ -62,7 +62,8 @@ class Originals:
             raise UserError(f"{sample.path} cannot be read: {reason}") from reason
 
     def _mask(self, sample: Sample, image: Array) -> Array | None:
-        mapping, read = self.survey.mapping, self.preprocessing
+        mapping = self.survey.mapping
+        read = self.preprocessing
         if mapping is None:
             return None
         size = image.shape[:-1]

@@ -122,7 +122,8 @@ def _folder(survey: Survey, row: int, split: str, label: int | None = None) -> s
 
 def _with_copies(originals: Originals, recipe: Recipe, stems: list[str], row: int) -> Written:
     """The files of one original and of its copies"""
-    survey, sample = originals.survey, originals.sample(row)
+    survey = originals.survey
+    sample = originals.sample(row)
     original = originals[row]
     label = int(survey.labels[row])
     encoder = Encoder(sample.path, survey.headers[row], original)
@@ -149,7 +150,8 @@ def _with_copies(originals: Originals, recipe: Recipe, stems: list[str], row: in
 
 def _add(written: Written, originals: Originals, row: int, encoder: Encoder, stem: str, copy: Copy) -> None:
     """Add the files of one original or copy, and its row"""
-    survey, sample = originals.survey, originals.sample(row)
+    survey = originals.survey
+    sample = originals.sample(row)
     source = sample.path.as_posix()
     content, ending = encoder.image(copy.image)
     path = f"{_folder(survey, row, sample.split, copy.label)}/{stem}{ending}"

@@ -96,7 +96,8 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Changed | None:
         padding = [span // 2 for span in spans]
     window = Window(kernel, stride, repeated(0 if padding == "valid" else padding, n), dilation)
     groups = given.get("groups", 1)
-    weight, bias = given["weight"], given.get("bias")
+    weight = given["weight"]
+    bias = given.get("bias")
     whole = lambda x: func(x, weight, bias, stride, list(window.padding), dilation, groups)  # noqa: E731
     inner = lambda x: func(x, weight, bias, stride, [0] * n, dilation, groups)  # noqa: E731
     return window.apply(given["input"], key_of(func, args, kwargs), whole, inner, 0.0)
@@ -109,7 +110,9 @@ def max_pool(func: Any, args: Any, kwargs: Any) -> Changed | None:
         return None
     window = pooling_window(given, x.base.dim() - 2)
     pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[x.base.dim() - 2]
-    kernel, stride, dilation = list(window.kernel), list(window.stride), list(window.dilation)
+    kernel = list(window.kernel)
+    stride = list(window.stride)
+    dilation = list(window.dilation)
     whole = lambda t: pool(t, kernel, stride, list(window.padding), dilation, bool(given.get("ceil_mode")))  # noqa: E731
     inner = lambda t: pool(t, kernel, stride, 0, dilation)  # noqa: E731
     return window.apply(x, key_of(func, args, kwargs), whole, inner, float("-inf"))
@@ -127,7 +130,8 @@ def avg_pool(func: Any, args: Any, kwargs: Any) -> Changed | None:
         or (any(window.padding) and not given.get("count_include_pad", True))
     ):
         return None
-    kernel, stride = list(window.kernel), list(window.stride)
+    kernel = list(window.kernel)
+    stride = list(window.stride)
     whole = lambda t: func(t, kernel, stride, list(window.padding))  # noqa: E731
     inner = lambda t: func(t, kernel, stride, [0] * len(kernel))  # noqa: E731
     return window.apply(x, key_of(func, args, kwargs), whole, inner, 0.0)

@@ -139,7 +139,9 @@ def _in_place(name: str, args: Any, kwargs: Any, result: Any) -> Any:
     if not (works_in_place or kwargs.get("inplace")) or not isinstance(args[0], Changed):
         return result
     if isinstance(result, Changed):
-        args[0].base, args[0].boxes, args[0].corners = result.base, result.boxes, result.corners
+        args[0].base = result.base
+        args[0].boxes = result.boxes
+        args[0].corners = result.corners
         return args[0]
     args[0].boxes = result  # the whole image is a box
     args[0].corners = [(0,) * (result.dim() - 2)] * len(result)

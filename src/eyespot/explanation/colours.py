@@ -10,8 +10,10 @@ from PIL import Image
 from eyespot.data.header import Array
 from eyespot.pictures import enlarged, to_display, wide_curves
 
-FOR, AGAINST = (178, 64, 15), (24, 88, 138)
-"""The ends of the scale."""
+FOR = (178, 64, 15)
+"""The colour of the largest positive values."""
+AGAINST = (24, 88, 138)
+"""The colour of the largest negative values."""
 QUANTILE = 0.995
 """Of the absolute values of all maps that are shown together, where the colours end."""
 TILE = 224

@@ -286,7 +286,8 @@ class Explainer:
     def work(self, subject: Subject, target: Target, plan: Plan | None = None) -> Work:
         x = normalised(self.engine, self.preprocessing, subject.array)
         refuse_patch(self.request.patch, subject.name, tuple(x.shape[2:]))
-        mean, std = self.preprocessing.mean, self.preprocessing.std
+        mean = self.preprocessing.mean
+        std = self.preprocessing.std
         baseline, called = baseline_of(x, self.request.baseline, mean, std)
         place = self.place(tuple(x.shape[2:])) if self.method.layered else None
         score = score_of(self.engine, self.preprocessing, target)

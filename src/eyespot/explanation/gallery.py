@@ -201,7 +201,8 @@ def mean_pictures(of_class: ClassMap, limit: float) -> dict[str, Any]:
     )
     if mean.ndim == 3:
         k = strongest_slice(mean)
-        mean, image = mean[k], image[k]
+        mean = mean[k]
+        image = image[k]
     if mean.ndim == 1:
         mean = np.repeat(mean[None], max(1, len(mean) // 8), 0)
     return {

@@ -14,7 +14,9 @@ from eyespot.explanation import cam, gradients, occlusion
 from eyespot.explanation.places import Place
 from eyespot.explanation.tiled import TiledScore
 
-EXACT, BOUNDED, ESTIMATE = "exact", "bounded", "estimate"
+EXACT = "exact"
+BOUNDED = "bounded"
+ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,9 @@ class _Layer:
         self, inner: Slices, outer: Slices, own: tuple[int, ...]
     ) -> tuple[list[slice], list[slice], list[slice]]:
         """Along each axis: the inner units of a tile in the whole, the same in the tile, and all of the tile in the whole"""
-        whole, within, of_all = [], [], []
+        whole = []
+        within = []
+        of_all = []
         axes = zip(inner, outer, own, self.steps, self.place.grid, self.size, strict=True)
         for i, o, n, step, count, length in axes:
             first = int(o.start // step)

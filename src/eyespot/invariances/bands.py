@@ -118,7 +118,8 @@ def share_interval(p: Any, n: Any, z: float) -> tuple[Any, Any]:
     from scipy.special import betaincinv
     from scipy.stats import norm
 
-    p, n = np.asarray(p, float), np.asarray(n, float)
+    p = np.asarray(p, float)
+    n = np.asarray(n, float)
     tail = float(norm.sf(z))
     low = np.where(p > 0, betaincinv(p * n + 0.5, (1 - p) * n + 0.5, tail), 0.0)
     high = np.where(p < 1, 1 - betaincinv((1 - p) * n + 0.5, p * n + 0.5, tail), 1.0)
@@ -183,7 +184,8 @@ class Drops:
 
     def distance(self, margin: float) -> float:
         """How many standard errors the drop is above a margin, at the severity where that is most."""
-        low, high = 0.0, 12.0
+        low = 0.0
+        high = 12.0
         while high - low > 1e-3:
             middle = (low + high) / 2
             if self.limits(middle)[0].max() > margin:
@@ -208,7 +210,8 @@ def _reach(one: Values, other: Values, together: Values) -> Values:
 
 def drops_of(values: Values, units: Units) -> Drops:
     """Of (S, N) values: by how much each image is worse than unchanged, between -1 and 1"""
-    lost, gained = np.maximum(values, 0), np.maximum(-values, 0)
+    lost = np.maximum(values, 0)
+    gained = np.maximum(-values, 0)
     counts = []
     for piece in (lost, gained):
         means = piece.mean(1)

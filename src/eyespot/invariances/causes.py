@@ -143,7 +143,8 @@ def _resampling(a: Assessed, facts: Facts) -> Iterator[Cause]:
     if a.floor is None or a.name == "shift":
         return
     at = a.verdict.at
-    lost, floor = 1 - a.same[at]["value"], 1 - a.floor[at]["value"]
+    lost = 1 - a.same[at]["value"]
+    floor = 1 - a.floor[at]["value"]
     if lost > 0 and floor >= MOSTLY * lost:
         evidence = f"there and back with the same kernel changes {floor:.1%} of predictions at {a.measured.change.text(a.measured.change.severities[at])}, and the change itself {lost:.1%}"
         yield Cause(

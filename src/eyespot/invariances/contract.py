@@ -25,7 +25,9 @@ from eyespot.invariances.power import LEVEL, effective, power_of
 from eyespot.invariances.verdict import MARGIN, loss_of
 from eyespot.plurals import count
 
-HOLDS, BROKEN, UNKNOWN = "holds", "broken", "cannot tell"
+HOLDS = "holds"
+BROKEN = "broken"
+UNKNOWN = "cannot tell"
 KEYS = ("required", "forbidden", "up_to", "swaps", "margin")
 
 
@@ -57,7 +59,8 @@ class Entry:
             return None
         became = np.arange(len(classes))
         for one, other in self.swaps:
-            i, j = classes.index(one), classes.index(other)
+            i = classes.index(one)
+            j = classes.index(other)
             became[[i, j]] = j, i
         return became
 

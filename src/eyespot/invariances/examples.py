@@ -40,7 +40,8 @@ def examples_of(result: Invariance, a: Assessed) -> list[Example]:
 
 
 def _of_classes(result: Invariance, a: Assessed) -> Iterator[Example]:
-    images, measurement = result.images, result.measurement
+    images = result.images
+    measurement = result.measurement
     before = measurement.predicted
     view = View(a.measured.change, a.measured.change.severities[a.at])
     after = measurement.changed[view.key]

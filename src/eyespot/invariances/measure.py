@@ -110,7 +110,8 @@ def with_causes(result: Invariance) -> Invariance:
     plan = getattr(card, "plan", {})
     units = units_of(result.n, images.groups)
     scale = images.predictor.preprocessing.size / max(1, images.longest)
-    augment, data = plan.get("augment") or "none", plan.get("data", "DATA")
+    augment = plan.get("augment") or "none"
+    data = plan.get("data", "DATA")
     facts = Facts(augment, data, units, result.outliers, sawtooth, scale)
     return replace(result, causes=causes_of(result.changes, facts), sawtooth=sawtooth)
 

@@ -65,10 +65,12 @@ def _of_view(
     change = view.change
     tested = []
     wrong = correct & (after != labels)
-    total, total_wrong = int(correct.sum()), int(wrong.sum())
+    total = int(correct.sum())
+    total_wrong = int(wrong.sum())
     for label, name in enumerate(classes):
         of_class = correct & (labels == label)
-        n, k = int(of_class.sum()), int((wrong & of_class).sum())
+        n = int(of_class.sum())
+        k = int((wrong & of_class).sum())
         if n < 2:
             continue
         rest = total - n

@@ -57,7 +57,8 @@ def _layers(result: Invariance) -> list[dict[str, Any]]:
     """A chart for each change, all on one axis."""
     if result.layers is None:
         return []
-    curves, names = result.layers.curves, result.layers.names
+    curves = result.layers.curves
+    names = result.layers.names
     top = 1.05 * max(1.0, *(score["value"] for c in curves for layer in c.errors for score in layer))
     return [
         {"name": c.change.name, "text": c.text, "jump": c.jump, "svg": layers_svg(c, names, top)}

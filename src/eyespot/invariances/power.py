@@ -61,7 +61,8 @@ def detectable(n: int, margin: float, level: float) -> float | None:
     units = units_of(2, None)
     plain = Spread(np.zeros(1), np.eye(1), np.inf)
     z = float(norm.isf(level))
-    low, high = 0, n
+    low = 0
+    high = n
     while low < high:  # the fewest losses that show it
         k = (low + high) // 2
         lost = Drops(np.array([k / n]), np.zeros(1), np.array([n]), np.array([n]), plain, n, units)

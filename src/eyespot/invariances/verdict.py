@@ -103,7 +103,8 @@ def _needed(drops: Drops, measured: Measured, margin: float) -> int | None:
     change = measured.change
     usual = change.usual() if change.ordered else int(np.abs(drops.means).argmax())
     z = drops.spread.critical()
-    low, high = 1.0, TOO_MANY / drops.n
+    low = 1.0
+    high = TOO_MANY / drops.n
     if not _decided(drops, usual, z, margin, high):
         return None
     while high > low * 1.01:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from eyespot.metrics.classes import BINS, bins_of, top_five
 from eyespot.metrics.intervals import Float, Score, percentiles, places, ratio
 
-LEAST, MOST = 200, 1000
-"""Samples that are drawn: fewer of many images."""
+LEAST = 200
+"""Bootstrap samples that are drawn at the least, however many images there are."""
+MOST = 1000
+"""Bootstrap samples that are drawn at the most."""
 WORK = 5 * 10**7
 """Images in all samples together, at the most, where there are more than `LEAST` samples."""
 

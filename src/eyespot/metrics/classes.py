@@ -31,7 +31,8 @@ def score(
     """
     if len(labels) == 0:
         raise ValueError("no image to score")
-    predicted, n = probabilities.argmax(1), len(labels)
+    predicted = probabilities.argmax(1)
+    n = len(labels)
     matrix = confusion(labels, predicted, len(classes))
     right = predicted == labels
     by_class = {name: of_class(matrix, i) for i, name in enumerate(classes)}
@@ -68,7 +69,9 @@ def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -
 
 def of_class(matrix: NDArray[np.int64], i: int) -> dict[str, Score]:
     """Precision, recall and F1 of class i; F1 = 2 J / (1 + J), where J = hits / (there or said) is a share."""
-    hits, there, said = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
+    hits = int(matrix[i, i])
+    there = int(matrix[i].sum())
+    said = int(matrix[:, i].sum())
     jaccard = proportion(hits, there + said - hits if there else 0)
     f1 = {k: 2 * v / (1 + v) if k != "n" and v is not None else v for k, v in jaccard.items()}
     return {"precision": proportion(hits, said), "recall": proportion(hits, there), "f1": f1 | {"n": there}}
@@ -76,7 +79,8 @@ def of_class(matrix: NDArray[np.int64], i: int) -> dict[str, Score]:
 
 def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -> Score:
     """Expected calibration error in 15 equal bins (Naeini et al. 2015): how far confidence is from accuracy."""
-    n, rng = len(right), np.random.default_rng(0)
+    n = len(right)
+    rng = np.random.default_rng(0)
     bins = bins_of(confidence)
     gap = right - confidence
 

@@ -24,7 +24,8 @@ def compare(truth: Labels, predicted: Labels) -> Float:
     valid = truth != VOID
     wrong = ((truth > 0) != (predicted > 0))[valid].sum()
     table = Table(truth[valid], predicted[valid])
-    plain, thin = Table(truth[truth > 0], predicted[truth > 0]), thinned(predicted)
+    plain = Table(truth[truth > 0], predicted[truth > 0])
+    thin = thinned(predicted)
     fine = Table(truth[truth > 0], thin[truth > 0])
     some = float((truth > 0).any())
     rand = [fine.rand(), fine.info(), 1 - plain.rand()] if some else [0.0] * 3
@@ -66,11 +67,15 @@ class Table:
         true_ids, i = np.unique(np.maximum(truth, 0), return_inverse=True)
         ids, j = np.unique(np.maximum(predicted, 0), return_inverse=True)
         pairs, n = np.unique(i * len(ids) + j, return_counts=True)
-        self.n, i, j = n, pairs // max(1, len(ids)), pairs % max(1, len(ids))
+        self.n = n
+        i = pairs // max(1, len(ids))
+        j = pairs % max(1, len(ids))
         self.both = (true_ids[i] > 0) & (ids[j] > 0)
-        self.true, self.said = np.bincount(i, n), np.bincount(j, n)
+        self.true = np.bincount(i, n)
+        self.said = np.bincount(j, n)
         self.union = self.true[i] + self.said[j] - n
-        self.true_ids, self.ids = true_ids, ids
+        self.true_ids = true_ids
+        self.ids = ids
 
     def matches(self) -> tuple[int, int, int]:
         """Matched, predicted and true objects"""
@@ -96,7 +101,9 @@ class Table:
         """V_Info, of the same pixels: 2 I(S; T) / (H(S) + H(T)); 1 where both are one object"""
         pairs, said, true, alone = self._masses()
         single = alone * np.log(self.n.sum())
-        h_said, h_true, joint = entropy(said) + single, entropy(true), entropy(pairs) + single
+        h_said = entropy(said) + single
+        h_true = entropy(true)
+        joint = entropy(pairs) + single
         return float(2 * (h_said + h_true - joint) / (h_said + h_true)) if h_said + h_true > 0 else 1.0
 
 

@@ -24,14 +24,16 @@ def proportion(hits: int, n: int) -> Score:
 
 def wilson(p: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share p of n (Wilson 1927)."""
-    centre, spread = p + Z * Z / (2 * n), Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    centre = p + Z * Z / (2 * n)
+    spread = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     low, high = ((centre + s * spread) / (1 + Z * Z / n) for s in (-1, 1))
     return float(min(p, max(0.0, low))), float(max(p, min(1.0, high)))
 
 
 def mean(values: Float) -> Score:
     """An average with the interval of the normal distribution, of which a single value has none."""
-    value, n = float(values.mean()), len(values)
+    value = float(values.mean())
+    n = len(values)
     if n == 1:
         return {"value": value, "low": None, "high": None, "n": 1}
     spread = Z * float(values.std(ddof=1)) / np.sqrt(n)
@@ -61,8 +63,10 @@ def bootstrap(
     n is the images that have the score on their own, "groups" the groups that have. For the interval see `percentiles`.
     """
     units = summed(counts, groups)
-    n, rng = len(units), np.random.default_rng(seed)
-    values, alone = measure(counts.sum(0)), _having(measure(counts))
+    n = len(units)
+    rng = np.random.default_rng(seed)
+    values = measure(counts.sum(0))
+    alone = _having(measure(counts))
     again = measure(rng.multinomial(n, np.full(n, 1 / n), draws) @ units)  # (draws, M)
     n_units = _having(measure(units))
     scores = [

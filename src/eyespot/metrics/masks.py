@@ -116,8 +116,10 @@ def _measures(counts: Float, k: int) -> Float:
         counts.reshape(*counts.shape[:-1], k, 7), -1, 0
     )
     occurs = np.where(there > 0, 1.0, np.nan)
-    iou, dice = occurs * ratio(hits, there + said - hits), occurs * ratio(2 * hits, there + said)
-    precision, recall = np.where(edge > 0, ratio(edge_hits, edge), 0.0), ratio(line_hits, line)
+    iou = occurs * ratio(hits, there + said - hits)
+    dice = occurs * ratio(2 * hits, there + said)
+    precision = np.where(edge > 0, ratio(edge_hits, edge), 0.0)
+    recall = ratio(line_hits, line)
     f = np.where(precision + recall == 0, 0.0, ratio(2 * precision * recall, precision + recall))
     over_all = [ratio(hits.sum(-1), there.sum(-1)), *map(_mean, (iou, dice, f))]
     parts = [iou, dice, ratio(hits, there), ratio(hits, said), f]

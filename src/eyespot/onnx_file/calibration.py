@@ -46,7 +46,8 @@ def calibration(run: Any, predictor: Predictor, data: str | None) -> Calibration
     folder = model_file(run).parent
     remedy = "name a data set with its classes: --calibration DATA"
     try:
-        train, validation = of_split(folder, "train"), of_split(folder, "val")
+        train = of_split(folder, "train")
+        validation = of_split(folder, "val")
     except UserError as error:
         raise UserError(f"int8 needs the images that {run} was trained on ({error}); {remedy}") from error
     missing = [s.path for source in (train, validation) for s in source.samples if not s.path.exists()]

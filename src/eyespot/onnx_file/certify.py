@@ -56,8 +56,10 @@ def _least(engine: TorchEngine) -> int:
 def value_range(preprocessing: Preprocessing) -> tuple[tuple[float, ...], tuple[float, ...], str]:
     """The lowest and the highest value of each channel of the test inputs, and their type."""
     depth = preprocessing.depth if has_any_size(preprocessing) else "float32"
-    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
-    low, high = mean - 2 * std, mean + 2 * std
+    mean = np.array(preprocessing.mean)
+    std = np.array(preprocessing.std)
+    low = mean - 2 * std
+    high = mean + 2 * std
     if depth in HIGHEST:
         low, high = (np.rint(v.clip(0, HIGHEST[depth])) for v in (low, high))
     return tuple(low.tolist()), tuple(high.tolist()), depth

@@ -13,7 +13,8 @@ from eyespot.models.foreign import ForeignNetwork
 from eyespot.models.network import Network
 from eyespot.onnx_file.nodes import OPSET
 
-INPUT, OUTPUT = "normalised", "network"
+INPUT = "normalised"
+OUTPUT = "network"
 LARGEST = 2**20
 """Samples along an axis, for torch's bounds."""
 

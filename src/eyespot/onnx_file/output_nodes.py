@@ -16,7 +16,9 @@ from eyespot.weights.card import Card
 
 Run = Callable[[str], str]
 """The network, on the name of its input: the name of its output."""
-LOGITS, PROBABILITIES, LABELS = "logits", "probabilities", "labels"
+LOGITS = "logits"
+PROBABILITIES = "probabilities"
+LABELS = "labels"
 
 
 def class_nodes(nodes: Nodes, x: str, engine: TorchEngine, size: int, run: Run) -> str:
@@ -50,7 +52,8 @@ def view_matrix(engine: TorchEngine, size: int, pixels: int) -> Any:
     """(side, size) along one axis: what becomes of a signal with one sample that is 1, for each sample"""
     signals = torch.eye(size).view(size, 1, size)
     one_axis = object.__new__(TorchEngine)
-    one_axis.dim, one_axis.side = 1, engine.side
+    one_axis.dim = 1
+    one_axis.side = engine.side
     return one_axis.view(signals, False, pixels)[:, 0].T.numpy()
 
 

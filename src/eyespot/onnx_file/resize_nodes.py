@@ -160,7 +160,9 @@ def _safe(nodes: Nodes, axis: Axis, reduced: str) -> tuple[str, str]:
 def _square_means(nodes: Nodes, x: str, lengths: list[str], factors: list[str]) -> tuple[str, list[str]]:
     """(B, C, H, W) -> the means of squares, those at the far ends of what is left of them; and how many there are"""
     one = np.int64(1)
-    counts, missing, sizes = [], [], []
+    counts = []
+    missing = []
+    sizes = []
     for n, factor in zip(lengths, factors, strict=True):
         count = nodes("Div", nodes("Sub", nodes("Add", n, factor), one), factor)
         counts.append(count)
@@ -168,7 +170,8 @@ def _square_means(nodes: Nodes, x: str, lengths: list[str], factors: list[str]) 
         starts = nodes("Mul", nodes("Range", np.int64(0), count, one), factor)
         sizes.append(nodes("Min", factor, nodes("Sub", n, starts)))
     padded = nodes("Pad", x, nodes.shape(0, 0, 0, 0, 0, 0, *missing))
-    batch, channels = nodes.length(x, 0), nodes.length(x, 1)
+    batch = nodes.length(x, 0)
+    channels = nodes.length(x, 1)
     squares = nodes(
         "Reshape", padded, nodes.shape(batch, channels, counts[0], factors[0], counts[1], factors[1])
     )

@@ -15,7 +15,8 @@ from eyespot.prediction.openvino_engine import OpenVinoEngine
 from eyespot.prediction.verification import check_once, prepared
 
 OPENVINO = "openvino"
-FLOAT32, BFLOAT16 = "f32", "bf16"
+FLOAT32 = "f32"
+BFLOAT16 = "bf16"
 FARTHEST = 0.1
 """Of the logits' scale: what is farther from float32 was not only rounded."""
 SETTINGS = {"INFERENCE_PRECISION_HINT": BFLOAT16}
@@ -65,7 +66,8 @@ def compared(exported: Exported, exact: Any, engine: Any) -> tuple[float, Score]
     equal = []
     for test in certificate.tests:
         image = prepare(certificate.input(test))[None]
-        a, b = exact.logits(image)[0], engine.logits(image)[0]
+        a = exact.logits(image)[0]
+        b = engine.logits(image)[0]
         farthest = max(farthest, float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()) / certificate.scale)
         equal.append(float((a.argmax(0) == b.argmax(0)).mean()))
     if a.ndim == 1:

@@ -55,7 +55,8 @@ def _storable(values: Array) -> Array:
     """In the smallest of the types that other programs read, where values have 64 bits."""
     if values.dtype.names or values.dtype.itemsize < 8:
         return values
-    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    low = int(values.min(initial=0))
+    high = int(values.max(initial=0))
     kinds: tuple[Any, ...] = (np.uint8, np.uint16, np.int16, np.int32, np.int64)
     return values.astype(
         next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max), copy=False

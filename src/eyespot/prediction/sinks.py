@@ -26,7 +26,8 @@ def write_predictions(
     if form not in FORMATS:
         raise UserError(f"format is {form!r}; {nearest(form, FORMATS)}")
     unread: dict[str, str] = {}
-    done, write = 0, None
+    done = 0
+    write = None
     with _opened(out, force) as file:
         for p in predictions:
             if p.error is not None:

@@ -10,8 +10,10 @@ from PIL import Image
 
 from eyespot.data.header import Array
 
-X_RESOLUTION, Y_RESOLUTION, UNIT = 282, 283, 296
-"""Numbers of tags of TIFF."""
+# Numbers of TIFF tags
+X_RESOLUTION = 282
+Y_RESOLUTION = 283
+UNIT = 296
 NO_UNIT = 1
 MOST_DOTS = 10**6
 """Per inch: more is a mistake, and fits in no PNG."""

@@ -61,8 +61,13 @@ class TiledFile:
             raise UserError(
                 f"{path} cannot hold labels of shape {tuple(shape)}: a TIFF has two or three axes"
             )
-        self.path, self.shape, self.dtype, self.key = path, tuple(shape), np.dtype(dtype), key
-        self.flat, self.names, self.pending = len(shape) == 2, names, None
+        self.path = path
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.key = key
+        self.flat = len(shape) == 2
+        self.names = names
+        self.pending = None
         self.side = tuple(min(SIDE, -(-n // 16) * 16) for n in shape[-2:])
         self.step = self.side[0] if self.flat else 1
         self.partial = path.with_name(f"{path.name}.partial")

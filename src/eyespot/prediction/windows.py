@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 SEGMENT = 64 << 20
 """Bytes; a TIFF whose strips or tiles are larger when decoded is decoded whole."""
 
-COMPRESSION, PHOTOMETRIC = 259, 262
-"""Numbers of tags of TIFF."""
+# Numbers of TIFF tags
+COMPRESSION = 259
+PHOTOMETRIC = 262
 LOSSLESS = (1, 5, 8, 32773, 32946)
 """Compressions of which every decoder gives the same values: none, LZW, Deflate and PackBits."""
 
@@ -195,7 +196,8 @@ def _plain(page: "tifffile.TiffPage") -> bool:
 
 def _page(path: Path, page: "tifffile.TiffPage", rows: slice, columns: slice) -> Array:
     """(H, W, C) of a window"""
-    size, channels = (page.imagelength, page.imagewidth), page.samplesperpixel
+    size = (page.imagelength, page.imagewidth)
+    channels = page.samplesperpixel
     assert page.dtype is not None
     if page.is_memmappable:
         dtype = page.dtype.newbyteorder(page.parent.byteorder)
@@ -225,5 +227,6 @@ def _copy_overlap(window: Array, block: Array, row_offset: int, column_offset: i
     overlap = block[max(0, row_offset) :, max(0, column_offset) :][
         : len(window) + min(0, row_offset), : window.shape[1] + min(0, column_offset)
     ]
-    top, left = max(0, -row_offset), max(0, -column_offset)
+    top = max(0, -row_offset)
+    left = max(0, -column_offset)
     window[top : top + overlap.shape[0], left : left + overlap.shape[1]] = overlap

@@ -65,7 +65,8 @@ class Images:
     """Of the GPU's free memory, at the most."""
 
     def __init__(self, pixels: Store, device: str):
-        self.pixels, self.device = pixels, device
+        self.pixels = pixels
+        self.device = device
         self.gpu = device.startswith("cuda")
         budget = self.SHARE * torch.cuda.mem_get_info(device)[0] if self.gpu else 0
         needed = pixels.nbytes * as_tensor(pixels[:1]).element_size() // pixels.dtype.itemsize
@@ -93,13 +94,17 @@ def measure(pixels: Store, rows: NDArray[np.int64], most: int = 5000, positions:
     """Mean and standard deviation per channel over the given rows, or evenly spaced ones where these are many or large."""
     each = pixels[rows[0]].size // pixels[rows[0]].shape[-1]
     chosen = rows[:: max(1, len(rows) // max(1, min(most, positions // each)))]
-    count, total, squares = 0, 0.0, 0.0
+    count = 0
+    total = 0.0
+    squares = 0.0
     for row in chosen:
         # Channels first: sums along an axis as short as the channels' are many times slower.
         values = np.ascontiguousarray(np.moveaxis(pixels[row], -1, 0), np.float64).reshape(
             pixels[row].shape[-1], -1
         )
-        count, total, squares = count + values.shape[1], total + values.sum(1), squares + (values**2).sum(1)
+        count += values.shape[1]
+        total += values.sum(1)
+        squares += (values**2).sum(1)
     mean = np.asarray(total / count)
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return Normal(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
@@ -110,7 +115,8 @@ def resized(x: Tensor, side: int) -> Tensor:
     y = x.movedim(1, -1)
     for axis, n in enumerate(x.shape[2:], start=1):
         if n != side:
-            before, after = y.shape[:axis], y.shape[axis + 1 :]
+            before = y.shape[:axis]
+            after = y.shape[axis + 1 :]
             each = after.numel()
             if each <= CHANNELS:  # so small products are slow one by one: one for all of them
                 y = y.reshape(-1, n * each) @ _filters(n, side, each, x.device).T

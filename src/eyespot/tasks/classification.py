@@ -46,8 +46,12 @@ class Classification:
     usual_augment = staticmethod(usual_augment)
 
     def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
-        self.survey, self.config, self.normal, self.train = survey, config, normal, train
-        self.labels, self.pixels = torch.from_numpy(survey.labels), survey.images.pixels
+        self.survey = survey
+        self.config = config
+        self.normal = normal
+        self.train = train
+        self.labels = torch.from_numpy(survey.labels)
+        self.pixels = survey.images.pixels
         self.weights, self.class_weights_reason = class_weights(
             survey.labels[train], len(survey.source.classes)
         )
@@ -172,10 +176,12 @@ class Classification:
     @torch.inference_mode()
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
         """Loss and accuracy on validation rows, at the present size and in its precision."""
-        device, logits = self.config.device or "cpu", []
+        device = self.config.device or "cpu"
+        logits = []
         for chunk in np.array_split(rows, max(1, len(rows) // 256)):
             x = resized(self.normal(self.images[chunk], device), side)
             with arithmetic(device, self.config.precision):
                 logits.append(network(x).float().cpu())
-        z, y = torch.cat(logits), self.labels[rows]
+        z = torch.cat(logits)
+        y = self.labels[rows]
         return F.cross_entropy(z, y).item(), (z.argmax(1) == y).float().mean().item()

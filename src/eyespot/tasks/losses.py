@@ -47,10 +47,12 @@ def tversky(
     false_negatives: float = 0.7,
 ) -> Tensor:
     """Like Dice, but missed pixels cost more than false ones (Salehi et al. 2017)"""
-    valid, index = (labels != VOID).float(), _index(labels)
+    valid = (labels != VOID).float()
+    index = _index(labels)
     p = _floats(logits).softmax(1) * valid[:, None]
     hits = _by_class(p.gather(1, index[:, None]), index, p.shape[1])
-    there, said = _by_class(valid, index, p.shape[1]), p.transpose(0, 1).flatten(1).sum(1)
+    there = _by_class(valid, index, p.shape[1])
+    said = p.transpose(0, 1).flatten(1).sum(1)
     occurs = there > 0
     union = hits + false_positives * (said - hits) + false_negatives * (there - hits)
     missing = 1 - hits / torch.where(occurs, union, 1)

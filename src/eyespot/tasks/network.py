@@ -14,7 +14,8 @@ def new_network(survey: Survey, config: Config) -> Network:
     """The planned network, its weights drawn from the seed or those to start from."""
     torch.manual_seed(config.seed)
     assert config.model
-    classes, preprocessing = len(survey.classes), survey.preprocessing
+    classes = len(survey.classes)
+    preprocessing = survey.preprocessing
     network = create(
         config.model,
         classes=classes,

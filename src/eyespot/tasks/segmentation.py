@@ -34,7 +34,8 @@ from eyespot.tasks.order import Draw, first_draw
 from eyespot.tasks.segmentation_settings import choose, usual_augment, usual_loss, usual_recipe
 from eyespot.watershed import keeps_whole, split_touching
 
-RARE, KEPT = 1 / 3, 64
+RARE = 1 / 3
+KEPT = 64
 """The share of crops that are centred on a class drawn at random; the places per image and class kept for them."""
 GLANCE = {1: 2**17, 2: 1024, 3: 96}
 """Samples along an axis of a validation image that are predicted while training, by the number of axes: about a million."""
@@ -63,12 +64,17 @@ class Segmentation:
     usual_augment = staticmethod(usual_augment)
 
     def __init__(self, survey: PairSurvey, config: Config, normal: Normal, train: NDArray[np.int64]):
-        self.survey, self.config, self.normal, self.train = survey, config, normal, train
-        self.pixels, self.maps = survey.images.pixels, survey.images.labels
+        self.survey = survey
+        self.config = config
+        self.normal = normal
+        self.train = train
+        self.pixels = survey.images.pixels
+        self.maps = survey.images.labels
         transforms = transforms_for(config.augment or "", survey)
         self.geometric = [transform for transform in transforms if transform.geometric]
         self.of_values = [transform for transform in transforms if not transform.geometric]
-        self.multilabel, self.k = survey.mapping.multilabel, len(survey.classes)
+        self.multilabel = survey.mapping.multilabel
+        self.k = len(survey.classes)
         self.loss_of, bordered = parse_loss(config.loss or usual_loss(survey)[0], self.multilabel)
         self.glanced = binary_cross_entropy if self.multilabel else cross_entropy
         self.borders = {int(i): _borders(self.maps[i]) for i in train} if bordered else None
@@ -112,7 +118,8 @@ class Segmentation:
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
         """Seconds to compare the predictions of these images with their masks, as timed on one of them."""
-        labels, start = self.maps[rows[len(rows) // 2]], perf_counter()
+        labels = self.maps[rows[len(rows) // 2]]
+        start = perf_counter()
         truth = as_targets(labels)
         if self.multilabel:
             each = unpack_bits(labels, self.k)
@@ -191,7 +198,9 @@ class Segmentation:
     @torch.inference_mode()
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
         """Loss and mean IoU over the classes that occur, on the middle of some validation images."""
-        device, table, losses = self.config.device or "cpu", np.zeros((self.k, 3)), []
+        device = self.config.device or "cpu"
+        table = np.zeros((self.k, 3))
+        losses = []
         for i in some(rows):
             y = as_targets(_middle(self.maps[i]))
             image = _middle(self.pixels[i], axes=y.ndim)
@@ -201,8 +210,9 @@ class Segmentation:
             labels = unpack(labels, self.k) if self.multilabel else labels
             losses.append(self.glanced(z, labels).item())
             table += self._regions(z[0], labels[0])
-        present, both, there, said = table[:, 1] > 0, *table.T
-        return float(np.mean(losses)), float((both / np.maximum(there + said - both, 1))[present].mean())
+        both, true, predicted = table.T
+        iou = both / np.maximum(true + predicted - both, 1)
+        return float(np.mean(losses)), float(iou[true > 0].mean())
 
     def _regions(self, logits: Tensor, labels: Tensor) -> NDArray[np.int64]:
         """(K, 3) pixels of each class: in both, true, predicted"""
@@ -255,7 +265,8 @@ def _places(
     labels: NDArray[np.uint8], classes: int, multilabel: bool, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
     """For each class in the map, some of its flat positions."""
-    flat, chosen = labels.ravel(), []
+    flat = labels.ravel()
+    chosen = []
     for k in range(classes):
         here = np.flatnonzero((flat != VOID) & (flat >> k & 1 == 1) if multilabel else flat == k)
         if len(here):

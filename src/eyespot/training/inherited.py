@@ -40,7 +40,8 @@ class Inherited:
 
     def description(self, of_others: str, word: str) -> str:
         """Where each side of the split comes from. of_others   how the images are divided that the weights have not seen"""
-        trained, held = int(self.trained.sum()), int(self.held.sum())
+        trained = int(self.trained.sum())
+        held = int(self.held.sum())
         n = len(self.trained) - trained - held
         parts = [f"{held:,} validation {word}s of {self.start} stay validation {word}s"] * bool(held)
         parts += [f"the {trained:,} that it was trained on stay training {word}s"] * bool(trained)

@@ -15,13 +15,16 @@ from eyespot.weights.adapt import ends, within
 
 ADAM_RATE = 0.02
 """The peak rate of AdamW beside Muon."""
-ALL_ADAM_RATE, USUAL_BATCH = 0.003, 512
+ALL_ADAM_RATE = 0.003
+USUAL_BATCH = 512
 """The same where AdamW trains the filters too, at the usual batch; by the root of the batch."""
 ALL_ADAM_DECAY = 0.01
 """Its weight decay there."""
-HEAD_RATE, BODY_RATE = 0.05, 0.02
+HEAD_RATE = 0.05
+BODY_RATE = 0.02
 """The same for fine-tuning, of the head and of the layers before it."""
-LEVELS, FALL = 6, 0.7
+LEVELS = 6
+FALL = 0.7
 """By depth, the layers before the head make so many levels; the rate of each is this share of the next one's."""
 
 
@@ -91,7 +94,9 @@ def orthogonal(matrices: Sequence[Tensor], steps: int = 3) -> list[Tensor]:
 
 def _orthogonal(matrices: list[Tensor], steps: int) -> list[Tensor]:
     """Of matrices whose smaller sides are equal"""
-    a, b, c = 3.4445, -4.7750, 2.0315
+    a = 3.4445
+    b = -4.7750
+    c = 2.0315
     quick = torch.bfloat16 if multiplies_bfloat16(matrices[0].device.type) else torch.float32
     wide = [(m if m.shape[0] <= m.shape[1] else m.T).to(quick) for m in matrices]
     wide = torch._foreach_div(wide, torch._foreach_add(torch._foreach_norm(wide), 1e-7))
@@ -142,12 +147,15 @@ def usual_lr(task: TrainingTask) -> tuple[float, str]:
     scale = by_batch(batch, muon)
     scaling = f"by the root of the batch, {batch}"
     if task.config.fine_tune:
-        peak, of = HEAD_RATE, f"of the head; layers before it have at most {BODY_RATE / HEAD_RATE:.0%} of it"
+        peak = HEAD_RATE
+        of = f"of the head; layers before it have at most {BODY_RATE / HEAD_RATE:.0%} of it"
     elif muon:
-        peak, of = muon, f"of Muon, for filters; AdamW has {ADAM_RATE / muon:.0%} of it for the rest"
+        peak = muon
+        of = f"of Muon, for filters; AdamW has {ADAM_RATE / muon:.0%} of it for the rest"
         scaling = scaling if batch > USUAL_BATCH else f"the same for batches up to {USUAL_BATCH}"
     else:
-        peak, of = ALL_ADAM_RATE, "of AdamW"
+        peak = ALL_ADAM_RATE
+        of = "of AdamW"
     return float(f"{peak * scale:.4g}"), f"{of}; {scaling}"
 
 

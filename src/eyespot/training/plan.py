@@ -34,10 +34,17 @@ REPORT = 6.0
 CARE = 1.3
 """How much longer than timed the predictions after training may take."""
 ASKED = "as you asked"
-LEAST_EPOCHS, LEAST_IMAGES = 2, 3000
-"""With less, at full size, published weights are not started from: a narrower network learns more from nothing."""
-FEW_MINUTES, FEW_POSITIONS = 1.0, 2**22
-"""A run of fewer minutes, or of fewer positions of all samples that it trains on, is over before compiling pays."""
+LEAST_EPOCHS = 2
+"""Published weights are used where there is time for this many epochs at full size."""
+LEAST_IMAGES = 3000
+"""Published weights are also used where there is time for this many images at full size.
+
+With less time, a narrower network that starts from random weights is better.
+"""
+FEW_MINUTES = 1.0
+"""A run of fewer minutes ends before compiling pays."""
+FEW_POSITIONS = 2**22
+"""So does a run whose training samples together have fewer positions than this."""
 
 
 class TooLittleTime(UserError):

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from eyespot.parallel import cores
 
-LEAST_WAIT, CARE = 10.0, 30.0
-"""Seconds between two timings: at least so many, and at least so many times what a timing takes."""
+LEAST_WAIT = 10.0
+"""Seconds between two timings, at the least."""
+CARE = 30.0
+"""The time between two timings is at least this many times as long as a timing."""
 GAIN = 1.1
 """How much faster another number of threads has to be."""
 
@@ -27,13 +29,15 @@ class Threads:
     """Times a small piece of the work now and then, and changes the number of threads where that pays."""
 
     def __init__(self, numbers: list[int], elapsed: float):
-        self.numbers, self.next = numbers, elapsed + LEAST_WAIT
+        self.numbers = numbers
+        self.next = elapsed + LEAST_WAIT
 
     def adjust(self, network: nn.Module, batch: Tensor, elapsed: float) -> None:
         """Use the fastest number for the network's forward pass on a few images of the batch."""
         if len(self.numbers) < 2 or elapsed < self.next:
             return
-        began, now = time.perf_counter(), torch.get_num_threads()
+        began = time.perf_counter()
+        now = torch.get_num_threads()
         few = batch[: max(1, len(batch) // 16)]
         network.eval()  # leaves the running averages of batch norm alone
         with torch.no_grad():

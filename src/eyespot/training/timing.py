@@ -33,8 +33,12 @@ REPEATS = 3
 """Times that a way is timed, at the most."""
 NEARLY = 1.1
 """How much faster plain bfloat16 has to be: it gains the more where a machine is fast for a while."""
-PREDICT, BATCH, UPDATE = "predict", "batch", "update"
-"""What is timed beside the ways to train: predictions, batches (samples per second), updates (per second)."""
+PREDICT = "predict"
+"""The key of predictions, in samples per second."""
+BATCH = "batch"
+"""The key of making batches, in samples per second."""
+UPDATE = "update"
+"""The key of updates of the weights, per second."""
 COMPILED = "compiled passes"
 """What may be rejected beside precisions."""
 

@@ -69,7 +69,8 @@ def _image(entry: dict[str, Any], outlines: list[Outline]) -> AnnotatedImage:
     name = entry.get("file_name")
     if not isinstance(name, str) or not name:
         raise Malformed(f"has no file_name for image {entry.get('id', '?')}")
-    height, width = entry.get("height"), entry.get("width")
+    height = entry.get("height")
+    width = entry.get("width")
     shape = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     return AnnotatedImage(name, shape if shape and min(shape) > 0 else None, outlines)
 
@@ -106,7 +107,8 @@ def _polygons(segmentation: Any) -> list[Polygon]:
 
 
 def _runs(segmentation: dict[str, Any]) -> Runs:
-    size, lengths = segmentation.get("size"), segmentation.get("counts")
+    size = segmentation.get("size")
+    lengths = segmentation.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
         raise Malformed("has runs without a size of height and width")
     if isinstance(lengths, str):

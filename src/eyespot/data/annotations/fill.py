@@ -62,7 +62,8 @@ def _fill_one(points: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     """Even-odd rule along each row: an edge that crosses the row changes all pixels to the right of it."""
     top, left, bottom, right = box
     x, y = points.T
-    x_next, y_next = np.roll(x, -1), np.roll(y, -1)
+    x_next = np.roll(x, -1)
+    y_next = np.roll(y, -1)
     first = np.clip(np.ceil(np.minimum(y, y_next) - 0.5), top, bottom).astype(int)
     last = np.clip(np.ceil(np.maximum(y, y_next) - 0.5), top, bottom).astype(int)
     rows_of_edge = last - first
@@ -100,7 +101,8 @@ def lengths_of_text(text: str) -> list[int]:
     Raises ValueError for text that is cut short or has other characters.
     """
     lengths: list[int] = []
-    value, bits = 0, 0
+    value = 0
+    bits = 0
     for character in text:
         code = ord(character) - 48
         if not 0 <= code < 64:
@@ -112,7 +114,8 @@ def lengths_of_text(text: str) -> list[int]:
         if code & 0x10:
             value -= 1 << bits
         lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-        value, bits = 0, 0
+        value = 0
+        bits = 0
     if bits:
         raise ValueError("the text is cut short")
     return lengths

@@ -59,7 +59,8 @@ def read_labelme(content: dict[str, Any]) -> AnnotationFile:
         else:
             groups[group] = len(outlines)
             outlines.append(outline)
-    height, width = content.get("imageHeight"), content.get("imageWidth")
+    height = content.get("imageHeight")
+    width = content.get("imageWidth")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     name = folders_and_name(str(content["imagePath"]))[-1]
     return AnnotationFile(TOOL, [AnnotatedImage(name, size, outlines, flat=flat)], one_image=True)

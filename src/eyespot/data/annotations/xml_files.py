@@ -123,7 +123,8 @@ def _box(shape: Element) -> list[float]:
 
 def _turned(corners: list[tuple[float, float]], centre: tuple[float, float], degrees: float) -> list[float]:
     """Clockwise on the screen, where y goes down."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    cos = math.cos(math.radians(degrees))
+    sin = math.sin(math.radians(degrees))
     offsets = [(x - centre[0], y - centre[1]) for x, y in corners]
     turned = [(centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos) for x, y in offsets]
     return [value for corner in turned for value in corner]

@@ -120,7 +120,8 @@ def _copies(looked: Looked, seen: SeenImages, rows: Rows) -> tuple[list[tuple[in
     turned = near(upright_both, detail)
     groups = clusters(len(both), [*straight.tolist(), *turned.tolist()])
     files = _Files([seen.paths[i] for i in known], looked, rows)
-    pairs, missing = [], set()
+    pairs = []
+    missing = set()
     for thumbs, look_alikes, is_turned in ((both, straight, False), (upright_both, turned, True)):
         across = _across(look_alikes, len(known), thumbs)
         comparable = files.comparable(across, groups)

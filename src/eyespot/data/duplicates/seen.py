@@ -17,7 +17,9 @@ SHORT = 8
 MOST = 100_000
 """Images up to which the card of a model file has their digests, and a run folder their thumbnails."""
 SPLITS = ("train", "val", "test")
-NEW, SAME_FILE, COPY = 0, 1, 2
+NEW = 0
+SAME_FILE = 1
+COPY = 2
 
 Thumbs = NDArray[np.float32]
 

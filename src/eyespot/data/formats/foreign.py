@@ -120,7 +120,8 @@ def _volume(head: bytes) -> str | None:
     """What a file is that begins so, packed or not, if it is a volume whose kind has no mark of its own."""
     if head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and (len(head) == 348 or head[38:39] == b"r"):
         return "it is the header of an Analyze pair (.hdr and .img), which is not read: save both as one NIfTI file"
-    kind, depth = head[20:24], int.from_bytes(head[12:16])
+    kind = head[20:24]
+    depth = int.from_bytes(head[12:16])
     if (
         head[:4] == b"\0\0\0\x01"
         and kind in (b"\0\0\0\0", b"\0\0\0\x01", b"\0\0\0\x03", b"\0\0\0\x04")

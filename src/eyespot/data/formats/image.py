@@ -35,7 +35,8 @@ def image_header(content: bytes, digest: bytes) -> Header:
         deep = png_depth(content) == 16
         width, height = image.size
         if image.format == "TIFF":  # of which Pillow gives the size after it is turned
-            width, height = image.tag_v2[256], image.tag_v2[257]  # type: ignore[attr-defined]
+            width = image.tag_v2[256]  # type: ignore[attr-defined]
+            height = image.tag_v2[257]  # type: ignore[attr-defined]
         if _orientation(image) >= 5:  # a quarter turn
             width, height = height, width
         return Header(

@@ -59,7 +59,8 @@ def _scans(content: bytes) -> tuple[tuple[int, ...], bool, list[Scan], int | Non
     scans: list[Scan] = []
     at = 2
     while len(head := content[at : at + 4]) == 4 and head[0] == 0xFF and head[1] != 0xD9:
-        kind, length = head[1], int.from_bytes(head[2:])
+        kind = head[1]
+        length = int.from_bytes(head[2:])
         segment = content[at + 4 : at + 2 + length]
         at += 2 + length
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC) and len(segment) > 5:

@@ -86,7 +86,8 @@ def _by_soundfile(content: bytes, kind: str) -> Decoded:
     soundfile = _soundfile(kind)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            expected, rate = file.frames, file.samplerate
+            expected = file.frames
+            rate = file.samplerate
             values = file.read(expected, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         if any(word in str(error).lower() for word in UNSUPPORTED):

@@ -36,8 +36,10 @@ INKS = 5
 YCBCR = 6
 JPEG = (6, 7)
 """Photometric interpretations, and the compressions of which YCbCr is decoded to RGB."""
-UNSIGNED, UNDEFINED = 1, 4
-"""Formats of samples; Pillow takes signed ones of 8 bits for unsigned."""
+UNSIGNED = 1
+"""A sample format. Pillow reads signed samples of 8 bits as unsigned ones."""
+UNDEFINED = 4
+"""The sample format of values whose type the file does not state."""
 NOT_PILLOWS = ("I;16", "F", "I", "LAB", "RGBA", "RGBa", "LA", "La")
 """Modes that tifffile reads: of more than 8 bits, and those of which Pillow takes the last channel for transparency."""
 COLOURS = {

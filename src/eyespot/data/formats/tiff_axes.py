@@ -75,13 +75,17 @@ def stack_of(file: "tifffile.TiffFile", axes: str = "") -> Stack:
     axes   the user's, in the order of the file, or empty. Raises Unreadable where they do not fit.
     """
     check_whole(file)
-    first, series = file.series[0], len(file.series)
-    letters, shape = first.axes, first.shape
+    first = file.series[0]
+    series = len(file.series)
+    letters = first.axes
+    shape = first.shape
     pages = tuple(page for page in first.pages if page is not None)
     alike = {(s.axes, s.shape, s.dtype) for s in file.series}
     if series > 1 and len(alike) == 1 and letters in ("YX", "YXS"):  # pages that were added one by one
         pages = tuple(page for s in file.series for page in s.pages if page is not None)
-        letters, shape, series = "I" + letters, (series, *shape), 1
+        letters = "I" + letters
+        shape = (series, *shape)
+        series = 1
     if not pages or None in first.pages:
         raise Unreadable("it is one of several OME-TIFF files that belong together; join them into one file")
     stack = Stack(pages, letters, shape, series, first, axes)
@@ -135,7 +139,8 @@ def _without_single(stack: Stack, axes: str, shape: tuple[int, ...]) -> Stack:
 def check_whole(file: "tifffile.TiffFile") -> None:
     """Raises Unreadable for a file that was cut short, which tifffile reads as one of fewer pages."""
     last = file.pages[len(file.pages) - 1]
-    handle, tiff = file.filehandle, file.tiff
+    handle = file.filehandle
+    tiff = file.tiff
     handle.seek(last.offset)
     tags = int.from_bytes(handle.read(tiff.tagnosize), "little" if tiff.byteorder == "<" else "big")
     handle.seek(last.offset + tiff.tagnosize + tags * tiff.tagsize)

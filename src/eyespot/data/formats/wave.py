@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from eyespot.data.header import Unreadable
 
-PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+PCM = 1
+FLOAT = 3
+EXTENSIBLE = 0xFFFE
 UNKNOWN_SIZE = 0xFFFFFFFF
 CODECS = {
     PCM: "PCM",
@@ -57,7 +59,9 @@ def read_chunks(content: bytes) -> Wave:
     """Raises Unreadable for a file without samples, or one that ends before them."""
     order = ">" if content[:4] == b"RIFX" else "<"
     whole = struct.unpack_from(f"{order}I", content, 4)[0]
-    codec, long_size, at = 0, None, 12
+    codec = 0
+    long_size = None
+    at = 12
     while at + 8 <= len(content):
         name, size = struct.unpack_from(f"{order}4sI", content, at)
         if name == b"ds64" and at + 24 <= len(content):

@@ -68,7 +68,8 @@ def _without_affine(
     align: str | None,
 ) -> Array:
     """Where one of the two files has no affine, only the order of the arrays is known."""
-    (mask_path, of_mask), (image_path, of_image) = mask, image
+    mask_path, of_mask = mask
+    image_path, of_image = image
     if align != ARRAY:
         with_affine = "its mask" if of_mask else "it"
         without = f"its mask {mask_path.name}" if of_image else "it"

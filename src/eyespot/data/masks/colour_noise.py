@@ -54,5 +54,6 @@ def _distances(a: list[int], b: list[int]) -> NDArray[np.int64]:
     """(len(a), len(b)) the sums of the differences in red, green and blue"""
     first, second = (np.array(values, np.int64) - COLOUR for values in (a, b))
     shifts = np.array([16, 8, 0])
-    first, second = first[:, None] >> shifts & 255, second[:, None] >> shifts & 255
+    first = first[:, None] >> shifts & 255
+    second = second[:, None] >> shifts & 255
     return np.abs(first[:, None] - second[None]).sum(-1)

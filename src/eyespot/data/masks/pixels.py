@@ -45,7 +45,8 @@ def _read(content: bytes, dim: int, axes: str) -> tuple[Values, str]:
     if is_numpy(content):
         return _of_channels(channels_last(load_numpy(content), dim)), ""
     array = decode_any(content, dim, options=ReadOptions(axes, raw=True)).array
-    kind, alpha = "", False
+    kind = ""
+    alpha = False
     if dim > 1 and is_tiff(content):
         kind, alpha = _kind_of_tiff(content)
     elif dim == 2 and not is_nifti(content):
@@ -84,7 +85,9 @@ def _of_channels(array: Array) -> Values:
         if values.min() < 0 or values.max() > 255:
             if (values % 257).any():
                 raise Unreadable("its colours have 16 bits: save it with 8 bits, or with one value per class")
-            red, green, blue = red // 257, green // 257, blue // 257
+            red = red // 257
+            green = green // 257
+            blue = blue // 257
         return COLOUR + (red << 16 | green << 8 | blue)
     if values.shape[-1] != 1:
         raise Unreadable(

@@ -110,7 +110,8 @@ def solid_pixels(values: Values) -> BoolArray:
 
 def _sides(dim: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """All but the last and all but the first along an axis"""
-    before, after = [slice(None)] * dim, [slice(None)] * dim
+    before = [slice(None)] * dim
+    after = [slice(None)] * dim
     before[axis] = slice(None, -1)
     after[axis] = slice(1, None)
     return tuple(before), tuple(after)

@@ -68,7 +68,8 @@ def class_from_border(survey: Survey) -> Iterator[Problem]:
 
 def _enough(own: NDArray[np.bool_]) -> bool:
     """Whether a class has so many samples, or others so many more, that a rule for all of them is more than chance."""
-    n, k = len(own), int(own.sum())
+    n = len(own)
+    k = int(own.sum())
     return FEWEST_OF_MANY <= k <= n - FEWEST_OF_MANY and comb(n, k) >= comb(2 * FEWEST, FEWEST)
 
 

@@ -44,7 +44,8 @@ def convert_type(array: Array, preprocessing: Any, peak: float | None = None) ->
 
 def _scaled(array: Array, preprocessing: Any, peak: float | None) -> Array:
     """White stays white: 255 becomes 65535 or 1.0, and the reverse."""
-    stored, depth = str(array.dtype), preprocessing.depth
+    stored = str(array.dtype)
+    depth = preprocessing.depth
     if depth == "float32":
         return (array / np.float32(WHITE[stored])).astype(np.float32)
     if depth == "uint16":
@@ -61,7 +62,8 @@ def _scaled(array: Array, preprocessing: Any, peak: float | None) -> Array:
 def _same_values(array: Array, preprocessing: Any) -> Array:
     """The same numbers in another type."""
     if preprocessing.depth != "float32":
-        low, high = float(array.min(initial=0)), float(array.max(initial=0))
+        low = float(array.min(initial=0))
+        high = float(array.max(initial=0))
         whole = array.dtype.kind == "u" or bool((array == np.rint(array)).all())
         if not whole or low < 0 or high > WHITE[preprocessing.depth]:
             held = "values" if whole else "floating-point values"

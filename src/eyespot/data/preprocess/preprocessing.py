@@ -235,7 +235,8 @@ class Preprocessing:
             return None
         mean = float(array.mean(dtype=np.float64))
         spread = float(array.std(dtype=np.float64))
-        known_mean, known_spread = float(np.mean(self.mean)), float(np.mean(self.std))
+        known_mean = float(np.mean(self.mean))
+        known_spread = float(np.mean(self.std))
         in_training = f"{known_mean:.3g} with a standard deviation of {known_spread:.3g} in training"
         if abs(mean - known_mean) > FAR * known_spread:  # false for NaN, which is reported elsewhere
             return f"its values are far from those trained on (their mean is {mean:.3g}, and {in_training})"

@@ -70,8 +70,10 @@ def scaled(array: Array, sizes: Sequence[int], windows: Sequence[Window] | None 
 
 def _scaled_image(array: Array, sizes: Sequence[int], windows: Sequence[Window]) -> Array:
     """The same by Pillow, which is several times faster."""
-    (height, width), ((top, bottom), (left, right)) = sizes, windows
-    how, box = Image.Resampling.BILINEAR, (left, top, right, bottom)
+    height, width = sizes
+    (top, bottom), (left, right) = windows
+    how = Image.Resampling.BILINEAR
+    box = (left, top, right, bottom)
     if array.dtype == np.uint8 and array.shape[2] in (1, 3):
         picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
         small = picture.resize((width, height), how, box, reducing_gap=2.0)

@@ -7,10 +7,16 @@ from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 
-HOP, WINDOW = 0.010, 0.032
-"""Seconds from one frame to the next, and that a frame lasts."""
-BANDS, LOWEST_HZ, FLOOR_DB = 24, 20.0, 80.0
-"""Mel bands; the lowest frequency; values further below the file's loudest are raised to there."""
+HOP = 0.010
+"""Seconds from one frame to the next."""
+WINDOW = 0.032
+"""Seconds that one frame lasts."""
+BANDS = 24
+"""Mel bands."""
+LOWEST_HZ = 20.0
+"""The lowest frequency of the bands."""
+FLOOR_DB = 80.0
+"""Decibels: values further below the loudest one of the file are raised to this."""
 
 
 def hop(spacing: float) -> int:
@@ -23,7 +29,8 @@ def spectrum(sound: Array, spacing: float) -> NDArray[np.float32]:
 
     spacing   seconds from sample to sample
     """
-    step, size = hop(spacing), max(2, round(WINDOW / spacing))
+    step = hop(spacing)
+    size = max(2, round(WINDOW / spacing))
     frames = len(sound) // step
     padded = np.pad(sound, ((size // 2, size), (0, 0)))
     cut = np.lib.stride_tricks.sliding_window_view(padded, size, axis=0)[step // 2 :: step][:frames]

@@ -52,7 +52,8 @@ def _scaling(
     if len(stored) == 1 or not all(peaks.values()):
         photographs = bool(peaks["uint16"]) and np.median(peaks["uint16"]) > PHOTOGRAPH["uint16"]
         return "full" if photographs else "none", []
-    low, high = peaks["uint8"], peaks["uint16"]
+    low = peaks["uint8"]
+    high = peaks["uint16"]
     if max(high) <= 255:
         reason = f"the values of the 16-bit images reach only {max(high):.0f}"
         return "none", [Guess("scale of 8 and 16 bits", "the same", reason, "--scaling full")]

@@ -209,5 +209,6 @@ def _one(image: Path, annotations: list[Path]) -> Path:
 
 def _may_belong(annotations: Path, image: Path, root: Path) -> bool:
     """Whether the splits in the names of an annotation file and of an image's folders do not contradict."""
-    ours, theirs = split_of_path(annotations.relative_to(root)), split_of_path(image.parent.relative_to(root))
+    ours = split_of_path(annotations.relative_to(root))
+    theirs = split_of_path(image.parent.relative_to(root))
     return not ours or not theirs or ours == theirs

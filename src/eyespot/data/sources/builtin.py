@@ -32,7 +32,8 @@ def _waves(folder: NewFolder) -> None:
         "triangle": lambda t: signal.sawtooth(t, 0.5),  # type: ignore[arg-type]
         "sawtooth": signal.sawtooth,
     }
-    rng, time = np.random.default_rng(1), np.arange(200)
+    rng = np.random.default_rng(1)
+    time = np.arange(200)
     for name, shape in shapes.items():
         for i in range(300):
             turns = time / rng.uniform(16, 50) + rng.uniform()
@@ -54,7 +55,8 @@ def _solids(folder: NewFolder) -> None:
         "cylinder": lambda x, y, z: np.maximum(np.hypot(x, y) - 2.6, abs(z) - 5.2),
         "ring": lambda x, y, z: np.hypot(np.hypot(x, y) - 4.2, z) - 1.8,
     }
-    rng, grid = np.random.default_rng(2), np.indices((16, 16, 16)).reshape(3, -1).T - 7.5
+    rng = np.random.default_rng(2)
+    grid = np.indices((16, 16, 16)).reshape(3, -1).T - 7.5
     for name, distance in solids.items():
         for i in range(100):
             turned = Rotation.random(rng=rng).apply(grid - rng.uniform(-1.5, 1.5, 3)) / rng.uniform(0.8, 1.2)

@@ -51,7 +51,8 @@ def scene(
 
     grid = np.moveaxis(np.indices(shape), 0, -1).astype(float)
     distances = np.stack([_blob(grid - c, radius, rng) for c in _centres(shape, n, radius, rng)])
-    nearest, distance = distances.argmin(0) + 1, distances.min(0)
+    nearest = distances.argmin(0) + 1
+    distance = distances.min(0)
     ids = np.where(distance < 0, nearest, 0)
     ids[(ids > 0) & (ndimage.maximum_filter(ids, 3) != ids)] = 0  # the cell of lower id loses its border
     return _whole(ids, radius), np.clip(-distance, 0, 1)
@@ -61,7 +62,8 @@ def _centres(
     shape: tuple[int, ...], n: int, radius: float, rng: np.random.Generator
 ) -> list[NDArray[np.float64]]:
     """Points of which most lie about two radii from an earlier one: clumps, as cells grow."""
-    size, centres = np.array(shape), [rng.uniform(0, shape)]
+    size = np.array(shape)
+    centres = [rng.uniform(0, shape)]
     for _ in range(50 * n):
         direction = rng.normal(size=len(shape))
         step = rng.uniform(1.45, 1.9) * radius * direction / np.linalg.norm(direction)
@@ -93,7 +95,9 @@ def _whole(ids: NDArray[np.int64], radius: float) -> NDArray[np.int64]:
     """Ids from 1 on, each of one connected piece; slivers become background."""
     from scipy import ndimage
 
-    out, smallest, last = np.zeros_like(ids), 0.25 * radius**ids.ndim, 0
+    out = np.zeros_like(ids)
+    smallest = 0.25 * radius**ids.ndim
+    last = 0
     for i in range(1, int(ids.max()) + 1):
         pieces, n = ndimage.label(ids == i)  # type: ignore[misc]
         if n:
@@ -124,7 +128,8 @@ def photograph(ids: NDArray[np.int64], depth: Float, rng: np.random.Generator) -
 
 def _debris(shape: tuple[int, ...], rng: np.random.Generator) -> Float:
     """A few bright specks, much smaller than cells"""
-    grid, light = np.indices(shape), np.zeros(shape)
+    grid = np.indices(shape)
+    light = np.zeros(shape)
     for _ in range(rng.integers(2, 7)):
         squares = sum((g - rng.uniform(0, n)) ** 2 for g, n in zip(grid, shape, strict=True))
         light += rng.uniform(0.5, 1.8) * np.exp(-squares / (2 * rng.uniform(0.7, 1.6) ** 2))

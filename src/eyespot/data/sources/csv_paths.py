@@ -24,8 +24,10 @@ class Finder:
 
     def has(self, name: str) -> bool:
         """Whether a name means a file, or several; it is not remembered how."""
-        by_windows, by_search = self.by_windows, self.by_search
-        self.by_windows, self.by_search = [], {}
+        by_windows = self.by_windows
+        by_search = self.by_search
+        self.by_windows = []
+        self.by_search = {}
         try:
             return self.find(name, "").is_file()
         except OSError:  # too long for a name
@@ -33,7 +35,8 @@ class Finder:
         except UserError:
             return True
         finally:
-            self.by_windows, self.by_search = by_windows, by_search
+            self.by_windows = by_windows
+            self.by_search = by_search
 
     def find(self, name: str, where: str, is_mask: bool = False) -> Path:
         """The file of a name, relative to the folder of the CSV; the path as written where there is none.

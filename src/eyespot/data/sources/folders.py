@@ -70,7 +70,8 @@ def source_of_folders(root: Path, name: str, options: Config = Config()) -> Sour
     """The samples of classes, with their splits. Raises UserError where there is none, or two readings are plausible."""
     files = _files(root, options)
     if options.label_from:
-        labels, guesses = labels_by_expression(files.known, root, options.label_from), []
+        labels = labels_by_expression(files.known, root, options.label_from)
+        guesses = []
         classes = {label for label, _ in labels.values()}
     else:
         guesses = (

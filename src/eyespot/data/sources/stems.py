@@ -147,7 +147,8 @@ def _bases(item: Item, affixes: Iterable[Affix]) -> Iterator[Key]:
     """What is left of a name without each of the affixes that it has, the shortest affix first."""
     n = len(item.name)
     for before, after in affixes:
-        a, b = len(before), n - len(after)
+        a = len(before)
+        b = n - len(after)
         if a <= b and item.name[:a] == before and item.name[b:] == after:
             yield item.folder, item.name[a:b]
 
@@ -155,7 +156,8 @@ def _bases(item: Item, affixes: Iterable[Affix]) -> Iterator[Key]:
 def _affixes(images: list[Item], masks: list[Item]) -> tuple[list[Affix], list[Affix]]:
     """What names of images and of masks have beside the name of their case, the shortest first; empty where none agree."""
     equal = len({(m.folder, m.name) for m in masks} & {(i.folder, i.name) for i in images})
-    best, matches = (NO_AFFIX, NO_AFFIX), equal
+    best = (NO_AFFIX, NO_AFFIX)
+    matches = equal
     if equal < NEARLY_ALL * len(masks):
         other, n = _best_affixes(images, masks)
         best, matches = (other, n) if n > equal else (best, equal)

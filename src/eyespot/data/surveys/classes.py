@@ -144,7 +144,8 @@ def _imbalance(survey: Survey) -> list[Problem]:
     counts = Counter(survey.labels.tolist()).most_common()
     if len(counts) < 2:
         return []
-    (largest, n), (smallest, m) = counts[0], counts[-1]
+    largest, n = counts[0]
+    smallest, m = counts[-1]
     if n / m < IMBALANCE:
         return []
     names = survey.classes

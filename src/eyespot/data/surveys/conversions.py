@@ -79,7 +79,8 @@ def _noted(header: Header, what: str) -> int:
 
 def _range(numbers: list[int]) -> str:
     """The numbers above 0: "3", or "2 to 9"."""
-    low, high = min(n for n in numbers if n), max(numbers)
+    low = min(n for n in numbers if n)
+    high = max(numbers)
     return f"{low}" if low == high else f"{low} to {high}"
 
 

@@ -16,7 +16,9 @@ PROBE_MARGIN = 0.05
 """The drop of the probe that counts as none: more than that of trained networks, since its features did not learn the change."""
 CLASS_IMAGES = 50
 """A class needs so many images for a verdict of its own."""
-SAFE, HARMFUL, UNKNOWN = "safe", "harmful", "cannot tell"
+SAFE = "safe"
+HARMFUL = "harmful"
+UNKNOWN = "cannot tell"
 Values = NDArray[np.float64]
 
 
@@ -106,7 +108,8 @@ class Learned:
 def drop(before: Values, after: Values, units: Units, spread: float = 0.0) -> Score:
     """Of (N,) right before and after, with its interval, which is not narrower than that of means that vary so between seeds."""
     (score,) = drops_of((before.astype(float) - after)[None], units).scores()
-    low, high = score["value"] - 1.96 * spread, score["value"] + 1.96 * spread
+    low = score["value"] - 1.96 * spread
+    high = score["value"] + 1.96 * spread
     return score | {"low": min(score["low"], low), "high": max(score["high"], high)}
 
 

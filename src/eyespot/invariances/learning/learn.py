@@ -32,9 +32,12 @@ from eyespot.training.inherited import inherited
 
 SHARE = 0.2
 """Of the time of a run, for learning its augmentation, at the most."""
-MOST, FEWEST = 1500, 100
-"""Training images that are used, and that are needed; each class needs FEWEST_OF_CLASS."""
+MOST = 1500
+"""Training images that are used, at the most."""
+FEWEST = 100
+"""Training images that are needed."""
 FEWEST_OF_CLASS = 10
+"""Training images that are needed of each class."""
 LEAD = 0.05
 """By so much quick networks have to be better than a constant predictor."""
 VALUES = 2**27

@@ -51,7 +51,8 @@ class Learner:
     ):
         """Raises TooSlow where so many seconds are not enough, which the first network shows."""
         self.start = time.monotonic()
-        self.survey, self.rows = survey, rows
+        self.survey = survey
+        self.rows = rows
         self.labels = survey.labels[rows]
         self.folds = assign_folds(self.labels, clusters, FOLDS, settings.seed)
         grouped = len(np.unique(clusters)) < len(clusters)
@@ -150,7 +151,8 @@ class Learner:
     def ladder(self, candidate: Candidate) -> dict[float, tuple[Tried, Probed]]:
         """Doses up to the first that the probe does not call safe, and some between it and the last that it does."""
         tried: dict[float, tuple[Tried, Probed]] = {}
-        low, high = 0.0, 0.0
+        low = 0.0
+        high = 0.0
         for dose in candidate.doses:
             tried[dose] = self.probed(candidate, dose)
             if tried[dose][0].says_probe(self.margins) != SAFE:

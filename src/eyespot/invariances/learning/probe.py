@@ -36,7 +36,10 @@ class Probe:
     """images (N, *S, C) as stored, labels (N,), and for each image the position of the network that was not trained on it"""
 
     def __init__(self, images: Array, labels: Rows, folds: Rows, networks: Sequence[Network]):
-        self.images, self.labels, self.folds, self.networks = images, labels, folds, networks
+        self.images = images
+        self.labels = labels
+        self.folds = folds
+        self.networks = networks
         self.originals = [Original(image, i, prepared=True) for i, image in enumerate(images)]
         self.features = [network.features(images) for network in networks]
         self.unchanged = self._predicted(self.features, ())
@@ -67,7 +70,8 @@ class Probe:
 
 def nearest_class(pool: NDArray[np.float32], labels: Rows, queries: NDArray[np.float32]) -> Rows:
     """(Q,) the class that most of the nearest of (P, F) have, by the angle between standardised features; of equals the nearer"""
-    mean, std = pool.mean(0), pool.std(0) + 1e-6
+    mean = pool.mean(0)
+    std = pool.std(0) + 1e-6
     known, asked = (_unit((values - mean) / std) for values in (pool, queries))
     likeness = asked @ known.T
     count = min(NEIGHBOURS, len(pool))

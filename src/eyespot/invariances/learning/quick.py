@@ -25,7 +25,8 @@ SIDE = 24
 """Images are trained on at this size at most; signals at their own."""
 BATCH = 64
 EPOCHS = 8
-LEAST_STEPS, MOST_STEPS = 100, 200
+LEAST_STEPS = 100
+MOST_STEPS = 200
 CHUNK = 256
 Rows = NDArray[np.int64]
 

@@ -20,7 +20,10 @@ GROUPED = re.compile(r"[+-]?\d{1,3}(?:([.,' \u00a0\u202f’_])\d{3})(?:\1\d{3})*
 """A number with separators between thousands."""
 LEAST_GROUPED = 3
 """Numbers by which separators between thousands are recognised where they could be decimal marks."""
-NUMBER, MISSING, TIME, TEXT = "number", "missing", "time", "text"
+NUMBER = "number"
+MISSING = "missing"
+TIME = "time"
+TEXT = "text"
 
 
 def kind_of(cell: str, decimal: str) -> str:

@@ -85,7 +85,8 @@ def choose_notation(lines: Sequence[str], decimal: str) -> Notation:
     if best not in BY_COMMAS or not 0 < fits[COMMA_SEPARATED][0] <= fits[COMMA_DECIMAL][0]:
         return best
     if decimal:
-        is_decimal, reason = decimal == "comma", ""
+        is_decimal = decimal == "comma"
+        reason = ""
     else:
         is_decimal, reason = decimals_or_columns(lines)
     chosen = COMMA_DECIMAL if is_decimal else COMMA_SEPARATED

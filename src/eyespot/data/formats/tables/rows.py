@@ -70,7 +70,9 @@ def read_table(text: str, decimal: str) -> Table:
     numbers = [number for number, _ in lines[start:]]
     below = rows[start:]
     if notation.delimiter == NONE and _is_count(below):
-        below, numbers, start = below[1:], numbers[1:], start + 1
+        below = below[1:]
+        numbers = numbers[1:]
+        start += 1
     if notation.delimiter == NONE:
         below, numbers = _with_empty_lines(below, numbers, {number for number, _ in comments})
     _check_lengths(below, numbers, columns)
