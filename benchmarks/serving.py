@@ -75,6 +75,8 @@ def main() -> None:
     )
     parser.add_argument("model", nargs="?", help="a run folder or an exported file")
     parser.add_argument("--engine", help="onnxruntime or openvino")
+    parser.add_argument("--precision", help="bf16, with --engine openvino")
+    parser.add_argument("--int8", action="store_true", help="the exported file in eight bits")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--requests", type=int, default=320, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -158,10 +160,11 @@ def server(command: list[str], port: int):
 
 
 @contextmanager
-def ours(model, engine: str | None = None):
+def ours(model, engine: str | None = None, precision: str | None = None):
     port = free_port()
     command = [sys.executable, "-m", "eyespot", "serve", str(model), "--port", str(port), "--requests", "64"]
     command += ["--engine", engine] if engine else []
+    command += ["--precision", precision] if precision else []
     with server(command, port) as (process, lines):
         yield port, process, lines
 
@@ -224,7 +227,7 @@ def compare(model, run: Path, options) -> None:
     contents = photos(32)
     rates: dict[str, list[float]] = {"eyespot": [], "baseline": []}
     times: dict[str, list[float]] = {"eyespot": [], "baseline": []}
-    with ours(model, options.engine) as (port, _, _), baseline(run) as other:
+    with ours(model, options.engine, options.precision) as (port, _, _), baseline(run) as other:
         for port_, path in ((port, "/v1/predict"), (other, "/predict")):
             load_on(port_, path, contents, options.clients, 2 * options.clients)  # warm
         for _ in range(options.rounds):

@@ -1,15 +1,23 @@
-"""Prediction by the workers of Ray: the results of one process, also where a worker is killed."""
+"""Prediction and serving by the workers of Ray: the results of one process, also where a worker is killed."""
 
+import asyncio
 import os
 import signal
+import time
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.testclient import TestClient
 
 import eyespot
 from conftest import one_sentence
 from eyespot.prediction.on_ray import connected, workers
+from eyespot.serving.app import create_app
+from eyespot.serving.limits import Limits, Refusal
+from eyespot.serving.on_ray import Cluster
+from eyespot.serving.service import Service
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'eyespot[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
@@ -85,3 +93,88 @@ def test_masks_are_written_by_workers(cluster, cli, tmp_path):
 
 def test_an_address_that_is_none_is_refused(run, images, cli):
     assert "--on is 'nowhere'" in one_sentence(cli("predict", run, images, "--on", "nowhere"))
+
+
+async def statuses_and_predictions(app, contents):
+    """Of all images, sent at the same time."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        posts = [client.post("/v1/predict", content=content) for content in contents]
+        responses = await asyncio.gather(*posts)
+    return [(r.status_code, r.json().get("predictions")) for r in responses]
+
+
+@pytest.fixture
+def served(cluster, run):
+    """A server with the cluster's workers, and one that computes by itself."""
+    limits = Limits(requests=64)
+    with connected("local") as connection:
+        shared = Service(eyespot.load(run), limits, run, Cluster(workers(connection, str(run)), 60))
+        alone = Service(eyespot.load(run), limits, run)
+        yield shared, alone
+        shared.close()
+        alone.close()
+
+
+def test_a_server_with_workers_sends_what_one_process_does(served, images):
+    contents = [path.read_bytes() for path in sorted(images.glob("*.png"))[64:84]]
+    shared, alone = [
+        asyncio.run(statuses_and_predictions(create_app(service), contents)) for service in served
+    ]
+    assert shared == alone
+    assert [status for status, _ in shared].count(200) == 19
+    assert shared[11][0] == 422
+
+
+def test_a_worker_that_is_killed_loses_no_request(served, images):
+    shared, alone = served
+    contents = [path.read_bytes() for path in sorted(images.glob("*.png"))[:40]]
+    want = asyncio.run(statuses_and_predictions(create_app(alone), contents))
+    shared.cluster.check()
+    killed = set()
+
+    def pid_of_worker(predictor, _):
+        return os.getpid()
+
+    def kill_now_and_then(array):
+        if len(killed) < 2:
+            pid = shared.cluster._ask(pid_of_worker, None)
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        return Cluster.predict(shared.cluster, array)
+
+    shared.cluster.predict = kill_now_and_then
+    got = asyncio.run(statuses_and_predictions(create_app(shared), contents))
+    assert killed
+    assert got == want
+
+
+def test_a_server_without_its_cluster_says_so_and_asks_to_come_back(served, images):
+    shared, _ = served
+
+    def none_answers(*_, **__):
+        raise ray.exceptions.WorkerCrashedError
+
+    object.__setattr__(shared.cluster.workers, "one", none_answers)
+    content = (images / "000.png").read_bytes()
+    with TestClient(create_app(shared)) as client:
+        response = client.post("/v1/predict", content=content)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert "the workers of the cluster died" in response.json()["error"]["message"]
+
+
+def test_a_slow_worker_is_given_up(served, images):
+    shared, _ = served
+    shared.cluster.check()
+    shared.cluster.seconds = 0.5
+
+    def sleeping(predictor, _):
+        time.sleep(30)
+
+    with pytest.raises(Refusal, match=r"no worker of the cluster was done after 0\.5 s"):
+        shared.cluster._ask(sleeping, None)
+
+
+def test_serving_on_an_address_that_is_none_is_refused(run, cli):
+    assert "--on is 'nowhere'" in one_sentence(cli("serve", run, "--on", "nowhere", "--port", "0"))

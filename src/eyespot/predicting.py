@@ -10,7 +10,7 @@ import typer
 from eyespot.documents import print_json
 from eyespot.errors import UserError, one_line
 from eyespot.exits import IN_PART
-from eyespot.shell import Device, Engine, Force, Json, Precision, Quiet, RunPath
+from eyespot.shell import Device, Engine, Force, Json, On, Precision, Quiet, RunPath
 from eyespot.wrapping import complain, show
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ def predict(
     device: Device = None,
     engine: Engine = None,
     precision: Precision = None,
-    on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CLUSTER",
-            help="Predict in the workers of Ray: local, or ray://HOST:PORT, whose machines see the same files.",
-            show_default=False,
-        ),
-    ] = None,
+    on: On = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,

@@ -49,6 +49,15 @@ Precision = Annotated[
         show_default=False,
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="CLUSTER",
+        help="Predict in the workers of Ray: local, or ray://HOST:PORT.",
+        show_default=False,
+    ),
+]
 Split = Annotated[
     str | None,
     typer.Option(

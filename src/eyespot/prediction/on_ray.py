@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from eyespot.console import live
 from eyespot.errors import UserError
 from eyespot.files import make_folder, temporary_folder, write_file
 from eyespot.parallel import batched
@@ -48,7 +50,9 @@ def connected(address: str) -> Iterator[Any]:
         raise UserError("--on needs Ray: pip install 'eyespot[ray]'") from error
     mine = not ray.is_initialized()
     if mine:
+        live("starting Ray on this machine" if address == LOCAL else f"connecting to {address}")
         _connect(ray, address)
+        live()
     try:
         yield ray
     finally:
@@ -80,6 +84,31 @@ class Workers:
     digest: str
     how: dict[str, Any]
 
+    @property
+    def processors(self) -> int:
+        """Of the cluster, each of which computes one batch at a time."""
+        return max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    @cached_property
+    def _remote(self) -> Callable[..., Any]:
+        """Given work and a batch, what stands for the result that a worker will have."""
+        run = self.ray.remote(max_retries=TRIES)(_run)
+        return lambda work, batch: run.remote([self.model], self.digest, self.how, work, batch)
+
+    def one(self, work: Callable[[Any, Any], Any], batch: Any, seconds: float | None = None) -> Any:
+        """The result of `work(predictor, batch)`, and the worker's warnings. Raises the error of the work.
+
+        seconds   to wait for it at most; then it is given up, and TimeoutError is raised
+        """
+        task = self._remote(work, batch)
+        try:
+            return self.ray.get(task, timeout=seconds)
+        except self.ray.exceptions.GetTimeoutError as error:
+            self.ray.cancel(task)
+            raise TimeoutError(f"no worker was done after {seconds:g} s") from error
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
     def stream(self, images: Iterable[Path]) -> Iterator[Any]:
         """Predictions of whole images, one by one, of paths that exist on each machine of the cluster."""
         for predictions in self.in_order(_predictions, batched(images, BATCH)):
@@ -91,18 +120,15 @@ class Workers:
 
     def in_order(self, work: Callable[[Any, Any], Any], batches: Iterable[Any]) -> Iterator[Any]:
         """The result of `work(predictor, batch)` for each batch, in the order of the batches."""
-        run = self.ray.remote(max_retries=TRIES)(_run)
-        given = ([self.model], self.digest, self.how, work)
         batches = iter(batches)
-        at_once = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 1)))
-        waiting = deque(run.remote(*given, batch) for batch in islice(batches, at_once))
+        waiting = deque(self._remote(work, batch) for batch in islice(batches, AHEAD * self.processors))
         said: set[str] = set()
         try:
             while waiting:
                 result, remarks = self.ray.get(waiting.popleft())
-                _warn(remarks, said)
+                warn_once(remarks, said)
                 yield result
-                waiting.extend(run.remote(*given, batch) for batch in islice(batches, 1))
+                waiting.extend(self._remote(work, batch) for batch in islice(batches, 1))
         except self.ray.exceptions.RayTaskError as error:
             raise (error.cause if isinstance(error.cause, UserError) else error) from None
         except self.ray.exceptions.WorkerCrashedError as error:
@@ -126,7 +152,7 @@ def workers(ray: Any, run: str, **how: Any) -> Workers:
     return Workers(ray, ray.put(files), digest.hexdigest(), how)
 
 
-def _warn(remarks: list[str], said: set[str]) -> None:
+def warn_once(remarks: list[str], said: set[str]) -> None:
     """Give each kind of warning once, whatever the file and the numbers."""
     for remark in remarks:
         kind = kind_of(remark.partition(": ")[2])

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eyespot.serving.limits import Limits
-from eyespot.shell import Device, Engine, Precision, Quiet, RunPath
+from eyespot.shell import Device, Engine, On, Precision, Quiet, RunPath
 
 app = typer.Typer(rich_markup_mode=None)
 """Its command is added to those of the command line."""
@@ -44,6 +44,7 @@ def serve(
     device: Device = None,
     engine: Engine = None,
     precision: Precision = None,
+    on: On = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve RUN: a page to drop images on, and an HTTP API.
@@ -61,6 +62,7 @@ def serve(
         device=device,
         engine=engine,
         precision=precision,
+        on=on,
     )
 
 

@@ -1,4 +1,7 @@
-"""The work of all requests: threads that read images, one thread that computes, and how many may wait for them."""
+"""The work of all requests: threads that read images, one thread that computes, and how many may wait for them.
+
+With a cluster, further threads wait for its workers, one for each image that they compute at the same time.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,15 +21,18 @@ AHEAD = 1
 class WorkQueue:
     """Takes in a limited number of requests, and works on their images one after the other, in the order of arrival.
 
+    workers   of a cluster, which compute at the same time; 0 for none
+
     The engine computes one image at a time: what a client gets does not depend on what others send.
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: Limits, workers: int = 0):
         self.limits = limits
         self.requests = 0
         self._decoders = ThreadPoolExecutor(limits.decoders, "eyespot-decode")
         self._engine = ThreadPoolExecutor(1, "eyespot-engine")
-        self._images = asyncio.Semaphore(limits.decoders + AHEAD)
+        self._cluster = ThreadPoolExecutor(max(1, workers), "eyespot-cluster")
+        self._images = asyncio.Semaphore(limits.decoders + AHEAD + workers)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -51,7 +57,11 @@ class WorkQueue:
         """Work of the engine, in its own thread."""
         return await asyncio.get_running_loop().run_in_executor(self._engine, work, *about)
 
+    async def compute_on_cluster(self, work: Callable[..., R], *about: Any) -> R:
+        """Work that a worker of the cluster does, while a thread waits for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._cluster, work, *about)
+
     def close(self) -> None:
         """Work that was not begun is dropped; the rest is waited for."""
-        for pool in (self._decoders, self._engine):
+        for pool in (self._decoders, self._engine, self._cluster):
             pool.shutdown(cancel_futures=True)

@@ -2,10 +2,12 @@
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from eyespot.console import say
+from eyespot.console import live, say
 from eyespot.errors import UserError
 from eyespot.exits import Terminated
 from eyespot.missing import has_torch
@@ -14,6 +16,7 @@ from eyespot.serving.limits import Limits
 
 if TYPE_CHECKING:
     from eyespot.prediction.predictor import Predictor
+    from eyespot.serving.on_ray import Cluster
 
 SHORTEST = 16
 """Letters of a token, which nobody guesses."""
@@ -34,6 +37,7 @@ def serve(
     token: str | None = None,
     without_token: bool = False,
     limits: Limits = Limits(),
+    on: str | None = None,
     **loading: str | None,
 ) -> None:
     """Serve a run folder, a model file, an exported file or a `Predictor`, until Ctrl-C or SIGTERM.
@@ -42,9 +46,10 @@ def serve(
     token           that clients send as Authorization: Bearer TOKEN
     without_token   listen at another address without a token
     limits          see `eyespot.serving.limits.Limits`
+    on              predict in the workers of Ray: local, or ray://HOST:PORT of a cluster
     loading         device, engine, precision: see `eyespot.load`
 
-    Raises UserError for a host without a token, a port in use, and what `load` raises.
+    Raises UserError for a host without a token, a port in use, a cluster that does not answer, and what `load` raises.
     """
     check_access(host, token, without_token)
     try:
@@ -56,25 +61,40 @@ def serve(
         raise UserError(
             f"serving needs more packages ({error.name} is missing): {INSTALL if has_torch() else INSTALL_SLIM}"
         ) from error
-    service = Service(_predictor(run, loading), limits, _name(run))
-    listening = listen(host, port)
-    app = create_app(service, token, LOCAL if is_local(host) and token is None else None)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=round(limits.seconds) + AT_END,
-    )
-    say(f"serving {service.predictor} at {address(listening)} (Ctrl-C to stop)")
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except (KeyboardInterrupt, Terminated):  # which uvicorn raises again after all is finished
-        pass
-    finally:
-        listening.close()
+    with ExitStack() as stack:
+        cluster = stack.enter_context(_cluster(run, on, limits, loading)) if on else None
+        service = Service(_predictor(run, loading), limits, _name(run), cluster)
+        listening = stack.enter_context(listen(host, port))
+        app = create_app(service, token, LOCAL if is_local(host) and token is None else None)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=round(limits.seconds) + AT_END,
+        )
+        elsewhere = f", predicted by {count(cluster.processors, 'worker')} of Ray" if cluster else ""
+        say(f"serving {service.predictor} at {address(listening)}{elsewhere} (Ctrl-C to stop)")
+        with suppress(KeyboardInterrupt, Terminated):  # which uvicorn raises again after all is finished
+            uvicorn.Server(config).run(sockets=[listening])
     say("stopped: what was taken in is finished")
+
+
+@contextmanager
+def _cluster(run: Any, on: str, limits: Limits, loading: dict[str, str | None]) -> "Iterator[Cluster]":
+    """Workers of Ray, of which one has loaded the network."""
+    from eyespot.prediction.on_ray import connected, workers
+    from eyespot.serving.on_ray import Cluster
+
+    if not isinstance(run, str | os.PathLike):
+        raise UserError("on sends a run or file to the workers, and this is a predictor: give its path")
+    with connected(on) as ray:
+        cluster = Cluster(workers(ray, str(run), **loading), limits.seconds)
+        live("loading the network in a worker")
+        cluster.check()
+        live()
+        yield cluster
 
 
 def _predictor(run: Any, loading: dict[str, str | None]) -> "Predictor":

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -14,7 +14,11 @@ from eyespot.serving.body import Upload, read_body, uploads_of
 from eyespot.serving.check import checked
 from eyespot.serving.limits import Limits, Refusal, TooSlow
 from eyespot.serving.metrics import Metrics
+from eyespot.serving.predict import Predict
 from eyespot.serving.queue import WorkQueue
+
+if TYPE_CHECKING:
+    from eyespot.serving.on_ray import Cluster
 
 
 class Job(Protocol):
@@ -52,14 +56,22 @@ class Outcome:
 class Service:
     """One predictor, the limits, and the queue of all work.
 
-    run   the folder or file of the predictor, as the user named it
+    run       the folder or file of the predictor, as the user named it
+    cluster   whose workers predict; without one, and for other work, this process computes
     """
 
-    def __init__(self, predictor: Predictor, limits: Limits, run: str | os.PathLike = "model"):
+    def __init__(
+        self,
+        predictor: Predictor,
+        limits: Limits,
+        run: str | os.PathLike = "model",
+        cluster: "Cluster | None" = None,
+    ):
         self.predictor = predictor
         self.limits = limits
         self.run = str(run)
-        self.queue = WorkQueue(limits)
+        self.cluster = cluster
+        self.queue = WorkQueue(limits, cluster.processors if cluster else 0)
         self.metrics = Metrics(lambda: self.queue.requests)
         self.ready = True
 
@@ -95,7 +107,7 @@ class Service:
                 with self.metrics.stage("read"):
                     ready = await self.queue.read(self._read, upload, job)
                 with self.metrics.stage("compute"):
-                    computed = await self.queue.compute(job.compute, ready)
+                    computed = await self._compute(job, ready)
                 with self.metrics.stage("encode"):
                     result = await self.queue.read(job.finish, ready, computed)
             except Unreadable as reason:
@@ -103,6 +115,11 @@ class Service:
                 return Outcome(index, upload.name, error=str(reason))
         self.metrics.images.labels("predicted").inc()
         return Outcome(index, upload.name, result)
+
+    async def _compute(self, job: Job, ready: Any) -> Any:
+        if self.cluster is not None and isinstance(job, Predict):
+            return await self.queue.compute_on_cluster(self.cluster.predict, ready.array)
+        return await self.queue.compute(job.compute, ready)
 
     def _read(self, upload: Upload, job: Job) -> Any:
         content = checked(upload.content, self.predictor.preprocessing, self.limits)
