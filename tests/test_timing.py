@@ -135,7 +135,7 @@ def test_rates_are_of_whole_steps_on_new_batches(task, monkeypatch):
 
 
 def search(speeds, seconds, samples, monkeypatch, photos, finished=None):
-    """What `largest` chooses at these rates, and the models whose steps it timed."""
+    """What `largest` chooses at these rates, the models whose steps it timed, and its reason."""
     seen = []
 
     class Fake:
@@ -154,29 +154,35 @@ def search(speeds, seconds, samples, monkeypatch, photos, finished=None):
     monkeypatch.setattr(networks, "NetworkTimer", Fake)
     config = Config(str(photos), model="small", epochs=1, device="cpu", recipe="muon")
     plan: Any = SimpleNamespace(config=config)
-    plan.planned = lambda config: SimpleNamespace(config=config, planned=plan.planned)
+    plan.planned = lambda config: SimpleNamespace(config=config, unit="images", planned=plan.planned)
     fit = Fit(lambda task, timed: min(100 * samples, seconds * timed["float32 1"]), lambda *_: seconds)
-    task, _, _ = largest(plan, np.zeros(samples, np.int64), fit, Allowance(seconds), free=True)
-    return task.config.model, seen
+    task, _, reason = largest(plan, np.zeros(samples, np.int64), fit, Allowance(seconds), free=True)
+    return task.config.model, seen, reason
 
 
 SPEEDS = {"small_w16": 1000.0, "small_w32": 300.0, "small": 100.0, "small_w96": 40.0, "small_w128": 10.0}
 
 
 def test_what_evidently_fits_is_not_timed(monkeypatch, photos):
-    chosen, seen = search(SPEEDS, 600, 24, monkeypatch, photos)
+    chosen, seen, reason = search(SPEEDS, 600, 24, monkeypatch, photos)
     assert chosen == "small" and seen == ["small_w16", "small"]
+    assert reason == (
+        "the widest that learns enough in the time, at 100 images/s; small_w96 needs 600,000 images and would see at "
+        "most 2,400"
+    )
 
 
 def test_what_cannot_fit_is_not_timed(monkeypatch, photos):
-    chosen, seen = search(SPEEDS, 10, 40_000, monkeypatch, photos)
+    chosen, seen, reason = search(SPEEDS, 10, 40_000, monkeypatch, photos)
     assert chosen == "small_w16" and seen == ["small_w16"]
+    assert "small_w32 needs 60,000 images and would see at most 20,000" in reason
 
 
 def test_a_network_that_is_slower_for_longer_is_given_up_for_a_narrower_one(monkeypatch, photos):
     slower = dict.fromkeys(SPEEDS, 1.0) | {"small_w32": 3.0}
-    chosen, seen = search(SPEEDS, 300, 40_000, monkeypatch, photos, slower)
+    chosen, seen, reason = search(SPEEDS, 300, 40_000, monkeypatch, photos, slower)
     assert chosen == "small_w16" and seen == ["small_w16", "small_w32", "small_w16"]
+    assert "small_w32 needs 60,000 images and would see 30,000" in reason
 
 
 def test_a_refusal_says_what_took_the_time():

@@ -194,7 +194,7 @@ def show_plan(plan: Plan, survey: Survey) -> None:
     say("")
 
 
-HEAD = ("epoch", "done", "size", "train loss", "val loss", "score", "images/s", "remain")
+HEAD = ("epoch", "done", "size", "train loss", "val loss", "score", "speed", "remain")
 WIDTHS = (7, 5, 5, 11, 9, 9, 9, 7)
 LESS = (2, 6)
 """Columns that a narrow terminal does not show; history.csv has them."""
@@ -245,7 +245,8 @@ class Table:
         width = width_of(sys.stderr)
         self.clear()
         if not self.has_head:
-            say(table_row([self.plan.task.score if name == "score" else name for name in HEAD], width))
+            names = {"score": self.plan.task.score, "speed": f"{self.plan.task.unit}/s"}
+            say(table_row([names.get(name, name) for name in HEAD], width))
             self.has_head = True
         losses = (f"{row.train_loss:.3f}", f"{row.loss:.3f}", f"{row.score:.1%}")
         speed = (f"{row.images_per_second:,.0f}", self.remain(row.fraction))
@@ -300,7 +301,9 @@ class Table:
         self.first = fraction if self.first is None else self.first
         if is_live() and self.elapsed() - self.shown > LIVE_SECONDS:
             self.shown = self.elapsed()
-            live(f"{fraction:6.1%} done, {per_second:,.0f} images/s, {self.remain(fraction)} remain")
+            live(
+                f"{fraction:6.1%} done, {per_second:,.0f} {self.plan.task.unit}/s, {self.remain(fraction)} remain"
+            )
 
     def clear(self) -> None:
         if self.shown:

@@ -47,6 +47,7 @@ class Classification:
 
     def __init__(self, survey: Survey, config: Config, normal: Normal, train: NDArray[np.int64]):
         self.survey = survey
+        self.unit = f"{survey.word}s"
         self.config = config
         self.normal = normal
         self.train = train

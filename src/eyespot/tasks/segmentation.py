@@ -55,6 +55,7 @@ class Segmentation:
 
     score = "mean IoU"
     counts_images = False
+    unit = "crops"
     muon = 0.15
     most_epochs = 400
     least_batch = 4

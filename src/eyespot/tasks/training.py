@@ -27,6 +27,8 @@ class TrainingTask(Protocol):
     most_epochs: int
     least_batch: int
     survey: Any
+    unit: str
+    """What is trained on, in the plural: images, signals, volumes, or crops of them."""
     config: Config
     normal: Normal
     class_weights_reason: str

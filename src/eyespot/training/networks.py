@@ -72,7 +72,7 @@ class Search:
         self.fit = fit
         self.allowance = allowance
         self.fitting: list[Candidate] = []
-        self.rates: dict[str, float] = {}
+        self.wider = ""
 
     def largest(self, tasks: list[tuple[TrainingTask, float]]) -> tuple[TrainingTask, Timed]:
         """The last of the tasks that fits, of which each has the samples from which on it is the best; and its rates."""
@@ -87,8 +87,10 @@ class Search:
         while True:
             chosen = self.fitting.pop()
             timed = self._finished(chosen)
-            if not self.fitting or self.fit.affordable(chosen.task, timed) >= chosen.least:
+            samples = self.fit.affordable(chosen.task, timed)
+            if not self.fitting or samples >= chosen.least:
                 return chosen.task, timed
+            self._leave(chosen.task, samples, chosen.least)
 
     def _fitting(self, task: TrainingTask, least: float) -> Candidate | None:
         """The task as a candidate, or None where it does not fit or there is no time left to see whether it does."""
@@ -100,54 +102,54 @@ class Search:
             if self.fit.affordable(task, slowest) >= least:
                 return Candidate(task, least, slowest, None)
             fastest_possible = before.timed.scaled(1 if improve == self._compare else 1 / HOPE)
-            if before.timer is not None and self.fit.affordable(task, fastest_possible) < least:
+            at_most = self.fit.affordable(task, fastest_possible)
+            if before.timer is not None and at_most < least:
+                self._leave(task, at_most, least, "at most ")
                 return None
         if not self.allowance.fits(0):
             return None
         timer = self._timer(task, fastest(before.timed))
         if least / HOPE <= self.fit.affordable(task, timer.timed()) < least:
             timer.compare()
-        self._note(task, timer.timed())
-        fits = self.fit.affordable(task, timer.timed()) >= least
-        return Candidate(task, least, timer.timed(), timer) if fits else None
+        samples = self.fit.affordable(task, timer.timed())
+        if samples >= least:
+            return Candidate(task, least, timer.timed(), timer)
+        self._leave(task, samples, least)
+        return None
+
+    def _leave(self, task: TrainingTask, samples: float, least: float, bound: str = "") -> None:
+        """Note why a network is not taken: it would see so many samples at full size, or at most so many."""
+        needs = f"{task.config.model} needs {least:,.0f} {task.unit}"
+        self.wider = f"; {needs} and would see {bound}{samples:,.0f}"
 
     def _time(self, candidate: Candidate) -> None:
         """Rates of its own for a candidate that has none yet."""
         if candidate.timer is None:
             candidate.timer = self._timer(candidate.task, fastest(candidate.timed))
             candidate.timed = candidate.timer.timed()
-            self._note(candidate.task, candidate.timed)
 
     def _compare(self, candidate: Candidate) -> None:
         """The rates of a candidate in the fastest way."""
         if candidate.timer is not None:
             candidate.timed = candidate.timer.compare()
-            self._note(candidate.task, candidate.timed)
 
     def _accept(self, candidate: Candidate) -> None:
         if self.fitting:
             self.fitting[-1].timer = None  # which has memory
         self.fitting.append(candidate)
-        if candidate.timer is not None:
-            self._note(candidate.task, candidate.timed)
 
     def _finished(self, chosen: Candidate) -> Timed:
         """Rates to plan with."""
         timer = chosen.timer or self._timer(chosen.task, fastest(chosen.timed))
         seconds = self.fit.run_seconds(chosen.task, timer.compare())
         self.allowance.grant(seconds)
-        timed = timer.finish(SUSTAINED * seconds)
-        self._note(chosen.task, timed)
-        return timed
+        return timer.finish(SUSTAINED * seconds)
 
     def _timer(self, task: TrainingTask, way: str | None) -> NetworkTimer:
         live(f"timing {task.config.model}")
         timer = NetworkTimer(task, self.sample_indices, self.allowance)
         self.allowance.grant(self.fit.run_seconds(task, timer.quick(way)))
         return timer
-
-    def _note(self, task: TrainingTask, timed: Timed) -> None:
-        self.rates[task.config.model or ""] = timed[fastest(timed)]
 
 
 def largest(
@@ -166,8 +168,9 @@ def largest(
         [(task.planned(replace(task.config, model=name)), least) for name, least in rungs.items()]
     )
     live()
-    rates = ", ".join(f"{name} {rate:,.0f} images/s" for name, rate in search.rates.items())
-    return chosen, timed, f"the widest that learns enough in the time: {rates}" if len(rungs) > 1 else ""
+    rate = f"{timed[fastest(timed)]:,.0f} {chosen.unit}/s"
+    reason = f"the widest that learns enough in the time, at {rate}{search.wider}"
+    return chosen, timed, reason if len(rungs) > 1 else ""
 
 
 def cached(model: str) -> dict[str, int]:

@@ -197,7 +197,7 @@ class Planner:
             timed.rejected[COMPILED] = "the run is too short for compiling them"
         self.reasons["model"] = reason or self.reasons["model"]
         self.config = replace(
-            self.config, model=task.config.model, **precision_and_threads(self, timed, task.config)
+            self.config, model=task.config.model, **precision_and_threads(self, timed, task)
         )
         torch.set_num_threads(self.config.threads or 1)
         return task, timed
@@ -316,12 +316,14 @@ def restore_plan(
     )
 
 
-def precision_and_threads(planner: Planner, timed: Timed, config: Config) -> dict[str, Any]:
+def precision_and_threads(planner: Planner, timed: Timed, task: TrainingTask) -> dict[str, Any]:
     """Precision and threads of the fastest steps, or as typed, with their reasons."""
+    config = task.config
+    unit = task.unit
     reasons = planner.reasons
     fastest_setting = fastest(timed)
     rates = [timed[way] for way in ways(timed)]
-    reason = f"{timed[fastest_setting]:,.0f} images/s trained"
+    reason = f"{timed[fastest_setting]:,.0f} {unit}/s trained"
     if len(rates) > 1:
         reason += f"; the slowest of {len(rates)} settings {min(rates):,.0f}"
     name, threads = fastest_setting.split()
