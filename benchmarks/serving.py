@@ -76,7 +76,6 @@ def main() -> None:
     parser.add_argument("model", nargs="?", help="a run folder or an exported file")
     parser.add_argument("--engine", help="onnxruntime or openvino")
     parser.add_argument("--precision", help="bf16, with --engine openvino")
-    parser.add_argument("--int8", action="store_true", help="the exported file in eight bits")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--requests", type=int, default=320, help="of each round")
     parser.add_argument("--rounds", type=int, default=3)
