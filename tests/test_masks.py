@@ -376,10 +376,10 @@ def test_a_palette_mask_that_is_cut_short_is_told():
 
 
 @pytest.mark.parametrize("shape", [(400_000,), (2000, 1500), (150, 140, 130)])
-def test_a_look_while_training_takes_a_million_samples_at_most(shape):
+def test_validation_predicts_a_million_samples_of_an_image_at_most(shape):
     middle = crops._middle(np.zeros(shape, np.uint8))
     assert 5e4 < middle.size <= 2**20
-    assert len(crops.some(np.arange(31))) == 16 and len(crops.some(np.arange(5))) == 5
+    assert len(crops.evenly_spaced(np.arange(31))) == 16 and len(crops.evenly_spaced(np.arange(5))) == 5
 
 
 def test_one_group_of_all_is_refused(squares, tmp_path):

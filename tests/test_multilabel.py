@@ -28,7 +28,8 @@ from eyespot.data.sources.samples import Sample
 from eyespot.errors import UserError
 from eyespot.labels import VOID as IGNORED
 from eyespot.metrics.masks import count_each, score
-from eyespot.pictures import MAP_COLOURS, overlay
+from eyespot.overlays import SHARE, with_mask
+from eyespot.pictures import MAP_COLOURS
 from eyespot.prediction import mask_files as module
 from eyespot.prediction.tiled_inference import SeamMeter, hard, probabilities
 from eyespot.tasks.losses import LOSSES, MULTILABEL, parse_loss
@@ -307,16 +308,16 @@ def test_scores_are_sums_over_pixels():
 
 
 def test_classes_are_painted_one_over_the_other():
-    image, planes = np.zeros((1, 4, 1), np.uint8), np.array([[[0, 1, 1, 0]], [[0, 0, 1, IGNORED]]])
-    got = overlay(image, planes)[0].astype(float)
+    row = np.repeat([[0, 1, 1, 0], [0, 0, 1, IGNORED]], 5, axis=1)
+    planes = np.repeat(row[:, None], 5, axis=1)
+    black = Image.new("RGB", (20, 5))
+    got = np.asarray(with_mask(black, planes, overlap=True)).astype(float)
     one, two = (np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in MAP_COLOURS[:2])
-    for pixel, wanted in zip(
-        got, (0 * one, 0.45 * one, 0.55 * 0.45 * one + 0.45 * two, 0 * one), strict=True
-    ):
-        assert pixel == pytest.approx(wanted, abs=1)
-    volume = overlay(np.zeros((3, 1, 4, 1), np.uint8), np.stack([planes] * 3, 1))
-    np.testing.assert_array_equal(volume, overlay(image, planes))
-    assert overlay(np.zeros((4, 1), np.uint8), planes[:, 0]).shape == (24, 4, 3)
+    wanted = (0 * one, SHARE * one, (1 - SHARE) * SHARE * one + SHARE * two, 0 * one)
+    for pixel, colour in zip(got[2, 2::5], wanted, strict=True):
+        assert pixel == pytest.approx(colour, abs=1)
+    volume = with_mask(black, np.stack([planes] * 3, 1), overlap=True)
+    np.testing.assert_array_equal(np.asarray(volume), got)
 
 
 def test_what_is_said_of_logits():

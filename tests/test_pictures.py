@@ -9,7 +9,8 @@ from PIL import Image, ImageColor
 from eyespot.anatomy.picture import stages
 from eyespot.contact_sheets import font, legend_of, scaled, shortened
 from eyespot.looking import look
-from eyespot.pictures import overlay, sheet, wrapped
+from eyespot.overlays import SHARE, tile_with_mask, with_mask
+from eyespot.pictures import sheet, wrapped
 
 PIPELINE = "rotate(degrees=20)|scale(low=0.2)|hue(degrees=30)"
 
@@ -72,7 +73,7 @@ def test_masks_lie_beside_their_images_in_the_colours_of_the_legend(tmp_path):
     for name in ("left", "right"):
         colour = np.array(ImageColor.getrgb(legend[name]))
         assert (page == colour).all(-1).sum() > 100, "its square in the legend"
-        shown = 0.55 * 100 + 0.45 * colour
+        shown = (1 - SHARE) * 100 + SHARE * colour
         assert (abs(page - shown) < 4).all(-1).sum() > 1000, "and its pixels in masks"
     assert (abs(page - 101) < 3).all(-1).sum() > 10_000, "and beside them the images without"
 
@@ -80,9 +81,20 @@ def test_masks_lie_beside_their_images_in_the_colours_of_the_legend(tmp_path):
 def test_void_is_hatched_unlike_the_first_class():
     labels = np.zeros((40, 60), np.uint8)
     labels[20:] = 255
-    drawn = overlay(np.zeros((40, 60, 3), np.uint8), labels)
+    drawn = np.asarray(with_mask(Image.new("RGB", (60, 40)), labels, overlap=False))
     assert not drawn[:20].any() and {(85,) * 3, (255,) * 3} <= set(map(tuple, drawn[20:].reshape(-1, 3)))
-    assert overlay(np.zeros((40, 1), np.uint8), labels[:, 0])[:, 20:].any()  # a signal
+    signal = tile_with_mask(np.zeros((40, 1), np.uint8), labels[:, 0], False, 80)
+    assert {(85,) * 3, (255,) * 3} <= set(map(tuple, signal[:, 40:].reshape(-1, 3)))
+    assert not {(85,) * 3} & set(map(tuple, signal[:, :40].reshape(-1, 3)))
+
+
+def test_masks_lie_over_their_signals_at_the_same_times():
+    signal = np.linspace(-1, 1, 500, dtype=np.float32)[:, None]
+    labels = (np.arange(500) >= 250).astype(np.uint8)
+    plain = tile_with_mask(signal, np.zeros_like(labels), False, 100)
+    drawn = tile_with_mask(signal, labels, False, 100)
+    assert drawn.shape == (100, 100, 3)
+    assert (drawn[:, :50] == plain[:, :50]).all() and (drawn[:, 50:] != plain[:, 50:]).any(-1).all()
 
 
 def test_each_class_has_its_images_below_its_name(photos, tmp_path):

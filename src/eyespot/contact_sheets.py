@@ -11,20 +11,21 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from eyespot.data.header import Array
 from eyespot.data.surveys.survey import Survey
-from eyespot.pictures import class_colour, overlay, to_display, wide_curves, wrapped
+from eyespot.overlays import with_mask
+from eyespot.pictures import class_colour, to_display, wide_curves, wrapped
 from eyespot.plurals import count
 from eyespot.short_names import short_names
 
 GAP = 8
 LINE = 22
+"""Pixels from one line of a title to the next."""
 SMALL_LINE = 16
-"""Pixels from one line of a title, or of a name, to the next."""
+"""Pixels from one line of a name to the next."""
 WIDTH = 1000
 TILE = 90
+"""Pixels of the longer side of an image of a class."""
 MASK_TILE = 152
-"""Pixels of the longer side of an image of a class, and of one that has a mask beside it."""
-BAND = 16
-"""Pixels of the height of a band of classes below a signal."""
+"""Pixels of the longer side of an image with its mask beside it."""
 INK = "#1e1e1e"
 GREY = "#5a5a5a"
 PAIRS = 12
@@ -36,7 +37,7 @@ VOID_TEXT = "hatched: void, not counted"
 
 @dataclass(frozen=True)
 class Cell:
-    """A sample: its pictures beside each other, and the name below them."""
+    """A sample: its pictures side by side, with its name below."""
 
     pictures: Sequence[Image.Image]
     name: str
@@ -48,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """Samples below a title, in cells of this width; `legend` has names of classes and their colours."""
+    """Samples below a title, in cells of this width. `legend` has the names of classes and their colours."""
 
     title: str
     cells: Sequence[Cell]
@@ -81,7 +82,7 @@ def contact_sheet(survey: Survey, per_class: int = 10, most_classes: int = 40) -
 
 
 def _drawn(survey: Survey) -> str:
-    """What pictures of these samples do not show: see `pictures.to_display`."""
+    """How samples are drawn where the picture does not show all of them: see `pictures.to_display`."""
     read = survey.preprocessing
     facts = []
     if read.dim == 3:
@@ -114,26 +115,20 @@ def _of_masks(survey: Survey) -> Section:
 
 
 def _pair(survey: Survey, row: int) -> list[Image.Image]:
+    """The picture of an image, and the same with its mask over it."""
+    assert survey.mapping is not None
     image = survey.images.pixels[row]
-    mask = survey.mask(row)
-    if survey.preprocessing.dim == 1:
-        return _signal_pair(image, mask)
-    no_class: Array = np.zeros(image.shape[:-1], np.uint8)
-    return [scaled(Image.fromarray(overlay(image, labels)), MASK_TILE) for labels in (no_class, mask)]
+    picture = _curves(image) if survey.preprocessing.dim == 1 else scaled(to_display(image), MASK_TILE)
+    return [picture, with_mask(picture, survey.mask(row), survey.mapping.multilabel)]
 
 
-def _signal_pair(signal: Array, mask: Array) -> list[Image.Image]:
-    """The curves of a signal (L, C), and these above a band of the classes at each time."""
-    curves = wide_curves(signal).resize((MASK_TILE, MASK_TILE // 2), Image.Resampling.LANCZOS)
-    classes = Image.fromarray(overlay(np.full_like(signal[:, :1], 0), mask))
-    marked = Image.new("RGB", (MASK_TILE, MASK_TILE // 2 + BAND), "white")
-    marked.paste(curves)
-    marked.paste(classes.resize((MASK_TILE, BAND), Image.Resampling.NEAREST), (0, MASK_TILE // 2))
-    return [curves, marked]
+def _curves(signal: Array) -> Image.Image:
+    """The curves of a signal (L, C)."""
+    return wide_curves(signal).resize((MASK_TILE, MASK_TILE // 2), Image.Resampling.LANCZOS)
 
 
 def legend_of(survey: Survey) -> list[tuple[str, str]]:
-    """The names of classes and the colours that they have in masks; the first of those that exclude each other has none."""
+    """The names of classes and their colours in masks; the first class has none, unless classes overlap."""
     names = list(survey.classes)
     overlapping = survey.mapping is not None and survey.mapping.multilabel
     colours = [class_colour(k, overlapping) for k in range(len(names[:NAMED]))]
@@ -149,9 +144,9 @@ def legend_of(survey: Survey) -> list[tuple[str, str]]:
 
 
 def scaled(picture: Image.Image, side: int, ratio: float | None = None) -> Image.Image:
-    """The picture with a longer side of so many pixels, its proportions kept; small ones keep their pixels visible.
+    """Resize a picture to a longer side of so many pixels; the pixels of a small one stay visible.
 
-    ratio   width over height, where they are not the picture's own
+    ratio   width / height, if it is not that of the picture
     """
     ratio = picture.width / picture.height if ratio is None else ratio
     size = (max(1, round(side * min(1.0, ratio))), max(1, round(side * min(1.0, 1 / ratio))))
@@ -161,14 +156,14 @@ def scaled(picture: Image.Image, side: int, ratio: float | None = None) -> Image
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu, which has Greek and Cyrillic letters too, from the files of matplotlib, without its import."""
+    """The font DejaVu Sans, which has Greek and Cyrillic letters, from the files of matplotlib, which is not imported."""
     spec = find_spec("matplotlib")
     path = Path(spec.origin or "").parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf" if spec else None
     return ImageFont.truetype(path, size) if path and path.exists() else ImageFont.load_default(size)
 
 
 def shortened(text: str, width: float, size: int) -> str:
-    """The text without letters of its middle, as far as it is too wide: its end tells names of a series apart."""
+    """Shorten a text in the middle to this width: names of a series differ at their ends."""
     if font(size).getlength(text) <= width:
         return text
     for letters in range(len(text) - 1, 1, -1):
@@ -179,7 +174,7 @@ def shortened(text: str, width: float, size: int) -> str:
 
 
 def draw(sections: Sequence[Section]) -> Image.Image:
-    """The sections below each other on one page."""
+    """Draw the sections below each other on one page."""
     page = Image.new("RGB", (WIDTH, sum(map(_height, sections)) + GAP), "white")
     pen = ImageDraw.Draw(page)
     top = GAP

@@ -100,7 +100,7 @@ class Look:
     def _repr_html_(self) -> str:
         d = self.as_dict()
         problems = [line for problem in self.survey.problems[:MANY] for line in _problem_lines(problem)]
-        few = contact_sheet(self.survey, per_class=10, most_classes=SHEET_CLASSES)
+        shown = contact_sheet(self.survey, per_class=10, most_classes=SHEET_CLASSES)
         alt = f"contact sheet: {self.survey.word}s of {', '.join(d['classes'][:SHEET_CLASSES])}"
         return html.result(
             html.line(
@@ -110,7 +110,7 @@ class Look:
             html.text("\n".join([*_count_lines(d), *_header_lines(d)])),
             html.lines([_training_line(d), *(f"guess: {guess}" for guess in self.survey.guesses)]),
             html.text("\n".join(problems)) if problems else html.line("no problems"),
-            images.sheet(few, alt),
+            images.sheet(shown, alt),
         )
 
 

@@ -1,4 +1,4 @@
-"""Sheets of small images with captions: what a person looks at before and after training."""
+"""Images, signals and volumes as pictures, and sheets of small ones with captions."""
 
 import base64
 import io
@@ -14,19 +14,21 @@ from eyespot.data.header import Array
 from eyespot.errors import UserError
 from eyespot.files import write_file
 
-FEW = 4
-"""Channels of a signal up to which it is drawn as curves; more are drawn as a map of channels over time."""
+MOST_CURVES = 4
+"""A signal of at most this many channels is drawn as curves; one of more as a map of channels over time."""
 
 
 def to_display(array: Array) -> Image.Image:
-    """(*S, C) of any depth as a picture: an image itself, of a volume the middle slice, of a signal its curves."""
+    """Convert an array (*S, C) of any depth to a picture: an image, the middle slice of a volume, or a signal's curves."""
     if array.ndim == 2:
-        return _curves(array) if array.shape[1] <= FEW else to_display(array.T[::-1, :, None])
+        return _curves(array) if array.shape[1] <= MOST_CURVES else to_display(array.T[::-1, :, None])
     if array.ndim == 4:
         return to_display(array[len(array) // 2])
     if array.shape[2] not in (1, 3):
         array = array[..., :3] if array.shape[2] > 3 else array[..., :1]
-    if array.dtype != np.uint8:  # 8 bits as they are, other depths between their own extremes
+    if (
+        array.dtype != np.uint8
+    ):  # 8 bits are shown as they are, other depths are scaled between their extremes
         values = array.astype(np.float32)
         low = float(values.min())
         high = float(values.max())
@@ -38,7 +40,7 @@ COLOURS = ("#1f6f8b", "#d1603d", "#7a9a3a", "#8b5fa8")
 
 
 def _curves(signal: Array, size: int = 144) -> Image.Image:
-    """(L, C) as curves, drawn twice as fine as they are shown; each channel between its own extremes."""
+    """Draw a signal (L, C) as curves at twice the size of a tile; each channel between its own extremes."""
     page = Image.new("RGB", (size, size), "#f4f4f4")
     draw = ImageDraw.Draw(page)
     margin = size // 12
@@ -52,13 +54,16 @@ def _curves(signal: Array, size: int = 144) -> Image.Image:
 
 
 WIDE = (640, 160)
-"""Pixels of the curves of a signal that fill their picture, so that what lies over it is at the same time."""
+"""Width and height in pixels of a signal's curves in a page."""
 
 
-def wide_curves(signal: Array) -> Image.Image:
-    """(L, C) as curves over the whole width; each of the first channels between its own extremes"""
-    width, height = WIDE
-    page = Image.new("RGB", WIDE, "white")
+def wide_curves(signal: Array, size: tuple[int, int] = WIDE) -> Image.Image:
+    """Draw the first channels of a signal (L, C) as curves, each between its own extremes.
+
+    They fill the whole width, so that a mask painted over the picture lies at the right times.
+    """
+    width, height = size
+    page = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(page)
     for channel, colour in zip(np.asarray(signal, np.float64).T, WIDE_COLOURS, strict=False):
         low = channel.min()
@@ -67,7 +72,8 @@ def wide_curves(signal: Array) -> Image.Image:
         x = np.linspace(0, width - 1, len(channel))
         if len(channel) > 4 * width:  # the range at each pixel, since lines between all samples would hide it
             pieces = np.array_split(y, width)
-            points = [(k, float(e)) for k, piece in enumerate(pieces) for e in (piece.min(), piece.max())]
+            ends = [end for piece in pieces for end in (piece.min(), piece.max())]
+            points = [(i // 2, float(end)) for i, end in enumerate(ends)]
         else:
             points = list(zip(x.tolist(), y.tolist(), strict=True))
         draw.line(points, fill=colour, width=2)
@@ -77,42 +83,19 @@ def wide_curves(signal: Array) -> Image.Image:
 WIDE_COLOURS = ("#1f6f8b", "#b2400f", "#5a7a1a", "#8b5fa8")
 
 
-def overlay(array: Array, labels: Array) -> Array:
-    """(*S, C) and its label map (*S) -> the middle image (H, W, 3) in its own colours, with those of the classes but the first over it, and void hatched.
-
-    Where classes overlap, labels are (classes, *S): 1 where each is, painted one over the other.
-    A signal is drawn as its first channel over a band of colours.
-    """
-    axis = labels.ndim - array.ndim + 1  # of labels: the first in space
-    if array.ndim == 4:
-        return overlay(array[len(array) // 2], labels.take(labels.shape[axis] // 2, axis))
-    if array.ndim == 2:
-        array = np.repeat(array[None], 24, 0)[..., :1]
-        labels = np.repeat(np.expand_dims(labels, axis), 24, axis)
-    mixed = np.asarray(to_display(array)).astype(np.float32)
-    colours = np.array([ImageColor.getrgb(c) for c in MAP_COLOURS], np.float32)
-    planes = [np.where(plane == 1, k + 1, 0) for k, plane in enumerate(labels)] if axis else [labels]
-    for plane in planes:
-        some = (plane > 0) & (plane < VOID_FROM)
-        mixed[some] = 0.55 * mixed[some] + 0.45 * colours[(plane[some] - 1) % len(colours)]
-    if not axis:
-        hatch(mixed, labels == VOID_FROM)
-    return mixed.clip(0, 255).astype(np.uint8)
-
-
 def hatch(mixed: Array, void: Array) -> None:
-    """Draw the lines of void (H, W) into a picture (H, W, 3); the larger the picture, the wider they are apart."""
-    apart = max(HATCH, max(void.shape) // 60)
+    """Hatch the void pixels (H, W) of a picture (H, W, 3) in place; lines are farther apart in larger pictures."""
+    distance = max(HATCH, max(void.shape) // 60)
     y, x = np.indices(void.shape)
-    line = (x + y) % apart
-    mixed[void & (line < apart // 4)] = HATCH_DARK
-    mixed[void & (line >= apart // 4) & (line < apart // 2)] = HATCH_LIGHT
+    line = (x + y) % distance
+    mixed[void & (line < distance // 4)] = HATCH_DARK
+    mixed[void & (line >= distance // 4) & (line < distance // 2)] = HATCH_LIGHT
 
 
 HATCH_LIGHT = 255
 HATCH_DARK = 85
 HATCH = 8
-"""Pixels from a line of the hatching to the next one, at the least."""
+"""Pixels between two lines of the hatching, at the least."""
 MAP_COLOURS = (
     "#d1603d #1f9fbb #7ac142 #f2b134 #8b5fa8 #e86fa0 #3d6fd1 #5fa88b #b08030 #c0392b #16a085 #7f8c8d".split()
 )
@@ -124,12 +107,11 @@ MAP_COLOURS += [  # for more classes: hues a golden angle apart, in three lightn
     )
     for k in range(242)
 ]
-"""The colour of each class but the first; of classes that overlap, of each."""
-VOID_FROM = 255
+"""The colour of each class but the first; where classes overlap, of the first too."""
 
 
 def class_colour(k: int, overlap: bool) -> str | None:
-    """The colour of a class over an image; None for the first where classes do not overlap, which has the image's own."""
+    """The colour of a class over an image; None for the first class, which is not painted, unless classes overlap."""
     if overlap:
         return MAP_COLOURS[k % len(MAP_COLOURS)]
     return MAP_COLOURS[(k - 1) % len(MAP_COLOURS)] if k else None
@@ -159,7 +141,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[Array]]], tile: int = 72, columns: 
 
 
 def wrapped(text: str, width: float, length: Callable[[str], float]) -> list[str]:
-    """The text in lines of at most this length where it can be broken: at spaces and after bars."""
+    """Break a text into lines of at most this width, at spaces and after bars."""
     lines = [""]
     for word in re.findall(r"[^ |]+[ |]*", text):
         if lines[-1] and length((lines[-1] + word).rstrip()) > width:
@@ -169,15 +151,16 @@ def wrapped(text: str, width: float, length: Callable[[str], float]) -> list[str
 
 
 def enlarged(picture: Image.Image, tile: int) -> Image.Image:
-    """The picture at tile pixels; small ones keep their pixels visible."""
+    """Resize a picture to a square tile; the pixels of a small one stay visible."""
     how = Image.Resampling.NEAREST if max(picture.size) < tile else Image.Resampling.BILINEAR
     return picture.resize((tile, tile), how)
 
 
 def embedded(picture: Image.Image, most: int | None = None) -> str:
-    """The picture as a data address, for a page that stands alone.
+    """The picture as a data URL, for a page in a single file.
 
-    most   bytes of its file: where PNG takes more it becomes a JPEG, with less detail or smaller as far as needed
+    most   bytes of the file, at the most. A PNG that is larger becomes a JPEG, whose quality and then size are reduced
+           until it fits.
     """
     content = _png(picture)
     if most is None or len(content) <= most:
@@ -193,8 +176,9 @@ def embedded(picture: Image.Image, most: int | None = None) -> str:
 
 JPEG_QUALITIES = (90, 75, 60)
 SMALL_FILE = 10_000
+"""Bytes of a picture in a gallery, at the most: this keeps a page under 3 MB."""
 LARGE_FILE = 40_000
-"""Bytes of a picture in a gallery, and of one that is to be looked at closely: what keeps a page under 3 MB."""
+"""Bytes of a picture that shows details, at the most."""
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
@@ -213,7 +197,7 @@ def _png(picture: Image.Image, software: str = "") -> bytes:
 
 
 def software_of(path: Path) -> str:
-    """What `write_png` wrote into a picture as its software; empty for any other file."""
+    """The software that `write_png` named in the metadata of a picture; empty for any other file."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -224,12 +208,12 @@ def software_of(path: Path) -> str:
 
 
 def as_png(path: Path) -> Path:
-    """The path of a picture. Raises UserError where it ends as something else."""
+    """The path of a PNG file. Raises UserError if it has another ending."""
     if path.suffix.lower() != ".png":
         raise UserError(f"{path} would be a PNG picture: let its name end in .png")
     return path
 
 
 def write_png(picture: Image.Image, path: Path, software: str = "") -> None:
-    """Write a picture whole, as PNG, with the name of the software in its metadata."""
+    """Write a picture as PNG, with the name of the software in its metadata."""
     write_file(as_png(path), _png(picture, software))

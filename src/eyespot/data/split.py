@@ -46,15 +46,15 @@ def hold_out(
         members[group].append(i)
     total = Counter(labels.tolist())
     wanted = {c: min(max(1, round(share * n)), n - 1) for c, n in total.items()}
-    held = Counter()
+    taken = Counter()
     chosen = np.zeros(len(labels), bool)
     for group in order.tolist():
         kinds = Counter(labels[members[group]].tolist())
-        over = sum(max(0, held[c] + n - wanted[c]) for c, n in kinds.items())
-        under = sum(min(n, max(0, wanted[c] - held[c])) for c, n in kinds.items())
+        over = sum(max(0, taken[c] + n - wanted[c]) for c, n in kinds.items())
+        under = sum(min(n, max(0, wanted[c] - taken[c])) for c, n in kinds.items())
         if under > over:
             chosen[members[group]] = True
-            held.update(kinds)
+            taken.update(kinds)
     for c in total:
         _add_missing(c, labels, groups, chosen)
     if not chosen.any() and len(order) > 1:

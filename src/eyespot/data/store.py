@@ -127,7 +127,7 @@ class RowStore:
     def joined(cls, stores: Sequence["RowStore"]) -> "RowStore":
         """The rows of several, in their order."""
         store = cls(stores[0], [])
-        store.pieces = [piece for each in stores for piece in each.pieces]
+        store.pieces = [piece for other in stores for piece in other.pieces]
         return store
 
     @property

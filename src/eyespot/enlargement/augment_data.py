@@ -26,6 +26,7 @@ from eyespot.enlargement.write import classes_of, write_enlarged
 from eyespot.errors import UserError
 from eyespot.files import check_not_input, refuse_existing
 from eyespot.notebook import html, images
+from eyespot.overlays import tile_with_mask
 from eyespot.plurals import count
 from eyespot.signature import with_settings
 from eyespot.tasks.augmentation import AUTO, LEARN, mirror_warning
@@ -38,6 +39,8 @@ SHOWN = 8
 """Originals in the picture."""
 VERSIONS = 7
 """Augmented copies of each original in the picture."""
+SIDE = 112
+"""Pixels of the side of an image in the picture."""
 TITLE = 90
 """Letters of a pipeline that fit above it."""
 MOST_COPIES = 1000
@@ -265,7 +268,7 @@ def contact_sheet(survey: Survey, transforms: list[Transform], seed: int) -> Ima
             title += f", as read, and augmented by {pipeline[:TITLE]}{' ...' * (len(pipeline) > TITLE)}"
         title += f" (some become {', '.join(sorted(labels))})" * (original.mask is None and bool(labels))
         rows.append((title, [_shown(survey, image, mask) for image, mask in shown]))
-    return pictures.sheet(rows, tile=112, columns=VERSIONS + 1)
+    return pictures.sheet(rows, tile=SIDE, columns=VERSIONS + 1)
 
 
 def _chosen(survey: Survey, seed: int) -> list[int]:
@@ -281,6 +284,6 @@ def _chosen(survey: Survey, seed: int) -> list[int]:
 def _shown(survey: Survey, image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     if mask is None or survey.mapping is None:
         return image
-    if survey.mapping.multilabel:
-        return pictures.overlay(image, mask)
-    return pictures.overlay(image, survey.mapping.labels(mask))
+    overlap = survey.mapping.multilabel
+    labels = mask if overlap else survey.mapping.labels(mask)
+    return tile_with_mask(image, labels, overlap, SIDE)

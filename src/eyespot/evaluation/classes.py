@@ -101,11 +101,13 @@ class ClassDetails:
         return {}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        few = len(self.classes) <= LARGEST_MATRIX
+        with_probabilities = len(self.classes) <= LARGEST_MATRIX
         for path, label, p in zip(self.paths, self.labels.tolist(), self.probabilities, strict=True):
             row = {"path": path, "label": self.classes[label], "predicted": self.classes[int(p.argmax())]}
             row |= {"probability": f"{p.max():.6f}"}
-            yield row | {f"p:{c}": f"{v:.6f}" for c, v in zip(self.classes, p.tolist(), strict=True) if few}
+            if with_probabilities:
+                row |= {f"p:{c}": f"{v:.6f}" for c, v in zip(self.classes, p.tolist(), strict=True)}
+            yield row
 
     def brief(self, scores: dict[str, Any]) -> dict[str, Any]:
         """The metrics with the most frequent confusions in place of a large matrix."""

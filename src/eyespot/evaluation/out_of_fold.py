@@ -59,7 +59,7 @@ def pooled(
     share = f"each held out in one of {k} folds" if card.plan.get("group") or has_groups(run) else ""
     evaluation = evaluator.pool([*evaluations.values()], names or None, share)
     word = WORD[ensemble.preprocessing.dim]
-    folds = FoldScores(title, word, k, {fold: each.scores[key] for fold, each in evaluations.items()})
+    folds = FoldScores(title, word, k, {fold: of_fold.scores[key] for fold, of_fold in evaluations.items()})
     of_folds = (*folds.notes(), *_notes(evaluations, word))
     notes = (*of_folds, *evaluation.notes)
     evaluation = _with_seen(evaluation, evaluations)
@@ -77,15 +77,15 @@ def has_groups(run: Path) -> bool:
 
 def _with_seen(evaluation: Evaluation, evaluations: Mapping[int, Evaluation]) -> Evaluation:
     """The pooled evaluation with the samples that the networks, or the weights they started from, had been trained on."""
-    each = [of_fold.seen for of_fold in evaluations.values() if of_fold.seen]
-    if not each:
+    seen_by_fold = [of_fold.seen for of_fold in evaluations.values() if of_fold.seen]
+    if not seen_by_fold:
         return evaluation
-    files = {path: original for seen in each for path, original in seen["files"].items()}
-    n = sum(seen["n"] for seen in each)
+    files = {path: original for seen in seen_by_fold for path, original in seen["files"].items()}
+    n = sum(seen["n"] for seen in seen_by_fold)
     scores = evaluation.scores
     if n:
         scores = scores | {name: score | {"seen": n} for name, score in evaluation.single().items()}
-    seen = {"n": n, "of": sum(seen["of"] for seen in each), "files": files}
+    seen = {"n": n, "of": sum(seen["of"] for seen in seen_by_fold), "files": files}
     return replace(evaluation, scores=scores, seen=seen)
 
 

@@ -124,7 +124,7 @@ def explain(
     name = str(run) if isinstance(run, str | os.PathLike) else "RUN"
     explainer = Explainer(predictor_of(run, request.device), request, name)
     several = isinstance(image, list | tuple)
-    results = Explanations(explainer.of_image(each) for each in (image if several else [image]))
+    results = Explanations(explainer.of_image(one) for one in (image if several else [image]))
     return results if several else results[0]
 
 

@@ -99,8 +99,8 @@ def _falls_of(
         return values[0] - values[1:]
 
     size = batch_of(x)
-    few = where[:: max(1, len(where) // CHECKED)][:CHECKED]
-    if incremental is None or not is_cheaper(fast, plain, few, abs(float(before))):
+    examples = where[:: max(1, len(where) // CHECKED)][:CHECKED]
+    if incremental is None or not is_cheaper(fast, plain, examples, abs(float(before))):
         return plain, size
     return fast, SEVERAL * size
 
@@ -108,7 +108,7 @@ def _falls_of(
 def is_cheaper(
     fast: Callable[[list[Window]], Tensor],
     plain: Callable[[list[Window]], Tensor],
-    few: list[Window],
+    examples: list[Window],
     scale: float,
 ) -> bool:
     """Whether a fast path gives on a few patches what the plain one does, with clearly fewer multiply-adds.
@@ -117,12 +117,12 @@ def is_cheaper(
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    fast(few)  # what is kept from now on does not count
+    fast(examples)  # what is kept from now on does not count
     values = []
     costs = []
     for path in (fast, plain):
         with FlopCounterMode(display=False) as counter:
-            values.append(path(few))
+            values.append(path(examples))
         costs.append(counter.get_total_flops())
     tolerance = TOLERANCE * max(scale, float(values[1].abs().max()))
     return costs[0] < CHEAPER * costs[1] and float((values[0] - values[1]).abs().max()) <= tolerance

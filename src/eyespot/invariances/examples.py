@@ -14,7 +14,8 @@ from eyespot.invariances.of_masks import moved_labels
 from eyespot.invariances.original import Original, read_original
 from eyespot.invariances.result import Invariance
 from eyespot.invariances.views import View
-from eyespot.pictures import embedded, overlay, to_display
+from eyespot.overlays import with_mask
+from eyespot.pictures import embedded, to_display, wide_curves
 from eyespot.short_names import short_names
 
 SHOWN = 3
@@ -85,26 +86,29 @@ def _of_masks(result: Invariance, a: Assessed) -> Iterator[Example]:
         original = Original(np.array(images.pixels[int(images.rows[i])]), i)
         (changed,) = view.change.apply([original], view.severity)
         expected, _ = moved_labels(view, original, output.labels(original.array))
-        shown = [(changed, None, "changed image")]
-        shown += [
-            (changed, unpack(m, k) if output.multilabel else m, caption)
-            for m, caption in (
-                (expected, "mask of the unchanged image, changed"),
-                (output.labels(changed), f"its own mask: {same[i]:.1%} of pixels alike"),
-            )
-        ]
-        pictures = [
-            (picture(array if m is None else overlay(array, m)), caption) for array, m, caption in shown
-        ]
+        masks = (
+            (expected, "mask of the unchanged image, changed"),
+            (output.labels(changed), f"its own mask: {same[i]:.1%} of pixels alike"),
+        )
+        pictures = [(picture(changed), "changed image")]
+        for labels, caption in masks:
+            planes = unpack(labels, k) if output.multilabel else labels
+            pictures.append((picture(changed, planes, output.multilabel), caption))
         yield Example(names[i], pictures)
 
 
-def picture(array: Array) -> str:
-    """An address of a picture that is large enough to be seen."""
-    drawn = to_display(np.ascontiguousarray(array))
+def picture(array: Array, labels: Array | None = None, overlap: bool = False) -> str:
+    """The data URL of a picture that is large enough to be seen, with a mask over it if there is one.
+
+    labels, overlap   as in `overlays.with_mask`
+    """
+    is_signal = (
+        array.ndim == 2 and labels is not None
+    )  # whose curves have to lie below the classes at their times
+    drawn = wide_curves(array) if is_signal else to_display(np.ascontiguousarray(array))
     if max(drawn.size) < TILE:
         longest = max(drawn.size)
         size = [max(1, round(TILE * n / longest)) for n in drawn.size]
         drawn = drawn.resize((size[0], size[1]), Image.Resampling.NEAREST)
     drawn.thumbnail((2 * TILE, 2 * TILE))
-    return embedded(drawn)
+    return embedded(drawn if labels is None else with_mask(drawn, labels, overlap))

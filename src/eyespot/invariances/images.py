@@ -216,6 +216,6 @@ def _finished(
     groups = of_sources(chosen.source, rows, chosen.share)
     plain = Evaluation({}, images.predictor.classes, None, errors, notes)
     checked = check_seen(plain, run, images.predictor.card, looked, images.paths)
-    few = groups.notes() if groups else ()
+    group_notes = groups.notes() if groups else ()
     names = groups.names if groups else None
-    return replace(images, groups=names, errors=errors, notes=(*checked.notes, *few))
+    return replace(images, groups=names, errors=errors, notes=(*checked.notes, *group_notes))

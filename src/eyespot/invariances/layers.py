@@ -105,8 +105,8 @@ def layers_of(images: Images, changes: Sequence[Assessed]) -> Layers | None:
         for s, severity in enumerate(change.severities):
             changed = measure.features(change, severity)
             for k, (f, g, scale) in enumerate(zip(base, changed, scales, strict=True)):
-                each = np.linalg.norm(g - f, axis=1)[None] / scale
-                distances[k, s] = units.sums(each)[0] / units.sums(np.ones((1, n)))[0]
+                shares = np.linalg.norm(g - f, axis=1)[None] / scale
+                distances[k, s] = units.sums(shares)[0] / units.sums(np.ones((1, n)))[0]
         errors = [[_above_0(mean(values)) for values in layer] for layer in distances]
         curves.append(LayerCurve(change, errors, a.at, first_jump(measure.names, distances[:, a.at])))
     return Layers(measure.names, curves, n)

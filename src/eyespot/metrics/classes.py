@@ -1,4 +1,4 @@
-"""How good predictions are: each score with its n and a 95% interval, from probabilities and true labels alone."""
+"""Metrics of classification from probabilities and true labels, each with n and a 95% interval."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from eyespot.metrics.intervals import Float, Score, average, mean, proportion
 
 BINS = 15
 TOP5_FROM = 20
-"""Classes from which "among the five likeliest" says something."""
+"""The top-5 accuracy is computed for at least this many classes."""
 
 TITLES = {
     "accuracy": "accuracy",
@@ -18,16 +18,17 @@ TITLES = {
     "top5_accuracy": "top-5 accuracy",
     "calibration_error": "calibration error",
 }
-"""The scores that are shown as percentages, and what they are called."""
+"""The metrics that are shown as percentages, and their names in reports."""
 
 
 def score(
     probabilities: NDArray[np.floating], labels: NDArray[np.int64], classes: list[str]
 ) -> dict[str, Any]:
-    """All scores of (N, K) probabilities against (N,) labels. A class without an image is left out of the averages.
+    """Compute all metrics of probabilities (N, K) against labels (N,). Averages ignore classes without images.
 
-    Shares have Wilson intervals, averages over classes the interval that follows from these, the calibration error
-    a bootstrap over images. All of them take the images as independent; `class_groups.widened` does not.
+    Shares have Wilson intervals, from which the intervals of averages over classes are computed. The interval of the
+    calibration error is a bootstrap over images. All intervals assume that images are independent; those of
+    `class_groups.widened` do not.
     """
     if len(labels) == 0:
         raise ValueError("no image to score")
@@ -53,12 +54,12 @@ def score(
 
 
 def top_five(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(N,) whether the label is among the five likeliest"""
+    """(N,) whether the label is among the five classes with the highest probabilities"""
     return (np.argsort(-probabilities, axis=1)[:, :5] == labels[:, None]).any(1)
 
 
 def bins_of(confidence: Float) -> NDArray[np.int64]:
-    """(N,) the bin of each confidence, 0 to BINS - 1"""
+    """(N,) the bin of each confidence, from 0 to BINS - 1"""
     return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
 
 
@@ -68,24 +69,34 @@ def confusion(labels: NDArray[np.int64], predicted: NDArray[np.int64], k: int) -
 
 
 def of_class(matrix: NDArray[np.int64], i: int) -> dict[str, Score]:
-    """Precision, recall and F1 of class i; F1 = 2 J / (1 + J), where J = hits / (there or said) is a share."""
+    """Precision, recall and F1 of class i.
+
+    F1 = 2 J / (1 + J) has the interval of the Jaccard index J, which is a share.
+    """
     hits = int(matrix[i, i])
-    there = int(matrix[i].sum())
-    said = int(matrix[:, i].sum())
-    jaccard = proportion(hits, there + said - hits if there else 0)
-    f1 = {k: 2 * v / (1 + v) if k != "n" and v is not None else v for k, v in jaccard.items()}
-    return {"precision": proportion(hits, said), "recall": proportion(hits, there), "f1": f1 | {"n": there}}
+    true = int(matrix[i].sum())
+    predicted = int(matrix[:, i].sum())
+    jaccard = proportion(hits, true + predicted - hits if true else 0)
+    f1 = {
+        k: None if jaccard[k] is None else 2 * jaccard[k] / (1 + jaccard[k]) for k in ("value", "low", "high")
+    }
+    return {
+        "precision": proportion(hits, predicted),
+        "recall": proportion(hits, true),
+        "f1": f1 | {"n": true},
+    }
 
 
 def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -> Score:
-    """Expected calibration error in 15 equal bins (Naeini et al. 2015): how far confidence is from accuracy."""
+    """Expected calibration error in BINS equal bins (Naeini et al. 2015): the mean gap between confidence and accuracy."""
     n = len(right)
     rng = np.random.default_rng(0)
     bins = bins_of(confidence)
     gap = right - confidence
 
     def error(weights: NDArray | None) -> float:
-        return float(np.abs(np.bincount(bins, gap if weights is None else gap * weights, BINS)).sum() / n)
+        weighted = gap if weights is None else gap * weights
+        return float(np.abs(np.bincount(bins, weighted, BINS)).sum() / n)
 
     resampled = [error(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(draws)]
     value = error(None)
@@ -94,7 +105,7 @@ def calibration(confidence: Float, right: NDArray[np.bool_], draws: int = 200) -
 
 
 def reliability(confidence: Float, right: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """For each bin of confidence: its mean confidence, and the accuracy with its interval."""
+    """The mean confidence and the accuracy, with its interval, of each bin of confidence that has samples."""
     bins = bins_of(confidence)
     return [
         {
@@ -107,7 +118,7 @@ def reliability(confidence: Float, right: NDArray[np.bool_]) -> list[dict[str, A
 
 
 def temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The number to divide logits by that makes probabilities honest: the least log-loss (Guo et al. 2017)."""
+    """The temperature that calibrates probabilities best when logits are divided by it (Guo et al. 2017)."""
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 

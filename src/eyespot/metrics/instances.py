@@ -1,7 +1,7 @@
-"""How well objects are separated: F1 of whole objects, and the scores of the ISBI 2012 challenge.
+"""Metrics of instance segmentation: F1 of objects, and the metrics of the ISBI 2012 challenge.
 
-Arrays of ids in any dimensions: 0 is background, VOID in the truth is left out, ids are arbitrary.
-Of masks without ids, `eyespot.labels.components` makes them.
+Arrays of ids have any number of dimensions. 0 is the background, pixels that are VOID in the truth are ignored, and the
+order of ids does not matter. `eyespot.labels.components` computes ids from masks of classes.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,10 @@ NAMES = ("object_f1", "pixel_error", "v_rand", "v_info", "adapted_rand_error")
 
 
 def compare(truth: Labels, predicted: Labels) -> Float:
-    """(9,) of one image: matched, predicted and true objects; wrong and all pixels; the sums of `score`'s last three.
+    """The counts (9,) of one image, from which `score` computes the metrics.
 
-    Two objects match where they share over half of their union, so each has at most one partner.
+    These are matched, predicted and true objects; wrong and all pixels; v_rand, v_info and adapted_rand_error; and 1 if
+    the image has these three, else 0. Two objects match if their IoU is above 0.5, so each matches at most one other.
     """
     valid = truth != VOID
     wrong = ((truth > 0) != (predicted > 0))[valid].sum()
@@ -27,9 +28,9 @@ def compare(truth: Labels, predicted: Labels) -> Float:
     plain = Table(truth[truth > 0], predicted[truth > 0])
     thin = thinned(predicted)
     fine = Table(truth[truth > 0], thin[truth > 0])
-    some = float((truth > 0).any())
-    rand = [fine.rand(), fine.info(), 1 - plain.rand()] if some else [0.0] * 3
-    return np.array([*table.matches(), wrong, valid.sum(), *rand, some])
+    has_objects = float((truth > 0).any())
+    rand = [fine.rand(), fine.info(), 1 - plain.rand()] if has_objects else [0.0] * 3
+    return np.array([*table.matches(), wrong, valid.sum(), *rand, has_objects])
 
 
 def sizes(ids: Labels) -> NDArray[np.int64]:
@@ -38,30 +39,29 @@ def sizes(ids: Labels) -> NDArray[np.int64]:
 
 
 def score(images: Sequence[Float], groups: Sequence[Any] | None = None) -> dict[str, Any]:
-    """Scores of the images' comparisons, with 95% intervals by bootstrap over images, or over groups.
+    """Compute the metrics of images from their counts, with 95% intervals by bootstrap over images, or over groups.
 
-    object_f1           objects matched at an IoU above 0.5, of all images together
-    pixel_error         the share of pixels that are background in one and not in the other
+    object_f1           F1 of objects matched at an IoU above 0.5, over all images together
+    pixel_error         the share of pixels that are background in either the truth or the prediction, but not in both
     v_rand, v_info      the means over images of V_Rand and V_Info at alpha = 0.5, foreground-restricted, after the
-                        prediction's borders were thinned to one line (Arganda-Carreras et al. 2015)
+                        borders in the prediction were thinned to one pixel (Arganda-Carreras et al. 2015)
     adapted_rand_error  the mean of 1 - V_Rand without the thinning
 
-    The last three look at pixels that are foreground in the truth; one that was predicted as background is an object
-    of its own. Images with no object in the truth have none of them.
+    The last three are computed from the pixels that are foreground in the truth. Of these, a pixel predicted as background
+    counts as an object of its own. Images without objects in the truth do not have these three metrics.
     """
     return dict(zip(NAMES, bootstrap(np.stack(list(images)), _measures, groups=groups), strict=True))
 
 
 def _measures(counts: Float) -> Float:
     """(..., 9) -> (..., 5)"""
-    matched, said, there, wrong, pixels, *means, some = np.moveaxis(counts, -1, 0)
-    return np.stack(
-        [ratio(2 * matched, said + there), ratio(wrong, pixels), *(ratio(m, some) for m in means)], -1
-    )
+    matched, predicted, true, wrong, pixels, *sums, images = np.moveaxis(counts, -1, 0)
+    means = [ratio(sum_of_images, images) for sum_of_images in sums]
+    return np.stack([ratio(2 * matched, predicted + true), ratio(wrong, pixels), *means], -1)
 
 
 class Table:
-    """How many pixels true object i and predicted object j share, for the pairs that share any."""
+    """The pixels that each true object i and each predicted object j share, for pairs that overlap."""
 
     def __init__(self, truth: Labels, predicted: Labels):
         true_ids, i = np.unique(np.maximum(truth, 0), return_inverse=True)
@@ -72,8 +72,8 @@ class Table:
         j = pairs % max(1, len(ids))
         self.both = (true_ids[i] > 0) & (ids[j] > 0)
         self.true = np.bincount(i, n)
-        self.said = np.bincount(j, n)
-        self.union = self.true[i] + self.said[j] - n
+        self.predicted = np.bincount(j, n)
+        self.union = self.true[i] + self.predicted[j] - n
         self.true_ids = true_ids
         self.ids = ids
 
@@ -83,30 +83,30 @@ class Table:
         return int(matched.sum()), int((self.ids > 0).sum()), int((self.true_ids > 0).sum())
 
     def _masses(self) -> tuple[Float, Float, Float, float]:
-        """Shares of all pixels in pairs, predicted and true objects; and of those that are alone"""
+        """The shares of all pixels in pairs, in predicted and in true objects; and the share predicted as background"""
         total = self.n.sum()
-        alone = self.n[~self.both].sum() / total
-        return self.n[self.both] / total, self.said[self.ids > 0] / total, self.true / total, alone
+        missed = self.n[~self.both].sum() / total
+        return self.n[self.both] / total, self.predicted[self.ids > 0] / total, self.true / total, missed
 
     def rand(self) -> float:
-        """V_Rand, of pixels that are all foreground in the truth: 2 S p_ij^2 / (S s_j^2 + S t_i^2)"""
-        pairs, said, true, alone = self._masses()
-        single = (
-            alone / self.n.sum()
-        )  # each pixel alone has the share 1 / n, so together they have alone / n squared
+        """V_Rand of pixels that are all foreground in the truth: 2 S p_ij^2 / (S s_j^2 + S t_i^2)"""
+        pairs, predicted, true, missed = self._masses()
+        # A missed pixel is an object with the share 1 / n: the sum of squares over these is missed / n.
+        single = missed / self.n.sum()
         joint = (pairs**2).sum() + single
-        return float(2 * joint / ((said**2).sum() + single + (true**2).sum()))
+        return float(2 * joint / ((predicted**2).sum() + single + (true**2).sum()))
 
     def info(self) -> float:
-        """V_Info, of the same pixels: 2 I(S; T) / (H(S) + H(T)); 1 where both are one object"""
-        pairs, said, true, alone = self._masses()
-        single = alone * np.log(self.n.sum())
-        h_said = entropy(said) + single
+        """V_Info of the same pixels: 2 I(S; T) / (H(S) + H(T)); 1 if the truth and the prediction are one object"""
+        pairs, predicted, true, missed = self._masses()
+        single = missed * np.log(self.n.sum())
+        h_predicted = entropy(predicted) + single
         h_true = entropy(true)
         joint = entropy(pairs) + single
-        return float(2 * (h_said + h_true - joint) / (h_said + h_true)) if h_said + h_true > 0 else 1.0
+        total = h_predicted + h_true
+        return float(2 * (total - joint) / total) if total > 0 else 1.0
 
 
 def entropy(shares: NDArray[np.floating]) -> float:
-    """In nats, of shares above 0"""
+    """The entropy in nats of shares above 0"""
     return float(-(shares * np.log(shares)).sum())

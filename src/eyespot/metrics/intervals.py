@@ -1,4 +1,4 @@
-"""Values with n and a 95% interval: shares, means, averages of scores, and sums over images by bootstrap."""
+"""Metrics with n and a 95% interval: shares, means, averages of metrics, and sums over images by bootstrap."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z = 1.959964
-"""Standard deviations of the normal distribution within which 95% lie."""
+"""95% of a normal distribution lie within so many standard deviations of the mean."""
 
 Float = NDArray[np.float64]
 Score = dict[str, Any]
@@ -15,7 +15,7 @@ Score = dict[str, Any]
 
 
 def proportion(hits: int, n: int) -> Score:
-    """A share with Wilson's interval (Wilson 1927)."""
+    """A share with its Wilson interval (Wilson 1927)."""
     if n == 0:
         return {"value": None, "low": None, "high": None, "n": 0}
     low, high = wilson(hits / n, n)
@@ -23,7 +23,7 @@ def proportion(hits: int, n: int) -> Score:
 
 
 def wilson(p: float, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share p of n (Wilson 1927)."""
+    """The Wilson interval of a share p of n samples (Wilson 1927)."""
     centre = p + Z * Z / (2 * n)
     spread = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     low, high = ((centre + s * spread) / (1 + Z * Z / n) for s in (-1, 1))
@@ -31,7 +31,7 @@ def wilson(p: float, n: int) -> tuple[float, float]:
 
 
 def mean(values: Float) -> Score:
-    """An average with the interval of the normal distribution, of which a single value has none."""
+    """A mean with its normal interval, which a single value does not have."""
     value = float(values.mean())
     n = len(values)
     if n == 1:
@@ -41,7 +41,7 @@ def mean(values: Float) -> Score:
 
 
 def average(scores: list[Score], n: int) -> Score:
-    """The mean of independent scores; its interval from theirs (MOVER: Zou & Donner 2008)."""
+    """The mean of independent metrics, with an interval computed from theirs (MOVER: Zou & Donner 2008)."""
     value, low, high = (np.array([s[key] for s in scores]) for key in ("value", "low", "high"))
     below, above = (float(np.sqrt(((end - value) ** 2).sum())) / len(scores) for end in (low, high))
     centre = float(value.mean())
@@ -55,36 +55,37 @@ def bootstrap(
     seed: int = 0,
     groups: Sequence[Any] | None = None,
 ) -> list[Score]:
-    """Scores made of counts (N, F) summed over N images, with 95% intervals from images drawn again and again.
+    """Compute metrics from counts (N, F) summed over N images, with 95% intervals by bootstrap.
 
-    measure  (..., F) -> (..., M) scores between 0 and 1, nan where there is none
-    groups   (N,) names of groups, which are drawn in place of images
+    measure  (..., F) -> (..., M) metrics between 0 and 1, nan where they are not defined
+    groups   (N,) names of groups, which are resampled in place of images
 
-    n is the images that have the score on their own, "groups" the groups that have. For the interval see `percentiles`.
+    In the result, n is the number of images for which the metric is defined, and "groups" the number of such groups.
+    `percentiles` computes the intervals.
     """
     units = summed(counts, groups)
     n = len(units)
     rng = np.random.default_rng(seed)
     values = measure(counts.sum(0))
-    alone = _having(measure(counts))
-    again = measure(rng.multinomial(n, np.full(n, 1 / n), draws) @ units)  # (draws, M)
-    n_units = _having(measure(units))
+    n_images = _defined(measure(counts))
+    resampled = measure(rng.multinomial(n, np.full(n, 1 / n), draws) @ units)  # (draws, M)
+    n_units = _defined(measure(units))
     scores = [
-        _within(value, drawn[~np.isnan(drawn)], k)
-        for value, drawn, k in zip(values, again.T, n_units, strict=True)
+        _with_interval(value, column[~np.isnan(column)], k)
+        for value, column, k in zip(values, resampled.T, n_units, strict=True)
     ]
     if groups is None:
         return scores
-    return [score | {"n": k, "groups": score["n"]} for score, k in zip(scores, alone, strict=True)]
+    return [score | {"n": k, "groups": score["n"]} for score, k in zip(scores, n_images, strict=True)]
 
 
-def _having(scores: Float) -> list[int]:
-    """How many of (N, M) have each of M scores."""
+def _defined(scores: Float) -> list[int]:
+    """For how many of N units each of M metrics (N, M) is defined."""
     return (~np.isnan(scores)).sum(0).tolist()
 
 
 def share(hits: NDArray[np.bool_], groups: Sequence[Any] | None) -> Score:
-    """The share of (N,) that are true; over groups, the interval is not narrower than that of independent ones."""
+    """The share of true values (N,); with groups, its interval is at least as wide as that of independent values."""
     plain = proportion(int(hits.sum()), len(hits))
     if groups is None or not len(hits):
         return plain
@@ -94,33 +95,33 @@ def share(hits: NDArray[np.bool_], groups: Sequence[Any] | None) -> Score:
     return plain | ends | {"groups": score["groups"]}
 
 
-def _within(value: float, again: Float, n: int) -> Score:
+def _with_interval(value: float, resampled: Float, n: int) -> Score:
     if np.isnan(value):
         return {"value": None, "low": None, "high": None, "n": 0}
-    low, high = percentiles(float(value), again, n)
+    low, high = percentiles(float(value), resampled, n)
     return {"value": float(value), "low": low, "high": high, "n": n}
 
 
-def percentiles(value: float, again: Float, n: int) -> tuple[float, float]:
-    """The 95% interval of a score between 0 and 1 from its values in samples of n units that were drawn again and again.
+def percentiles(value: float, resampled: Float, n: int) -> tuple[float, float]:
+    """The 95% interval of a metric between 0 and 1 from its values in bootstrap samples of n units.
 
-    Percentiles, widened for small n (Hesterberg 2015); of 5 units they still hold 87% of the time, not 95%. Of one unit
-    the interval is 0 to 1. Where all units have the same score, as in 12 groups without a mistake, resampling cannot
-    show how it varies: the interval is Wilson's, of n.
+    Its ends are percentiles, widened for small n (Hesterberg 2015). With 5 units such intervals contain the true value
+    87% of the time, not 95%. With one unit the interval is 0 to 1. If all units have the same value, such as 12 groups
+    without a mistake, resampling cannot show how it varies, and the Wilson interval of n is returned.
     """
     from scipy.stats import norm, t
 
     if n < 2:
         return 0.0, 1.0
-    if np.ptp(again) < 1e-12:
+    if np.ptp(resampled) < 1e-12:
         return wilson(value, n)
     tail = norm.cdf(np.sqrt(n / (n - 1)) * t.ppf(0.025, n - 1))
-    low, high = np.quantile(again, [tail, 1 - tail])
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(min(low, value)), float(max(high, value))
 
 
 def summed(counts: Float, groups: Sequence[Any] | None) -> Float:
-    """(images, F) -> (groups, F)"""
+    """Sum counts over the images of each group: (images, F) -> (groups, F)"""
     if groups is None:
         return counts
     place = places(groups)
@@ -130,7 +131,7 @@ def summed(counts: Float, groups: Sequence[Any] | None) -> Float:
 
 
 def places(groups: Sequence[Any]) -> NDArray[np.int64]:
-    """(N,) 0, 1, ... for the names of groups"""
+    """The names of groups as numbers (N,) from 0"""
     return np.unique(np.asarray(groups), return_inverse=True)[1]
 
 
@@ -140,7 +141,7 @@ def ratio(a: Float, b: Float) -> Float:
 
 
 def class_percent(of_class: dict[str, Score], key: str, word: str = "image") -> str:
-    """A metric of a class; where it has none, the reason: nothing was predicted as the class, or nothing is of it.
+    """A metric of a class in words; if it is not defined, the reason: never predicted, or no samples of the class.
 
     >>> none = {"value": None, "low": None, "high": None, "n": 0}
     >>> class_percent({"precision": none}, "precision"), class_percent({"recall": none}, "recall", "signal")
@@ -156,7 +157,7 @@ NEVER_PREDICTED = "never predicted"
 
 
 def percent(score: Score) -> str:
-    """91.2% (90.6-91.7), and of how many samples the network had seen some, if it had"""
+    """91.2% (90.6-91.7), and how many of the samples the network was trained on, if any"""
     if score["value"] is None:
         return "no images"
     seen = f", {score['seen']:,} of {score['n']:,} seen in training" if score.get("seen") else ""

@@ -7,9 +7,8 @@ import numpy as np
 from PIL import Image
 
 from eyespot.data.header import Array
-from eyespot.data.masks.mapping import VOID
 from eyespot.notebook import html, images
-from eyespot.overlays import at_size, class_layers, painted, plane_layers
+from eyespot.overlays import with_mask
 from eyespot.pictures import to_display, wide_curves
 from eyespot.short_names import short_names
 
@@ -90,14 +89,8 @@ def over(small: Array, labels: Array) -> Image.Image:
 
     labels   (*S) class positions or (classes, *S) bool, at the size of the image
     """
-    axes = int(labels.dtype == bool)  # those before the first in space
-    if labels.ndim - axes == 3:
-        labels = labels.take(labels.shape[axes] // 2, axes)
     picture = wide_curves(small) if small.ndim == 2 else drawn(small, LARGE)
-    if axes:
-        return painted(picture, plane_layers(labels, picture, True), np.zeros(picture.size[::-1], bool))
-    classes = int(labels[labels != VOID].max(initial=0)) + 1
-    return painted(picture, class_layers(labels, picture, classes, False), at_size(labels == VOID, picture))
+    return with_mask(picture, labels, overlap=labels.dtype == bool)
 
 
 def drawn(small: Array, longest: int) -> Image.Image:

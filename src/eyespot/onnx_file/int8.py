@@ -101,7 +101,7 @@ def int8_network(
 
 
 def _with_float_layers(
-    found: Int8,
+    quantised: Int8,
     network: onnx.ModelProto,
     inputs: Sequence[Array],
     layers: Sequence[str],
@@ -110,16 +110,16 @@ def _with_float_layers(
 ) -> Int8:
     """Accuracy control: 1, 2, 4, ... of the layers that matter most go back to float until little enough is lost."""
     say(f"more than {max_loss:g} points: comparing {count(len(layers), 'layer')}, to keep some in float")
-    order = worst_first(found.network, network, inputs[:RANKED], layers)
-    loss = found.loss
+    order = worst_first(quantised.network, network, inputs[:RANKED], layers)
+    loss = quantised.loss
     for n in _doubling(int(SHARE * len(layers))):
-        model = in_float(found.network, network, order[:n])
+        model = in_float(quantised.network, network, order[:n])
         loss = measure(model)
         say(f"{count(n, 'layer')} in float: {loss}")
         if loss.points <= max_loss:
-            return replace(found, network=model, loss=loss, in_float=tuple(order[:n]))
+            return replace(quantised, network=model, loss=loss, in_float=tuple(order[:n]))
     raise UserError(
-        f"int8 loses too much, so no file is written: {found.loss}; {loss.points:.2f} with half of the layers in float, and --max-loss "
+        f"int8 loses too much, so no file is written: {quantised.loss}; {loss.points:.2f} with half of the layers in float, and --max-loss "
         f"is {max_loss:g}: give more, or export without --int8"
     )
 

@@ -44,9 +44,9 @@ class MaskOutput(Segmenter):
         out = request.out
         if out is None:
             raise UserError(f"{request.run} predicts masks: name a folder for them with --out")
-        each = distinct(files, out, request.common, self.preprocessing.dim)
+        distinct_files = distinct(files, out, request.common, self.preprocessing.dim)
         total = Written({}, 0)
-        for written in source.write_masks(each, request):
+        for written in source.write_masks(distinct_files, request):
             total = total.and_also(written)
         if total.existing and not total.count:
             raise UserError(existing_sentence(total.existing))

@@ -47,8 +47,8 @@ class Segmenter:
         soft   whether probabilities are kept as well
         """
         if (shape, soft) not in self._plans:
-            held = LABELS + (LABELS * len(self.classes) if soft else 0)
-            self._plans[shape, soft] = plan(self.engine.facts, shape, MEMORY_MB << 20, held)
+            sample_bytes = LABELS + (LABELS * len(self.classes) if soft else 0)
+            self._plans[shape, soft] = plan(self.engine.facts, shape, MEMORY_MB << 20, sample_bytes)
         return self._plans[shape, soft]
 
     def bands(

@@ -152,29 +152,29 @@ class Plan:
         return f"{self.count:,} tiles of {size} with a halo of up to {halo}, exact; at most {most}"
 
 
-def plan(facts: NetworkFacts, shape: Sequence[int], limit: int, held: int = LABELS) -> Plan:
+def plan(facts: NetworkFacts, shape: Sequence[int], limit: int, sample_bytes: int = LABELS) -> Plan:
     """The largest tiles that take at most `limit` bytes: exact ones, or blended where these would cost less.
 
-    `held` is how many bytes are kept for each sample of a band until it is written.
+    `sample_bytes` is the number of bytes that are kept for each sample of a band until it is written.
 
     Blended tiles overlap by half along each axis, so exact ones are chosen where their inner half or more is kept.
     """
     shape = tuple(shape)
     halo = facts.halo
-    outer = largest_tile(facts, shape, limit, held, blended=False)
+    outer = largest_tile(facts, shape, limit, sample_bytes, blended=False)
     side = max(outer)
     both_sides = halo.before + halo.after
     inner = (side - both_sides) // halo.grid * halo.grid
     if outer == shape or (not halo.why and 2 * inner >= side):
         tile = tuple(n if n <= side else evenly(n, inner, halo.grid) for n in shape)
         outer = tuple(min(n, t + both_sides) for n, t in zip(shape, tile, strict=True))
-        return Plan(shape, tile, halo, cost(facts, shape, outer, held, blended=False))
-    why = (
+        return Plan(shape, tile, halo, cost(facts, shape, outer, sample_bytes, blended=False))
+    reason = (
         halo.why
         or f"the network looks {both_sides} samples far and only {side} at a time fit in {in_words(limit)}"
     )
-    outer = largest_tile(facts, shape, limit, held, blended=True)
-    return Plan(shape, outer, halo, cost(facts, shape, outer, held, blended=True), why)
+    outer = largest_tile(facts, shape, limit, sample_bytes, blended=True)
+    return Plan(shape, outer, halo, cost(facts, shape, outer, sample_bytes, blended=True), reason)
 
 
 def evenly(n: int, most: int, grid: int) -> int:
@@ -183,7 +183,7 @@ def evenly(n: int, most: int, grid: int) -> int:
 
 
 def largest_tile(
-    facts: NetworkFacts, shape: tuple[int, ...], limit: int, held: int, blended: bool
+    facts: NetworkFacts, shape: tuple[int, ...], limit: int, sample_bytes: int, blended: bool
 ) -> tuple[int, ...]:
     """The largest tile, halo included, that takes at most `limit` bytes; its sides are alike or end with the image.
 
@@ -191,14 +191,14 @@ def largest_tile(
     """
     grid = facts.grid
     least = round_up(facts.smallest, grid)
-    row = band_bytes(facts, shape, 1, held, blended) - OVERHEAD
+    row = band_bytes(facts, shape, 1, sample_bytes, blended) - OVERHEAD
     rows = max(least, limit // (2 * row) // grid * grid) if blended else max(shape)
 
     def outer(side: int) -> tuple[int, ...]:
         return (min(rows, side, shape[0]), *(min(n, side) for n in shape[1:]))
 
     def taken(side: int) -> int:
-        return cost(facts, shape, outer(side), held, blended)
+        return cost(facts, shape, outer(side), sample_bytes, blended)
 
     if taken(least) > limit:
         raise UserError(
@@ -216,15 +216,17 @@ def largest_tile(
     return outer(low)
 
 
-def cost(facts: NetworkFacts, shape: Sequence[int], outer: Sequence[int], held: int, blended: bool) -> int:
+def cost(
+    facts: NetworkFacts, shape: Sequence[int], outer: Sequence[int], sample_bytes: int, blended: bool
+) -> int:
     """Bytes for one tile and for all that is kept beside it."""
-    return facts.memory(outer) + band_bytes(facts, shape, outer[0], held, blended)
+    return facts.memory(outer) + band_bytes(facts, shape, outer[0], sample_bytes, blended)
 
 
-def band_bytes(facts: NetworkFacts, shape: Sequence[int], rows: int, held: int, blended: bool) -> int:
+def band_bytes(facts: NetworkFacts, shape: Sequence[int], rows: int, sample_bytes: int, blended: bool) -> int:
     """Bytes for the rows of the prediction that are kept until they are written, and OVERHEAD."""
     logits = 6 * facts.classes if blended else 0  # in float32, half of them twice
-    return rows * prod(shape[1:]) * (held + logits) + OVERHEAD
+    return rows * prod(shape[1:]) * (sample_bytes + logits) + OVERHEAD
 
 
 def in_words(size: float) -> str:

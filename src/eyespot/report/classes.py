@@ -13,7 +13,7 @@ from eyespot.evaluation.classes import ClassDetails, confusions
 from eyespot.evaluation.distinct import distinct
 from eyespot.evaluation.evaluation import Evaluation, in_order_of
 from eyespot.metrics.intervals import class_percent
-from eyespot.pictures import FEW, SMALL_FILE, embedded, to_display, wide_curves
+from eyespot.pictures import MOST_CURVES, SMALL_FILE, embedded, to_display, wide_curves
 from eyespot.report import charts
 from eyespot.report.matrix import LARGEST_MATRIX, MOST_CONFUSED, of_counts
 from eyespot.short_names import short_names
@@ -114,7 +114,7 @@ def _gallery(details: ClassDetails, rows: NDArray[np.int64]) -> list[dict[str, A
 
 def shown(array: Array) -> Image.Image:
     """A sample as a picture of its own proportions that is not larger than needed; a signal of few channels as wide curves."""
-    if array.ndim == 2 and array.shape[1] <= FEW:
+    if array.ndim == 2 and array.shape[1] <= MOST_CURVES:
         return wide_curves(array)
     picture = to_display(array)
     picture.thumbnail((LARGEST, LARGEST))

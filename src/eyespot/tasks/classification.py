@@ -1,4 +1,4 @@
-"""The task of telling what a whole image, signal or volume is."""
+"""The classification task: a class for a whole image, signal or volume."""
 
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,11 @@ SMOOTHING = 0.2
 
 
 class Classification:
-    """One label for each row. `weights` is the loss's weight per class, of mean 1 over the images; `muon` its peak rate."""
+    """One class for each sample.
+
+    `weights` is the weight of each class in the loss, with a mean of 1 over the training samples. `muon` is the peak
+    learning rate of Muon.
+    """
 
     score = "accuracy"
     counts_images = True
@@ -65,7 +69,7 @@ class Classification:
         self.loss_weights = None if self.weights is None else torch.tensor(self.weights, device=config.device)
 
     def _mirrored_first(self) -> Tensor | None:
-        """(N,) which images are mirrored in even epochs, and the others in odd ones (Jordan 2024); None if none may be."""
+        """(N,) whether a sample is mirrored in even epochs; others are in odd ones (Jordan 2024). None without flips."""
         if Flip() not in self.operations:
             return None
         self.operations = [o for o in self.operations if o != Flip()]
@@ -77,7 +81,7 @@ class Classification:
         return Images(self.pixels, self.config.device or "cpu")
 
     def planned(self, config: Config) -> "Classification":
-        """The same task with other settings; the images are copied to a GPU once only."""
+        """The same task with other settings; images that are on a GPU are not copied again."""
         task = Classification(self.survey, config, self.normal, self.train)
         if "images" in self.__dict__:
             task.images = self.images
@@ -87,52 +91,51 @@ class Classification:
         return new_network(self.survey, self.config)
 
     def prepare(self, network: nn.Module) -> None:
-        """What is set from the data before the first step."""
+        """Set the weights that are computed from the data: whitening filters."""
         if self.config.model in WHITENED and WHITEN in self.parts and self.config.weights is None:
             stem: Any = network.stem
-            whiten(stem, self.normal(self.pixels[self._some_rows()], stem.weight.device))
+            whiten(stem, self.normal(self.pixels[self._rows_to_whiten()], stem.weight.device))
 
-    def _some_rows(self, most: int = 2000, positions: int = 2**21) -> NDArray[np.int64]:
-        """Evenly spaced rows, at most so many, with at most about so many positions in all."""
-        number = min(most, max(1, positions // int(np.prod(self.survey.preprocessing.shape[:-1]))))
+    def _rows_to_whiten(self, most: int = 2000, positions: int = 2**21) -> NDArray[np.int64]:
+        """Evenly spaced training rows: about `most` of them, or as many as have `positions` pixels."""
+        pixels = int(np.prod(self.survey.preprocessing.shape[:-1]))
+        number = min(most, max(1, positions // pixels))
         return self.train[:: max(1, len(self.train) // number)]
 
     def sample_indices(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What an epoch draws from: every row once."""
+        """The rows of an epoch: each once."""
         return rows
 
     def side(self, fraction: float) -> int:
-        """Samples along each axis at this stage; what has a scale keeps it."""
+        """Samples along each axis at this fraction of the run; with a fixed spacing always the full size."""
         size = self.survey.preprocessing.size
         return side(fraction, size, self.growth) if self.survey.preprocessing.spacing is None else size
 
     def cost(self) -> float:
-        """Time per image over a whole run, as a share of a full-size image's."""
+        """The mean time per sample over a whole run, relative to a sample of full size."""
         preprocessing = self.survey.preprocessing
-        return (
-            mean_cost(preprocessing.size, self.growth, preprocessing.dim)
-            if preprocessing.spacing is None
-            else 1.0
-        )
+        if preprocessing.spacing is not None:
+            return 1.0
+        return mean_cost(preprocessing.size, self.growth, preprocessing.dim)
 
     def views(self) -> int:
-        """Forward passes that a prediction takes."""
+        """The number of forward passes for a prediction."""
         return len(views(TTA_FLIP in self.parts, TTA_SHIFT in self.parts))
 
     def prediction_precision(self) -> str:
-        """The precision of predictions: that of training."""
+        """The precision of predictions, which is that of training."""
         return self.config.precision or ""
 
     def scoring(self, rows: NDArray[np.int64]) -> float:
-        """Seconds to compute the metrics: hardly any."""
+        """Seconds to compute the metrics, which are few enough to ignore."""
         return 0.0
 
     def card_facts(self) -> dict[str, Any]:
-        """What predictions have to know, for the model file."""
+        """What the model file stores for predictions."""
         return {"tta_flip": TTA_FLIP in self.parts, "tta_shift": TTA_SHIFT in self.parts}
 
     def picture(self, rows: NDArray[np.int64], most: int = 40) -> Image:
-        """What the network sees: training images as decoded, and as augmented."""
+        """A sheet of training samples, as decoded and as augmented."""
         chosen = np.random.default_rng(self.config.seed).permutation(rows)[:most]
         pixels = self.pixels[chosen]
         floats = torch.from_numpy(pixels.astype(np.float32)).movedim(-1, 1)
@@ -147,7 +150,7 @@ class Classification:
         )
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
-        """Augmented images (B, C, side, ...), and their labels (B,), or shares of classes (B, K) of mixed ones"""
+        """Augmented samples (B, C, side, ...) and their labels (B,); of mixed samples the shares of the classes (B, K)"""
         device = self.config.device or "cpu"
         x = self.normal(self.images[draw.rows], device)
         if self.mirrored_first is not None:
@@ -162,7 +165,7 @@ class Classification:
         return resized(x, side), y
 
     def _mixed(self, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Images mixed with others of the batch, and their shares of the classes (B, K)"""
+        """Samples mixed with others of the batch, and their shares of the classes (B, K)"""
         shares = F.one_hot(y, len(self.survey.classes)).float()
         for transform in self.mixing:
             parameters = transform.sample(generator, x.shape)
@@ -176,7 +179,7 @@ class Classification:
 
     @torch.inference_mode()
     def validate(self, network: nn.Module, rows: NDArray[np.int64], side: int) -> tuple[float, float]:
-        """Loss and accuracy on validation rows, at the present size and in its precision."""
+        """Loss and accuracy on validation rows, at this size and in the precision of training."""
         device = self.config.device or "cpu"
         logits = []
         for chunk in np.array_split(rows, max(1, len(rows) // 256)):

@@ -51,8 +51,8 @@ def choose(survey: Survey, config: Config, settle: Settle, train: NDArray[np.int
     _check_views(transforms_for(augment, survey), config)  # a mistake is said before anything is timed
     usual = min(512 if model in WHITENED else 64, max(16, VALUES // preprocessing.size**preprocessing.dim))
     fitting = int(2 ** np.floor(np.log2(max(len(train) / 10, 1))))
-    why = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
-    batch = min(settle("batch", max(16, min(usual, fitting)), why), len(train))
+    reason = f"at least 10 steps per epoch, at most {usual} {survey.word}s for {model}"
+    batch = min(settle("batch", max(16, min(usual, fitting)), reason), len(train))
     return replace(
         config, model=model, size=preprocessing.size, fit=preprocessing.fit, augment=augment, batch=batch
     )
@@ -98,8 +98,8 @@ def usual_recipe(config: Config, epochs: float, view: float = 0.0) -> tuple[str,
     more = len(views(mirrored, True)) - len(views(mirrored, False))
     worth = growth != "grow_short" and more * view <= TTA_SHARE
     parts += [TTA_SHIFT] * (Shift in kinds and worth and config.model in WHITENED)
-    why = f"{growth or 'full size'}, as about {epochs:.1f} epochs at full size would fit"
-    return "|".join(parts), why
+    reason = f"{growth or 'full size'}, as about {epochs:.1f} epochs at full size would fit"
+    return "|".join(parts), reason
 
 
 def usual_model(size: int, start_from: str | None) -> tuple[str, str]:

@@ -109,7 +109,7 @@ def split_rows(survey: Survey, config: Config, before: Inherited | None = None) 
         return _described(Division(*own, "your own folders", groups, joined))
     rest = rows if survey.source.splits == ("",) else rows[splits == "train"]
     share = config.val_fraction or min(SHARE, MOST_VALIDATED / len(rest) if len(test) else 1)
-    earlier = before.only(rest) if before and (before.trained | before.held)[rest].any() else None
+    earlier = before.only(rest) if before and (before.trained | before.validation)[rest].any() else None
     if earlier:
         chosen = hold_out_unseen(survey.labels[rest], joined[rest], share, config.seed, earlier)
         check_sides(survey, chosen, rest, earlier)
@@ -239,13 +239,13 @@ def seen_problems(
             f"{before.start}, and the split is your own: the metrics are too good"
         )
         yield Problem(WARNING, text, tuple(survey.path(row) for row in seen))
-    held = [row for row in division.train.tolist() if before.held[row]]
-    if held:
+    validated = [row for row in division.train.tolist() if before.validation[row]]
+    if validated:
         text = (
-            f"{len(held):,} of the {len(division.train):,} {survey.word}s for training were held out by {before.start}, and "
+            f"{len(validated):,} of the {len(division.train):,} {survey.word}s for training were held out by {before.start}, and "
             "the split is your own: its metrics on them say nothing of this network"
         )
-        yield Problem(WARNING, text, tuple(survey.path(row) for row in held))
+        yield Problem(WARNING, text, tuple(survey.path(row) for row in validated))
     for weights in unknown:
         text = f"it is not known on which {survey.word}s {weights} was trained: if some are for validation here, the metrics are too good"
         yield Problem(WARNING, text)

@@ -95,9 +95,9 @@ def plan_folds(survey: Survey, config: Config, elapsed: Callable[[], float]) -> 
         raise UserError(_too_little(minutes, config.folds, error.needed, began)) from error
     resolved = replace(plan.config, fold=None, minutes=minutes)
     if minutes is not None:
-        each = (60 * minutes - REPORT - elapsed()) / config.folds
-        plan = replace(plan, budget=replace(plan.budget, seconds=each - plan.reserve))
-        plan.reasons["minutes"] = f"for all {config.folds} folds together, {each / 60:.1f} min each"
+        seconds = (60 * minutes - REPORT - elapsed()) / config.folds
+        plan = replace(plan, budget=replace(plan.budget, seconds=seconds - plan.reserve))
+        plan.reasons["minutes"] = f"for all {config.folds} folds together, {seconds / 60:.1f} min each"
     plan.reasons["folds"] = (
         f"one network each, trained on about {config.folds - 1}/{config.folds} of the {survey.word}s; settings are chosen once"
     )

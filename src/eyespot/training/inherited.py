@@ -34,22 +34,26 @@ class Inherited:
 
     start: str
     trained: Flags
-    held: Flags
+    validation: Flags
     before: NDArray[np.uint8]
     seen: SeenImages | None
 
     def description(self, of_others: str, word: str) -> str:
         """Where each side of the split comes from. of_others   how the images are divided that the weights have not seen"""
         trained = int(self.trained.sum())
-        held = int(self.held.sum())
-        n = len(self.trained) - trained - held
-        parts = [f"{held:,} validation {word}s of {self.start} stay validation {word}s"] * bool(held)
-        parts += [f"the {trained:,} that it was trained on stay training {word}s"] * bool(trained)
-        parts += [f"of the {n:,} new ones {of_others}"] * bool(n)
-        return ", ".join(parts)
+        validation = int(self.validation.sum())
+        n = len(self.trained) - trained - validation
+        phrases = [f"{validation:,} validation {word}s of {self.start} stay validation {word}s"] * bool(
+            validation
+        )
+        phrases += [f"the {trained:,} that it was trained on stay training {word}s"] * bool(trained)
+        phrases += [f"of the {n:,} new ones {of_others}"] * bool(n)
+        return ", ".join(phrases)
 
     def only(self, rows: NDArray[np.int64]) -> "Inherited":
-        return replace(self, trained=self.trained[rows], held=self.held[rows], before=self.before[rows])
+        return replace(
+            self, trained=self.trained[rows], validation=self.validation[rows], before=self.before[rows]
+        )
 
 
 def inherited(survey: Survey, config: Config) -> Inherited | None:
@@ -109,8 +113,11 @@ def hold_out_unseen(
     Of a group of which some rows were trained on, all train that were not validated; a group with validation rows only
     validates.
     """
-    fixed = before.trained | before.held
-    chosen = np.isin(groups, groups[before.held]) & ~np.isin(groups, groups[before.trained]) | before.held
+    fixed = before.trained | before.validation
+    chosen = (
+        np.isin(groups, groups[before.validation]) & ~np.isin(groups, groups[before.trained])
+        | before.validation
+    )
     free = np.flatnonzero(~np.isin(groups, groups[fixed]))
     chosen[free] = hold_out(labels[free], groups[free], share, seed) if len(free) else False
     for k in np.unique(labels[free]).tolist():

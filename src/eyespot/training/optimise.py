@@ -1,4 +1,4 @@
-"""The optimisers: Muon for the filters of convolutions, AdamW for the rest and for fine-tuning; average weights."""
+"""The optimisers: Muon for the filters of convolutions, AdamW for other weights and for fine-tuning; and the EMA of weights."""
 
 import copy
 import inspect
@@ -14,38 +14,41 @@ from eyespot.training.schedule import HEAD_ALONE, rate
 from eyespot.weights.adapt import ends, within
 
 ADAM_RATE = 0.02
-"""The peak rate of AdamW beside Muon."""
-ALL_ADAM_RATE = 0.003
+"""The peak learning rate of AdamW for the weights that Muon does not train."""
 USUAL_BATCH = 512
-"""The same where AdamW trains the filters too, at the usual batch; by the root of the batch."""
+"""The batch size of the peak learning rates; see `by_batch` for others."""
+ALL_ADAM_RATE = 0.003
+"""The peak learning rate of AdamW if it trains all weights."""
 ALL_ADAM_DECAY = 0.01
-"""Its weight decay there."""
+"""The weight decay of AdamW if it trains all weights."""
 HEAD_RATE = 0.05
+"""The peak learning rate of the head in fine-tuning."""
 BODY_RATE = 0.02
-"""The same for fine-tuning, of the head and of the layers before it."""
+"""The peak learning rate of the last layers before the head in fine-tuning."""
 LEVELS = 6
+"""Groups by depth of the layers before the head; each has a learning rate of its own."""
 FALL = 0.7
-"""By depth, the layers before the head make so many levels; the rate of each is this share of the next one's."""
+"""The learning rate of a group over that of the next deeper one."""
 
 
 class Direct(torch.optim.Optimizer):
-    """torch's methods without the guards around them, whose first call imports torch's compiler: seconds, for nothing."""
+    """An optimiser with torch's plain methods: the first call of the wrapped ones imports the compiler, which takes seconds."""
 
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
     zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
 
 
 class AdamW(Direct, torch.optim.AdamW):
-    """torch's AdamW."""
+    """AdamW of torch."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
 class Muon(Direct):
-    """Momentum whose update is made orthogonal (Jordan et al. 2024), with every filter bank kept at its first norm.
+    """Momentum with orthogonalised updates (Jordan et al. 2024), where each filter tensor keeps its initial norm.
 
-    torch.optim.Muon takes matrices only. A norm behind the convolution makes the filters' scale meaningless, so it is
-    fixed, and `lr` is the relative change per step.
+    torch.optim.Muon takes matrices only. If a normalisation follows a convolution, the scale of its filters has no effect.
+    So their norm is fixed, and `lr` is the relative change per step.
     """
 
     def __init__(self, filters: Sequence[Tensor], lr: float, momentum: float = 0.6):
@@ -63,12 +66,12 @@ class Muon(Direct):
     def _update(
         self, filters: list[Tensor], grads: list[Tensor], lr: float | Tensor, momentum: float
     ) -> None:
-        moving = [self.state[p]["momentum"] for p in filters]
+        averages = [self.state[p]["momentum"] for p in filters]
         norms = [self.state[p]["norm"] for p in filters]
-        torch._foreach_mul_(moving, momentum)
-        torch._foreach_add_(moving, grads)
-        ahead = torch._foreach_add(grads, moving, alpha=momentum)
-        # Channels last, as the filters lie in memory: no copy, and the order of columns makes no difference.
+        torch._foreach_mul_(averages, momentum)
+        torch._foreach_add_(averages, grads)
+        ahead = torch._foreach_add(grads, averages, alpha=momentum)
+        # Channels last, as the filters lie in memory, need no copy; the order of columns makes no difference.
         flat = [g.movedim(1, -1) for g in ahead]
         updates = orthogonal([g.flatten(1) for g in flat])
         torch._foreach_mul_(filters, torch._foreach_div(norms, torch._foreach_norm(filters)))
@@ -79,11 +82,10 @@ class Muon(Direct):
 
 
 def orthogonal(matrices: Sequence[Tensor], steps: int = 3) -> list[Tensor]:
-    """Of each the nearest (semi-)orthogonal matrix, roughly, by Newton-Schulz iterations: (m, n) -> (m, n)
+    """Approximate the nearest (semi-)orthogonal matrix of each (m, n) matrix by Newton-Schulz iterations.
 
-    Each step multiplies x by a polynomial in x x'. The steps are taken on that smaller square alone, on those of one
-    size at once, and x is multiplied once: a third of the work, as most filters have many more weights than there are
-    filters.
+    Each step multiplies x by a polynomial in x x'. The steps are computed for this square matrix, which is usually the
+    smaller one, in a batch for all of one size, and x is multiplied once at the end: this takes a third of the time.
     """
     orthogonal: dict[int, Tensor] = {}
     for side in {min(m.shape) for m in matrices}:
@@ -93,29 +95,29 @@ def orthogonal(matrices: Sequence[Tensor], steps: int = 3) -> list[Tensor]:
 
 
 def _orthogonal(matrices: list[Tensor], steps: int) -> list[Tensor]:
-    """Of matrices whose smaller sides are equal"""
+    """`orthogonal` for matrices whose smaller sides are equal"""
     a = 3.4445
     b = -4.7750
     c = 2.0315
-    quick = torch.bfloat16 if multiplies_bfloat16(matrices[0].device.type) else torch.float32
-    wide = [(m if m.shape[0] <= m.shape[1] else m.T).to(quick) for m in matrices]
+    dtype = torch.bfloat16 if multiplies_bfloat16(matrices[0].device.type) else torch.float32
+    wide = [(m if m.shape[0] <= m.shape[1] else m.T).to(dtype) for m in matrices]
     wide = torch._foreach_div(wide, torch._foreach_add(torch._foreach_norm(wide), 1e-7))
     gram = torch.stack([x @ x.T for x in wide]).float()
-    whole = None
+    product = None
     for step in range(steps):
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         factor.diagonal(dim1=1, dim2=2).add_(a)
-        whole = factor if whole is None else factor @ whole
+        product = factor if product is None else factor @ product
         gram = factor @ gram @ factor if step < steps - 1 else gram
-    assert whole is not None
-    turned = [w @ x for w, x in zip(whole.to(quick), wide, strict=True)]
+    assert product is not None
+    results = [p @ x for p, x in zip(product.to(dtype), wide, strict=True)]
     return [
-        (x if m.shape[0] <= m.shape[1] else x.T).to(m.dtype) for x, m in zip(turned, matrices, strict=True)
+        (x if m.shape[0] <= m.shape[1] else x.T).to(m.dtype) for x, m in zip(results, matrices, strict=True)
     ]
 
 
 def new_optimisers(network: nn.Module, task: TrainingTask) -> Sequence[torch.optim.Optimizer]:
-    """Those of a task's settings, for its network."""
+    """The optimisers for a network, by the settings of its task."""
     config = task.config
     assert config.batch
     rates = {"lr": config.lr, "weight_decay": config.weight_decay}
@@ -125,23 +127,23 @@ def new_optimisers(network: nn.Module, task: TrainingTask) -> Sequence[torch.opt
 
 
 def muon_rate(task: TrainingTask) -> float:
-    """The rate of Muon for batches up to the usual one; 0 where the recipe does without it."""
+    """The peak learning rate of Muon for batches up to USUAL_BATCH; 0 if the recipe does not use Muon."""
     return task.muon if MUON in parse_recipe(task.config.recipe or "") else 0.0
 
 
 def by_batch(batch: int, muon: float) -> float:
-    """What the peak rates are multiplied with for a batch.
+    """The factor of the peak learning rates for a batch size.
 
-    AdamW's goes with the root of the batch, as the noise of its steps does. A step of Muon changes the filters by a fixed
-    share, and a smaller one in small batches leaves short runs unfinished and trains worse in long ones: measured in
-    docs/results.md.
+    The rate of AdamW is proportional to the square root of the batch size, like the noise of its steps. A step of Muon
+    changes the filters by a fixed share. Smaller steps for small batches gave worse networks in short and in long runs
+    (docs/results.md), so its factor is at least 1.
     """
     root = (batch / USUAL_BATCH) ** 0.5
     return max(1.0, root) if muon else root
 
 
 def usual_lr(task: TrainingTask) -> tuple[float, str]:
-    """The peak learning rate for the batch of a task, and what it is of."""
+    """The default peak learning rate for the batch size of a task, and the reason."""
     batch = task.config.batch or USUAL_BATCH
     muon = muon_rate(task)
     scale = by_batch(batch, muon)
@@ -160,7 +162,7 @@ def usual_lr(task: TrainingTask) -> tuple[float, str]:
 
 
 def usual_weight_decay(task: TrainingTask) -> tuple[float, str]:
-    """The weight decay of AdamW, and why."""
+    """The default weight decay of AdamW, and the reason."""
     if task.config.fine_tune:
         return 0.0, "none in fine-tuning"
     if muon_rate(task):
@@ -176,9 +178,10 @@ def optimisers(
     lr: float | None = None,
     weight_decay: float | None = None,
 ) -> Sequence[torch.optim.Optimizer]:
-    """Muon, at this rate, for what has a kernel, AdamW for matrices, norms and biases; for all, where the rate is 0.
+    """Muon for the filters of convolutions and AdamW for other weights, or AdamW for all of them.
 
-    lr   the peak rate of Muon, or of AdamW where it trains all; by the batch if not given
+    muon   the peak learning rate of Muon for batches up to USUAL_BATCH; 0 for AdamW alone
+    lr     the peak learning rate of Muon, or of AdamW if it trains all; by default it depends on the batch size
     """
     learned = [p for p in network.parameters() if p.requires_grad]
     scale = by_batch(batch, muon)
@@ -195,9 +198,9 @@ def optimisers(
 def finetune_optimisers(
     network: nn.Module, batch: int, *, lr: float | None = None, weight_decay: float | None = None
 ) -> Sequence[torch.optim.Optimizer]:
-    """AdamW for weights that know something already: the head alone at first, then all, the early layers least.
+    """AdamW for fine-tuning: the head is trained first, then all layers, with lower learning rates for earlier ones.
 
-    lr   the peak rate of the head; by the batch if not given
+    lr   the peak learning rate of the head; by default it depends on the batch size
     """
     head = ends(network)[1]
     scale = lr / HEAD_RATE if lr else by_batch(batch, 0.0)
@@ -211,20 +214,20 @@ def finetune_optimisers(
     return [AdamW(groups, betas=(0.9, 0.95), weight_decay=weight_decay or 0.0)]
 
 
-def on_gpu(steppers: Sequence[torch.optim.Optimizer], device: str) -> None:
-    """Keep the rates and counts in the GPU's memory, where a recorded step finds them, and AdamW in one kernel."""
-    for stepper in steppers:
-        for group in stepper.param_groups:
+def on_gpu(optimisers: Sequence[torch.optim.Optimizer], device: str) -> None:
+    """Keep learning rates in the memory of the GPU, as CUDA graphs need, and use the fused kernel of AdamW."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
             group["peak"] = group["lr"]
             group["lr"] = torch.tensor(group["lr"], device=device)
-            if isinstance(stepper, AdamW):
+            if isinstance(optimiser, AdamW):
                 group["fused"] = group["capturable"] = True
 
 
 def set_rates(optimisers: Sequence[torch.optim.Optimizer], fraction: float, factor: float = 1.0) -> None:
-    """Set each group's learning rate for this fraction of the run: its peak times the schedule times `factor`.
+    """Set the learning rate of each group for this fraction of the run: its peak times the schedule times `factor`.
 
-    Before a group's start its parameters are frozen.
+    The parameters of a group are frozen until its start.
     """
     for group in (group for optimiser in optimisers for group in optimiser.param_groups):
         peak = group.setdefault("peak", group["lr"])
@@ -239,9 +242,9 @@ def set_rates(optimisers: Sequence[torch.optim.Optimizer], fraction: float, fact
 
 
 class EMA:
-    """An exponential moving average of the weights over about the last twentieth of the steps; or the weights themselves.
+    """Exponential moving average of the weights over about the last 5% of the steps; a copy of the weights if not `on`.
 
-    `network` is a copy in evaluation mode that holds the average.
+    `network` is a copy in evaluation mode that has the averages.
     """
 
     def __init__(self, network: nn.Module, on: bool = True):
@@ -256,7 +259,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after one more step."""
+        """Update the averages with the weights after a step."""
         self.steps += 1
         share = 1 / (1 + 0.05 * self.steps) if self.on else 1.0
         torch._foreach_lerp_(self._averaged, self._current, share)

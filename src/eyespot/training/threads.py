@@ -1,4 +1,4 @@
-"""How many processor threads a step uses: another busy program can make all cores much slower than all but one."""
+"""Choose the number of threads during training: if other programs run, fewer threads than cores can be much faster."""
 
 import time
 
@@ -12,47 +12,45 @@ LEAST_WAIT = 10.0
 CARE = 30.0
 """The time between two timings is at least this many times as long as a timing."""
 GAIN = 1.1
-"""How much faster another number of threads has to be."""
+"""Another number of threads is chosen only if it is this many times as fast."""
 
 
 def options(device: str) -> list[int]:
-    """Numbers of threads worth timing: all cores, one left free, half of them; what is set, on a GPU."""
+    """Numbers of threads to time: all cores, all but one, and half of them. On a GPU only the present number."""
+    if device != "cpu":
+        return [torch.get_num_threads()]
     n = cores()
-    return (
-        sorted({n, max(1, n - 1), max(1, n // 2)}, reverse=True)
-        if device == "cpu"
-        else [torch.get_num_threads()]
-    )
+    return sorted({n, max(1, n - 1), max(1, n // 2)}, reverse=True)
 
 
 class Threads:
-    """Times a small piece of the work now and then, and changes the number of threads where that pays."""
+    """Time forward passes from time to time, and use the fastest number of threads."""
 
     def __init__(self, numbers: list[int], elapsed: float):
         self.numbers = numbers
         self.next = elapsed + LEAST_WAIT
 
     def adjust(self, network: nn.Module, batch: Tensor, elapsed: float) -> None:
-        """Use the fastest number for the network's forward pass on a few images of the batch."""
+        """Use the number of threads that is fastest for forward passes on a sixteenth of the batch."""
         if len(self.numbers) < 2 or elapsed < self.next:
             return
         began = time.perf_counter()
         now = torch.get_num_threads()
-        few = batch[: max(1, len(batch) // 16)]
+        images = batch[: max(1, len(batch) // 16)]
         network.eval()  # leaves the running averages of batch norm alone
         with torch.no_grad():
-            seconds = {n: self._time(network, few, n) for n in self.numbers}
+            seconds = {n: self._time(network, images, n) for n in self.numbers}
         network.train()
         best = min(seconds, key=lambda n: seconds[n])
         torch.set_num_threads(best if seconds[best] * GAIN < seconds.get(now, float("inf")) else now)
         self.next = elapsed + max(LEAST_WAIT, CARE * (time.perf_counter() - began))
 
-    def _time(self, network: nn.Module, few: Tensor, number: int) -> float:
-        """Seconds, the better of two after one to warm up."""
+    def _time(self, network: nn.Module, images: Tensor, number: int) -> float:
+        """Seconds for a forward pass with so many threads: the faster of two, after one to warm up."""
         torch.set_num_threads(number)
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
-            network(few)
+            network(images)
             seconds.append(time.perf_counter() - start)
         return min(seconds[1:])

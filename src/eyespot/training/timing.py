@@ -138,9 +138,9 @@ class NetworkTimer:
         numbers = self._numbers()
         if len(numbers) < 2 or not self.allowance.fits(0):
             return [now]
-        few = self.x[: max(1, len(self.x) // 8)]
-        typical = self._forward(few, now)
-        return [n for n in numbers if n == now or self._forward(few, n, FAR * typical) < FAR * typical]
+        images = self.x[: max(1, len(self.x) // 8)]
+        typical = self._forward(images, now)
+        return [n for n in numbers if n == now or self._forward(images, n, FAR * typical) < FAR * typical]
 
     def _forward(self, x: Tensor, number: int, most: float = float("inf")) -> float:
         """Seconds of a forward pass with so many threads, the better of two, or of one that takes far too long."""

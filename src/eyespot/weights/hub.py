@@ -85,8 +85,10 @@ def hub_errors(name: str) -> Iterator[None]:
         status = getattr(error.response, "status_code", "an error")
         raise UserError(f"the hub answered {status} for {name}: {first_line(error)}") from error
     except (errors.LocalEntryNotFoundError, errors.IncompleteSnapshotError) as error:
-        why = "EYESPOT_OFFLINE is set" if offline() else "there is no connection"
-        raise UserError(f"{name} is not in the cache of the hub, and {why}: fetch it first") from error
+        reason_offline = "EYESPOT_OFFLINE is set" if offline() else "there is no connection"
+        raise UserError(
+            f"{name} is not in the cache of the hub, and {reason_offline}: fetch it first"
+        ) from error
     except (OSError, errors.HTTPError) as error:
         raise UserError(f"the hub cannot be reached for {name}: {reason(error)}") from error
 

@@ -72,9 +72,9 @@ def _inside(path: Path, dim: int) -> NDArray[np.bool_]:
     one = values[inside].max(initial=0)
     if ((values != one) & inside).any():
         distinct = np.unique(values)
-        some = ", ".join(map(str, distinct[:5])) + ", ..." * (len(distinct) > 5)
+        examples = ", ".join(map(str, distinct[:5])) + ", ..." * (len(distinct) > 5)
         raise Unreadable(
-            f"its file {path.name} holds the values {some}, and the file of one object has 0 outside and one value inside"
+            f"its file {path.name} holds the values {examples}, and the file of one object has 0 outside and one value inside"
         )
     return inside
 

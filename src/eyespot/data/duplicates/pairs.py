@@ -93,9 +93,9 @@ def _main_directions(thumbs: NDArray[np.float32]) -> NDArray[np.float32]:
         _, axes = np.linalg.eigh(centred.T @ centred)
         return centred @ axes[:, -DIRECTIONS:]
     # The axes of volumes are those of some of them: a matrix of some rows is much smaller than one of all cells.
-    some = centred[np.unique(np.linspace(0, len(centred) - 1, SAMPLED).astype(int))]
-    _, combinations = np.linalg.eigh(some @ some.T)
-    axes = some.T @ combinations[:, -DIRECTIONS:]
+    sampled = centred[np.unique(np.linspace(0, len(centred) - 1, SAMPLED).astype(int))]
+    _, combinations = np.linalg.eigh(sampled @ sampled.T)
+    axes = sampled.T @ combinations[:, -DIRECTIONS:]
     lengths = np.linalg.norm(axes, axis=0)
     is_long = lengths > 1e-3 * lengths.max()  # others are rounding errors, and not orthogonal
     return centred @ np.where(is_long, axes / np.where(is_long, lengths, 1), 0)

@@ -1,4 +1,4 @@
-"""What the pages of a TIFF are: slices, time points, channels or unnamed; from its metadata, or from --axes."""
+"""The axes of the pages of a TIFF: depth, time, channels or unnamed; from its metadata, or from --axes."""
 
 from dataclasses import dataclass, replace
 from math import prod
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tifffile
 
 UNNAMED = "IQ"
-"""What tifffile calls axes of pages of which nothing is said."""
+"""The letters of tifffile for axes that the metadata does not name."""
 NAMES = {"T": "time", "Z": "depth", "C": "channels", "S": "samples of a colour", "Y": "rows", "X": "columns"}
 
 
@@ -21,10 +21,10 @@ NAMES = {"T": "time", "Z": "depth", "C": "channels", "S": "samples of a colour",
 class Stack:
     """The first series of a TIFF, by its axes.
 
-    axes     a letter of each axis of the stored array, "TZYX" or "YXS"; "I" for pages that are not named
-    shape    the length of each
-    series   how many series the file has: of those that differ only the first is read
-    named    the user's axes, or empty
+    axes     a letter for each axis of the stored array, such as "TZYX" or "YXS"; "I" for an unnamed axis
+    shape    the length of each axis
+    series   the number of series in the file; if they differ, only the first is read
+    named    the axes that the user gave, or empty
     """
 
     pages: "tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]"
@@ -35,17 +35,17 @@ class Stack:
     named: str = ""
 
     def length(self, letter: str) -> int:
-        """How many there are along an axis; 1 where there is no such axis."""
+        """The length of an axis; 1 if there is no such axis."""
         return self.shape[self.axes.index(letter)] if letter in self.axes else 1
 
     @property
     def slices(self) -> int:
-        """Slices of a volume; pages that are not named count as such."""
+        """The number of slices of a volume; an unnamed axis counts as depth."""
         return max(self.length(letter) for letter in "Z" + UNNAMED)
 
     @property
     def page(self) -> "tifffile.TiffPage":
-        """The first page, whose tags hold for all."""
+        """The first page, whose tags are valid for all."""
         return self.pages[0].aspage()
 
     @property
@@ -54,7 +54,7 @@ class Stack:
         return self.axes[: min(map(self.axes.index, "YX"))].replace("S", "")
 
     def take(self, unread: str) -> tuple[Array, str]:
-        """The values, of the axes in `unread` at the first place only, and the letters of the axes that are left."""
+        """The values at the first position along the axes in `unread`, and the letters of the other axes."""
         n = len(self.axes) - self.page.ndim
         lead = self.axes[:n]
         whole = n >= 0 and prod(self.shape[:n]) == len(self.pages) and self.shape[n:] == self.page.shape
@@ -63,16 +63,16 @@ class Stack:
             chosen = np.arange(len(self.pages)).reshape(self.shape[:n])[at]
             values = np.stack([np.asarray(self.pages[i].aspage().asarray()) for i in chosen.ravel()])
             values = values.reshape(*chosen.shape, *self.page.shape)
-        else:  # one page in the file stands for many, or a page holds several
+        else:  # the pages in the file are not those of the array
             values = np.asarray(self.first.asarray()).reshape(self.shape)
             values = values[tuple(0 if letter in unread else slice(None) for letter in self.axes)]
         return values, "".join(letter for letter in self.axes if letter not in unread)
 
 
 def stack_of(file: "tifffile.TiffFile", axes: str = "") -> Stack:
-    """The axes of the first series.
+    """The first series of a file, with its axes. Raises Unreadable if the user's axes do not fit.
 
-    axes   the user's, in the order of the file, or empty. Raises Unreadable where they do not fit.
+    axes   the axes that the user gave, in the order of the file, or empty
     """
     check_whole(file)
     first = file.series[0]
@@ -89,10 +89,10 @@ def stack_of(file: "tifffile.TiffFile", axes: str = "") -> Stack:
     if not pages or None in first.pages:
         raise Unreadable("it is one of several OME-TIFF files that belong together; join them into one file")
     stack = Stack(pages, letters, shape, series, first, axes)
-    planes = (
-        stack.axes == "SYX" and len(axes) == 3 and axes.endswith("YX")
-    )  # which tifffile calls colours where nothing is said
-    stack = _overruled(stack, axes) if axes and (stack.lead or planes) else stack
+    # tifffile takes unnamed planes for colours.
+    planes = stack.axes == "SYX" and len(axes) == 3 and axes.endswith("YX")
+    if axes and (stack.lead or planes):
+        stack = _overruled(stack, axes)
     if len(set(stack.axes)) < len(stack.axes):
         sizes = " x ".join(map(str, stack.shape))
         raise Unreadable(
@@ -108,10 +108,10 @@ def stack_of(file: "tifffile.TiffFile", axes: str = "") -> Stack:
 
 
 def _overruled(stack: Stack, axes: str) -> Stack:
-    """The stack with the user's axes; those of channels may be missing in some files, such as masks."""
+    """The stack with the user's axes; a file may lack the axis of the channels, as masks do."""
     named = [letter for letter in axes if letter in stack.axes]
     if "".join(named) == stack.axes.rstrip("S") and len(named) < len(axes.rstrip("S")):
-        return stack  # it has some of these axes, and says so
+        return stack  # its metadata names some of these axes
     plain = axes.rstrip("S")
     for stored, shape in ((stack.axes, stack.shape), _unsqueezed(stack)):
         n = len(stored.rstrip("S"))
@@ -125,19 +125,19 @@ def _overruled(stack: Stack, axes: str) -> Stack:
 
 
 def _unsqueezed(stack: Stack) -> tuple[str, tuple[int, ...]]:
-    """The axes with those of length 1, as ImageJ and OME name them."""
+    """The axes including those of length 1, as named by ImageJ or OME."""
     return stack.first.get_axes(False), tuple(stack.first.get_shape(False))
 
 
 def _without_single(stack: Stack, axes: str, shape: tuple[int, ...]) -> Stack:
-    """The stack with these axes, without those of length 1."""
+    """The stack with these axes, except those of length 1."""
     kept = [i for i, n in enumerate(shape) if n > 1 or axes[i] in "YX"]
     lengths = tuple(shape[i] for i in kept)
     return replace(stack, axes="".join(axes[i] for i in kept), shape=lengths)
 
 
 def check_whole(file: "tifffile.TiffFile") -> None:
-    """Raises Unreadable for a file that was cut short, which tifffile reads as one of fewer pages."""
+    """Raises Unreadable for a file that is cut short, which tifffile would read as one with fewer pages."""
     last = file.pages[len(file.pages) - 1]
     handle = file.filehandle
     tiff = file.tiff

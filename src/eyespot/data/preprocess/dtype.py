@@ -66,9 +66,9 @@ def _same_values(array: Array, preprocessing: Any) -> Array:
         high = float(array.max(initial=0))
         whole = array.dtype.kind == "u" or bool((array == np.rint(array)).all())
         if not whole or low < 0 or high > WHITE[preprocessing.depth]:
-            held = "values" if whole else "floating-point values"
+            kind = "values" if whole else "floating-point values"
             raise Unreadable(
-                f"it holds {held} from {low:g} to {high:g}, and the {WORD[preprocessing.dim]}s trained on store {BITS[preprocessing.depth]}; "
+                f"it holds {kind} from {low:g} to {high:g}, and the {WORD[preprocessing.dim]}s trained on store {BITS[preprocessing.depth]}; "
                 "convert it first"
             )
     return array.astype(preprocessing.depth)

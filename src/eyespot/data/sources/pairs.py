@@ -124,8 +124,8 @@ def _check_content(root: Path, roles: Roles, matching: Matching, options: Config
             f"{_folders(root, masks)} seems by its name to hold masks of {_folders(root, roles.images)}, but {masks[0].name} is a picture "
             f"and no label map: give --task classification if the folders are classes, or name the masks with --masks PATTERN"
         )
-    few = sum(len(case.images) for case in matching.cases) < ENOUGH * len(roles.images)
-    if few and not roles.by_folder and options.task is None:
+    is_minority = sum(len(case.images) for case in matching.cases) < ENOUGH * len(roles.images)
+    if is_minority and not roles.by_folder and options.task is None:
         raise UserError(
             f"{count(len(matching.cases), 'image')} of {len(roles.images)} in {root} {'has' if len(matching.cases) == 1 else 'have'} a mask by name, such as {masks[0]}: "
             "give --task segmentation to train on these, or --task classification if they are images of classes"

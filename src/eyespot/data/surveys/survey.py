@@ -152,5 +152,5 @@ class PairSurvey(Survey):
         return self.as_shown(self.images.labels[row])
 
     def as_shown(self, labels: NDArray[np.uint8]) -> Array:
-        """(*S) labels as `pictures.overlay` takes them: (classes, *S) where classes may overlap"""
+        """Labels (*S) as `overlays.with_mask` takes them: (classes, *S) where classes may overlap"""
         return unpack(labels, len(self.classes)) if self.mapping.multilabel else labels
