@@ -26,7 +26,7 @@ MOST = 2**32
 
 
 def keep_freed() -> bool:
-    """Keep what is freed for the next tensor; True where that could be set."""
+    """Keep freed memory for the next tensor. Returns whether that could be set."""
     libc = _glibc()
     if libc is None or not enabled():
         return False

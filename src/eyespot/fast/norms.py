@@ -124,7 +124,7 @@ def rows(maps: Tensor) -> Tensor:
 
 
 class NormAct(torch.autograd.Function):
-    """act(norm(x) + added); inputs: maps, scale, shift, what is added or None, the norm and the passes"""
+    """Compute act(norm(x) + added). Inputs: maps, scale, shift, the added maps or None, the norm and the passes"""
 
     @staticmethod
     def forward(

@@ -72,7 +72,7 @@ class Division:
         return sides.tolist()
 
     def columns(self) -> dict[str, list[Any]]:
-        """What split.csv says of each row beside its split: its group, and what it stays together with."""
+        """The other columns of split.csv for each row: its group, and the copies that it stays together with."""
         columns: dict[str, list[Any]] = {"group": self.groups} if self.groups is not None else {}
         clusters = self.clusters.tolist()
         if self.folds is not None:
@@ -230,7 +230,7 @@ def _check_groups(survey: Survey, chosen: NDArray[np.bool_], rest: Rows) -> None
 def seen_problems(
     survey: Survey, division: Division, before: Inherited, unknown: tuple[str, ...]
 ) -> Iterator[Problem]:
-    """What the user's own split makes of what was seen before, and weights of which that is not known."""
+    """Problems of the user's own split: samples that the initial weights have seen, or weights for which this is unknown."""
     rows = [*division.val.tolist(), *division.test.tolist()]
     seen = [row for row in rows if before.before[row] != NEW]
     if seen:
@@ -267,7 +267,7 @@ def class_problems(survey: Survey, division: Division) -> Iterator[Problem]:
 
 
 def _cause(division: Division, rows: Rows) -> str:
-    """Why the rows of a class are on one side, where they have to be, and what could be done."""
+    """The reason why all rows of a class are on one side of the split, and what the user could do."""
     if len(rows) < 2 or len(np.unique(division.clusters[rows])) > 1:
         return ""
     return "; they are duplicates or of one group, which stay together (otherwise: --duplicates keep, or another --group)"

@@ -57,13 +57,13 @@ class FoldPlans:
         )
 
     def share(self, fold: int, elapsed: float) -> float | None:
-        """Seconds for this fold: an equal share of what is left for it and those after it."""
+        """The seconds for this fold: an equal share of the remaining time, for this fold and all later ones."""
         if self.config.minutes is None:
             return None
         return (60 * self.config.minutes - REPORT - elapsed) / (self.k - fold + 1)
 
     def plan(self, fold: int, seconds: float | None) -> Plan:
-        """The plan of a fold, for so many seconds from its beginning on."""
+        """The plan of a fold that may take so many seconds."""
         first = self.first
         minutes = None if seconds is None else seconds / 60
         config = replace(first.config, fold=fold, minutes=minutes)
@@ -81,7 +81,7 @@ class FoldPlans:
 
 
 def plan_folds(survey: Survey, config: Config, elapsed: Callable[[], float]) -> FoldPlans:
-    """Choose what was left open, for all folds at once. Raises UserError where the time is not enough for them."""
+    """Choose the open settings for all folds at once. Raises UserError if the time is not enough."""
     assert config.folds
     minutes = config.minutes if config.minutes or config.epochs else DEFAULT_MINUTES
     began = elapsed()

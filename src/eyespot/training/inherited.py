@@ -39,7 +39,10 @@ class Inherited:
     seen: SeenImages | None
 
     def description(self, of_others: str, word: str) -> str:
-        """Where each side of the split comes from. of_others   how the images are divided that the weights have not seen"""
+        """Describe where each side of the split comes from.
+
+        of_others   how the samples that the weights have not seen are divided
+        """
         trained = int(self.trained.sum())
         validation = int(self.validation.sum())
         n = len(self.trained) - trained - validation
@@ -128,7 +131,7 @@ def hold_out_unseen(
 
 
 def check_sides(survey: Survey, chosen: Flags, rest: NDArray[np.int64], before: Inherited) -> None:
-    """Raises UserError where what was seen before leaves nothing, or nothing of a class, for a side of the split."""
+    """Raises UserError if the weights have seen all samples, or all of a class, that a side of the split needs."""
     advice = f"add {survey.word}s that it has not seen, or start from other weights"
     name = survey.source.name
     if not chosen.any():

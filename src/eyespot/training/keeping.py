@@ -42,7 +42,7 @@ def is_to_be_kept(progress: Progress, metric: float, images: int | None) -> bool
 
 
 def shortened(fraction: float, stalled_at: float | None) -> float:
-    """The fraction of the schedule at this fraction of the run: what is left of it is faster after a stall."""
+    """The fraction of the schedule at this fraction of the run: after a stall, the rest of the schedule is faster."""
     if stalled_at is None:
         return fraction
     speed = max(1.0, (1 - stalled_at) / LAST_SHARE)

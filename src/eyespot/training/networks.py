@@ -118,7 +118,7 @@ class Search:
         return None
 
     def _leave(self, task: TrainingTask, samples: float, least: float, bound: str = "") -> None:
-        """Note why a network is not taken: it would see so many samples at full size, or at most so many."""
+        """Note the reason for rejecting a network: the number of samples that it would see at full size, or a bound."""
         needs = f"{task.config.model} needs {least:,.0f} {task.unit}"
         self.wider = f"; {needs} and would see {bound}{samples:,.0f}"
 
@@ -155,7 +155,7 @@ class Search:
 def largest(
     task: TrainingTask, sample_indices: NDArray[np.int64], fit: Fit, allowance: Allowance, free: bool
 ) -> tuple[TrainingTask, Timed, str]:
-    """The task with the network that fits the time, what was timed for it, and why; the planned one if not free."""
+    """The task with the network that fits the time, its timings, and the reason; the planned task if the user chose."""
     model = task.config.model or ""
     rungs: dict[str, float] = {model: 0}
     if free:
@@ -179,7 +179,7 @@ def cached(model: str) -> dict[str, int]:
 
 
 def batch_for(usual: int, images: float, least: int) -> tuple[int, str]:
-    """The usual batch, or a half, a quarter, ... of it, for enough steps of so many images; and why it is smaller."""
+    """The default batch size, halved until there are enough steps for so many images, and the reason if it is smaller."""
     batch = usual
     while images < STEPS * batch and batch >= 2 * least:
         batch //= 2

@@ -48,7 +48,7 @@ FEW_POSITIONS = 2**22
 
 
 class TooLittleTime(UserError):
-    """The time is not enough for a run, which needs so many seconds."""
+    """The time is not enough for a run; `needed` has the seconds that it needs."""
 
     def __init__(self, message: str, needed: float):
         super().__init__(message)
@@ -203,7 +203,7 @@ class Planner:
         return task, timed
 
     def is_short(self, task: TrainingTask, per_epoch: int) -> bool:
-        """Whether the run is over before compiled passes pay; by what is known without timing, so that it repeats."""
+        """Whether the run is too short for compiled passes to pay, decided without timing so that runs are repeatable."""
         assert task.config.size
         epochs = task.config.epochs or task.most_epochs
         positions = epochs * per_epoch * task.config.size**task.survey.preprocessing.dim
@@ -281,7 +281,7 @@ class Planner:
 
 
 def make_plan(survey: Survey, config: Config, elapsed: Callable[[], float]) -> Plan:
-    """Choose what was left open. `elapsed` gives the seconds since the command began."""
+    """Choose the open settings. `elapsed` returns the seconds since the command began."""
     planner = Planner(survey, config, elapsed)
     planner.choose_settings()
     planner.read = elapsed()
@@ -357,7 +357,7 @@ def training_end(minutes: float | None, after: float, read: float, now: float) -
 
 
 def reserve(task: TrainingTask, rows: NDArray[np.int64], timed: dict[str, float]) -> float:
-    """Seconds kept for what comes after training: predictions of these rows at the last size, and the report."""
+    """The seconds reserved for the end of the run: predictions of these rows at the final size, and the report."""
     assert task.config.size
     share = (task.side(1.0) / task.config.size) ** task.survey.preprocessing.dim
     predictions = task.views() * share * len(task.sample_indices(rows)) / timed[PREDICT]
