@@ -97,6 +97,36 @@ def test_parts_that_hold_the_same_folders_are_no_classes(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("2023-05-01", "2023-05-02"),
+        ("trian", "validaton"),
+        ("P07", "P08", "P11"),
+        ("augmented", "original"),
+        ("camera1", "camera2"),
+    ],
+)
+def test_folders_that_are_hardly_classes_and_hold_the_same_folders_are_refused(tmp_path, names):
+    fill(tmp_path, *(f"{name}/{c}/{{i}}.png" for name in names for c in ("cat", "dog")))
+    patterns = re.findall("--label-from '(.*?)'", refusal(tmp_path))
+    assert [find_samples(tmp_path, Config(label_from=p)).classes for p in patterns] == [("cat", "dog"), names]
+
+
+def test_folders_of_folders_beside_folders_of_images_are_said(tmp_path):
+    fill(tmp_path, "animals/cat/{i}.png", "animals/dog/{i}.png", "cars/{i}.png")
+    (guess,) = find_samples(tmp_path).guesses
+    assert guess.value.startswith("animals/ with its folders (cat/, dog/) is one class")
+    (pattern,) = re.findall("--label-from '(.*?)'", guess.option)
+    assert find_samples(tmp_path, Config(label_from=pattern)).classes == ("cars", "cat", "dog")
+    assert not find_samples(fill(tmp_path / "e", "cat/{i}.png", "dog/{i}.png")).guesses
+
+
+def test_unlabelled_is_doubted_as_a_class(tmp_path):
+    fill(tmp_path, *(f"{name}/{{i}}.png" for name in ("cat", "dog", "unlabelled")))
+    assert warnings(tmp_path, "'unlabelled' is taken as a class")
+
+
 def test_parts_that_nothing_else_explains_are_classes(tmp_path):
     assert len(find_samples(fill(tmp_path, "set1/{i}.png", "set2/{i}.png")).classes) == 2
 

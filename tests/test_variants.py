@@ -128,3 +128,11 @@ def test_classes_that_are_called_like_channels_raise_no_doubt(tmp_path):
     for label in ("red", "green", "blue"):
         write(tmp_path / "d", (f"{label}_{{i}}.png",), classes=(label,))
     assert not warnings(tmp_path / "d", "channels of one image")
+
+
+@pytest.mark.parametrize("pattern", ["{i}_thumb.png", "thumbs/{i}.png", "small_thumbnails/{i}.png"])
+def test_thumbnails_are_copies(tmp_path, pattern):
+    folder = write(tmp_path / "d", ["{i}.png", pattern])
+    (text,) = warnings(folder, "thumbnails and their originals")
+    if "/" not in pattern:
+        check_group(folder, text, 2)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 
 from eyespot.data.plausibility.groups import folders_of_images, groups_across_splits
 from eyespot.data.plausibility.lists import split_lists
+from eyespot.data.plausibility.masks import inverted_among_others, one_mask_for_many, stray_values
 from eyespot.data.plausibility.names import (
     numbers_as_classes,
     same_folders_in_classes,
     same_words_in_classes,
     split_like_names,
 )
+from eyespot.data.plausibility.position import masks_elsewhere
 from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
 from eyespot.data.plausibility.variants import augmented_copies, channels_as_images
@@ -26,6 +28,10 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     class_from_file,
     class_from_border,
     objects_too_large,
+    inverted_among_others,
+    one_mask_for_many,
+    stray_values,
+    masks_elsewhere,
     scales_apart,
     voxel_sizes_apart,
     orientation_unknown,

@@ -18,6 +18,11 @@ FILE_KINDS = frozenset(
     "images image imgs img jpg jpeg png data raw photos pictures original originals".split()
 )
 """Names that usually mean a kind of file."""
+WITHOUT_CLASS = re.compile(
+    r"(un|not[ _-]?|no[ _-]?)(label+(ed)?s?|annotated|sorted|tagged|classified|categori[sz]ed)|to[ _-]?do|to[ _-]?sort",
+    re.IGNORECASE,
+)
+"""Names of folders of images that nobody has looked at."""
 FEWEST_UNITS = 2
 MANY_NUMBERS = 20
 """More classes than this that are all numbers may be measurements."""
@@ -37,6 +42,10 @@ def split_like_names(survey: Survey) -> Iterator[Problem]:
             "put train/, val/ and test/ above the class folders"
         )
         yield Problem(WARNING, text)
+    unknown = [name for name in survey.classes if WITHOUT_CLASS.fullmatch(name)]
+    if unknown:
+        remedy = f"if its {survey.word}s have none, move it out of the data"
+        yield Problem(WARNING, f"the folder {_listed(unknown)} is taken as a class: {remedy}")
     if kinds:
         remedy = "name each folder after its class, or the task with --task"
         yield Problem(WARNING, f"the folder {_listed(kinds)} is taken as a class, by its name: {remedy}")

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from eyespot.data.sources.words import CHANNEL, COPY
+from eyespot.data.sources.words import CHANNEL, COPIES, COPY
 from eyespot.data.split import groups_of
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
@@ -50,22 +50,30 @@ def augmented_copies(survey: Survey) -> Iterator[Problem]:
     for path, (label, folder, stem) in names.items():
         match = COPY.search(stem)
         base = stem[: match.start()] if match else stem
-        images[label, folder, base].append(path)
+        images[label, _of_originals(folder), base].append(path)
         ends.update([match.group().lstrip("_ .-")] if match and base else [])
-    copied = [
-        files for files in images.values() if len(files) > 1 and any(COPY.search(names[f][2]) for f in files)
-    ]
+        ends.update([Path(folder).name] if _of_originals(folder) != folder else [])
+    copied = [files for files in images.values() if len(files) > 1 and any(_is_copy(names[f]) for f in files)]
     n = sum(map(len, copied))
     if len(copied) < FEWEST_IMAGES or n < SOME * len(names):
         return
     words = {re.split(r"[\d_.-]", end.removeprefix("rf."))[0] if end[:3] != "rf." else "rf" for end in ends}
     tokens = sorted(words - {""}, key=lambda t: (-len(t), t))
     text = (
-        f"{count(n, survey.word)} are augmented copies and their originals, by their names ({', '.join(sorted(tokens)[:5])}): on both "
+        f"{count(n, survey.word)} are augmented copies or thumbnails and their originals, by their names ({', '.join(sorted(tokens)[:5])}): on both "
         "sides of the split they make the metrics too good; remove the copies, since training augments by itself"
         f"{_keep_together(names, copied, tokens)}"
     )
     yield Problem(WARNING, text, tuple(path for files in copied for path in files))
+
+
+def _of_originals(folder: str) -> str:
+    """The folder itself, or the one above a folder of thumbnails."""
+    return Path(folder).parent.as_posix() if COPIES.fullmatch(Path(folder).name) else folder
+
+
+def _is_copy(name: Key) -> bool:
+    return bool(COPY.search(name[2])) or _of_originals(name[1]) != name[1]
 
 
 def _names(survey: Survey) -> dict[str, Key]:

@@ -90,8 +90,18 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 def _plain(top: Path) -> ClassLayout:
     layout = ClassLayout(top)
-    for folder in folders(top):
+    below = folders(top)
+    for folder in below:
         layout.add(folder, folder.name, "")
+    flat = [folder for folder in below if _has_samples(folder)]
+    nested = [folder for folder in below if folder not in flat and len(folders(folder)) > 1]
+    if flat and nested:
+        inner = ", ".join(f"{f.name}/" for f in folders(nested[0])[:3])
+        shown = f"{nested[0].name}/ with its folders ({inner}) is one class"
+        reason = f"{flat[0].name}/ beside it holds files itself"
+        layout.guesses.append(
+            Guess("classes", shown, reason, "--label-from '([^/]+)/[^/]+$' for the folders of files")
+        )
     return layout
 
 

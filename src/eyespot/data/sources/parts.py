@@ -1,11 +1,13 @@
-"""Folders that are called like the parts of one set, or hold files of different kinds: no classes, if something else is."""
+"""Folders that are called like the parts of one set, days or misspelled splits, or hold files of different kinds: no classes, if something else is."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
-from eyespot.data.sources.samples import SOUNDS, is_picture
+from eyespot.data.sources.samples import SOUNDS, SPLITS, is_picture
+from eyespot.data.sources.shared_words import are_ids
 from eyespot.errors import UserError
 
 PARTS = re.compile(
@@ -13,31 +15,53 @@ PARTS = re.compile(
     re.IGNORECASE,
 )
 """Folders that are called like one of several parts."""
+PART = "parts of one set"
+KINDS = frozenset(
+    "original originals orig raw processed preprocessed augmented aug augmentation color colour rgb gray grey grayscale greyscale cropped resized segmented "
+    "synthetic real clean noisy".split()
+)
+"""Folders of the same images, or of the same classes, in other versions."""
+ALIKE = 0.8
+"""How alike a name is to that of a split, from which it is spelled wrong."""
 FEWEST = 2
 
 
 def refuse_parts(root: Path, top: Path, by_class: Mapping[str, Sequence[Path]], table: Path | None) -> None:
-    """Raises UserError where all folders are called like parts, and a table or the folders in them may tell the classes.
+    """Raises UserError where all folders are called like parts, days or splits, and a table or the folders in them may tell the classes.
 
     top        the folder of these folders, which may be below the root
     by_class   the files of each folder
     table      a table that lists the files
     """
-    if len(by_class) < FEWEST or not all(map(PARTS.fullmatch, by_class)):
-        return
-    if len({re.sub(r"\d+", "", name) for name in by_class}) > 1:
+    called = _called(list(by_class))
+    if len(by_class) < FEWEST or not called:
         return
     below = _shared_folders(top, by_class)
-    if table is None and not below:
+    if not below and (table is None or called != PART):
         return
     names = ", ".join(f"{name}/" for name in sorted(by_class)[:3])
     remedy = (
         f"give {table} instead" if table else f"give --label-from '{_of_depth(root, top, 1)}' for {below}"
     )
     raise UserError(
-        f"the folders of {top} ({names}) are called like parts of one set: {remedy}; if they are the classes, give --label-from "
+        f"the folders of {top} ({names}) are called like {called}: {remedy}; if they are the classes, give --label-from "
         f"'{_of_depth(root, top, 0)}'"
     )
+
+
+def _called(names: Sequence[str]) -> str:
+    """What folders are called like, if that is no class; else nothing."""
+    if all(map(PARTS.fullmatch, names)) and len({re.sub(r"\d+", "", name) for name in names}) == 1:
+        return PART
+    if are_ids(names):
+        return "patients, plates or days"
+    if {name.lower() for name in names} <= KINDS:
+        return "versions of the same images"
+    if len({re.sub(r"\d+", "", name) for name in names}) == 1 and not all(map(str.isdecimal, names)):
+        return "numbers of the same thing"
+    if all(get_close_matches(name.lower(), SPLITS, cutoff=ALIKE) for name in names):
+        return "splits (write train, val or test if they are)"
+    return ""
 
 
 def _of_depth(root: Path, top: Path, more: int) -> str:

@@ -34,10 +34,12 @@ CHANNEL = re.compile(
 COPY = re.compile(
     r"(?<=[A-Za-z0-9)])(?:[_ .-]+(?:[hv]?flip(?:ped)?(?:lr|ud|h|v|x|y)?|mirror(?:ed)?|rot(?:ate|ated|ation)?|aug(?:mented|mentation)?|"
     r"crop(?:ped)?|bright(?:ness|er)?|dark(?:er)?|noise|noisy|blur(?:red)?|gamma|contrast|zoom(?:ed)?|shift(?:ed)?|shear(?:ed)?|"
-    r"scaled?|jitter)[_-]?\d*|\.rf\.[0-9a-f]{16,64})+$",
+    r"scaled?|jitter|thumb(?:nail)?s?|preview|small|resized)[_-]?\d*|\.rf\.[0-9a-f]{16,64})+$",
     re.IGNORECASE,
 )
-"""The end of a name that tells an augmented copy from its original; Roboflow writes a hash."""
+"""The end of a name that tells an augmented or smaller copy from its original; Roboflow writes a hash."""
+COPIES = re.compile(r"(?:\w+[\W_])?(?:thumb(?:nail)?s?|previews?)", re.IGNORECASE)
+"""A folder of small copies of the images beside it."""
 SHORT_SPLITS = {"tr": "train", "ts": "test"}
 """As in imagesTr and labelsTs."""
 TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
