@@ -8,6 +8,7 @@ from PIL import Image
 
 from eyespot.config import Config
 from eyespot.data.sources.find import find_samples
+from eyespot.data.surveys.survey_data import survey_data
 from eyespot.errors import UserError
 
 N = 12
@@ -179,6 +180,7 @@ def test_names_in_any_bytes_are_kept(tmp_path, cli):
         ("is_train", "1", "0"),
         ("Is Training", "True", "False"),
         ("phase", "train", "dev"),
+        ("set", "Tr", "Te"),
     ],
 )
 def test_splits_in_other_words_are_kept(tmp_path, header, train, val):
@@ -206,3 +208,27 @@ def test_zeros_that_a_spreadsheet_dropped(tmp_path):
     source = find_samples(path)
     assert [s.path.name for s in source.samples] == [f"{i:05}.png" for i in range(N)]
     assert guess_of(source, "paths").value.endswith("00000.png")
+
+
+@pytest.mark.parametrize("header", ["set", "subset", "split"])
+def test_splits_of_which_some_are_unknown_are_refused(tmp_path, header):
+    path = table(tmp_path, f"path,label,{header}", "im/{i}.png,{c},train")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-2], *(line.replace(",train", ",hold-out") for line in lines[-2:])]))
+    with pytest.raises(UserError, match=f"'hold-out' in the column {header}; known: train, val, test"):
+        find_samples(path)
+
+
+def test_tags_that_are_joined_by_spaces_are_several_labels(tmp_path):
+    path = table(tmp_path, "path,tags", "im/{i}.png,{c}")
+    text = path.read_text().replace(",Öl\n", ",clear\n").replace(",Käse\n", ",clear water\n")
+    path.write_text(text)
+    with pytest.raises(UserError, match="several labels in the column tags, such as 'clear water'"):
+        find_samples(path)
+    path.write_text(text.replace("tags", "label"))
+    assert find_samples(path).classes == ("clear", "clear water")
+
+
+def test_the_table_that_is_given_is_no_list_beside_it(tmp_path):
+    path = table(tmp_path, "id,label", "{i},{c}", name="train.csv")
+    assert not [p.text for p in survey_data(path).problems if "may divide" in p.text]

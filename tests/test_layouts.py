@@ -73,6 +73,8 @@ PAIRS = [
     ("all/{i}.tif", "all/{i}.tif.mask.png"),
     ("all/img_{i}.png", "all/mask_{i}.png"),
     ("{i}.png", "{i}_L.png"),
+    ("all/{i}.jpg", "all/{i}.png"),
+    ("{i}.tif", "{i}.png"),
     ("raw/{i}.png", "GroundTruth/{i}_gt.png"),
     ("stills/0001TP_{i:05}.png", "LabeledApproved/0001TP_{i:05}_L.png"),
     ("slides/{i}.tif", "slides_out/{i}.tif.png"),

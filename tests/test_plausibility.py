@@ -73,6 +73,11 @@ def test_the_same_folders_in_every_class_are_doubted(tmp_path):
     assert not doubts(plain(tmp_path / "e"), "sub-folders")
 
 
+def test_classes_that_are_others_joined_are_doubted(tmp_path):
+    assert doubts(plain(tmp_path / "d", names=("heron", "stork", "heron, stork")), "several classes at once")
+    assert not doubts(plain(tmp_path / "e", names=("bear", "polar bear")), "several classes at once")
+
+
 def test_numbers_with_few_samples_are_doubted(tmp_path):
     for age in range(21, 46):
         for i in range(2):

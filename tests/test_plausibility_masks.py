@@ -55,6 +55,14 @@ def test_masks_that_lie_wrong_are_doubted(tmp_path, masks, words):
     assert words in text
 
 
+def test_equal_images_with_masks_that_differ_are_doubted(tmp_path):
+    doubts(tmp_path, lambda masks, i: masks[i])
+    image = tmp_path / "images" / "0.png"
+    (tmp_path / "images" / "1.png").write_bytes(image.read_bytes())
+    texts = [p.text for p in survey_data(tmp_path).problems if p.level == "warning"]
+    assert texts == ["1 pair of equal images has masks that differ; keep one of each"]
+
+
 @pytest.mark.parametrize(
     "masks",
     [

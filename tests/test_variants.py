@@ -136,3 +136,25 @@ def test_thumbnails_are_copies(tmp_path, pattern):
     (text,) = warnings(folder, "thumbnails and their originals")
     if "/" not in pattern:
         check_group(folder, text, 2)
+
+
+PIECES = [
+    "slide{j}_x0_y{i}.png",
+    "P0{j}_slice_{i:03}.png",
+    "film {j} frame{i}.png",
+    "c{j}-z{i}.png",
+    "a{j}_tile_{i}_1.png",
+]
+
+
+@pytest.mark.parametrize("pattern", PIECES)
+def test_pieces_of_larger_images_are_doubted_with_a_group_that_works(tmp_path, pattern):
+    patterns = [pattern.replace("{j}", str(j)) for j in range(4)]
+    folder = write(tmp_path / "d", patterns, n=5)
+    (text,) = warnings(folder, "pieces of 4 larger ones")
+    check_group(folder, text, 10)
+
+
+@pytest.mark.parametrize("patterns", [["tile_{i}.png"], ["a{i}_tile1.png"], ["dazz{i}.png", "pizz{i}.png"]])
+def test_names_that_are_no_pieces_raise_no_doubt(tmp_path, patterns):
+    assert not warnings(write(tmp_path / "d", patterns), "pieces of")

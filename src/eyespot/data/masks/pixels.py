@@ -91,7 +91,7 @@ def _of_channels(array: Array) -> Values:
         return COLOUR + (red << 16 | green << 8 | blue)
     if values.shape[-1] != 1:
         raise Unreadable(
-            f"it has {count(values.shape[-1], 'channel')}, and a mask has one, or three for colours"
+            f"it has {count(values.shape[-1], 'channel')}, and a mask has one, or three for colours; give --multilabel if each is a class"
         )
     return np.ascontiguousarray(values[..., 0])
 

@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterable
 
 from eyespot.data.plausibility.groups import folders_of_images, groups_across_splits
 from eyespot.data.plausibility.lists import split_lists
-from eyespot.data.plausibility.masks import inverted_among_others, one_mask_for_many, stray_values
+from eyespot.data.plausibility.masks import (
+    inverted_among_others,
+    one_mask_for_many,
+    stray_values,
+    two_masks_for_one,
+)
 from eyespot.data.plausibility.names import (
     numbers_as_classes,
     same_folders_in_classes,
     same_words_in_classes,
+    several_classes_in_one,
     split_like_names,
 )
+from eyespot.data.plausibility.pieces import pieces_of_images
 from eyespot.data.plausibility.position import masks_elsewhere
 from eyespot.data.plausibility.shortcuts import class_from_border, class_from_file
 from eyespot.data.plausibility.values import objects_too_large, scales_apart
@@ -23,6 +30,7 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     same_folders_in_classes,
     same_words_in_classes,
     numbers_as_classes,
+    several_classes_in_one,
     groups_across_splits,
     split_lists,
     class_from_file,
@@ -30,6 +38,7 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
     objects_too_large,
     inverted_among_others,
     one_mask_for_many,
+    two_masks_for_one,
     stray_values,
     masks_elsewhere,
     scales_apart,
@@ -38,7 +47,7 @@ CHECKS: tuple[Callable[[Survey], Iterable[Problem]], ...] = (
 )
 
 
-OF_GROUPS = (folders_of_images, channels_as_images, augmented_copies)
+OF_GROUPS = (folders_of_images, channels_as_images, augmented_copies, pieces_of_images)
 """Checks that are answered where the user has named groups."""
 
 

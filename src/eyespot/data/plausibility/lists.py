@@ -22,8 +22,9 @@ def split_lists(survey: Survey) -> Iterator[Problem]:
     if any(survey.source.splits):
         return
     paths = {sample.path for sample in survey.source.samples}
+    table = survey.source.table
     root = Path(os.path.commonpath([path.parent for path in paths]))
-    lists = dict.fromkeys(_lists_near(root))
+    lists = {path: True for path in _lists_near(root) if not (table and path.samefile(table))}
     if not lists:
         return
     names = {path.stem for path in paths}

@@ -89,6 +89,26 @@ def one_mask_for_many(survey: Survey) -> Iterator[Problem]:
     yield Problem(WARNING, text, tuple(survey.path(row) for row in most))
 
 
+def two_masks_for_one(survey: Survey) -> Iterator[Problem]:
+    """Files of images that are equal byte for byte, and have masks that differ."""
+    if not isinstance(survey, PairSurvey):
+        return
+    rows: dict[bytes, list[int]] = defaultdict(list)
+    for row, header in enumerate(survey.headers):
+        rows[header.digest].append(row)
+    masks = survey.images.labels
+    pairs = [
+        (same[0], other)
+        for same in rows.values()
+        for other in same[1:]
+        if not np.array_equal(masks[same[0]], masks[other])
+    ]
+    if pairs:
+        files = tuple(f"{survey.path(a)} = {survey.path(b)}" for a, b in pairs)
+        text = f"{count(len(pairs), 'pair')} of equal {survey.word}s {'has' if len(pairs) == 1 else 'have'} masks that differ; keep one of each"
+        yield Problem(WARNING, text, files)
+
+
 def stray_values(survey: Survey) -> Iterator[Problem]:
     """Classes of a few pixels in one mask among many: values by mistake."""
     if not isinstance(survey, PairSurvey) or len(survey.labels) < FEWEST:

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from eyespot.data.sources.csv_labels import PLAIN_SEPARATORS, SEPARATORS, joined_labels
 from eyespot.data.sources.shared_words import are_ids, shared_words
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.plurals import count
@@ -101,6 +102,21 @@ def same_words_in_classes(survey: Survey) -> Iterator[Problem]:
         text = (
             f"the classes {_listed(list(survey.classes), 3)} are called like ids of patients, plates or days: if they are, give a CSV with "
             "path and label, or --label-from REGEX"
+        )
+        yield Problem(WARNING, text)
+
+
+def several_classes_in_one(survey: Survey) -> Iterator[Problem]:
+    """Classes whose names are those of other classes, joined: their images may have several labels."""
+    if survey.task != "classification":
+        return
+    joined = {
+        name for sign in PLAIN_SEPARATORS + SEPARATORS for name in joined_labels(survey.classes, sign, False)
+    }
+    if joined:
+        text = (
+            f"{_listed(sorted(joined), 3)} may be several classes at once, by name, and {'is' if len(joined) == 1 else 'are'} taken as "
+            f"{'a class' if len(joined) == 1 else 'classes'} beside them: if so, leave these {survey.word}s out, since eyespot trains one class for each"
         )
         yield Problem(WARNING, text)
 

@@ -13,7 +13,7 @@ Ranks = NDArray[np.float64]
 """(*S) the rank of the image's gradient at each pixel, from -0.5 to 0.5: 0 is the mean."""
 LOOKED_AT = 48
 """Most masks whose position is judged."""
-FEWEST = 5
+FEWEST = 6
 """Masks below which another position is better by chance."""
 SAMPLES = 1 << 16
 """Pixels of an image that are compared; of larger ones, every second or third along each axis."""
@@ -21,6 +21,8 @@ GAIN = 0.15
 """How much better the edges of masks must lie elsewhere, in ranks."""
 AGREE = 0.9
 """Share of the masks that must agree."""
+CERTAIN = 6
+"""Standard errors of the mean that it must be better by, since many positions are tried."""
 MOST_AGREE = 0.6
 """Share of the masks that fit another image, since the right one may not be among those looked at."""
 DIFFERENT = 0.8
@@ -28,7 +30,7 @@ DIFFERENT = 0.8
 NEAR = 2.9
 """Distance in samples up to which a mask is drawn a little beside the edge, and not shifted."""
 REACH = 8
-"""A mask is searched up to this part of its side away."""
+"""A mask is searched as far away as its shortest side divided by this."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def _ranks(image: NDArray[np.generic]) -> Ranks:
 
 
 def _better(own: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return bool((other - own).mean() >= GAIN and (other > own).mean() >= AGREE)
+    gains = other - own
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return bool(gains.mean() >= max(GAIN, CERTAIN * error) and (gains > 0).mean() >= AGREE)
 
 
 def _in_numbers(own: NDArray[np.float64], other: NDArray[np.float64]) -> str:

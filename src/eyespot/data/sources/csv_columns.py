@@ -138,12 +138,13 @@ def _first(kind: Sequence[str], names: dict[str, str]) -> str | None:
 
 
 def _split_column(names: dict[str, str], rows: list[Row]) -> str | None:
-    """The column `split`, or one of a similar name that holds splits only."""
+    """The column `split`, or one of a similar name that holds splits: of which one is for training, if not all are known."""
     if "split" in names:
         return names["split"]
     for name in (*SPLIT_COLUMNS, *sorted(IS_TRAIN)):
         column = names.get(name)
-        if column and all(split_of_cell(column, cell) for cell in values(rows, column)):
+        splits = [split_of_cell(column, cell) for cell in values(rows, column)] if column else []
+        if splits and (all(splits) or (name in SPLIT_COLUMNS and "train" in splits)):
             return column
     return None
 

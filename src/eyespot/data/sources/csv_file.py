@@ -38,11 +38,13 @@ def source_of_csv(path: Path, options: Config = Config()) -> Source:
     guesses = (*table.guesses, *columns.guesses, *finder.guesses())
     if samples[0].mask_files:
         by_class = tuple(column.removeprefix(MASK_OF) for column in columns.mask_of)
-        return Source(path.stem, tuple(samples), by_class or class_names(path.parent), {}, guesses=guesses)
+        return Source(
+            path.stem, tuple(samples), by_class or class_names(path.parent), {}, guesses=guesses, table=path
+        )
     if columns.label:
         check_labels(path, columns.label, [sample.label for sample in samples])
     classes = tuple(sorted({sample.label for sample in samples} | {name.strip() for name in columns.one_hot}))
-    return Source(path.stem, tuple(samples), classes, {}, guesses=guesses)
+    return Source(path.stem, tuple(samples), classes, {}, guesses=guesses, table=path)
 
 
 def _refuse_options(path: Path, options: Config) -> None:
@@ -104,7 +106,9 @@ def _split(where: str, column: str, text: str | None) -> str:
     cell = (text or "").strip()
     split = split_of_cell(column, cell)
     if cell and not split:
-        raise UserError(f"{where} has the split {cell!r}; known: train, val, test")
+        raise UserError(
+            f"{where} has {cell!r} in the column {column}; known: train, val, test; write these, or leave the column out"
+        )
     return split
 
 

@@ -1,9 +1,10 @@
 """Labels of a CSV that are no classes: several in one cell, measured numbers, or not one 1 in a row."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from eyespot.data.sources.csv_words import words
 from eyespot.errors import UserError
 from eyespot.plurals import count
 
@@ -11,6 +12,8 @@ PLAIN_SEPARATORS = "|;"
 """What joins labels, where one of them occurs alone too."""
 SEPARATORS = ",+&/ "
 """What joins labels, where all of them occur alone too: each is also in names of classes."""
+OF_SEVERAL = frozenset("tag tags keyword keywords attribute attributes".split())
+"""Words in names of columns whose cells hold several labels, which need not all occur alone."""
 FEWEST_NUMBERS = 5
 """Different numbers from which they may be measurements."""
 MOST_NUMBERS = 20
@@ -22,8 +25,9 @@ def check_labels(path: Path, column: str, labels: Sequence[str]) -> None:
     """Raises UserError where cells of a column hold several labels each, or where all are measured numbers."""
     counts = Counter(labels)
     _refuse_measurements(path, column, counts)
+    several = bool(OF_SEVERAL & set(words(column)))
     for separator in PLAIN_SEPARATORS + SEPARATORS:
-        joined = [label for label in counts if _several(label, separator, counts)]
+        joined = joined_labels(counts, separator, several or separator in PLAIN_SEPARATORS)
         if joined:
             n = sum(counts[label] for label in joined)
             example = joined[0]
@@ -33,15 +37,22 @@ def check_labels(path: Path, column: str, labels: Sequence[str]) -> None:
             )
 
 
-def _several(label: str, separator: str, counts: Counter[str]) -> bool:
-    """Whether a cell is several labels: its pieces occur as labels of other rows."""
-    pieces = [_bare(piece) for piece in label.split(separator)]
-    pieces = [piece for piece in pieces if piece]
-    if len(pieces) < 2:
-        return False
-    alone = {_bare(other) for other in counts if other != label}
-    enough = any if separator in PLAIN_SEPARATORS else all
-    return enough(piece in alone for piece in pieces)
+def joined_labels(labels: Collection[str], separator: str, one_is_enough: bool) -> list[str]:
+    """The labels that are several, joined: their pieces are labels too.
+
+    one_is_enough   whether one piece that is a label decides, not all of them
+    """
+    alone = {_bare(label) for label in labels}
+    enough = any if one_is_enough else all
+    return [
+        label
+        for label in labels
+        if len(pieces := _pieces(label, separator)) > 1 and enough(piece in alone for piece in pieces)
+    ]
+
+
+def _pieces(label: str, separator: str) -> list[str]:
+    return [piece for text in label.split(separator) if (piece := _bare(text))]
 
 
 def _bare(piece: str) -> str:

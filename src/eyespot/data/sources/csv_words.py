@@ -23,6 +23,13 @@ BESIDE_CLASS = frozenset("id name code label class category text index nr no num
 IS_TRAIN = frozenset("is_train is_training train training is_training_image is_train_set".split())
 """Names of columns that are true where an image is for training."""
 FLAGS = {**dict.fromkeys("1 1.0 true yes".split(), "train"), **dict.fromkeys("0 0.0 false no".split(), "val")}
+SHORT = {
+    **dict.fromkeys("tr trn".split(), "train"),
+    **dict.fromkeys("te ts tst".split(), "test"),
+    "va": "val",
+    "vl": "val",
+}
+"""Short words for splits in a column of splits."""
 MASKS = "mask mask_path mask_file mask_name segmentation".split()
 SPLIT_COLUMNS = "split set subset partition dataset usage phase".split()
 GROUP_WORDS = frozenset(
@@ -50,7 +57,7 @@ def split_of_cell(column: str, cell: str) -> str:
     """The split that a cell of a column means; "" for none."""
     if plain(column) in IS_TRAIN and cell.lower() in FLAGS:
         return FLAGS[cell.lower()]
-    return SPLITS.get(cell.lower(), "") or split_of(cell)
+    return SPLITS.get(cell.lower(), "") or SHORT.get(cell.lower(), "") or split_of(cell)
 
 
 def means_class(column: str) -> bool:

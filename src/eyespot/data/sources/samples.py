@@ -86,6 +86,8 @@ class Source:
     """How the layout was read."""
     skipped: tuple[Path, ...] = ()
     """Empty folders, those of operating systems, and links back to a folder above."""
+    table: Path | None = None
+    """The table that lists the samples, if one was given."""
 
     @property
     def has_masks(self) -> bool:

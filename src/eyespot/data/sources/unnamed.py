@@ -25,7 +25,7 @@ def unnamed_roles(root: Path, files: list[Path]) -> Unnamed | None:
     """Images and masks by what they hold, where a folder's files have the names of another's, or of others in it."""
     for parent in (root, *(folder for folder in folders(root) if split_of(folder.name))):
         below = [path for path in files if path.is_relative_to(parent)]
-        result = _beside(parent, below, root) or _endings(below, root)
+        result = _beside(parent, below, root) or _endings(below, root) or _formats(below, root)
         if result is not None:
             return result if parent == root else _everywhere(result, parent, root, files)
     return None
@@ -92,6 +92,22 @@ def _endings(files: list[Path], root: Path) -> Unnamed | None:
     if judged(masks) != LABELS or judged(images) != PICTURES:
         return None
     return _judged_pair(images, masks, root)
+
+
+def _formats(files: list[Path], root: Path) -> Unnamed | None:
+    """Files of two formats with the same names in the same folders, such as a.jpg and a.png."""
+    by_format: dict[str, list[Path]] = {}
+    for path in files:
+        by_format.setdefault(path.suffix.lower(), []).append(path)
+    if len(by_format) != 2:
+        return None
+    first, second = by_format.values()
+    if len({path.with_suffix("") for path in first} & {path.with_suffix("") for path in second}) < FEWEST:
+        return None
+    kinds = judged(first), judged(second)
+    if kinds == (PICTURES, LABELS):
+        return _judged_pair(first, second, root)
+    return _judged_pair(second, first, root) if kinds == (LABELS, PICTURES) else None
 
 
 def _further_words(name: Tokens, names: set[Tokens]) -> Tokens:
