@@ -27,7 +27,7 @@ class Inherited:
 
     start     the weights, as they were named
     trained   (N,) rows that it has been trained on, and copies of them
-    held      (N,) other rows that it has been validated or tested on, and copies of them
+    validation   (N,) other rows that it has been validated or tested on, and copies of them
     before    (N,) NEW, SAME_FILE or COPY: see `data.seen`
     seen      all that it has seen; None where that is not known
     """
@@ -71,8 +71,8 @@ def inherited(survey: Survey, config: Config) -> Inherited | None:
     recognised = recognise(_looked(survey, start), seen)
     trained = np.isin(survey.alike, survey.alike[recognised.trained])
     before = np.where(recognised.trained & ~recognised.copies, SAME_FILE, np.where(trained, COPY, NEW))
-    held = np.isin(survey.alike, survey.alike[recognised.position != NOT_SEEN]) & ~trained
-    return Inherited(start, trained, held, before.astype(np.uint8), seen)
+    validation = np.isin(survey.alike, survey.alike[recognised.position != NOT_SEEN]) & ~trained
+    return Inherited(start, trained, validation, before.astype(np.uint8), seen)
 
 
 def resumed(survey: Survey, config: Config, folder: Path) -> Inherited | None:
