@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import eyespot
 from contract_task import CHECKS, DATA, case_of
 from eyespot.errors import UserError
-from eyespot.tasks.batches import resized
+from eyespot.pictures import to_display
+from eyespot.tasks.batches import Normal, resized
 from eyespot.tasks.registry import TASKS, task_of_card
+from eyespot.tasks.segmentation import Segmentation
 from eyespot.weights.card import Card, read_card, write_model
 
 
@@ -70,3 +73,18 @@ def test_gradients_pass_where_images_of_this_size_were_predicted_before():
     x.requires_grad_()
     resized(x, 23).sum().backward()
     assert x.grad is not None and x.grad.any()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_crop_of_one_value_is_shown_in_one_grey(dtype):
+    """Its channels differ by the rounding of float32, which a picture between the extremes would show as a colour."""
+    normal = Normal((41.3, 37.7, 52.9), (33.1, 29.9, 41.7))
+    flat = np.full((1, 8, 8, 3), 7, dtype)
+    task = object.__new__(Segmentation)
+    task.normal = normal
+    task.pixels = flat
+    shown = task._displayed(normal(flat)[0])
+    assert shown.shape == (8, 8, 3)
+    assert np.unique(shown).size == 1
+    assert shown.flat[0] == pytest.approx(7, abs=0.1)
+    assert np.unique(np.asarray(to_display(shown))).size == 1

@@ -47,6 +47,8 @@ VALIDATION_IMAGES = 16
 """The number of validation images that are predicted during training, at the most."""
 TILE = 144
 """Pixels of the side of a crop in the picture of training samples."""
+LEVELS = 1000
+"""Steps of a standard deviation to which values of floating-point images are rounded in pictures."""
 
 
 class Targets(NamedTuple):
@@ -150,14 +152,18 @@ class Segmentation:
         """A sheet of training crops as the network sees them, without and with their masks."""
         chosen = np.random.default_rng(self.config.seed).permutation(self.sample_indices(rows))[:most]
         x, y = self.batch(first_draw(chosen, self.config.seed), self.side(0))
-        std = np.array(self.normal.std)
-        mean = np.array(self.normal.mean)
-        crops = [(crop.movedim(0, -1).numpy() * std + mean).astype(np.float32) for crop in x.cpu()]
+        crops = [self._displayed(crop) for crop in x.cpu()]
         labelled = [
             tile_with_mask(crop, np.where(labels == IGNORED, VOID, labels), self.multilabel, TILE)
             for crop, labels in zip(crops, y.labels.cpu().numpy(), strict=True)
         ]
         return pictures.sheet([("crops", crops), ("with their masks", labelled)], tile=TILE, columns=8)
+
+    def _displayed(self, crop: Tensor) -> NDArray[np.float32]:
+        """(C, *S) normalised -> (*S, C) as stored, rounded: a flat crop would else be shown as the rounding of float32."""
+        values = crop.movedim(0, -1).numpy() * np.array(self.normal.std) + np.array(self.normal.mean)
+        step = 1.0 if self.pixels[0].dtype.kind == "u" else float(np.mean(self.normal.std)) / LEVELS
+        return (np.round(values / step) * step).astype(np.float32)
 
     def batch(self, draw: Draw, side: int) -> tuple[Tensor, Any]:
         """Crops (B, C, side, ...) and their targets, with the same augmentation"""
