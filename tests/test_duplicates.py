@@ -83,6 +83,31 @@ def test_saved_again_and_scaled_copies_are_grouped(tmp_path):
     assert len(np.unique(survey.alike)) == 24
 
 
+def colours(seed, side=48):
+    """(side, side, 3) waves of other colours: JPEG keeps their brightness, and only half of what lies between colours."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    wave = np.sin(x * rng.uniform(0.2, 0.4) + rng.uniform(0, 6)) * np.cos(y * 0.2 + rng.uniform(0, 6))
+    waves = np.stack([wave, -wave, np.roll(wave, 7, 1)], -1)
+    return np.clip(128 + 60 * waves + rng.normal(0, 2, waves.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "grey"])
+def test_copies_are_known_by_their_brightness(tmp_path, kind):
+    for k, name in enumerate("ab"):
+        for i in range(8):
+            image = Image.fromarray(colours(10 * k + i))
+            save(tmp_path / name / f"{i}.png", np.asarray(image))
+            copy = image.convert("L") if kind == "grey" else image
+            copy.save(tmp_path / name / f"{i}_again.{'png' if kind == 'grey' else 'jpg'}")
+    survey = survey_data(tmp_path)
+    rows = {survey.path(r): int(survey.alike[r]) for r in range(len(survey.labels))}
+    names = [path.rpartition(".")[0] for path in rows if "_again" not in path]
+    by_name = {path.rpartition(".")[0]: group for path, group in rows.items()}
+    assert [name for name in names if by_name[name] != by_name[f"{name}_again"]] == []
+    assert len(set(rows.values())) == 16
+
+
 def test_a_copy_in_another_class_is_a_warning(tmp_path):
     fill(tmp_path)
     save(tmp_path / "b" / "copy.jpg", photo(3), quality=85)

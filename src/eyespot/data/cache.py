@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eyespot.environment import cache_folder, positive_number
 from eyespot.files import NewFolder, is_temporary, new_folder, remove_folder
 
-FORMAT = 6
+FORMAT = 7
 """Of the files in a folder; another number makes older folders unused."""
 DAY = 86_400.0
 CACHE_GB = positive_number("EYESPOT_CACHE_GB", 50)

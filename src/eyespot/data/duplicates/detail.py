@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from eyespot.data.duplicates.pairs import LUMA
 from eyespot.data.header import Array
 from eyespot.data.store import Store
 
@@ -30,7 +31,8 @@ LOCAL = 0.008
 """Difference of the means of two cells, as a share of the range, from which the content differs there."""
 COLOURED = 0.2
 """The same from which two cells have different colours, also in strongly compressed images."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+GREY = 0.03
+"""Difference of the channels of every cell, as a share of the range, up to which an image has no colours."""
 POINTS = 4096
 """Most positions at which noise is compared."""
 CELLS = 12
@@ -89,10 +91,23 @@ class Detail:
         return scene is not None and _correlation(mine, theirs) > max(CORRELATED, CHANCE / len(mine) ** 0.5)
 
     def has_colours_of(self, other: "Detail") -> bool:
-        """Whether no cell has another colour, however strongly the images were compressed."""
-        return self.cells.shape != other.cells.shape or bool(
-            np.abs(self.cells - other.cells).max() < COLOURED
-        )
+        """Whether no cell has another colour, however strongly the images were compressed.
+
+        Where one of them is grey, as a grey copy is, the brightness is compared.
+        """
+        if self.cells.shape != other.cells.shape:
+            return True
+        mine = self.cells
+        theirs = other.cells
+        if self.is_grey != other.is_grey:
+            mine = mine @ LUMA
+            theirs = theirs @ LUMA
+        return bool(np.abs(mine - theirs).max() < COLOURED)
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether no cell of an image with three channels has a colour."""
+        return self.cells.shape[-1] == 3 and bool(np.ptp(self.cells, axis=-1).max() < GREY)
 
     def own_grain(self, scene: Array | None) -> Array:
         """The grain without that of the scene, at the image's brightness; edges that stay are cut to the noise."""

@@ -15,6 +15,8 @@ ALIKE = 0.995
 """Correlation of two thumbnails above which two images count as nearly the same."""
 CLOSE = 2.02 * (1 - ALIKE)
 """The squared distance of two such thumbnails, at the most, with a margin for rounding."""
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""What red, green and blue add to the brightness, as in JPEG."""
 NEIGHBOURS = 8
 """Nearest thumbnails with which each is compared."""
 DIRECTIONS = 16
@@ -33,29 +35,46 @@ def thumbnail(array: Array) -> NDArray[np.float32]:
 def thumbnails(arrays: Array) -> NDArray[np.float32]:
     """(N, *S, C) -> (N, T) means over cells of mean 0; of length 1, or all 0 if they have no contrast to compare.
 
-    Colours are averaged: 256 grey values of an image. More channels than that are kept apart.
+    Colours become their brightness, which JPEG keeps and a grey copy has: 256 grey values of an image. Up to four other
+    channels are averaged, and more are kept apart.
     """
     channels = arrays.shape[-1]
-    most = CELLS[arrays.ndim - 2]
-    if channels <= 4:  # one addition per channel: several times faster than a mean over so short an axis
-        values = arrays[..., 0].astype(np.float32)
-        for c in range(1, channels):
-            values += arrays[..., c]
-        values /= channels
-    else:
-        values = arrays.astype(np.float32)
-    for axis, n in enumerate(arrays.shape[1:-1], 1):
-        edges = np.linspace(0, n, min(most, n) + 1).astype(int)
-        cells = np.add.reduceat(values, edges[:-1], axis)
-        values = cells / np.diff(edges).reshape([-1 if k == axis else 1 for k in range(cells.ndim)])
-    top = 1.0 if arrays.dtype.kind == "f" else float(np.iinfo(arrays.dtype).max)
-    flat = values.reshape(len(arrays), math.prod(values.shape[1:])).astype(np.float32) / np.float32(top)
-    flat -= flat.mean(1, keepdims=True)
-    spread = flat.std(1, keepdims=True)
-    compared = spread >= FLAT
-    return np.where(compared, flat / np.where(compared, spread * flat.shape[1] ** 0.5, 1), 0).astype(
-        np.float32
-    )
+    dim = arrays.ndim - 2
+    top = np.float32(1 if arrays.dtype.kind == "f" else np.iinfo(arrays.dtype).max)
+    if channels > 4:
+        cells = _cells(arrays.astype(np.float32), dim) / top
+        return _of_length_1(cells, cells)
+    means = _cells(_weighted(arrays, np.full(channels, 1 / channels, np.float32)), dim) / top
+    if channels != 3 or dim != 2:
+        return _of_length_1(means, means)
+    return _of_length_1(_cells(_weighted(arrays, LUMA), dim) / top, means)
+
+
+def _weighted(arrays: Array, weights: NDArray[np.float32]) -> Array:
+    """(N, *S, C) -> (N, *S) one addition per channel: several times faster than a product with so short an axis"""
+    values = weights[0] * arrays[..., 0]
+    for c in range(1, arrays.shape[-1]):
+        values += weights[c] * arrays[..., c]
+    return values.astype(np.float32, copy=False)
+
+
+def _cells(values: Array, dim: int) -> Array:
+    """(N, *S) or (N, *S, C) -> (N, T) means over the cells of thumbnails with so many axes"""
+    for axis in range(1, dim + 1):
+        n = values.shape[axis]
+        edges = np.linspace(0, n, min(CELLS[dim], n) + 1).astype(int)
+        sums = np.add.reduceat(values, edges[:-1], axis)
+        values = sums / np.diff(edges).reshape([-1 if k == axis else 1 for k in range(sums.ndim)])
+    return values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float32)
+
+
+def _of_length_1(cells: Array, contrast: Array) -> NDArray[np.float32]:
+    """Of mean 0 and length 1; 0 where neither these nor the means of the channels, `contrast` (N, T), have a spread."""
+    cells = cells - cells.mean(1, keepdims=True)
+    length = np.linalg.norm(cells, axis=1, keepdims=True)
+    spread = np.maximum(cells.std(1, keepdims=True), contrast.std(1, keepdims=True))
+    compared = (spread >= FLAT) & (length > 0)
+    return np.where(compared, cells / np.where(compared, length, 1), 0).astype(np.float32)
 
 
 def exact(headers: dict[int, Header]) -> list[list[int]]:
