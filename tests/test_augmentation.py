@@ -101,6 +101,11 @@ def test_left_and_right_are_not_mirrored_unasked(sides, organs):
     assert "flip" not in augment and "left lung would become right lung" in reason
     assert sided_classes(["background", "Lung_L", "Lung_R"]) == ("Lung_L", "Lung_R")
     assert sided_classes(["cat", "left"]) is None
+    assert sided_classes(["LeftHand", "RightHand"]) == ("LeftHand", "RightHand")
+    assert sided_classes(["mano_izquierda", "mano_derecha"]) == ("mano_izquierda", "mano_derecha")
+    assert sided_classes(["右", "左"]) == ("左", "右")
+    assert sided_classes(["turn ccw", "turn cw"]) == ("turn cw", "turn ccw")
+    assert sided_classes(["lung", "rung"]) is None
 
 
 def test_masks_exchange_their_classes(organs):

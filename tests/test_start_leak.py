@@ -128,6 +128,21 @@ def test_evaluate_names_copies_of_training_images(one, tmp_path):
     assert json.dumps(evaluation.as_dict())
 
 
+def test_a_model_file_alone_says_that_it_knows_no_copies(one, tmp_path, capsys):
+    """Its card has digests; a copy that was saved again has another."""
+    fill(tmp_path / "d", range(6))
+    trained = [name for name, side in sides(one.folder).items() if side == "train"]
+    for i, name in enumerate(trained[:8]):
+        save(tmp_path / f"d/{name.split('/')[0]}/copy{i}.jpg", image_of(name), quality=85)
+    (tmp_path / "alone").mkdir()
+    weights = Path(shutil.copy(one.folder / NAME, tmp_path / "alone" / NAME))
+    evaluation = eyespot.evaluate(weights, tmp_path / "d")
+    assert [note for note in evaluation.notes if "copies saved again are not recognised" in note]
+    eyespot.train(tmp_path / "d", start_from=weights, out=tmp_path / "run", **FAST)
+    assert "copies saved again are not recognised" in capsys.readouterr().err
+    assert not [note for note in one.evaluate().notes if "saved again" in note]
+
+
 @pytest.mark.parametrize("has_originals", [True, False])
 def test_evaluate_counts_changed_copies_of_training_images(one, tmp_path, has_originals):
     data = one.folder.parent / "d"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eyespot.config import NO_WEIGHTS
-from eyespot.data.duplicates.recognise import Looked, Recognised, recognise
+from eyespot.data.duplicates.recognise import NOT_SEEN, Looked, Recognised, recognise
 from eyespot.data.duplicates.seen import FILE, SeenImages, of_digests, read_seen, seen_of_card, short
 from eyespot.data.header import WORD
 from eyespot.errors import UserError
@@ -120,6 +120,11 @@ def _seen_notes(files: dict[str, str], recognised: Recognised, word: str) -> lis
     return [f"warning: {n} {SEEN}, so the scores are too good{of_these} ({listed})"]
 
 
+def by_content(word: str) -> str:
+    """That copies are not recognised, where a card is all that is known of the images that a network has seen."""
+    return f"training {word}s are known by their files only, without the run folder, so copies saved again are not recognised"
+
+
 def _brief(path: str) -> str:
     """A file's name and its folder's."""
     return "/".join(Path(path).parts[-2:])
@@ -131,6 +136,8 @@ def _doubts(seen: SeenImages, recognised: Recognised, word: str) -> list[str]:
         f"note: it is not known on which {word}s {weights} was trained, from which this network started"
         for weights in seen.unknown
     ]
+    if not seen.knows_copies and (recognised.position == NOT_SEEN).any():
+        notes.append(f"note: {by_content(word)}: if there are any, the scores are too good")
     if recognised.unsure:
         text = f"note: {count(recognised.unsure, word)} may be copies of ones that were trained on, whose files are gone"
         notes.append(text)

@@ -16,8 +16,44 @@ AUTO = "auto"
 """The pipeline that stands for what is chosen where none is given: what is known to keep the labels."""
 LEARN = "learn"
 """The pipeline that stands for what is learned from the training images: see `invariances.learning`."""
-SIDES = ("left", "right"), ("links", "rechts"), ("gauche", "droite"), ("l", "r"), ("sinister", "dexter")
+SIDES = (
+    ("left", "right"),
+    ("l", "r"),
+    ("lh", "rh"),
+    ("os", "od"),  # of eyes: oculus sinister, oculus dexter
+    ("west", "east"),
+    ("port", "starboard"),
+    ("clockwise", "counterclockwise"),
+    ("clockwise", "anticlockwise"),
+    ("cw", "ccw"),
+    ("sinister", "dexter"),
+    ("links", "rechts"),
+    ("linke", "rechte"),
+    ("gauche", "droite"),
+    ("gauche", "droit"),
+    ("izquierda", "derecha"),
+    ("izquierdo", "derecho"),
+    ("esquerda", "direita"),
+    ("esquerdo", "direito"),
+    ("sinistra", "destra"),
+    ("sinistro", "destro"),
+    ("lewo", "prawo"),
+    ("lewa", "prawa"),
+    ("lewy", "prawy"),
+    ("vänster", "höger"),
+    ("venstre", "høyre"),
+    ("venstre", "højre"),
+    ("vasen", "oikea"),
+    ("sol", "sağ"),
+    ("лево", "право"),
+    ("левая", "правая"),
+    ("левый", "правый"),
+    ("左", "右"),
+    ("왼", "오른"),
+)
 """Words of which the first becomes the second in a mirror."""
+SHORT_WORD = 3
+"""Letters from which such a word may also be within a longer one, as in "lefthand"."""
 
 
 def transforms_for(text: str, survey: Survey) -> list[Transform]:
@@ -31,10 +67,11 @@ def transforms_for(text: str, survey: Survey) -> list[Transform]:
 
 def sided_classes(classes: Sequence[str]) -> tuple[str, str] | None:
     """Two classes that differ in a word for left and right only, so that a mirror exchanges them."""
-    words = {tuple(re.findall(r"[^\W\d_]+|\d+", name.lower())): name for name in classes}
+    words = {" ".join(re.findall(r"[^\W\d_]+|\d+", name.lower())): name for name in classes}
     for name, original in words.items():
         for left, right in SIDES:
-            mirrored = tuple(right if word == left else word for word in name)
+            is_short = len(left) < SHORT_WORD and left.isascii()  # the "l" in "lung" is no side
+            mirrored = re.sub(rf"\b{left}\b" if is_short else left, right, name)
             if mirrored != name and mirrored in words:
                 return original, words[mirrored]
     return None

@@ -15,6 +15,7 @@ from eyespot.data.groups import CLUSTER, VALIDATED_IN, Grouping, grouping, share
 from eyespot.data.split import groups_of, hold_out
 from eyespot.data.surveys.survey import WARNING, Problem, Survey
 from eyespot.errors import UserError
+from eyespot.evaluation.seen_by import by_content
 from eyespot.plurals import count
 from eyespot.training.inherited import Inherited, check_sides, hold_out_unseen
 
@@ -246,6 +247,13 @@ def seen_problems(
             "the split is your own: its metrics on them say nothing of this network"
         )
         yield Problem(WARNING, text, tuple(survey.path(row) for row in validated))
+    if (
+        before.seen is not None
+        and not before.seen.knows_copies
+        and not (before.trained | before.validation).all()
+    ):
+        text = f"of {before.start}, {by_content(survey.word)}: if there are any, the metrics are too good"
+        yield Problem(WARNING, text)
     for weights in unknown:
         text = f"it is not known on which {survey.word}s {weights} was trained: if some are for validation here, the metrics are too good"
         yield Problem(WARNING, text)

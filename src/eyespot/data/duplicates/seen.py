@@ -65,6 +65,11 @@ class SeenImages:
         copies[: self.own] = self.before == COPY
         return copies
 
+    @property
+    def knows_copies(self) -> bool:
+        """Whether copies that were saved again can be recognised: not by digests alone, which is all that a card has."""
+        return self.thumbs.shape[1] > 0 and all(self.paths)
+
     def trained_digests(self) -> set[bytes]:
         """Of the files that have been trained on."""
         return {digest for digest, trained in zip(self.digests, self.trained, strict=True) if trained}
