@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from exported import masks, preprocessing, write_run
 from eyespot import UserError, explain, export, inspect, load, verify
 from eyespot.certificate.exported import read_exported
-from eyespot.certificate.seal import seal_of
+from eyespot.certificate.seal import LENGTH, seal_of
 from eyespot.onnx_file import diverging, input_nodes, network_graph
 from eyespot.prediction import verification
 from eyespot.prediction.openvino_engine import OpenVinoEngine
@@ -159,6 +159,15 @@ def test_a_sealed_file_that_lacks_something_is_refused(tmp_path, file, key):
         load(path)
 
 
+def test_a_file_that_was_changed_and_sealed_anew_is_refused(tmp_path, file):
+    content = file.read_bytes()[:-LENGTH].replace(b'"cat", "dog"', b'"dog", "cat"')
+    path = tmp_path / "t.onnx"
+    path.write_bytes(content + seal_of(content))
+    for use in (load, verify):
+        with pytest.raises(UserError, match="other classes than those certified"):
+            use(path)
+
+
 def test_an_empty_file_and_a_folder_say_what_they_are(tmp_path):
     path = tmp_path / "empty.onnx"
     path.write_bytes(b"")
@@ -268,6 +277,9 @@ def test_a_check_is_made_once_on_a_machine(file, monkeypatch):
     load(file)
     monkeypatch.setattr(verification, "measured", lambda *_, **__: pytest.fail("checked again"))
     load(file)
+    monkeypatch.setattr("PIL.__version__", "99.0")  # which may resize otherwise
+    with pytest.raises(pytest.fail.Exception, match="checked again"):
+        load(file)
 
 
 def test_engines_are_named(run, file, monkeypatch):

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from exported import preprocessing, write_run
+from exported import masks, preprocessing, write_run
 from eyespot import UserError, export, load
 from eyespot.certificate.certificate import TOLERANCE
 from eyespot.certificate.exported import read_exported
@@ -131,3 +132,22 @@ def test_the_next_batch_is_decoded_while_the_engine_computes(file, tmp_path, mon
     assert at_end[0] >= 2 * BATCH - 1
     assert at_end[0] <= 2 * BATCH + 1
     assert at_end[1] >= 3 * BATCH - 1
+
+
+def test_classes_that_overlap_agree_where_each_does():
+    mapping = {
+        "values": ["0", "0"],
+        "classes": ["a", "b"],
+        "void": None,
+        "objects": False,
+        "multilabel": True,
+    }
+    exact = np.array([[2.0, 2, -1, -1], [1, -1, -2, 1]]).reshape(2, 2, 2)
+    rounded = np.array([[2.0, 2, -1, 1], [-1, -1, -2, 2]]).reshape(
+        2, 2, 2
+    )  # 2 of 4 pixels have the same classes
+    certificate = SimpleNamespace(tests=[0], input=lambda _: np.zeros((2, 2, 3), np.uint8), scale=2.0)
+    card = SimpleNamespace(preprocessing=preprocessing(**masks(mapping=mapping)))
+    engines = [SimpleNamespace(logits=lambda _, y=y: y[None]) for y in (exact, rounded)]
+    _, agreement = bfloat16.compared(SimpleNamespace(certificate=certificate, card=card), *engines)
+    assert agreement["value"] == 0.5

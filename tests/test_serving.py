@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 
 import eyespot
 from conftest import one_sentence
+from eyespot.errors import UserError
 from eyespot.prediction.load import load
 from eyespot.prediction.output import WriteRequest
 from eyespot.serving import predict
@@ -105,7 +106,13 @@ def test_a_bad_image_has_a_reason_and_the_others_a_prediction(client):
 
 @pytest.mark.parametrize(
     "content,words",
-    [(b"", "empty"), (b"not an image", "not an image"), (png(0)[:60], "damaged"), (b"%PDF-1.4", "PDF")],
+    [
+        (b"", "empty"),
+        (b"not an image", "not an image"),
+        (png(0)[:60], "damaged"),
+        (b"%PDF-1.4", "PDF"),
+        (b"\x93NUMPY\1\0\x40\0" + b"open('x')".ljust(63) + b"\n", "line 1: ast.Call)"),
+    ],
 )
 def test_bad_images_are_declined(client, content, words):
     response = post(client, content)
@@ -581,6 +588,12 @@ def test_what_serving_needs(monkeypatch, torch, run):
     monkeypatch.setattr(module, "has_torch", lambda: torch)
     with pytest.raises(eyespot.UserError, match="eyespot.serve" if torch else "pip install fastapi uvicorn"):
         module.serve(run)
+
+
+@pytest.mark.parametrize("limit", [{"seconds": float("inf")}, {"megabytes": float("nan")}, {"images": 0}])
+def test_limits_are_numbers(limit):
+    with pytest.raises(UserError, match="give a number above 0"):
+        Limits(**limit)
 
 
 def test_serving_takes_the_precision_of_predict(run):

@@ -70,6 +70,51 @@ def test_a_mask_is_the_file_that_predict_writes(masks, tmp_path):
     assert np.array_equal(array, want)
 
 
+def test_the_mask_of_a_tiff_is_a_tiff(masks, tmp_path):
+    run = write_run(tmp_path / "run", mask_card())
+    (tmp_path / "in.tif").write_bytes(png(0, (40, 30), "TIFF"))
+    load(run).write([tmp_path / "in.tif"], request_to(tmp_path / "out"))
+    response = post(masks, (tmp_path / "in.tif").read_bytes(), mask=True)
+    document = response.json()["predictions"][0]["mask"]
+    assert document["format"] == "tiff"
+    assert base64.b64decode(document["data"]) == (tmp_path / "out" / "in.tif").read_bytes()
+
+
+def test_a_file_of_other_axes_has_the_same_reason_everywhere(masks, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    path = tmp_path / "in.nii"
+    path.write_bytes(nibabel.Nifti1Image(np.zeros((6, 5, 4), np.uint8), np.eye(4)).to_bytes())
+    written = load(write_run(tmp_path / "run", mask_card())).write([path], request_to(tmp_path / "out"))
+    sent = post(masks, path.read_bytes()).json()["predictions"][0]["error"]
+    assert written.unread == {str(path): sent}
+    assert sent == "it is a volume, and the model was trained on images"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png;q=0, application/json", "application/json"),
+        ("application/json;q=0.2, image/png;q=0.7", "image/png"),
+        ("*/*, image/png", "image/png"),
+        ("image/avif, */*;q=x", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_the_most_wanted_type_is_sent(masks, accept, kind):
+    response = masks.post("/v1/predict", content=GREY, headers={"accept": accept})
+    assert response.headers["content-type"] == kind
+
+
+def test_classes_have_no_masks(classes):
+    wildcard = classes.post("/v1/predict", content=png(0), headers={"accept": "image/png, */*"})
+    assert wildcard.status_code == 200
+    assert classes.post("/v1/predict", content=png(0), headers={"accept": "image/png"}).status_code == 406
+    for query in ({"mask": True}, {"instances": False}):
+        response = post(classes, png(0), **query)
+        assert response.status_code == 400
+        assert "masks" in response.json()["error"]["message"]
+
+
 def request_to(folder):
     from eyespot.prediction.output import WriteRequest
 
@@ -216,6 +261,12 @@ def test_a_sign_is_a_direction(classes):
 def test_changes_that_there_are_not(classes, change):
     response = post(classes, png(0), "/v1/transform", change=change)
     assert response.status_code == 400, response.text
+
+
+def test_a_change_is_made_once(classes):
+    response = post(classes, png(0), "/v1/transform", change=["hflip"] * 500)
+    assert response.status_code == 400
+    assert "once at most" in response.json()["error"]["message"]
 
 
 def test_every_change_in_the_document_can_be_made(classes, masks):

@@ -157,6 +157,21 @@ def test_an_exported_file_is_pushed_as_it_is(hub, run, tmp_path):
         assert theirs.probability == pytest.approx(ours.probability, abs=1e-4)
 
 
+def test_an_exported_file_of_the_hub_is_a_file_everywhere(hub, run, cli, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.chdir(tmp_path)
+    eyespot.push(run.folder, "ann/numbers")
+    exported = cli("export", "hub:ann/numbers")
+    assert exported.code == 0, exported.err
+    assert (tmp_path / "numbers.onnx").exists()
+    eyespot.push("numbers.onnx", "ann/file")
+    assert cli("verify", "hub:ann/file").code == 0
+    assert cli("card", "hub:ann/file").out.count("# file") == 1
+    assert cli("push", "hub:ann/file", "bob/copy").code == 0
+    assert hub.repositories["bob/copy"]["model.onnx"] == (tmp_path / "numbers.onnx").read_bytes()
+    assert "exported already" in one_sentence(cli("export", "hub:ann/file"))
+
+
 def test_a_repository_is_public_only_if_asked(hub, run, cli):
     cli("push", run.folder, "ann/open", "--public")
     assert not hub.private["ann/open"]

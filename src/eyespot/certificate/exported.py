@@ -1,5 +1,6 @@
 """An exported file, read and checked for changes, without torch and without onnx."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,7 @@ def read_exported(path: Path) -> Exported:
             "not known; export a run with eyespot export RUN"
         )
     if not is_sealed(content):
-        raise UserError(
-            f"{path} was changed after it was exported ({_what_differs(content, entries)}): export it again, or copy it again from where it was made"
-        )
+        raise _changed(path, _what_differs(content, entries))
     for key in (CARD, CERTIFICATE):
         if key not in entries:
             raise UserError(
@@ -74,6 +73,23 @@ def read_exported(path: Path) -> Exported:
             )
     card = card_of(entries[CARD], path)
     return Exported(path, content, card, _certificate(entries[CERTIFICATE], path))
+
+
+def refuse_uncertified(exported: Exported) -> None:
+    """Raises UserError for content that is not the certified one, although the seal fits: it was changed and sealed anew."""
+    names = differing(exported.certificate.hashes, hashes_of(exported.content, exported.card))
+    if names:
+        raise _changed(exported.path, _other(names))
+
+
+def _changed(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path} was changed after it was exported ({what}): export it again, or copy it again from where it was made"
+    )
+
+
+def _other(names: Sequence[str]) -> str:
+    return f"other {' and '.join(names)} than those certified"
 
 
 def _certificate(text: str, path: Path) -> Certificate:
@@ -91,5 +107,5 @@ def _what_differs(content: bytes, entries: dict[str, str]) -> str:
     except (ValueError, KeyError, UserError):
         return "its certificate is damaged"
     if names:
-        return f"other {' and '.join(names)} than those certified"
+        return _other(names)
     return "weights, nodes, classes and preprocessing are as certified, other bytes are not: it was saved again or damaged"

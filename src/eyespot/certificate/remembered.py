@@ -1,4 +1,4 @@
-"""Which exported files were checked on this machine: a small file for each, named by file, engine and processor."""
+"""Which exported files were checked on this machine: a small file for each, named by file, software and processor."""
 
 import json
 import platform
@@ -6,6 +6,10 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+import numpy
+import PIL
+
+from eyespot import __version__
 from eyespot.environment import cache_folder
 from eyespot.errors import UserError
 from eyespot.files import make_folder, write_file
@@ -39,8 +43,13 @@ def processor_name() -> str:
         return platform.processor() or platform.machine()
 
 
+def software() -> str:
+    """The versions of what brings images to size, on which results may depend beside the engine."""
+    return f"eyespot {__version__}, numpy {numpy.__version__}, pillow {PIL.__version__}"
+
+
 def _place(file: str, engine: str) -> Path:
-    name = sha256("\n".join((file, engine, processor())).encode()).hexdigest()[:32]
+    name = sha256("\n".join((file, engine, software(), processor())).encode()).hexdigest()[:32]
     return cache_folder() / FOLDER / f"{name}.json"
 
 

@@ -1,5 +1,6 @@
 """A file's header, and its decoded values."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,8 @@ WORD = {1: "signal", 2: "image", 3: "volume"}
 """What a sample with so many axes is called."""
 MAX_VALUES = 178_956_970
 """Larger files are refused: a few kilobytes of PNG can claim gigabytes. (Pillow's own limit.)"""
+ADDRESS = re.compile(r"<([\w.]+) object at 0x[0-9a-f]+>")
+"""How Python shows an object without a text of its own."""
 
 
 class Unreadable(Exception):
@@ -104,8 +107,12 @@ class Decoded:
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, from what its decoder raised."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Why a file cannot be read, from what its decoder raised.
+
+    >>> reason(ValueError("malformed node: <ast.Call object at 0x7fae344bbb20>"))
+    'it is damaged or cut short (malformed node: ast.Call)'
+    """
+    text = ADDRESS.sub(r"\1", " ".join(str(error).split())) or type(error).__name__
     if isinstance(error, NotImplementedError):
         return f"it uses a feature of its format that is not read ({text}); save it as PNG or plain TIFF"
     if isinstance(error, ImportError):

@@ -124,8 +124,18 @@ def expected(engine: TorchEngine, preprocessing: Preprocessing, image: Any) -> A
 def outside(preprocessing: Preprocessing) -> tuple[str, ...]:
     """What is done before the file's own input, as sentences."""
     steps = [f"decoding of the file to {preprocessing.depth} values (batch, *size, channels)"]
+    if preprocessing.scaling == "full":
+        steps.append("scaling of values of another type, so that white stays white")
     if preprocessing.dim == 2:
         steps.append(f"turning by EXIF orientation; transparency is laid on {preprocessing.background}")
+    if preprocessing.channel_files:
+        steps.append(
+            f"joining of the files {', '.join(preprocessing.channel_files)}, in this order, as channels"
+        )
+    if preprocessing.columns:
+        steps.append(f"reading of the columns {preprocessing.columns} of tables as channels")
+    if preprocessing.axes:
+        steps.append(f"reading of TIFF stacks with the axes {preprocessing.axes}")
     if preprocessing.oriented:
         steps.append("turning of NIfTI volumes, so that the axes point towards superior, anterior and right")
     if preprocessing.spacing is not None:

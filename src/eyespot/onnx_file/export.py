@@ -23,7 +23,7 @@ from eyespot.prediction.verification import measured
 from eyespot.tasks.registry import task_of_card
 from eyespot.weights.card import Card, without_folders
 from eyespot.weights.ensemble_file import fold_folder, is_ensemble, read_ensemble
-from eyespot.weights.hub import local
+from eyespot.weights.hub import local, repository_name
 from eyespot.wrapping import quoted
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def export(
     """Write a run as one .onnx file, from decoded pixels to probabilities, with its certificate.
 
     run     a run folder or the model file in it; of a cross-validation, the folder of one fold
-    out     the file; RUN.onnx beside the run folder if not given
+    out     the file; RUN.onnx beside the run folder if not given, and of hub:owner/name, NAME.onnx in the current folder
     int8    with the network in 8-bit whole numbers, calibrated on training images and measured on validation images
     max_loss      points, out of 100, that accuracy or mean IoU may lose by int8; layers stay in float where it would be more
     calibration   a data set in place of the run's own images for int8
@@ -121,16 +121,19 @@ def _need(int8: bool) -> None:
 
 
 def _out(run: str | os.PathLike, out: str | os.PathLike | None) -> Path:
-    if is_exported(run):
+    path = local(run)
+    if is_exported(path):
         raise UserError(f"{run} is exported already: give the folder of a run")
     if is_ensemble(run):
         _, folds = read_ensemble(run)
         raise UserError(
             f"{run} is a cross-validation of {count(len(folds), 'network')}, and a file holds one: export any fold (the best score is "
-            f"mostly luck), as in eyespot export {quoted(fold_folder(Path(run), folds[0]))}"
+            f"mostly luck), as in eyespot export {quoted(fold_folder(path, folds[0]))}"
         )
     if out is None:
-        folder = local(run).resolve()
+        if repository := repository_name(run):
+            return Path(repository + SUFFIX)
+        folder = path.resolve()
         folder = folder if folder.is_dir() else folder.parent
         return folder.with_name(folder.name + SUFFIX)
     if not is_exported(out):

@@ -4,16 +4,19 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eyespot.certificate.certificate import INT8
 from eyespot.certificate.exported import Exported
 from eyespot.console import say
+from eyespot.data.masks.mapping import mapping_of
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError, nearest
 from eyespot.metrics.intervals import Score, mean, proportion
 from eyespot.prediction.openvino_engine import OpenVinoEngine
 from eyespot.prediction.verification import check_once, prepared
 
+Logits = NDArray[np.floating]
 OPENVINO = "openvino"
 FLOAT32 = "f32"
 BFLOAT16 = "bf16"
@@ -62,6 +65,8 @@ def compared(exported: Exported, exact: Any, engine: Any) -> tuple[float, Score]
     """The largest difference of logits as a share of their scale, and how often the largest is the same: of images, or pixels."""
     certificate = exported.certificate
     prepare = partial(prepared, Preprocessing.from_dict(exported.card.preprocessing))
+    mapping = exported.card.preprocessing.get("mapping")
+    overlapping = bool(mapping) and mapping_of(mapping).multilabel
     farthest = 0.0
     equal = []
     for test in certificate.tests:
@@ -69,10 +74,17 @@ def compared(exported: Exported, exact: Any, engine: Any) -> tuple[float, Score]
         a = exact.logits(image)[0]
         b = engine.logits(image)[0]
         farthest = max(farthest, float(np.nan_to_num(np.abs(a - b), nan=np.inf).max()) / certificate.scale)
-        equal.append(float((a.argmax(0) == b.argmax(0)).mean()))
+        equal.append(float(_equal(a, b, overlapping).mean()))
     if a.ndim == 1:
         return farthest, proportion(int(sum(equal)), len(equal))
     return farthest, mean(np.array(equal))
+
+
+def _equal(a: Logits, b: Logits, overlapping: bool) -> NDArray[np.bool_]:
+    """(classes, ...) logits twice -> (...) whether the class is the same; of classes that may overlap, whether all are"""
+    if overlapping:
+        return ((a > 0) == (b > 0)).all(0)
+    return a.argmax(0) == b.argmax(0)
 
 
 def _need() -> None:

@@ -4,13 +4,12 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from eyespot.certificate.certificate import INT8
-from eyespot.certificate.exported import Exported, is_exported, read_exported
+from eyespot.certificate.exported import Exported, is_exported, read_exported, refuse_uncertified
 from eyespot.certificate.measure import Difference, difference
 from eyespot.certificate.remembered import is_remembered, processor_name, remember
 from eyespot.console import say
@@ -18,6 +17,7 @@ from eyespot.data.header import Decoded
 from eyespot.data.preprocess.preprocessing import Preprocessing
 from eyespot.errors import UserError
 from eyespot.prediction.engines import DEFAULT, open_engine
+from eyespot.weights.hub import local
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,11 @@ def verify(file: str | os.PathLike, *, engine: str | None = None) -> Verificatio
     Raises UserError for a file that was changed after it was exported, or is not ours.
     """
     start = time.monotonic()
-    path = Path(file)
+    path = local(file)
     if not is_exported(path):
-        raise UserError(f"{path} is no .onnx file: export a run with eyespot export RUN, and verify that")
+        raise UserError(f"{file} is no .onnx file: export a run with eyespot export RUN, and verify that")
     exported = read_exported(path)
+    refuse_uncertified(exported)
     chosen = open_engine(exported, engine or DEFAULT)
     prepared_images, resized = measured(exported, chosen)
     holds = prepared_images.holds and (resized is None or resized.holds)
@@ -128,6 +129,7 @@ def check_once(exported: Exported, engine: Any) -> None:
     if is_remembered(exported.digest, engine.engine):
         return
     say(f"checking {exported.path} on this machine, which is done once")
+    refuse_uncertified(exported)
     worst, _ = measured(exported, engine, with_resizing=False)
     if not worst.holds:
         if exported.certificate.precision == INT8:

@@ -17,7 +17,6 @@ from eyespot.data.formats.tiff import is_tiff, stack_spacing
 from eyespot.data.formats.tiff_axes import UNNAMED, stack_of
 from eyespot.data.header import (
     AS_STATED,
-    WORD,
     Array,
     NeedsPackage,
     ReadOptions,
@@ -29,7 +28,7 @@ from eyespot.data.header import (
     refuse_empty,
 )
 from eyespot.data.preprocess.dtype import convert_type, type_remark
-from eyespot.data.preprocess.preprocessing import Preprocessing
+from eyespot.data.preprocess.preprocessing import Preprocessing, refuse_axes
 from eyespot.missing import install
 from eyespot.prediction.tiles import Slices
 
@@ -105,8 +104,7 @@ def in_depth(reader: WindowReader, preprocessing: Preprocessing) -> WindowReader
 def _whole(path: Path, dim: int, options: ReadOptions) -> WindowReader:
     decoded = decode_any(load_bytes(path), dim, options=options)
     array = decoded.array
-    if array.ndim != dim + 1:
-        raise Unreadable(f"it is no {WORD[dim]}")
+    refuse_axes(array, dim)
     return WindowReader(
         array.shape[:-1], array.shape[-1], array.__getitem__, decoded.spacing, array.nbytes, decoded.remarks
     )

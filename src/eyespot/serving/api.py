@@ -15,6 +15,8 @@ from eyespot.serving.schema import IMAGES, errors, files_of_masks
 from eyespot.serving.service import Service, refuse_unread, whole
 
 IMAGE_ERRORS = (400, 413, 415, 422, 503)
+JSON_TYPES = ("application/json", "application/*", "*/*")
+"""What an Accept header may call JSON."""
 
 
 def add_model(app: FastAPI, service: Service) -> None:
@@ -55,13 +57,17 @@ def _add_predict(app: FastAPI, service: Service) -> None:
         instances: Annotated[bool | None, Query(description="number the objects of a mask")] = None,
         view: Annotated[bool, Query(description="whether JSON has pictures, for the page")] = False,
     ) -> Any:
+        if not of_masks and (mask or instances is not None):
+            raise Refusal(
+                400, "mask and instances are for networks that predict masks, and this one predicts classes"
+            )
         kind = chosen_format(format, request.headers.get("accept", ""), known)
         if kind != "json":
             job = PredictFile(service.predictor, instances=instances, kind=kind)
             outcomes = await service.work(request, job, most=1)
             refuse_unread(outcomes)
             return _file(outcomes[0].result)
-        job = Predict(service.predictor, mask and of_masks, view, instances)
+        job = Predict(service.predictor, mask, view, instances)
         return {"predictions": whole(await service.work(request, job))}
 
 
@@ -73,12 +79,36 @@ def one_of(values: Sequence[str], description: str, **more: Any) -> Any:
 def chosen_format(wanted: str | None, accept: str, known: Sequence[str]) -> str:
     """json, or the format of a mask, by ?format= or else by the Accept header. Raises Refusal for another."""
     if wanted is None:
-        types = [entry.partition(";")[0].strip().lower() for entry in accept.split(",")]
-        by_type = {kind: name for name, kind in FORMATS.items()} | {"application/json": "json"}
-        wanted = next((by_type[t] for t in types if t in by_type), "json")
+        types = accepted(accept)
+        by_type = {kind: name for name, kind in FORMATS.items()} | dict.fromkeys(JSON_TYPES, "json")
+        names = [by_type[kind] for kind in types if kind in by_type]
+        wanted = next((name for name in names if name in known), names[0] if names else "json")
     if wanted not in known:
         raise Refusal(406, f"the format is {wanted!r}, and this server sends {', '.join(known)}")
     return wanted
+
+
+def accepted(header: str) -> list[str]:
+    """The types that an Accept header names, the most wanted first, and wildcards last; without those of the quality 0.
+
+    >>> accepted("image/png;q=0.5, application/json, image/tiff;q=0")
+    ['application/json', 'image/png']
+    """
+    qualities: dict[str, float] = {}
+    for entry in header.lower().split(","):
+        kind, *parameters = (word.strip() for word in entry.split(";"))
+        texts = [word[2:] for word in parameters if word.startswith("q=")]
+        qualities[kind] = _quality(texts[0]) if texts else 1.0
+    wanted = [kind for kind, quality in qualities.items() if quality > 0]
+    return sorted(wanted, key=lambda kind: (-qualities[kind], "*" in kind))
+
+
+def _quality(text: str) -> float:
+    """Of an entry of an Accept header; one that is no number counts as 1."""
+    try:
+        return float(text)
+    except ValueError:
+        return 1.0
 
 
 def _file(mask: Any) -> Response:

@@ -58,6 +58,11 @@ class Transform:
 
     def __post_init__(self) -> None:
         known = {change.name: change for change in catalogue(self.predictor)}
+        if len(self.changes) > len(known):
+            raise Refusal(
+                400,
+                f"the request has {len(self.changes)} changes: give each of the {len(known)} once at most",
+            )
         for name, severity in self.wanted():
             if name not in known:
                 raise Refusal(400, f"there is no change {name!r}: this server has {', '.join(known)}")

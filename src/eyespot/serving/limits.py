@@ -1,7 +1,9 @@
 """What a server accepts, and the ways in which it declines a request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import inf
 
+from eyespot.errors import UserError
 from eyespot.plurals import count
 
 MEGA = 1_000_000
@@ -17,6 +19,8 @@ class Limits:
     seconds      that a request may take, from its first byte to its response
     requests     that are taken in at once, waiting ones included; others get 503 and are asked to come back
     decoders     threads that read images
+
+    Raises UserError for a limit that is not a number above 0.
     """
 
     megabytes: float = 64
@@ -25,6 +29,12 @@ class Limits:
     seconds: float = 60
     requests: int = 32
     decoders: int = 2
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 < value < inf:
+                raise UserError(f"{field.name} is {value:g}; give a number above 0")
 
     @property
     def bytes(self) -> int:

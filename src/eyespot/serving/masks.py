@@ -11,6 +11,7 @@ import numpy as np
 
 from eyespot.data.formats.channel_files import contents_of, is_joined
 from eyespot.data.formats.nifti import is_nifti
+from eyespot.data.formats.tiff import is_tiff
 from eyespot.data.header import Array
 from eyespot.prediction.output import MEMORY_MB
 from eyespot.prediction.predictions import MaskPrediction
@@ -72,13 +73,13 @@ def first_file(content: bytes) -> bytes:
 
 
 def usual_format(output: Any, values: Array, content: bytes) -> str:
-    """The format that `predict` would write: PNG for images, NIfTI for NIfTI, else TIFF, and NumPy for signals."""
+    """The format that `predict` would write: TIFF for TIFF, PNG for other images, NIfTI for NIfTI, else TIFF, and NumPy for signals."""
     dim = output.preprocessing.dim
     if dim == 1:
         return "npy"
     if dim == 3:
         return "nifti" if is_nifti(content) else "tiff"
-    return "png" if _fits_png(output, values) else "tiff"
+    return "png" if _fits_png(output, values) and not is_tiff(content) else "tiff"
 
 
 def _fits_png(output: Any, values: Array) -> bool:

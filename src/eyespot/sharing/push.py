@@ -11,26 +11,27 @@ from eyespot.prediction.model_file import model_file
 from eyespot.sharing.model_card import model_card
 from eyespot.weights.card import Card, model_bytes, read_card, read_tensors, without_folders
 from eyespot.weights.ensemble_file import ENSEMBLE, fold_folder, is_ensemble, read_ensemble
-from eyespot.weights.hub import ONNX, PREFIX, hub_errors, library
+from eyespot.weights.hub import ONNX, PREFIX, hub_errors, library, local, repository_name
 
 README = "README.md"
 
 
 def card_text(run: str | os.PathLike) -> str:
-    """The model card of a run folder or a model file, as Markdown.
+    """The model card of a run folder, a model file or what hub:owner/name holds, as Markdown.
 
     Raises UserError for a file that is damaged or not ours.
     """
     path = Path(run).resolve()
-    title = path.name if path.is_dir() else path.parent.name
-    return model_card(card_of_run(run), title, str(run))
+    folder = path if path.is_dir() else path.parent
+    return model_card(card_of_run(run), repository_name(run) or folder.name, str(run))
 
 
 def card_of_run(run: str | os.PathLike) -> Card:
     """The card of a run folder, a model file or a cross-validation."""
-    if is_ensemble(run):
-        return read_ensemble(run)[0]
-    return read_exported(Path(run)).card if is_exported(run) else read_card(model_file(run))
+    path = local(run)
+    if is_ensemble(path):
+        return read_ensemble(path)[0]
+    return read_exported(path).card if is_exported(path) else read_card(model_file(path))
 
 
 def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> str:
@@ -42,7 +43,7 @@ def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> st
 
     Weights and cards go there; no images, no report, and no paths of this machine. Raises UserError.
     """
-    contents = files_of(Path(run))
+    contents = files_of(local(run))
     title = repository.rpartition("/")[2]
     contents[README] = model_card(without_folders(card_of_run(run)), title, PREFIX + repository).encode()
     hub = library()

@@ -8,6 +8,7 @@ from pathlib import Path
 from eyespot.errors import UserError
 from eyespot.files import write_file
 from eyespot.weights.card import Card, card_of
+from eyespot.weights.hub import local
 
 ENSEMBLE = "ensemble.json"
 FOLD = "fold-"
@@ -20,8 +21,8 @@ def fold_folder(run: Path, number: int) -> Path:
 
 
 def is_ensemble(run: str | os.PathLike) -> bool:
-    """Whether a folder is that of a cross-validation with a complete fold."""
-    return (Path(run) / ENSEMBLE).is_file()
+    """Whether a folder, or a repository of the hub, is that of a cross-validation with a complete fold."""
+    return (local(run) / ENSEMBLE).is_file()
 
 
 def write_ensemble(run: Path, card: Card, folds: list[int]) -> None:
@@ -32,7 +33,7 @@ def write_ensemble(run: Path, card: Card, folds: list[int]) -> None:
 
 def read_ensemble(run: str | os.PathLike) -> tuple[Card, list[int]]:
     """The card, and the folds. Raises UserError for a file that is damaged or newer."""
-    path = Path(run) / ENSEMBLE
+    path = local(run) / ENSEMBLE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         folds = [int(fold) for fold in content["folds"]]

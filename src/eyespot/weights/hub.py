@@ -23,6 +23,16 @@ def local(run: str | os.PathLike) -> Path:
     return fetched(run) if isinstance(run, str) and run.startswith(PREFIX) else Path(run)
 
 
+def repository_name(run: str | os.PathLike) -> str:
+    """The name without its owner, where a RUN is in a repository; else empty.
+
+    >>> repository_name("hub:ann/cats@main"), repository_name("runs/cats")
+    ('cats', '')
+    """
+    name = str(run).removeprefix(PREFIX).partition("@")[0].rpartition("/")[2]
+    return name if str(run).startswith(PREFIX) else ""
+
+
 def fetched(run: str) -> Path:
     """The folder or file of hub:owner/name[@revision] in the hub's cache, fetched where it is not there yet.
 

@@ -172,9 +172,7 @@ class Preprocessing:
 
     def _check(self, array: Array) -> None:
         word = WORD[self.dim]
-        if array.ndim != self.dim + 1:
-            actual = WORD.get(array.ndim - 1, "array")
-            raise Unreadable(f"it is {an(actual)}, and the model was trained on {word}s")
+        refuse_axes(array, self.dim)
         if self._is_grey_stored_as_colour(array) or self._is_grey_for_colours(array):
             return
         if array.shape[-1] not in self.accepts:
@@ -291,6 +289,13 @@ class Preprocessing:
             return [step / self.spacing for step in spacing or [assumed] * self.dim]
         longest = max(lengths) if self.fit == "pad" else min(lengths)
         return [size / longest] * self.dim
+
+
+def refuse_axes(array: Array, dim: int) -> None:
+    """Raises Unreadable for a file (*S, C) of other axes than those trained on."""
+    if array.ndim != dim + 1:
+        actual = WORD.get(array.ndim - 1, "array")
+        raise Unreadable(f"it is {an(actual)}, and the model was trained on {WORD[dim]}s")
 
 
 def unlike_voxels(spacing: Sequence[float], usual: Sequence[float]) -> bool:
