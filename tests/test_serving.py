@@ -585,7 +585,7 @@ def test_what_serving_needs(monkeypatch, torch, run):
     from eyespot.serving import serve as module
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    monkeypatch.setattr(module, "has_torch", lambda: torch)
+    monkeypatch.setattr("eyespot.missing.has_torch", lambda: torch)
     with pytest.raises(eyespot.UserError, match="eyespot.serve" if torch else "pip install fastapi uvicorn"):
         module.serve(run)
 

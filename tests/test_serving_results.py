@@ -263,6 +263,20 @@ def test_changes_that_there_are_not(classes, change):
     assert response.status_code == 400, response.text
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/predict?format=", "/v1/explain?method=", "/v1/explain?class=", "/v1/transform?change="]
+)
+def test_a_long_text_of_a_client_is_cut(classes, path):
+    response = classes.post(path + 3000 * "a", content=png(0))
+    assert response.status_code in (400, 406)
+    assert len(response.json()["error"]["message"]) < 1000
+
+
+def test_libraries_do_not_log_what_a_file_says(masks, caplog):
+    assert post(masks, b"II+\0\x08\0\0\0" + b"\xff" * 8).status_code == 422
+    assert not caplog.records
+
+
 def test_a_change_is_made_once(classes):
     response = post(classes, png(0), "/v1/transform", change=["hflip"] * 500)
     assert response.status_code == 400

@@ -27,6 +27,7 @@ from eyespot.data.formats.read import decode
 from eyespot.data.header import Unreadable
 from eyespot.data.preprocess.resize import filters, resampled
 from eyespot.environment import usual_cache
+from eyespot.missing import ALONE, extra
 from eyespot.onnx_file.export import export
 from eyespot.prediction.load import load
 from eyespot.softmax import sigmoid, softmax
@@ -403,3 +404,13 @@ def test_probabilities_are_those_of_scipy(dtype):
     # The library of C rounds exp otherwise than NumPy, in the last bits.
     np.testing.assert_array_max_ulp(sigmoid(logits), special.expit(logits), 4, dtype)
     assert sigmoid(np.array([-1e4, 0, 1e4], dtype)).tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("name", list(ALONE))
+def test_an_extra_brings_no_torch_where_there_is_none(name, monkeypatch):
+    assert extra(name) == f"pip install 'eyespot[{name}]'"
+    monkeypatch.setattr("eyespot.missing.has_torch", lambda: False)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    packages = {line.partition(">=")[0] for line in extras[name]}
+    assert set(extra(name).removeprefix("pip install ").split()) >= packages - {"onnxruntime"}
+    assert "eyespot" not in extra(name)

@@ -16,6 +16,19 @@ PIP = {
 """What pip installs for a package that cannot be imported."""
 
 
+ALONE = {
+    "predict": "onnxruntime",
+    "fast": "openvino",
+    "nifti": "nibabel",
+    "heif": "pillow-heif",
+    "sound": "soundfile",
+    "hub": "huggingface-hub",
+    "ray": "ray",
+    "serve": "fastapi uvicorn python-multipart prometheus-client",
+}
+"""The packages of extras that a machine without torch may use."""
+
+
 def missing_package(error: BaseException) -> str:
     """The name of the package that an import did not find, if it is one that eyespot comes with; else empty."""
     name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
@@ -25,6 +38,11 @@ def missing_package(error: BaseException) -> str:
 def has_torch() -> bool:
     """Whether torch is installed: where it is not, only exported files are predicted and served."""
     return find_spec("torch") is not None
+
+
+def extra(name: str) -> str:
+    """The line that installs an extra: of a machine without torch, its packages alone, since the extra would bring torch."""
+    return f"pip install 'eyespot[{name}]'" if has_torch() else f"pip install {ALONE[name]}"
 
 
 def install(package: str, line: str = "") -> str:

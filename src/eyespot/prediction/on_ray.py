@@ -18,6 +18,7 @@ from typing import Any
 from eyespot.console import live
 from eyespot.errors import UserError
 from eyespot.files import make_folder, temporary_folder, write_file
+from eyespot.missing import extra
 from eyespot.parallel import batched
 from eyespot.prediction.class_output import BATCH
 from eyespot.prediction.inputs import kind_of
@@ -47,7 +48,7 @@ def connected(address: str) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise UserError("--on needs Ray: pip install 'eyespot[ray]'") from error
+        raise UserError(f"--on needs Ray: {extra('ray')}") from error
     mine = not ray.is_initialized()
     if mine:
         live("starting Ray on this machine" if address == LOCAL else f"connecting to {address}")

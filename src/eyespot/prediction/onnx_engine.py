@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from eyespot.data.formats.damage import is_ours
 from eyespot.data.header import Array
 from eyespot.errors import UserError
+from eyespot.missing import extra
 from eyespot.prediction.exported_engine import ExportedEngine, as_pixels
 from eyespot.weights.card import Card
 
 TYPES = {"tensor(uint8)": "uint8", "tensor(uint16)": "uint16", "tensor(float)": "float32"}
-NO_RUNTIME = (
-    "onnxruntime is needed for an exported file, and is not installed: pip install 'eyespot[predict]'"
-)
+NO_RUNTIME = "onnxruntime is needed for an exported file, and is not installed"
 
 
 class OnnxEngine(ExportedEngine):
@@ -31,7 +30,7 @@ class OnnxEngine(ExportedEngine):
         try:
             import onnxruntime
         except ImportError as error:
-            raise UserError(NO_RUNTIME) from error
+            raise UserError(f"{NO_RUNTIME}: {extra('predict')}") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if as_written:

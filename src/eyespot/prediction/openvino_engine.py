@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from eyespot.data.header import Array
 from eyespot.errors import UserError
+from eyespot.missing import extra
 from eyespot.prediction.exported_engine import ExportedEngine, as_pixels
 from eyespot.weights.card import Card
 
-NO_OPENVINO = "openvino is needed for --engine openvino, and is not installed: pip install 'eyespot[fast]'"
+NO_OPENVINO = "openvino is needed for --engine openvino, and is not installed"
 FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 """Without it OpenVINO computes in bfloat16 where the processor has that, and says nothing."""
 
@@ -27,7 +28,7 @@ class OpenVinoEngine(ExportedEngine):
         try:
             import openvino
         except ImportError as error:
-            raise UserError(NO_OPENVINO) from error
+            raise UserError(f"{NO_OPENVINO}: {extra('fast')}") from error
         self.engine = f"openvino {openvino.__version__.split('-')[0]}"
         core = openvino.Core()
         try:

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from eyespot.missing import has_torch
+from eyespot.serving.body import shown
 from eyespot.serving.limits import Refusal
 from eyespot.serving.masks import ENDINGS, FORMATS
 from eyespot.serving.model import model_document
@@ -84,7 +85,7 @@ def chosen_format(wanted: str | None, accept: str, known: Sequence[str]) -> str:
         names = [by_type[kind] for kind in types if kind in by_type]
         wanted = next((name for name in names if name in known), names[0] if names else "json")
     if wanted not in known:
-        raise Refusal(406, f"the format is {wanted!r}, and this server sends {', '.join(known)}")
+        raise Refusal(406, f"the format is {shown(wanted)!r}, and this server sends {', '.join(known)}")
     return wanted
 
 

@@ -1,5 +1,6 @@
 """The server as an app of ASGI: health, metrics, the page and the form of errors; `api` has the paths of the model."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,11 +21,15 @@ from eyespot.serving.protect import GONE, Protected, bug_response, error_respons
 from eyespot.serving.schema import errors
 from eyespot.serving.service import Service
 
+TALKATIVE = ("tifffile", "nibabel.global", "python_multipart.multipart")
+"""Loggers of libraries that would write what a client's file says into the log of the server."""
 SENTENCES = {404: "there is no such path: see /openapi.json", 405: "this path has another method"}
 
 
 def create_app(service: Service, token: str | None = None, hosts: set[str] | None = None) -> ASGIApp:
     """The whole server. See `Protected` for the token and the hosts."""
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from eyespot.invariances.changes import MEANING, Catalogue, Change
 from eyespot.invariances.original import Original, original_of, prepare
 from eyespot.prediction.predictions import MaskPrediction, Prediction
 from eyespot.prediction.predictor import Predictor
+from eyespot.serving.body import shown
 from eyespot.serving.limits import Refusal
 from eyespot.serving.predict import Document, of_class, of_mask, predict_array
 from eyespot.serving.views import view
@@ -65,7 +66,7 @@ class Transform:
             )
         for name, severity in self.wanted():
             if name not in known:
-                raise Refusal(400, f"there is no change {name!r}: this server has {', '.join(known)}")
+                raise Refusal(400, f"there is no change {shown(name)!r}: this server has {', '.join(known)}")
             refuse_severity(known[name], severity)
 
     def wanted(self) -> list[tuple[str, float]]:
@@ -76,7 +77,9 @@ class Transform:
             try:
                 pairs.append((name, float(severity or 1)))
             except ValueError as error:
-                raise Refusal(400, f"change is {text!r}: write NAME:SEVERITY, such as rotate:15") from error
+                raise Refusal(
+                    400, f"change is {shown(text)!r}: write NAME:SEVERITY, such as rotate:15"
+                ) from error
         return pairs
 
     def read(self, name: str, content: bytes) -> Ready:

@@ -15,6 +15,7 @@ from eyespot.explanation.result import Explanation
 from eyespot.explanation.score import has_gradients
 from eyespot.explanation.subject import Subject, subject_of_content
 from eyespot.prediction.predictor import Predictor
+from eyespot.serving.body import shown as shown_text
 from eyespot.serving.limits import Refusal
 from eyespot.serving.views import as_png, shown, small, stretched
 
@@ -42,9 +43,9 @@ class Explain:
         known = methods_of(self.predictor)
         if self.method not in known:
             have = ", ".join(known) or "none, since it has no torch network"
-            raise Refusal(400, f"method is {self.method!r}, and this server has {have}")
+            raise Refusal(400, f"method is {shown_text(self.method)!r}, and this server has {have}")
         if self.target is not None and self.target not in self.predictor.classes:
-            raise Refusal(400, f"there is no class {self.target!r}: see classes in /v1/model")
+            raise Refusal(400, f"there is no class {shown_text(self.target)!r}: see classes in /v1/model")
 
     def read(self, name: str, content: bytes) -> Subject:
         """See `Job`."""

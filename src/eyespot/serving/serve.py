@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from eyespot.console import live, say
 from eyespot.errors import UserError
 from eyespot.exits import Terminated
-from eyespot.missing import has_torch
+from eyespot.missing import extra
 from eyespot.plurals import count
 from eyespot.serving.limits import Limits
 
@@ -22,9 +22,6 @@ SHORTEST = 16
 """Letters of a token, which nobody guesses."""
 LOCAL = {"localhost", "127.0.0.1", "::1"}
 """Names by which this machine calls itself."""
-INSTALL = "pip install 'eyespot[serve]'"
-INSTALL_SLIM = "pip install fastapi uvicorn python-multipart prometheus-client"
-"""Where there is no torch, which the extra would bring."""
 AT_END = 5
 """Seconds beyond the limit of a request, after which stopping no longer waits for it."""
 
@@ -58,9 +55,7 @@ def serve(
         from eyespot.serving.app import create_app
         from eyespot.serving.service import Service
     except ImportError as error:
-        raise UserError(
-            f"serving needs more packages ({error.name} is missing): {INSTALL if has_torch() else INSTALL_SLIM}"
-        ) from error
+        raise UserError(f"serving needs more packages ({error.name} is missing): {extra('serve')}") from error
     with ExitStack() as stack:
         cluster = stack.enter_context(_cluster(run, on, limits, loading)) if on else None
         service = Service(_predictor(run, loading), limits, _name(run), cluster)
@@ -72,6 +67,7 @@ def serve(
             access_log=False,
             server_header=False,
             lifespan="on",
+            ws="none",
             timeout_graceful_shutdown=round(limits.seconds) + AT_END,
         )
         elsewhere = f", predicted by {count(cluster.processors, 'worker')} of Ray" if cluster else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from eyespot.environment import offline
 from eyespot.errors import UserError
+from eyespot.missing import extra
 
 PREFIX = "hub:"
 NO_ADDRESS = re.compile(r"Name or service not known|name resolution|nodename nor servname|getaddrinfo")
@@ -68,9 +69,7 @@ def library() -> Any:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError(
-            "networks on the Hugging Face hub need huggingface-hub: pip install 'eyespot[hub]'"
-        ) from error
+        raise UserError(f"networks on the Hugging Face hub need huggingface-hub: {extra('hub')}") from error
     return huggingface_hub
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 from eyespot.data.formats.nifti import unpacked_head
 from eyespot.data.header import Unreadable
+from eyespot.missing import extra
 
 SAVE = "save it as PNG or TIFF"
 RAW = "a camera's raw file, which is not read: save it as PNG or TIFF"
@@ -152,7 +153,7 @@ def _is_avif(content: bytes) -> bool:
 
 def _iso_media(content: bytes) -> str:
     if is_heic(content):
-        return "it is HEIC, which needs one more package: pip install 'eyespot[heif]'"
+        return f"it is HEIC, which needs one more package: {extra('heif')}"
     if _is_avif(content):
         return f"it is AVIF, which is not read: {SAVE}"
     if content[8:12] in BRANDS["a camera's raw file"]:

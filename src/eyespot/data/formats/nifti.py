@@ -22,6 +22,7 @@ from eyespot.data.header import (
     check_size,
     depth_of,
 )
+from eyespot.missing import extra
 
 HEAD = 544
 """Bytes that hold the header of either version."""
@@ -222,7 +223,7 @@ def nifti_kind(content: bytes) -> Any:
     try:
         import nibabel
     except ImportError as error:
-        raise Unreadable("it is NIfTI, which needs one more package: pip install 'eyespot[nifti]'") from error
+        raise Unreadable(f"it is NIfTI, which needs one more package: {extra('nifti')}") from error
     return nibabel.Nifti2Image if unpacked_head(content)[4:8] == b"n+2\0" else nibabel.Nifti1Image
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from eyespot.data.formats.wave import BY_SOUNDFILE, FLOAT, PCM, SLACK, as_whole, is_wav, read_chunks
 from eyespot.data.formats.wave_samples import plain_samples
 from eyespot.data.header import Decoded, Header, Unreadable, as_depth, check_size
+from eyespot.missing import extra
 
-INSTALL = "which needs one more package: pip install 'eyespot[sound]'"
 CONVERT = "which is not read: convert it to FLAC or a WAV in PCM"
 UNSUPPORTED = ("unsupported", "unimplemented", "unknown", "not supported")
 """Words of libsndfile about a file that is not damaged."""
@@ -117,7 +117,7 @@ def _soundfile(kind: str) -> Any:
     try:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: the library that the package needs is not there
-        raise Unreadable(f"it is {kind}, {INSTALL}") from error
+        raise Unreadable(f"it is {kind}, which needs one more package: {extra('sound')}") from error
     return soundfile
 
 
