@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,8 @@ PAIRS = [
     ("{i}.png", "{i}_L.png"),
     ("all/{i}.jpg", "all/{i}.png"),
     ("{i}.tif", "{i}.png"),
+    ("s{i}/orig.png", "s{i}/aseg.png"),
+    ("s{i}/s{i}_orig.tif", "s{i}/s{i}_roi.png"),
     ("raw/{i}.png", "GroundTruth/{i}_gt.png"),
     ("stills/0001TP_{i:05}.png", "LabeledApproved/0001TP_{i:05}_L.png"),
     ("slides/{i}.tif", "slides_out/{i}.tif.png"),
@@ -124,6 +127,16 @@ def test_photographs_of_equal_names_are_classes(tmp_path, a, b):
     pictures(tmp_path, b + "/{i}.jpg")
     source = find_samples(tmp_path)
     assert source.classes == (a, b) and not source.has_masks
+
+
+def test_two_label_maps_of_each_case_are_refused(tmp_path):
+    pictures(tmp_path, "s{i}/orig.png")
+    masks(tmp_path, "s{i}/aseg.png")
+    masks(tmp_path, "s{i}/parts.png")
+    with pytest.raises(UserError, match="look like label maps of orig") as error:
+        find_samples(tmp_path)
+    chosen = re.findall("--(masks|images) '(.*?)'", str(error.value))
+    assert len(find_samples(tmp_path, Config(**dict(chosen))).samples) == N
 
 
 def test_drawings_of_equal_names_in_all_folders_are_classes(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 from eyespot.data.sources.judge import LABELS, PICTURES, judged, same_shapes
 from eyespot.data.sources.roles import Roles
 from eyespot.data.sources.samples import folders
-from eyespot.data.sources.stems import ENOUGH, Matching, match_files, stem_of
+from eyespot.data.sources.stems import ENOUGH, Matching, folder_words, match_files, stem_of
 from eyespot.data.sources.words import Tokens, split_of, tokens
 from eyespot.errors import UserError
 
@@ -22,13 +22,13 @@ Unnamed = tuple[Roles, Matching, str]
 
 
 def unnamed_roles(root: Path, files: list[Path]) -> Unnamed | None:
-    """Images and masks by what they hold, where a folder's files have the names of another's, or of others in it."""
+    """Images and masks by what they hold, where a folder's files have the names of another's, of others in it, or of a case."""
     for parent in (root, *(folder for folder in folders(root) if split_of(folder.name))):
         below = [path for path in files if path.is_relative_to(parent)]
-        result = _beside(parent, below, root) or _endings(below, root) or _formats(below, root)
+        result = _beside(parent, below, root) or _endings(below, root)
         if result is not None:
             return result if parent == root else _everywhere(result, parent, root, files)
-    return None
+    return _formats(files, root) or _cases(files, root)
 
 
 def _everywhere(result: Unnamed, parent: Path, root: Path, files: list[Path]) -> Unnamed | None:
@@ -108,6 +108,51 @@ def _formats(files: list[Path], root: Path) -> Unnamed | None:
     if kinds == (PICTURES, LABELS):
         return _judged_pair(first, second, root)
     return _judged_pair(second, first, root) if kinds == (LABELS, PICTURES) else None
+
+
+def _cases(files: list[Path], root: Path) -> Unnamed | None:
+    """Folders of cases, in each of which files have the same names, such as scan1/orig.png and scan1/aseg.png.
+
+    Raises UserError where several of these names look like label maps.
+    """
+    by_folder: dict[Path, set[Tokens]] = {}
+    by_name: dict[Tokens, list[Path]] = {}
+    for path in files:
+        name = _words_of_case(path, root)
+        by_folder.setdefault(path.parent, set()).add(name)
+        by_name.setdefault(name, []).append(path)
+    if not 2 <= len(by_name) <= MOST_FOLDERS or len(by_folder) < FEWEST:
+        return None
+    if any(names != by_name.keys() for names in by_folder.values()) or len(files) != len(by_folder) * len(
+        by_name
+    ):
+        return None
+    kinds = {name: judged(paths) for name, paths in by_name.items()}
+    of_labels = [by_name[name] for name, kind in kinds.items() if kind == LABELS]
+    others = [
+        by_name[name]
+        for name, kind in kinds.items()
+        if kind == PICTURES or (kind != LABELS and _is_nifti(by_name[name][0]))
+    ]
+    if not of_labels or len(of_labels) + len(others) < len(by_name) or not others:
+        return None
+    if len(of_labels) > 1:
+        raise UserError(
+            f"{' and '.join(str(paths[0].relative_to(root)) for paths in of_labels)} look like label maps of {others[0][0].name}: give --masks "
+            f"'**/{of_labels[0][0].name}' --images '**/{others[0][0].name}' or the like, or --task classification if the folders are classes"
+        )
+    return _judged_pair([path for paths in others for path in paths], of_labels[0], root)
+
+
+def _words_of_case(path: Path, root: Path) -> Tokens:
+    """The words of a name that are not in its folders'; all of them where none is left."""
+    name = tokens(stem_of(path))
+    own = tuple(word for word in name if word not in folder_words(path, root))
+    return own or name
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
 def _further_words(name: Tokens, names: set[Tokens]) -> Tokens:
