@@ -129,6 +129,38 @@ def test_photographs_of_equal_names_are_classes(tmp_path, a, b):
     assert source.classes == (a, b) and not source.has_masks
 
 
+@pytest.mark.parametrize(
+    "image,mask",
+    [
+        (("cat/{i}.jpg", "dog/{i}.jpg"), ("cat/roi/{i}.png", "dog/roi/{i}.png")),
+        (("s1/ses/anat/{i}.png", "s2/ses/anat/{i}.png"), ("s1/ses/region/{i}.png", "s2/ses/region/{i}.png")),
+        (("trainx/{i}.png", "testx/{i}.png"), ("trainy/{i}.png", "testy/{i}.png")),
+        (("scene/IMG_{i:04}.png",), ("drawn/draw{i}.png",)),
+        (
+            ("a1/orig.png", "a2/orig.png", "a3/orig.png", "a4/orig.png"),
+            ("a1/aseg.png", "a2/aseg.png", "a3/aseg.png"),
+        ),
+    ],
+)
+def test_label_maps_among_the_files_of_classes_are_refused(tmp_path, image, mask):
+    for pattern in image:
+        pictures(tmp_path, pattern)
+    for pattern in mask:
+        masks(tmp_path, pattern)
+    with pytest.raises(UserError, match=r"look like masks, such as .* --task classification"):
+        find_samples(tmp_path)
+    assert find_samples(tmp_path, Config(task="classification")).classes
+
+
+def test_label_maps_beside_images_of_classes_are_left_out(tmp_path):
+    for name in ("cat", "dog"):
+        pictures(tmp_path, name + "/{i}.jpg")
+        masks(tmp_path, name + "/{i}.png")
+    source = find_samples(tmp_path, Config(task="classification"))
+    assert len(source.samples) == 2 * N and all(s.path.suffix == ".jpg" for s in source.samples)
+    assert "12 files left out" in guess_of(source, "images").value
+
+
 def test_two_label_maps_of_each_case_are_refused(tmp_path):
     pictures(tmp_path, "s{i}/orig.png")
     masks(tmp_path, "s{i}/aseg.png")

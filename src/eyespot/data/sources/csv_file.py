@@ -107,7 +107,7 @@ def _split(where: str, column: str, text: str | None) -> str:
     split = split_of_cell(column, cell)
     if cell and not split:
         raise UserError(
-            f"{where} has {cell!r} in the column {column}; known: train, val, test; write these, or leave the column out"
+            f"{where} has the split {cell!r} in the column {column}; known: train, val, test; write these, or leave the column out"
         )
     return split
 

@@ -11,6 +11,7 @@ from eyespot.data.guesses import Guess
 from eyespot.data.sources.class_layout import NOTES, ClassLayout, class_layout, unwrapped
 from eyespot.data.sources.flat_names import labels_by_beginning, labels_by_expression
 from eyespot.data.sources.judge import LABELS, judged
+from eyespot.data.sources.label_maps import beside_pictures, refuse_label_maps
 from eyespot.data.sources.listing_table import listing_table
 from eyespot.data.sources.parts import refuse_mixed_kinds, refuse_parts
 from eyespot.data.sources.roles import matching_files, roles_by_name
@@ -83,6 +84,8 @@ def source_of_folders(root: Path, name: str, options: Config = Config()) -> Sour
         guesses += _drop_masks(labels, files, root)
     if not options.label_from:
         _refuse_ids(root, labels)
+        if options.task is None:
+            refuse_label_maps(root, {path: label for path, (label, _) in labels.items()})
     samples = tuple(Sample(path, *labels[path]) for path in files.known if path in labels)
     sheets = contact_sheets(root)
     outside = tuple(path for path in files.known if path not in labels and path not in sheets)
@@ -234,13 +237,16 @@ def _drop_masks(labels: Labels, files: Files, root: Path) -> list[Guess]:
         roles = roles_by_name(paths, root)
         if roles.masks and roles.images and match_files(roles.images, roles.masks, root):
             masks += roles.masks
+    beside = None if masks else beside_pictures(root, {path: label for path, (label, _) in labels.items()})
+    masks += beside[1] if beside else []
     for path in masks:
         del labels[path]
     left_out = set(masks)
     files.known = [path for path in files.known if path not in left_out]
     if not masks:
         return []
-    reason = f"they are masks by their names, such as {masks[0].relative_to(root)}"
+    by_what = "content" if beside else "names"
+    reason = f"they are masks by their {by_what}, such as {masks[0].relative_to(root)}"
     return [Guess("images", f"{count(len(masks), 'file')} left out", reason, "--images PATTERN")]
 
 

@@ -1,6 +1,7 @@
 """Whether files look like label maps or like pictures, from the values of a few of them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ def _shape(path: Path) -> tuple[int, ...]:
 
 
 def _judge(path: Path) -> str | None:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return _judge_once(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _judge_once(path: Path, size: int, time: int) -> str | None:
+    """A file is judged by several layouts, and decoded once while its size and time stay."""
     read = _values(path)
     if read is None or not read[0].size:
         return None
