@@ -84,8 +84,8 @@ def _belong(pictures: list[Path], masks: list[Path], root: Path) -> bool:
 def _refuse(root: Path, pictures: list[Path], masks: list[Path]) -> None:
     image, mask = pictures[0].relative_to(root), masks[0].relative_to(root)
     raise UserError(
-        f"{count(len(masks), 'file')} of {root} look like masks, such as {mask}, beside images such as {image}: give --images PATTERN --masks "
-        f"{_pattern(image, mask)!r} to train on them, or --task classification if all are images of classes"
+        f"{count(len(masks), 'file')} of {root} look like masks, such as {mask}, beside images such as {image}: give --masks PATTERN to train on "
+        f"them, such as --masks {_pattern(image, mask)!r}, or --task classification if all are images of classes"
     )
 
 
