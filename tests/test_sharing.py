@@ -200,6 +200,8 @@ def test_what_is_cached_is_used_without_a_connection(hub, run, monkeypatch):
     eyespot.load("hub:ann/numbers")
     hub.repositories.clear()
     monkeypatch.setenv("EYESPOT_OFFLINE", "1")
+    with pytest.raises(UserError, match="nothing is sent to ann/numbers"):
+        eyespot.push(run.folder, "ann/numbers")
     assert eyespot.load("hub:ann/numbers").classes == run.predictor.classes
     with pytest.raises(UserError, match="EYESPOT_OFFLINE"):
         eyespot.load("hub:ann/others")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from eyespot.certificate.exported import is_exported, read_exported
 from eyespot.console import say
+from eyespot.environment import offline
+from eyespot.errors import UserError
 from eyespot.prediction.model_file import model_file
 from eyespot.sharing.model_card import model_card
 from eyespot.weights.card import Card, model_bytes, read_card, read_tensors, without_folders
@@ -43,6 +45,8 @@ def push(run: str | os.PathLike, repository: str, *, public: bool = False) -> st
 
     Weights and cards go there; no images, no report, and no paths of this machine. Raises UserError.
     """
+    if offline():
+        raise UserError(f"EYESPOT_OFFLINE is set, so nothing is sent to {repository}: unset it to push")
     contents = files_of(local(run))
     title = repository.rpartition("/")[2]
     contents[README] = model_card(without_folders(card_of_run(run)), title, PREFIX + repository).encode()
