@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 import eyespot
 from conftest import one_sentence
+from eyespot.prediction import on_ray
 from eyespot.prediction.on_ray import connected, workers
 from eyespot.serving.app import create_app
 from eyespot.serving.limits import Limits, Refusal
@@ -178,3 +179,15 @@ def test_a_slow_worker_is_given_up(served, images):
 
 def test_serving_on_an_address_that_is_none_is_refused(run, cli):
     assert "--on is 'nowhere'" in one_sentence(cli("serve", run, "--on", "nowhere", "--port", "0"))
+
+
+def test_ray_leaves_the_end_of_the_process_to_the_command(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    mine = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        on_ray._connect(ray, "local")
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -4,6 +4,7 @@ Each worker loads the network once. A batch whose worker dies is predicted again
 """
 
 import logging
+import signal
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 from eyespot.console import live
@@ -64,10 +66,14 @@ def connected(address: str) -> Iterator[Any]:
 def _connect(ray: Any, address: str) -> None:
     where: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {"address": address}
     logging.getLogger("ray").setLevel(logging.ERROR)
+    at_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from error
+    finally:  # Ray's own ends the process with exit code 15
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, at_sigterm)
 
 
 @dataclass(frozen=True)
