@@ -161,6 +161,13 @@ def test_label_maps_beside_images_of_classes_are_left_out(tmp_path):
     assert "12 files left out" in guess_of(source, "images").value
 
 
+def test_images_of_one_colour_are_no_masks(tmp_path):
+    pictures(tmp_path, "scene/{i}.png")
+    for i in range(N):
+        save(tmp_path / "blank" / f"{i}.png", np.full((40, 40), 20 * i, np.uint8))
+    assert find_samples(tmp_path).classes == ("blank", "scene")
+
+
 def test_two_label_maps_of_each_case_are_refused(tmp_path):
     pictures(tmp_path, "s{i}/orig.png")
     masks(tmp_path, "s{i}/aseg.png")

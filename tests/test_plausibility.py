@@ -75,6 +75,7 @@ def test_the_same_folders_in_every_class_are_doubted(tmp_path):
 
 def test_classes_that_are_others_joined_are_doubted(tmp_path):
     assert doubts(plain(tmp_path / "d", names=("heron", "stork", "heron, stork")), "several classes at once")
+    assert doubts(plain(tmp_path / "f", names=("heron", "stork", "heron_stork")), "several classes at once")
     assert not doubts(plain(tmp_path / "e", names=("bear", "polar bear")), "several classes at once")
 
 

@@ -111,7 +111,9 @@ def several_classes_in_one(survey: Survey) -> Iterator[Problem]:
     if survey.task != "classification":
         return
     joined = {
-        name for sign in PLAIN_SEPARATORS + SEPARATORS for name in joined_labels(survey.classes, sign, False)
+        name
+        for sign in PLAIN_SEPARATORS + SEPARATORS + "_-"
+        for name in joined_labels(survey.classes, sign, False)
     }
     if joined:
         text = (

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from eyespot.data.formats.read import load_bytes, read_header
 from eyespot.data.header import NeedsPackage, Unreadable
+from eyespot.data.masks.mapping import COLOUR
 from eyespot.data.masks.pixels import read_mask
 
 MOST_COLOURS = 12
@@ -24,6 +25,8 @@ MOST_BYTES = 1 << 26
 """Of a file that is opened to judge it."""
 MOST_VALUES = 64
 """Different values of a label map whose values are classes."""
+BLANK = frozenset((0, 1, 255, 65535, COLOUR, COLOUR + 0xFFFFFF))
+"""The values of masks that are all background or all object; an image of another one is of one colour."""
 FLAT = 0.6
 """The share of neighbours with equal values, from which an area counts as flat."""
 UNEVEN = 0.5
@@ -72,6 +75,8 @@ def _judge_once(path: Path, size: int, time: int) -> str | None:
         return None
     values, kind = read
     distinct = len(np.unique(values))
+    if distinct == 1 and values.flat[0] not in BLANK:
+        return UNCLEAR
     flat = _flatness(values)
     if kind == "JPEG" and distinct > MOST_VALUES and _concentration(values) >= CONCENTRATED:
         return UNCLEAR  # a label map, of which JPEG has spread the colours
