@@ -15,11 +15,13 @@ import pytest
 import torch
 from onnx import numpy_helper
 
+from conftest import one_sentence
 from exported import masks, preprocessing, write_run
 from eyespot import UserError, explain, export, inspect, load, verify
 from eyespot.certificate.exported import read_exported
 from eyespot.certificate.seal import LENGTH, seal_of
 from eyespot.onnx_file import diverging, input_nodes, network_graph
+from eyespot.onnx_file.adaptive_pooling import MatrixPool, replace_adaptive_pools
 from eyespot.prediction import verification
 from eyespot.prediction.openvino_engine import OpenVinoEngine
 from eyespot.weights.card import read_card
@@ -402,3 +404,18 @@ def test_an_engine_that_cannot_read_the_file_says_so(file, monkeypatch):
     monkeypatch.setattr(onnxruntime, "InferenceSession", refused)
     with pytest.raises(UserError, match=r"IR version: 13\): update onnxruntime"):
         load(file)
+
+
+@pytest.mark.parametrize("size", [1, 3, (7, 2, None)])
+def test_adaptive_pooling_of_volumes_is_a_product_of_matrices(size):
+    x = torch.randn(2, 3, 10, 2, 9, generator=torch.Generator().manual_seed(0))
+    network = torch.nn.Sequential(torch.nn.AdaptiveAvgPool3d(size))
+    want = network(x)
+    replace_adaptive_pools(network)
+    assert isinstance(network[0], MatrixPool)
+    assert torch.allclose(network(x), want, atol=1e-6)
+
+
+def test_weights_that_no_onnx_file_can_hold_are_refused(run, cli, monkeypatch):
+    monkeypatch.setattr("eyespot.onnx_file.export.MOST_BYTES", 1000)
+    assert "an ONNX file holds at most" in one_sentence(cli("export", run))

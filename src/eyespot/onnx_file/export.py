@@ -28,9 +28,12 @@ from eyespot.wrapping import quoted
 
 if TYPE_CHECKING:
     import onnx
+    from torch import nn
 
     from eyespot.onnx_file.network_graph import NetworkGraph
 
+MOST_BYTES = 2**31 - 2**24
+"""Of weights: protobuf, in which ONNX files are written, has at most 2**31 bytes in a file, and the graph needs some."""
 MAX_LOSS = 1.0
 """Points, out of 100."""
 NO_NNCF = "nncf is needed for --int8, and is not installed: pip install 'eyespot[int8]'"
@@ -93,6 +96,7 @@ def export(
     path = _out(run, out)
     refuse_existing(path, force)
     card, engine = _engine(run)
+    refuse_large(engine.network, card.preset)
     say(f"exporting {card.preset}: about half a minute for a network like ResNet-18, minutes for large ones")
     from eyespot.onnx_file.network_graph import network_graph
 
@@ -108,6 +112,16 @@ def export(
     write_file(path, content + seal_of(content))
     loss = certificate.quantised.get("sentence", "")
     return Export(path, len(content), worst.share, len(certificate.tests), time.monotonic() - start, loss)
+
+
+def refuse_large(network: "nn.Module", name: str) -> None:
+    """Raises UserError for weights that one file cannot hold."""
+    size = sum(4 * values.numel() for values in network.state_dict().values())
+    if size > MOST_BYTES:
+        raise UserError(
+            f"{name} has {size / 1e9:.1f} GB of weights, and an ONNX file holds at most {MOST_BYTES / 1e9:.1f} GB: train a "
+            "smaller network (--model)"
+        )
 
 
 def _need(int8: bool) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from eyespot.models.foreign import ForeignNetwork
 from eyespot.models.network import Network
+from eyespot.onnx_file.adaptive_pooling import replace_adaptive_pools
 from eyespot.onnx_file.nodes import OPSET
 
 INPUT = "normalised"
@@ -40,6 +41,7 @@ def grid(network: Network) -> int:
 def network_graph(network: Network, side: int) -> NetworkGraph:
     """Of whole images at the size of training, with a free batch; of masks, of any size that is a multiple of the stride."""
     network = copy.deepcopy(network).cpu().float().eval()
+    replace_adaptive_pools(network)
     dim = network.kit.dim
     step = grid(network)
     batch = torch.export.Dim("batch", min=1, max=LARGEST)
