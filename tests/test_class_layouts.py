@@ -274,3 +274,15 @@ def test_few_long_files_of_a_class_are_doubted(tmp_path):
         picture(900 + i).resize((99 + i, 99)).save(tmp_path / "noise" / f"{i}.png")
     (text,) = warnings(tmp_path, "the size of the files alone tells")
     assert "the class 'noise'" in text
+
+
+@pytest.mark.parametrize(("width", "fit"), [(32, "pad"), (40, "crop"), (80, "stretch")])
+def test_padding_that_gives_a_class_away_is_left_out(tmp_path, width, fit):
+    for i in range(12):
+        for name, size in (("a", (32, 32)), ("b", (width, 32))):
+            (tmp_path / name).mkdir(exist_ok=True)
+            picture(100 * (name == "b") + i).resize(size).save(tmp_path / name / f"{i}.png")
+    survey = survey_data(tmp_path)
+    assert survey.preprocessing.fit == fit
+    assert ("tells the class 'a', and so would padding" in survey.reasons["fit"]) == (fit != "pad")
+    assert survey_data(tmp_path, Config(fit="pad")).preprocessing.fit == "pad"

@@ -39,10 +39,10 @@ def class_from_file(survey: Survey) -> Iterator[Problem]:
     shapes = np.array([h.shape[-1] / h.shape[0] for h in survey.headers])
     for k, name in enumerate(survey.classes):
         own = survey.labels == k
-        if not _enough(own):
+        if not enough(own):
             continue
-        feature = next((f for f, values in features.items() if _told_by(values, own)), None)
-        if feature is None and (_told_by_threshold(areas, own) or _told_by_threshold(shapes, own)):
+        feature = next((f for f, values in features.items() if told_by(values, own)), None)
+        if feature is None and (told_by_threshold(areas, own) or told_by_threshold(shapes, own)):
             feature = "size"
         if feature:
             told.setdefault(f"the {feature} of the files", []).append(name)
@@ -61,12 +61,12 @@ def class_from_border(survey: Survey) -> Iterator[Problem]:
     borders = [_border(survey.images.pixels[int(row)]) for row in rows]
     for k, name in enumerate(survey.classes):
         own = survey.labels[rows] == k
-        if _enough(own) and _told_by(borders, own):
+        if enough(own) and told_by(borders, own):
             told.setdefault("a margin of one value", []).append(name)
     yield from _problems(survey, told)
 
 
-def _enough(own: NDArray[np.bool_]) -> bool:
+def enough(own: NDArray[np.bool_]) -> bool:
     """Whether a class has so many samples, or others so many more, that a rule for all of them is more than chance."""
     n = len(own)
     k = int(own.sum())
@@ -102,7 +102,7 @@ def _border(image: Array) -> str:
     return f"{' '.join(flat)} {'bright' if sides[flat[0]].mean() > middle else 'dark'}"
 
 
-def _told_by(values: Sequence[Hashable], own: NDArray[np.bool_]) -> bool:
+def told_by(values: Sequence[Hashable], own: NDArray[np.bool_]) -> bool:
     """Whether the values that are mostly of the class are nearly all of it, and hardly of others."""
     total = Counter(values)
     if len(total) == 1 or len(total) > len(values) / 4:
@@ -112,7 +112,7 @@ def _told_by(values: Sequence[Hashable], own: NDArray[np.bool_]) -> bool:
     return sum(inside[value] for value in chosen) >= TOLD * own.sum()
 
 
-def _told_by_threshold(values: NDArray[np.floating], own: NDArray[np.bool_]) -> bool:
+def told_by_threshold(values: NDArray[np.floating], own: NDArray[np.bool_]) -> bool:
     """Whether a threshold separates the class from all others, but for a twentieth of each."""
     mine = values[own]
     others = values[~own]

@@ -9,6 +9,7 @@ import numpy as np
 from eyespot.config import Config
 from eyespot.data.guesses import summarise_guesses
 from eyespot.data.images import load_images
+from eyespot.data.plausibility.padding import fit_without_padding
 from eyespot.data.preprocess.choose import choose_preprocessing, scan_one_kind
 from eyespot.data.preprocess.spectrum import HOP
 from eyespot.data.preprocess.values import choose_values
@@ -28,6 +29,9 @@ def survey_classes(source: Source, options: Config, largest: dict[int, int]) -> 
     """Scan, decode and check a data set of classes. See `survey_data`."""
     scan = scan_one_kind(source, options)
     preprocessing, reasons = choose_preprocessing(scan, options, largest)
+    if preprocessing.dim == 2 and not options.fit and (other := fit_without_padding(source, scan.headers)):
+        preprocessing = replace(preprocessing, fit=other[0])
+        reasons["fit"] = other[1]
     values, value_guesses = choose_values(source, scan, options)
     preprocessing = replace(preprocessing, **values)
     images = load_images(source, scan, preprocessing)
