@@ -33,6 +33,8 @@ class OnnxEngine(ExportedEngine):
             raise UserError(f"{NO_RUNTIME}: {extra('predict')}") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Its threads would else wait for work in a loop, and so take the cores from those that read the next images.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if as_written:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.engine = f"onnxruntime {onnxruntime.__version__}"

@@ -17,8 +17,7 @@ def fit_without_padding(source: Source, headers: Mapping[int, Header]) -> tuple[
 
     headers   of the samples at these positions, which are images
     """
-    shapes = [header.shape for header in headers.values()]
-    ratios = np.array([width / height for height, width in shapes])
+    ratios = np.array([header.shape[-1] / header.shape[0] for header in headers.values()])
     labels = np.array([source.samples[i].label for i in headers])
     for name in source.classes:
         own = labels == name
