@@ -48,7 +48,7 @@ def wait_for(condition, process, seconds=120):
 def whole(request, tmp_path_factory):
     """A folder with plan.toml and an uninterrupted run of it."""
     folder = tmp_path_factory.mktemp(request.param)
-    settings = {"digits": dict(epochs=6, model="small_w16"), "cells": dict(epochs=2, batch=8, size=64)}
+    settings = {"digits": dict(epochs=6, model="small_w16"), "cells": dict(epochs=1, batch=8, size=64)}
     eyespot.train(request.param, seed=3, device="cpu", out=folder / "first", **settings[request.param])
     (folder / "plan.toml").write_text((folder / "first" / "plan.toml").read_text())
     eyespot.train(config=folder / "plan.toml", out=folder / "whole")
