@@ -127,6 +127,20 @@ def test_a_server_with_workers_sends_what_one_process_does(served, images):
     assert shared[11][0] == 422
 
 
+def test_changed_images_are_predicted_by_workers_too(served, images):
+    shared, alone = served
+    content = (images / "000.png").read_bytes()
+    asked = []
+    predict = shared.cluster.predict
+    shared.cluster.predict = lambda array: asked.append(array) or predict(array)
+    documents = []
+    for service in (shared, alone):
+        with TestClient(create_app(service)) as client:
+            documents.append(client.post("/v1/transform?change=hflip", content=content).json())
+    assert documents[0] == documents[1]
+    assert len(asked) == 1
+
+
 def test_a_worker_that_is_killed_loses_no_request(served, images):
     shared, alone = served
     contents = [path.read_bytes() for path in sorted(images.glob("*.png"))[:40]]
@@ -139,7 +153,7 @@ def test_a_worker_that_is_killed_loses_no_request(served, images):
 
     def kill_now_and_then(array):
         if len(killed) < 2:
-            pid = shared.cluster._ask(pid_of_worker, None)
+            pid = shared.cluster._ask(pid_of_worker, None, 60)
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         return Cluster.predict(shared.cluster, array)
@@ -168,13 +182,12 @@ def test_a_server_without_its_cluster_says_so_and_asks_to_come_back(served, imag
 def test_a_slow_worker_is_given_up(served, images):
     shared, _ = served
     shared.cluster.check()
-    shared.cluster.seconds = 0.5
 
     def sleeping(predictor, _):
         time.sleep(30)
 
     with pytest.raises(Refusal, match=r"no worker of the cluster was done after 0\.5 s"):
-        shared.cluster._ask(sleeping, None)
+        shared.cluster._ask(sleeping, None, 0.5)
 
 
 def test_serving_on_an_address_that_is_none_is_refused(run, cli):

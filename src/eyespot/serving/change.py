@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from eyespot.data.header import Array
 from eyespot.invariances.changes import MEANING, Catalogue, Change
@@ -54,6 +54,7 @@ class Ready(NamedTuple):
 class Transform:
     """Change an image by NAME:SEVERITY, one after the other, and predict it. Raises Refusal for what is not a change."""
 
+    predicts: ClassVar[bool] = True
     predictor: Predictor
     changes: Sequence[str]
 

@@ -1,7 +1,7 @@
 """The job of POST /v1/explain: what the network looked at, as a picture that lies over the image. Needs torch."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ def methods_of(predictor: Predictor) -> list[str]:
 class Explain:
     """Explain an image. Raises Refusal for a method or class that there is not."""
 
+    predicts: ClassVar[bool] = False
     predictor: Predictor
     method: str = "grad-cam"
     target: str | None = None

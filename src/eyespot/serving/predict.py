@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Predict:
     instances  a number for each object in a mask; None for what the training masks had
     """
 
+    predicts: ClassVar[bool] = True
     predictor: Predictor
     masks: bool = False
     views: bool = False

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -14,7 +14,6 @@ from eyespot.serving.body import Upload, read_body, uploads_of
 from eyespot.serving.check import checked
 from eyespot.serving.limits import Limits, Refusal, TooSlow
 from eyespot.serving.metrics import Metrics
-from eyespot.serving.predict import Predict
 from eyespot.serving.queue import WorkQueue
 
 if TYPE_CHECKING:
@@ -22,7 +21,12 @@ if TYPE_CHECKING:
 
 
 class Job(Protocol):
-    """What is done with each image of a request: three steps, of which only the second occupies the engine."""
+    """What is done with each image of a request: three steps, of which only the second occupies the engine.
+
+    predicts   whether that is the prediction of `ready.array`, which a worker of a cluster can make as well
+    """
+
+    predicts: ClassVar[bool]
 
     def read(self, name: str, content: bytes) -> Any:
         """What the engine needs of a file. Raises Unreadable."""
@@ -117,7 +121,7 @@ class Service:
         return Outcome(index, upload.name, result)
 
     async def _compute(self, job: Job, ready: Any) -> Any:
-        if self.cluster is not None and isinstance(job, Predict):
+        if self.cluster is not None and job.predicts:
             return await self.queue.compute_on_cluster(self.cluster.predict, ready.array)
         return await self.queue.compute(job.compute, ready)
 
