@@ -517,3 +517,17 @@ def test_a_machine_that_slows_down_ends_training_sooner():
     assert fraction(40.0, [1.0, 2.0, 2.0]) == 1.0
     assert fraction(39.0, [1.0, 2.0, 2.0]) < 1
     assert [slowdown(costs) for costs in ([], [2.0, 1.0, 3.0], [2.0, 1.0, 3.0, 2.0])] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("stalled_at", [None, 0.6])
+def test_the_schedule_does_not_go_back_where_the_machine_becomes_faster_again(stalled_at):
+    """After a stall, a fraction that fell was stretched below 0, and all parameters were frozen."""
+    plan = SimpleNamespace(seconds=60.0, reserve=20.0, images=None)
+    progress = Progress(0.0, 0, Mark(0.0), validation_costs=[1.0, 2.0, 2.0])
+    before = fraction_done(24.0, plan, progress)  # type: ignore[arg-type]
+    assert before == pytest.approx(0.6)
+    progress.mark = Mark(24.0, before)
+    progress.stalled_at = stalled_at
+    progress.validation_costs.append(1.0)
+    after = fraction_done(24.1, plan, progress)  # type: ignore[arg-type]
+    assert before <= after < 1

@@ -365,7 +365,8 @@ def slowdown(costs: list[float]) -> float:
 
 def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
     """The fraction of the schedule. On a machine that has become slower, what comes after training takes longer, so
-    training ends sooner; after a stall too.
+    training ends sooner; after a stall too. When it becomes faster again the schedule waits: it never goes back behind the
+    last validation.
     """
     by_time = 0.0
     if plan.seconds is not None:
@@ -373,7 +374,7 @@ def fraction_done(now: float, plan: Plan, progress: Progress) -> float:
         end = plan.seconds - progress.mark.cost - later  # the last validation is still to come
         by_time = (now - progress.start) / max(end - progress.start, 1e-9)
     by_samples = progress.seen / plan.images if plan.images is not None else 0.0
-    return shortened(max(by_time, by_samples), progress.stalled_at)
+    return max(progress.mark.fraction, shortened(max(by_time, by_samples), progress.stalled_at))
 
 
 def clock(spent: float = 0.0) -> Callable[[], float]:
