@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -248,3 +249,15 @@ def test_functions_are_not_hidden_by_modules():
     """`eyespot.look` stays the function after the module that holds it was imported."""
     code = "import eyespot.looking, eyespot.run, eyespot.onnx_file.export, eyespot; assert callable(eyespot.look) and callable(eyespot.train) and callable(eyespot.export)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_package_that_a_developer_installs_has_a_version():
+    """The README's commands install with constraints.txt: without them torch comes as a build of several GB."""
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"]]
+    wanted += [line for extra in re.findall(r"[\w-]+", extras["dev"][0])[1:] for line in extras[extra]]
+    names = {re.match(r"[\w-]+", line)[0] for line in wanted} - {"eyespot"}
+    pinned = re.findall(r"^([\w-]+)==", (root / "constraints.txt").read_text(), re.MULTILINE)
+    assert sorted(names - set(pinned)) == []
